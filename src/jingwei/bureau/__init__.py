@@ -1,0 +1,1 @@
+"""The office, where people act: one Django app a room."""

@@ -1,0 +1,1 @@
+"""Room: departments, users, roles, jurisdictions."""

@@ -1,0 +1,1 @@
+"""Room: the closed loop: flows, deadlines, orders."""

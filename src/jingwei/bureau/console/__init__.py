@@ -1,0 +1,1 @@
+"""Room: the shell of the web console: layout, navigation, home, design system."""

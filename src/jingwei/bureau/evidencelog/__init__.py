@@ -1,0 +1,1 @@
+"""Room: the rows and pages of the evidence log."""

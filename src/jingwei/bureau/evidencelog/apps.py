@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class EvidencelogConfig(AppConfig):
+    name = "jingwei.bureau.evidencelog"
+    label = "evidencelog"

@@ -1,0 +1,1 @@
+"""Room: the one stream of findings, from every source."""

@@ -1,0 +1,1 @@
+"""Room: analysis over the lake: exceedances, transmission rates, point and map pages."""

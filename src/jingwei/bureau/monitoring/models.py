@@ -1,0 +1,99 @@
+"""What judgement over the lake leaves behind: exceedances, transmission rates, cursors."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from jingwei.bureau.accounts.access import RestrictedQuerySet
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.registry.models import PermitLimit, Point
+
+
+class Exceedance(models.Model):
+    """A valid value over a limit for the limit's period (超标).
+
+    A later telegram that corrects the value makes a new row; the old one names it in
+    `superseded_by` and stays readable. `steps` holds the way from the raw value to the verdict,
+    `telegrams` the journal numbers behind it.
+    """
+
+    point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
+    factor = models.CharField(_("factor"), max_length=12)
+    period = models.CharField(_("period"), max_length=8, choices=PermitLimit.Period)
+    time = models.DateTimeField(_("period start"))
+    value = models.FloatField(_("judged value"))
+    unit = models.CharField(_("unit"), max_length=16)
+    limit = models.ForeignKey(PermitLimit, models.PROTECT, related_name="exceedances")
+    limit_value = models.FloatField(_("limit"))
+    multiple = models.FloatField(_("times over the limit"), help_text=_("(value - limit) / limit"))
+    steps = models.JSONField(_("steps"), default=list)
+    telegrams = models.JSONField(_("telegrams"), default=list)
+    finding = models.ForeignKey(
+        Finding, models.PROTECT, null=True, blank=True, related_name="exceedances"
+    )
+    judged = models.DateTimeField(_("judged"), auto_now_add=True)
+    superseded_by = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="supersedes"
+    )
+    withdrawn = models.CharField(
+        _("withdrawn because"), max_length=200, blank=True, help_text=_("A correction came in")
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-time", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["point", "factor", "period", "time", "limit"],
+                condition=models.Q(superseded_by__isnull=True, withdrawn=""),
+                name="exceedance_stands_once",
+            )
+        ]
+        indexes = [models.Index(fields=["point", "factor", "-time"])]
+        verbose_name = _("exceedance")
+        verbose_name_plural = _("exceedances")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.factor} {self.value:g}"
+
+
+class TransmissionDay(models.Model):
+    """Hourly data of one point on one local day: expected, received, valid."""
+
+    point = models.ForeignKey(Point, models.CASCADE, related_name="transmission_days")
+    day = models.DateField(_("day"))
+    expected = models.PositiveIntegerField(_("expected"))
+    received = models.PositiveIntegerField(_("received"))
+    valid = models.PositiveIntegerField(_("valid"))
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-day", "point"]
+        constraints = [models.UniqueConstraint(fields=["point", "day"], name="transmission_once")]
+        verbose_name = _("transmission day")
+        verbose_name_plural = _("transmission days")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.day}"
+
+    @property
+    def rate(self) -> float:
+        """Transmitted share times valid share (传输有效率), 0…1."""
+        if not self.expected or not self.received:
+            return 0.0
+        return min(1.0, self.received / self.expected) * (self.valid / self.received)
+
+
+class Cursor(models.Model):
+    """How far a consumer has read the lake's change feed; moved in the consumer's transaction."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    batch = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.batch}"

@@ -1,0 +1,1 @@
+"""Room: regions, enterprises, permits, outlets, points."""

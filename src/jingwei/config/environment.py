@@ -1,0 +1,169 @@
+"""The settings that a user may give, read from the environment with safe defaults.
+
+Everything the system stores lies under one folder (`JINGWEI_DATA`). This module
+imports neither Django nor any other package of Jingwei, so every process and
+every command can read it first.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+
+class SettingError(ValueError):
+    """A setting has a value that cannot be used; the text says which and what is wanted."""
+
+
+@dataclass(frozen=True)
+class Address:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the environment says. All paths are absolute."""
+
+    data: Path
+    http: Address
+    gateway: Address
+    database: str
+    profile: str  # "production" or "demo"; demo accounts exist only in the latter
+    time_zone: str
+    language: str
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
+    tiles: str  # URL of a raster tile source or style; empty: the built-in quiet map
+
+    @property
+    def demo(self) -> bool:
+        return self.profile == "demo"
+
+    @property
+    def journal(self) -> Path:
+        return self.data / "journal"
+
+    @property
+    def refused(self) -> Path:
+        return self.data / "refused"
+
+    @property
+    def lake(self) -> Path:
+        return self.data / "lake"
+
+    @property
+    def register(self) -> Path:
+        return self.data / "register.json"
+
+    @property
+    def evidence(self) -> Path:
+        return self.data / "evidence"
+
+    @property
+    def media(self) -> Path:
+        return self.data / "files"
+
+    @property
+    def run(self) -> Path:
+        return self.data / "run"
+
+
+def address(name: str, default: str) -> Address:
+    """Read `host:port` from the environment variable `name`."""
+    text = os.environ.get(name) or default
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SettingError(f"{name}={text!r}: wanted HOST:PORT, for example {default}")
+    return Address(host.strip("[]"), int(port))
+
+
+def read() -> Environment:
+    """Read all settings; raises `SettingError` with one clear sentence."""
+    data = Path(os.environ.get("JINGWEI_DATA") or "var").expanduser().resolve()
+    profile = os.environ.get("JINGWEI_PROFILE") or "production"
+    if profile not in ("production", "demo"):
+        raise SettingError(f"JINGWEI_PROFILE={profile!r}: wanted 'production' or 'demo'")
+    http = address("JINGWEI_HTTP", "127.0.0.1:8000")
+    hosts = [h.strip() for h in os.environ.get("JINGWEI_HOSTS", "").split(",") if h.strip()]
+    return Environment(
+        data=data,
+        http=http,
+        gateway=address("JINGWEI_GATEWAY", "127.0.0.1:9212"),
+        database=os.environ.get("JINGWEI_DATABASE") or f"sqlite:///{data / 'jingwei.sqlite3'}",
+        profile=profile,
+        time_zone=os.environ.get("JINGWEI_TIME_ZONE") or "Asia/Shanghai",
+        language=os.environ.get("JINGWEI_LANGUAGE") or "zh-hans",
+        hosts=tuple(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "[::1]", http.host])),
+        origins=tuple(
+            o.strip() for o in os.environ.get("JINGWEI_ORIGINS", "").split(",") if o.strip()
+        ),
+        tiles=os.environ.get("JINGWEI_TILES", ""),
+    )
+
+
+def secret_key(data: Path) -> str:
+    """The key in `JINGWEI_SECRET_KEY`, else the one in the data folder, made on first use (mode 600)."""
+    given = os.environ.get("JINGWEI_SECRET_KEY")
+    if given:
+        return given
+    path = data / "secret.key"
+    data.mkdir(parents=True, exist_ok=True)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        text = path.read_text().strip()
+        if len(text) < 32:
+            raise SettingError(
+                f"{path} is cut short; delete it to get a new key (all users must log in again)"
+            ) from None
+        return text
+    key = secrets.token_urlsafe(48)
+    with os.fdopen(fd, "w") as f:
+        f.write(key + "\n")
+        f.flush()
+        os.fsync(f.fileno())
+    return key
+
+
+def database(url: str) -> dict[str, object]:
+    """Django's settings for a database URL: `sqlite:///path` or `postgresql://user:password@host:port/name`."""
+    parts = urlparse(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": unquote(parts.path[1:] if parts.path.startswith("//") else parts.path),
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                " PRAGMA cache_size=-16000; PRAGMA mmap_size=134217728;",
+            },
+            "CONN_MAX_AGE": None,
+        }
+    if parts.scheme in ("postgresql", "postgres"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path.lstrip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 600,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    raise SettingError(
+        f"JINGWEI_DATABASE={url!r}: wanted sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+    )
+
+
+def tile_host(url: str) -> str:
+    """Scheme and host of a tile URL, for the content security policy (`{s}` becomes a wildcard)."""
+    parts = urlparse(url)
+    return f"{parts.scheme}://{parts.netloc.replace('{s}', '*')}"

@@ -1,0 +1,19 @@
+"""Where each room hangs."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("jingwei.bureau.console.urls")),
+    path("accounts/", include("jingwei.bureau.accounts.urls")),
+    path("enterprises/", include("jingwei.bureau.registry.urls")),
+    path("monitoring/", include("jingwei.bureau.monitoring.urls")),
+    path("findings/", include("jingwei.bureau.findings.urls")),
+    path("cases/", include("jingwei.bureau.cases.urls")),
+    path("evidence/", include("jingwei.bureau.evidencelog.urls")),
+    path("admin/", admin.site.urls),
+]
+handler400 = "jingwei.bureau.console.views.error_400"
+handler403 = "jingwei.bureau.console.views.error_403"
+handler404 = "jingwei.bureau.console.views.error_404"
+handler500 = "jingwei.bureau.console.views.error_500"

@@ -1,0 +1,8 @@
+"""WSGI entry, served by Granian (`jingwei web`)."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
+application = get_wsgi_application()

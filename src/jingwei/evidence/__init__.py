@@ -1,0 +1,1 @@
+"""The vault: Merkle log, checkpoints, proofs. Standard library and cryptography only."""

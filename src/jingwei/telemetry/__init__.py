@@ -1,0 +1,1 @@
+"""The wire and the stores: gateway, journal, lake, ingest, replay. No Django."""
