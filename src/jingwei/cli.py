@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 
 import typer
 
@@ -17,22 +16,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-PLAIN = ["hj212", "standards", "telemetry", "evidence"]
-ROOMS = ["evidencelog", "registry", "monitoring", "cases", "console"]
+# In the order in which `jingwei --help` lists them.
+PACKAGES = [
+    "config",
+    "demo",
+    "hj212",
+    "telemetry",
+    "standards",
+    "bureau.evidencelog",
+]
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
-    for name in [*(f"jingwei.{p}" for p in PLAIN), *(f"jingwei.bureau.{r}" for r in ROOMS)]:
-        try:
-            commands = importlib.import_module(f"{name}.commands")
-        except ModuleNotFoundError as error:
-            if error.name != f"{name}.commands":
-                raise
-            continue
-        commands.attach(app)
+    for name in PACKAGES:
+        importlib.import_module(f"jingwei.{name}.commands").attach(app)
     app()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

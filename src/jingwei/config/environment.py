@@ -159,7 +159,8 @@ def database(url: str) -> dict[str, object]:
             "CONN_HEALTH_CHECKS": True,
         }
     raise SettingError(
-        f"JINGWEI_DATABASE={url!r}: wanted sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+        f"JINGWEI_DATABASE of kind {parts.scheme!r}: wanted sqlite:///PATH "
+        "or postgresql://USER:PASSWORD@HOST:PORT/NAME"
     )
 
 

@@ -1,0 +1,44 @@
+"""The same tests of the bureau again, on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SERVER = os.environ.get("JINGWEI_TEST_POSTGRES", "")
+ROOMS = sorted(p.name for p in (ROOT / "tests/bureau").iterdir() if any(p.glob("test_*.py")))
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(not SERVER, reason="no PostgreSQL: JINGWEI_TEST_POSTGRES is not set")
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_on_postgresql(room: str) -> None:
+    env = dict(os.environ, JINGWEI_TEST_DATABASE=f"{SERVER}_{room}")
+    for name in list(env):
+        if name.startswith(("PYTEST_", "COV_")):
+            del env[name]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "0",
+            f"tests/bureau/{room}",
+        ],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-5000:]
+    assert " passed" in done.stdout
