@@ -18,7 +18,7 @@ app = typer.Typer(
 
 # In the order in which `jingwei --help` lists them.
 PACKAGES = [
-    "config",
+    "service",
     "demo",
     "hj212",
     "telemetry",

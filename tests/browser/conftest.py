@@ -192,7 +192,7 @@ class Person:
         self.page.goto("/accounts/login/")
         self.page.fill("input[name=username]", username)
         self.page.fill("input[name=password]", city.PASSWORD)
-        self.page.click("main button[type=submit]")
+        self.page.press("input[name=password]", "Enter")
         self.page.wait_for_url(lambda url: "/login/" not in url)
 
     def shot(self, name: str) -> None:

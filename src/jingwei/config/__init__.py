@@ -1,1 +1,1 @@
-"""Settings, URLs, WSGI entry, and the processes that make up a running system."""
+"""Settings, URLs and the WSGI entry."""

@@ -1,1 +1,50 @@
 """The telemetry protocol HJ 212: bytes to messages and back, versions 2005, 2017 and 2025. Pure."""
+
+from jingwei.hj212.catalogue import (
+    Command,
+    Content,
+    command,
+    content,
+    encode,
+    reply,
+    request,
+    upload,
+)
+from jingwei.hj212.crc import crc16
+from jingwei.hj212.decoder import DIALECTS, VERSIONS, decode, decode_segment
+from jingwei.hj212.encoder import answer, data_cp, frame, segment
+from jingwei.hj212.message import Crc, Item, Message
+from jingwei.hj212.reader import Reader, Rubbish
+from jingwei.hj212.reassembly import Reassembler
+from jingwei.hj212.values import SHANGHAI, moment, number, qn, seconds
+
+__all__ = [
+    "DIALECTS",
+    "SHANGHAI",
+    "VERSIONS",
+    "Command",
+    "Content",
+    "Crc",
+    "Item",
+    "Message",
+    "Reader",
+    "Reassembler",
+    "Rubbish",
+    "answer",
+    "command",
+    "content",
+    "crc16",
+    "data_cp",
+    "decode",
+    "decode_segment",
+    "encode",
+    "frame",
+    "moment",
+    "number",
+    "qn",
+    "reply",
+    "request",
+    "seconds",
+    "segment",
+    "upload",
+]

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.accounts.access import Role
+from jingwei.bureau.access import Role
 
 
 class Department(models.Model):

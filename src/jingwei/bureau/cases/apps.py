@@ -1,6 +1,13 @@
 from django.apps import AppConfig
 
+from jingwei.bureau.findings import immutable
+
+APPEND_ONLY = ("cases_caseevent", "cases_casefile")
+
 
 class CasesConfig(AppConfig):
     name = "jingwei.bureau.cases"
     label = "cases"
+
+    def ready(self) -> None:
+        immutable.keep(self, APPEND_ONLY)

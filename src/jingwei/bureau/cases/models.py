@@ -1,0 +1,229 @@
+"""Cases, their events, their files: rows and constraints.
+
+A case's row is the fold of its events: whatever changes on it stands in the `changes` of the
+event that changed it. Events and files are written once; triggers in the database refuse to
+change or delete them (`immutable`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from jingwei.bureau.access import RestrictedQuerySet, Role
+from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.cases.flow import Flow, State, Text
+from jingwei.bureau.cases.flows import FLOWS
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.registry.models import Enterprise, Region
+
+
+def _outside(user: Any) -> bool:
+    return getattr(user, "role", "") == Role.ENTERPRISE and not user.is_superuser
+
+
+class CaseQuerySet(RestrictedQuerySet):
+    def restrict(self, user: Any, action: str) -> CaseQuerySet:
+        """By jurisdiction; an enterprise sees its own cases from the moment they are issued."""
+        rows = super().restrict(user, action)
+        return rows.filter(issued__isnull=False) if _outside(user) else rows
+
+
+class Case(models.Model):
+    """A closed loop started from one or more findings (案件)."""
+
+    flow = models.CharField(_("flow"), max_length=24)
+    state = models.CharField(_("state"), max_length=24)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    title = models.CharField(_("title"), max_length=200)
+    text = models.TextField(_("requirement"))
+    basis = models.TextField(_("basis"))
+    # What the findings said when the order was issued: the document stays as it was sent.
+    facts = models.JSONField(_("facts"), default=list, blank=True)
+    findings = models.ManyToManyField(Finding, related_name="cases", verbose_name=_("findings"))
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="cases")
+    region = models.ForeignKey(Region, models.PROTECT, related_name="cases")
+    department = models.ForeignKey(
+        Department, models.PROTECT, related_name="cases", verbose_name=_("responsible district")
+    )
+    number = models.CharField(
+        _("document number"), max_length=40, null=True, blank=True, unique=True
+    )
+    opened = models.DateTimeField(_("opened"))
+    issued = models.DateTimeField(_("issued"), null=True, blank=True)
+    closed = models.DateTimeField(_("closed"), null=True, blank=True)
+    # The business clock: one deadline for the order, whatever happens on the way.
+    due = models.DateTimeField(_("deadline"), null=True, blank=True)
+    derivation = models.JSONField(_("how the deadline was reckoned"), default=list, blank=True)
+    # The level clock: how long the one whose turn it is has got.
+    level_since = models.DateTimeField(_("waiting since"))
+    level_due = models.DateTimeField(_("to be done by"), null=True, blank=True)
+    level_derivation = models.JSONField(_("how that was reckoned"), default=list, blank=True)
+    escalated = models.PositiveSmallIntegerField(_("escalated to level"), default=0)
+    escalate_at = models.DateTimeField(_("next escalation"), null=True, blank=True)
+
+    objects = CaseQuerySet.as_manager()
+    place = {"area": "region_id", "enterprise": "enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["state", "level_due"]),
+            models.Index(fields=["region", "-id"]),
+            models.Index(fields=["enterprise", "-id"]),
+            models.Index(fields=["closed"], name="case_closed"),
+            models.Index(
+                fields=["escalate_at"],
+                name="case_escalation_due",
+                condition=models.Q(escalate_at__isnull=False),
+            ),
+        ]
+        verbose_name = _("case")
+        verbose_name_plural = _("cases")
+
+    def __str__(self) -> str:
+        return self.number or self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("cases:case", args=[self.pk])
+
+    @property
+    def rules(self) -> Flow:
+        return FLOWS[self.flow]
+
+    @property
+    def at(self) -> State:
+        return self.rules.state(self.state)
+
+    @property
+    def state_label(self) -> Text:
+        return self.at.label
+
+    @property
+    def next_due(self) -> Any:
+        """The deadline of the one whose turn it is; None where no clock runs."""
+        if self.at.final:
+            return None
+        dues = [self.level_due, self.due if self.at.business else None]
+        return min((d for d in dues if d), default=None)
+
+    @property
+    def overdue(self) -> bool:
+        return bool(self.next_due and self.next_due <= timezone.now())
+
+
+class EventQuerySet(RestrictedQuerySet):
+    def restrict(self, user: Any, action: str) -> EventQuerySet:
+        rows = super().restrict(user, action)
+        if _outside(user):
+            return rows.filter(case__issued__isnull=False, internal=False)
+        return rows
+
+
+class CaseEvent(models.Model):
+    """What somebody did, or the clock. Written once, with its entry in the evidence log.
+
+    `data` is what the form said, `changes` what it changed on the case. The evidence entry holds
+    a salted digest of text, data and changes, so that the log tells nothing about people.
+    `key` makes an act happen once: a form sent twice, a clock run on two machines.
+    """
+
+    case = models.ForeignKey(Case, models.PROTECT, related_name="events")
+    seq = models.PositiveIntegerField(_("number"))
+    transition = models.CharField(_("act"), max_length=24)
+    source = models.CharField(_("from"), max_length=24, blank=True)
+    target = models.CharField(_("to"), max_length=24)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role, blank=True)
+    department = models.ForeignKey(
+        Department, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField(_("time"))
+    text = models.TextField(_("reason or report"), blank=True)
+    data = models.JSONField(_("form"), default=dict)
+    changes = models.JSONField(_("changes"), default=dict)
+    internal = models.BooleanField(_("internal"), default=False)
+    key = models.CharField(_("idempotency key"), max_length=120, null=True, blank=True, unique=True)
+    salt = models.CharField(max_length=32)
+    evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="case_event")
+
+    objects = EventQuerySet.as_manager()
+    place = {"area": "case__region_id", "enterprise": "case__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["case", "seq"]
+        constraints = [models.UniqueConstraint(fields=["case", "seq"], name="case_event_seq_once")]
+        verbose_name = _("case event")
+        verbose_name_plural = _("case events")
+
+    def __str__(self) -> str:
+        return f"{self.case_id}/{self.seq} {self.transition}"
+
+    @property
+    def label(self) -> Text:
+        return self.case.rules.label_of(self.transition)
+
+
+class FileQuerySet(RestrictedQuerySet):
+    def restrict(self, user: Any, action: str) -> FileQuerySet:
+        rows = super().restrict(user, action)
+        if _outside(user):
+            return rows.filter(event__case__issued__isnull=False, event__internal=False)
+        return rows
+
+
+class CaseFile(models.Model):
+    """A file of an event. Its digests were taken of the bytes as they came in."""
+
+    class Kind(models.TextChoices):
+        PHOTO = "photo", _("Photo")
+        DOCUMENT = "document", _("Document")
+
+    event = models.ForeignKey(CaseEvent, models.PROTECT, related_name="files")
+    position = models.PositiveSmallIntegerField(_("number"))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    name = models.CharField(_("original name"), max_length=200)
+    content_type = models.CharField(_("content type"), max_length=40)
+    size = models.PositiveBigIntegerField(_("size (bytes)"))
+    sha256 = models.CharField("SHA-256", max_length=64)
+    sm3 = models.CharField("SM3", max_length=64)
+    file = models.FileField(_("file"), max_length=120)
+
+    objects = FileQuerySet.as_manager()
+    place = {"area": "event__case__region_id", "enterprise": "event__case__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["event", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "position"], name="case_file_position_once")
+        ]
+        verbose_name = _("case file")
+        verbose_name_plural = _("case files")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("cases:file", args=[self.pk])
+
+    @property
+    def is_image(self) -> bool:
+        return self.content_type.startswith("image/")
+
+
+class Counter(models.Model):
+    """The last number given out of a series (document numbers: prefix and year)."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    last = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.last}"

@@ -1,4 +1,15 @@
-from django.urls import path  # noqa: F401
+from django.urls import path
+
+from jingwei.bureau.cases import views
 
 app_name = "cases"
-urlpatterns: list = []
+urlpatterns = [
+    path("", views.listing, name="list"),
+    path("export.csv", views.export, name="export"),
+    path("open/", views.open_case, name="open"),
+    path("<int:pk>/", views.case, name="case"),
+    path("<int:pk>/act/<slug:transition>/", views.act, name="act"),
+    path("<int:pk>/check/", views.check, name="check"),
+    path("<int:pk>/order/", views.order, name="order"),
+    path("files/<int:pk>/", views.file, name="file"),
+]

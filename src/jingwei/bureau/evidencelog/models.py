@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+# What the rooms record; a new kind takes its place here.
+KINDS = {
+    "segment": _("Journal segment"),
+    "exceedances": _("Exceedances"),
+    "finding": _("Finding"),
+    "finding.decision": _("Decision on a finding"),
+    "finding.merged": _("Merged findings"),
+    "case_event": _("Case event"),
+}
 
 
 class EvidenceEntry(models.Model):
     """One entry of the append-only Merkle log.
 
     Written inside the transaction of the act it proves (`services.record`); the sequencer then
-    gives it a dense `index` and writes it to the tiles. `content` is canonical JSON (RFC 8785)
-    and is never changed.
+    gives it a dense `index` and writes it to the tiles. `content` is the leaf's bytes: canonical
+    JSON (RFC 8785) that names `uid`, so an entry on disk always finds its row. Triggers in the
+    database refuse to delete a row or to change one, but for two things: `index` is set once,
+    and `actor` with its `salt` may be erased.
+
+    The log itself holds no person: it holds a commitment, SHA-256 over salt and actor. Who has
+    `actor` and `salt` can show who acted; when both are erased, nobody can, and the proof of the
+    content stays whole.
     """
 
+    uid = models.UUIDField(_("identifier"), default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(_("kind"), max_length=32)
     subject = models.CharField(_("subject"), max_length=120, db_index=True)
     content = models.TextField(_("content"))
-    created = models.DateTimeField(_("created"), auto_now_add=True)
+    actor = models.CharField(_("actor"), max_length=64, blank=True)
+    salt = models.CharField(_("salt"), max_length=32, blank=True)
+    created = models.DateTimeField(_("created"), default=timezone.now)
     index = models.BigIntegerField(_("leaf number"), null=True, blank=True, unique=True)
 
     class Meta:
         ordering = ["id"]
         indexes = [
+            models.Index(fields=["kind", "-id"], name="evidence_kind"),
             models.Index(
                 fields=["id"], name="evidence_unsequenced", condition=models.Q(index__isnull=True)
-            )
+            ),
         ]
         verbose_name = _("evidence entry")
         verbose_name_plural = _("evidence entries")
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
+
+    @property
+    def kind_label(self) -> str:
+        return KINDS.get(self.kind, self.kind)
+
+    def get_absolute_url(self) -> str:
+        return reverse("evidencelog:entry", args=[self.pk])

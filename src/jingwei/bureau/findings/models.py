@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
-from jingwei.bureau.accounts.access import RestrictedQuerySet
+from jingwei.bureau.access import RestrictedQuerySet, Role
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import LATITUDE, LONGITUDE, Enterprise, Point, Region
 
@@ -27,6 +31,19 @@ class Kind(models.TextChoices):
     COMPLAINT = "complaint", _("Complaint or whistle-blower")
 
 
+# What an enterprise may read before an order names it: what its own monitors say. The other
+# kinds are the bureau's suspicion or somebody's report; telling would warn one or betray the other.
+OPEN_TO_ENTERPRISE = (Kind.EXCEEDANCE, Kind.OFFLINE)
+
+
+class FindingQuerySet(RestrictedQuerySet):
+    def restrict(self, user: Any, action: str) -> FindingQuerySet:
+        rows = super().restrict(user, action)
+        if getattr(user, "role", "") == Role.ENTERPRISE and not user.is_superuser:
+            return rows.filter(kind__in=OPEN_TO_ENTERPRISE)
+        return rows
+
+
 class Finding(models.Model):
     """One episode, however many hours it lasts: `episode` is unique in the database."""
 
@@ -36,9 +53,9 @@ class Finding(models.Model):
         DISMISSED = "dismissed", _("Dismissed")
 
     class Severity(models.IntegerChoices):
-        LOW = 1, _("Low")
-        MEDIUM = 2, _("Medium")
-        HIGH = 3, _("High")
+        LOW = 1, pgettext_lazy("severity", "Low")
+        MEDIUM = 2, pgettext_lazy("severity", "Medium")
+        HIGH = 3, pgettext_lazy("severity", "High")
 
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     episode = models.CharField(_("episode key"), max_length=120, unique=True)
@@ -51,9 +68,7 @@ class Finding(models.Model):
     enterprise = models.ForeignKey(
         Enterprise, models.PROTECT, null=True, blank=True, related_name="findings"
     )
-    point = models.ForeignKey(
-        Point, models.PROTECT, null=True, blank=True, related_name="findings"
-    )
+    point = models.ForeignKey(Point, models.PROTECT, null=True, blank=True, related_name="findings")
     longitude = models.FloatField(_("longitude"), validators=LONGITUDE)
     latitude = models.FloatField(_("latitude"), validators=LATITUDE)
     began = models.DateTimeField(_("began"))
@@ -68,7 +83,7 @@ class Finding(models.Model):
         EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
     )
 
-    objects = RestrictedQuerySet.as_manager()
+    objects = FindingQuerySet.as_manager()
     place = {"area": "region_id", "enterprise": "enterprise__uscc"}
 
     class Meta:
@@ -76,6 +91,8 @@ class Finding(models.Model):
         indexes = [
             models.Index(fields=["state", "-ended"]),
             models.Index(fields=["point", "kind", "-ended"]),
+            models.Index(fields=["region", "-ended"]),
+            models.Index(fields=["enterprise", "-ended"]),
         ]
         verbose_name = _("finding")
         verbose_name_plural = _("findings")
@@ -85,3 +102,26 @@ class Finding(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("findings:finding", args=[self.pk])
+
+
+class Decision(models.Model):
+    """What a person decided about a finding, and why. A row is written once and never changed."""
+
+    class Action(models.TextChoices):
+        DISMISS = "dismiss", _("Dismissed")
+        REOPEN = "reopen", _("Reopened")
+
+    finding = models.ForeignKey(Finding, models.PROTECT, related_name="decisions")
+    action = models.CharField(_("decision"), max_length=8, choices=Action)
+    reason = models.CharField(_("reason"), max_length=300)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("decision")
+        verbose_name_plural = _("decisions")
+
+    def __str__(self) -> str:
+        return f"{self.finding_id} {self.action}"

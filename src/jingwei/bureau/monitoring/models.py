@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.accounts.access import RestrictedQuerySet
+from jingwei.bureau.access import RestrictedQuerySet
+from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import PermitLimit, Point
 
@@ -13,10 +14,25 @@ from jingwei.bureau.registry.models import PermitLimit, Point
 class Exceedance(models.Model):
     """A valid value over a limit for the limit's period (超标).
 
-    A later telegram that corrects the value makes a new row; the old one names it in
-    `superseded_by` and stays readable. `steps` holds the way from the raw value to the verdict,
-    `telegrams` the journal numbers behind it.
+    A row stands, or it was withdrawn because a later telegram corrected the observation; then it
+    stays readable and, where the corrected value exceeds too, names the new row in
+    `superseded_by`. `steps` holds the way from the raw value to the verdict, `telegrams` the
+    journal numbers behind it.
     """
+
+    class Withdrawn(models.TextChoices):
+        """Why a row stands no more: the corrected observation …"""
+
+        CORRECTED = "corrected", _("corrected: another value exceeds")
+        WITHIN = "within", _("corrected: within the limit")
+        UNIT = "unit", _("corrected: unit does not fit the limit's")
+        VALUE_MISSING = "value_missing", _("corrected: no value")
+        MARK = "mark", _("corrected: the value is marked as not normal")
+        VALUE_NEGATIVE = "value_negative", _("corrected: negative value")
+        OXYGEN_MISSING = "oxygen_missing", _("corrected: no oxygen value")
+        OXYGEN_MARK = "oxygen_mark", _("corrected: the oxygen value is marked as not normal")
+        OXYGEN_NEGATIVE = "oxygen_negative", _("corrected: negative oxygen value")
+        OXYGEN_HIGH = "oxygen_high", _("corrected: oxygen not below 21 %")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
     factor = models.CharField(_("factor"), max_length=12)
@@ -26,7 +42,11 @@ class Exceedance(models.Model):
     unit = models.CharField(_("unit"), max_length=16)
     limit = models.ForeignKey(PermitLimit, models.PROTECT, related_name="exceedances")
     limit_value = models.FloatField(_("limit"))
-    multiple = models.FloatField(_("times over the limit"), help_text=_("(value - limit) / limit"))
+    multiple = models.FloatField(
+        _("times over the limit"),
+        null=True,
+        help_text=_("(value - limit) / limit; none over a limit of zero"),
+    )
     steps = models.JSONField(_("steps"), default=list)
     telegrams = models.JSONField(_("telegrams"), default=list)
     finding = models.ForeignKey(
@@ -37,7 +57,10 @@ class Exceedance(models.Model):
         "self", models.PROTECT, null=True, blank=True, related_name="supersedes"
     )
     withdrawn = models.CharField(
-        _("withdrawn because"), max_length=200, blank=True, help_text=_("A correction came in")
+        _("withdrawn because"), max_length=16, blank=True, choices=Withdrawn
+    )
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
     )
 
     objects = RestrictedQuerySet.as_manager()
@@ -48,11 +71,14 @@ class Exceedance(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["point", "factor", "period", "time", "limit"],
-                condition=models.Q(superseded_by__isnull=True, withdrawn=""),
+                condition=models.Q(withdrawn=""),
                 name="exceedance_stands_once",
             )
         ]
-        indexes = [models.Index(fields=["point", "factor", "-time"])]
+        indexes = [
+            models.Index(fields=["point", "factor", "-time"]),
+            models.Index(fields=["-time", "-id"]),
+        ]
         verbose_name = _("exceedance")
         verbose_name_plural = _("exceedances")
 
@@ -61,10 +87,15 @@ class Exceedance(models.Model):
 
 
 class TransmissionDay(models.Model):
-    """Hourly data of one point on one local day: expected, received, valid."""
+    """Hourly data of one point on one local day, counted in values (hours times due factors).
+
+    `expected`: the hours of the day that are due (from `since`: the start of the day, but on the
+    point's first day its first hour) times the factors that the point is registered to send.
+    """
 
     point = models.ForeignKey(Point, models.CASCADE, related_name="transmission_days")
     day = models.DateField(_("day"))
+    since = models.DateTimeField(_("expected since"))
     expected = models.PositiveIntegerField(_("expected"))
     received = models.PositiveIntegerField(_("received"))
     valid = models.PositiveIntegerField(_("valid"))
@@ -90,10 +121,14 @@ class TransmissionDay(models.Model):
 
 
 class Cursor(models.Model):
-    """How far a consumer has read the lake's change feed; moved in the consumer's transaction."""
+    """How far a consumer has read the lake's change feed; moved in the consumer's transaction.
+
+    `counts` adds up what the consumer met on the way (judged, exceeded, unknown points …).
+    """
 
     name = models.CharField(max_length=32, primary_key=True)
     batch = models.BigIntegerField(default=0)
+    counts = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return f"{self.name} {self.batch}"

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.accounts.access import RestrictedQuerySet
+from jingwei.bureau.access import RestrictedQuerySet
 
 LONGITUDE = [MinValueValidator(-180), MaxValueValidator(180)]
 LATITUDE = [MinValueValidator(-90), MaxValueValidator(90)]

@@ -1,0 +1,114 @@
+"""Who may do what: the one place.
+
+Two questions are asked of every request:
+
+* may this *role* do this *action*? — `PERMISSIONS`, asked by `@requires(action)` on the view
+  and by `may(user, action)` in services and templates;
+* which *rows* may this user see? — `RestrictedQuerySet.restrict(user, action)`, by the
+  jurisdiction of the user's department and, for an enterprise, by its own file.
+
+A view without `@requires` or `@public` is an error that a test finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    DISPATCHER = "dispatcher", _("City dispatcher")
+    DISTRICT = "district", _("District officer")
+    GRID = "grid", _("Grid officer")
+    DEPARTMENT = "department", _("Department liaison")
+    ENTERPRISE = "enterprise", _("Enterprise")
+    AUDITOR = "auditor", _("Auditor")
+
+
+_ALL = frozenset(Role)
+_OFFICE = _ALL - {Role.ENTERPRISE}
+_OFFICERS = frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID, Role.DEPARTMENT})
+
+PERMISSIONS: dict[str, frozenset[Role]] = {
+    "home.view": _ALL,
+    "account.view": _ALL,
+    "enterprise.view": _ALL,
+    "point.view": _ALL,
+    "point.raw": _ALL,
+    "telemetry.health": _OFFICE,
+    "finding.view": _ALL,
+    "finding.judge": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "case.view": _ALL,
+    "case.open": frozenset({Role.DISPATCHER}),
+    "case.act": _ALL - {Role.AUDITOR},
+    "evidence.view": _OFFICE,
+}
+
+
+def may(user: Any, action: str) -> bool:
+    """Whether the user's role allows the action (`KeyError` for an action that is not in the table)."""
+    allowed = PERMISSIONS[action]
+    if not user.is_authenticated or not user.is_active:
+        return False
+    return bool(user.is_superuser or user.role in allowed)
+
+
+def requires(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Demand a login and a role that may do `action`: else the login page, or 403."""
+    PERMISSIONS[action]
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            # Imported late: Django's auth views need the user model, which needs `Role`.
+            from django.contrib.auth.views import redirect_to_login
+
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if not may(request.user, action):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        guarded.access = action  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Say that a view is meant to be open to everybody."""
+
+    @wraps(view)
+    def open_view(*args: Any, **kwargs: Any) -> HttpResponse:
+        return view(*args, **kwargs)
+
+    open_view.access = None  # type: ignore[attr-defined]
+    return open_view
+
+
+class RestrictedQuerySet(models.QuerySet):
+    """Rows with a place. The model says where its place stands:
+
+    `place = {"area": "region_id", "enterprise": "enterprise__uscc"}` — the lookup of the
+    region's code and of the enterprise's unified social credit code.
+    """
+
+    def restrict(self, user: Any, action: str) -> RestrictedQuerySet:
+        """The rows on which `user` may do `action`; none without the role."""
+        if not may(user, action):
+            return self.none()
+        if user.is_superuser or user.role in (Role.DISPATCHER, Role.AUDITOR):
+            return self
+        place: dict[str, str] = self.model.place
+        if user.role == Role.ENTERPRISE:
+            if not user.enterprise_code or "enterprise" not in place:
+                return self.none()
+            return self.filter(**{place["enterprise"]: user.enterprise_code})
+        areas = user.areas()
+        return self if areas is None else self.filter(**{place["area"] + "__in": areas})

@@ -1,0 +1,87 @@
+"""What `jingwei fsck` asks of this room: every case is the fold of its events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from jingwei.bureau.cases.apps import APPEND_ONLY
+from jingwei.bureau.cases.flow import ESCALATE
+from jingwei.bureau.cases.models import Case, CaseEvent
+from jingwei.bureau.cases.services import FOLDED, next_escalation, plain, testimony
+from jingwei.bureau.findings import immutable
+from jingwei.evidence import digest
+
+
+def check() -> Iterator[str]:
+    """One sentence per problem: missing triggers, rows that no event explains, changed files."""
+    for name in immutable.missing(APPEND_ONLY):
+        yield f"cases: the trigger {name} is missing; `jingwei migrate` puts it back"
+    for case in Case.objects.order_by("pk").iterator(chunk_size=500):
+        for problem in replay(case):
+            yield f"case {case.pk}: {problem}"
+
+
+def replay(case: Case) -> Iterator[str]:
+    """Fold the events of a case and compare with its row; what differs."""
+    flow = case.rules
+    folded: dict[str, Any] = {
+        name: plain(Case._meta.get_field(name).get_default()) for name in FOLDED
+    }
+    folded["state"] = ""
+    version = 0
+    events = (
+        CaseEvent.objects.filter(case=case)
+        .select_related("evidence", "department", "case")
+        .prefetch_related("files")
+        .order_by("seq")
+    )
+    for number, event in enumerate(events, start=1):
+        if event.seq != number:
+            yield f"event {number} is missing"
+            return
+        step = flow.transition(event.transition)
+        if event.source != folded["state"]:
+            yield f"event {number} starts from {event.source!r}, but the case was {folded['state']!r}"
+        if step is None:
+            if event.transition != ESCALATE:
+                yield f"event {number}: the flow knows no {event.transition!r}"
+        elif event.source not in (step.sources or ("",)):
+            yield f"event {number}: {event.transition!r} is not possible from {event.source!r}"
+        elif event.target != step.target_from(event.source):
+            yield f"event {number}: {event.transition!r} does not lead to {event.target!r}"
+        elif event.role not in step.roles:
+            yield f"event {number}: {event.role!r} may not do {event.transition!r}"
+        folded.update(event.changes)
+        if event.target != folded["state"]:
+            yield f"event {number} ends in {event.target!r}, but changed the state to {folded['state']!r}"
+        version += step is not None and step.locks
+        yield from _evidence(event, folded["number"])
+    for name in FOLDED:
+        row = plain(getattr(case, name))
+        if row != folded[name]:
+            yield f"{name} is {row!r}, but its events say {folded[name]!r}"
+    if case.version != version:
+        yield f"version is {case.version}, but its events say {version}"
+    if case.escalate_at != next_escalation(case):
+        yield f"the next escalation is set to {case.escalate_at}, not to {next_escalation(case)}"
+
+
+def _evidence(event: CaseEvent, number: str | None) -> Iterator[str]:
+    files = [{"sha256": f.sha256, "sm3": f.sm3} for f in event.files.all()]
+    event.case.number = number  # as it was then
+    said = json.loads(event.evidence.content)["content"]
+    expected = testimony(event, files)
+    for name in sorted(set(said) | set(expected)):
+        if said.get(name) != expected.get(name):
+            yield f"event {event.seq}: {name} is not what the evidence log says"
+    for file in event.files.all():
+        try:
+            with file.file.open("rb") as f:
+                found = digest.both(iter(lambda f=f: f.read(1 << 20), b""))
+        except OSError as error:
+            yield f"file {file.pk} of event {event.seq} cannot be read: {error.strerror or error}"
+            continue
+        if found != {"sha256": file.sha256, "sm3": file.sm3}:
+            yield f"file {file.pk} of event {event.seq} was changed on the disk"

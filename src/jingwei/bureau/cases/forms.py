@@ -1,0 +1,128 @@
+"""Forms made from the fields of a transition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.cases import files
+from jingwei.bureau.cases.flow import Field, Transition
+from jingwei.bureau.cases.models import Case
+
+MAX_TEXT = 4000
+
+
+class _FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+    template_name = "django/forms/widgets/file.html"
+
+
+class FilesField(forms.FileField):
+    """Several files at once; their types are read from their bytes."""
+
+    widget = _FilesInput
+
+    def __init__(self, *, photos: bool, **options: Any) -> None:
+        self.allowed = files.IMAGES if photos else (*files.IMAGES, files.PDF)
+        super().__init__(**options)
+        self.widget.attrs["accept"] = "image/*" if photos else ",".join(self.allowed)
+        if photos:
+            self.widget.attrs["capture"] = "environment"
+
+    def clean(self, data: Any, initial: Any = None) -> list[tuple[Any, str]]:
+        uploads = [u for u in (data or []) if u]
+        if not uploads:
+            if self.required:
+                raise ValidationError(self.error_messages["required"], code="required")
+            return []
+        if len(uploads) > files.MAX_FILES:
+            raise ValidationError(_("Too many files: at most %(max)d.") % {"max": files.MAX_FILES})
+        found, errors = [], []
+        for upload in uploads:
+            try:
+                super().clean(upload, None)
+                found.append((upload, files.inspect(upload, self.allowed)))
+            except ValidationError as error:
+                errors += error.messages
+        if errors:
+            raise ValidationError(errors)
+        return found
+
+
+class PositionField(forms.CharField):
+    """ "longitude,latitude,accuracy in metres" in WGS-84, as the browser gives it."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> dict[str, float] | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            longitude, latitude, accuracy = (float(part) for part in text.split(","))
+        except ValueError:
+            raise ValidationError(_("The position cannot be read.")) from None
+        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90 and 0 <= accuracy < 1e6):
+            raise ValidationError(_("The position cannot be read."))
+        return {"longitude": longitude, "latitude": latitude, "accuracy": accuracy}
+
+
+def _form_field(field: Field, case: Case | None) -> forms.Field:
+    options: dict[str, Any] = {
+        "label": field.label,
+        "required": field.required,
+        "help_text": field.help,
+    }
+    if field.initial:
+        options["initial"] = field.initial(case)
+    match field.kind:
+        case "text":
+            area = forms.Textarea(attrs={"rows": 4})
+            return forms.CharField(max_length=MAX_TEXT, widget=area, **options)
+        case "line":
+            return forms.CharField(max_length=200, **options)
+        case "days":
+            return forms.IntegerField(min_value=1, max_value=180, **options)
+        case "choice":
+            choices = field.choices(case) if field.choices else []
+            return forms.ChoiceField(choices=[("", "—"), *choices], **options)
+        case "files" | "photos":
+            return FilesField(photos=field.kind == "photos", **options)
+        case "position":
+            return PositionField(**options)
+    raise ValueError(f"field {field.name}: unknown kind {field.kind!r}")
+
+
+class TransitionForm(forms.Form):
+    """The form of one transition on one case; file fields are in `uploads`, the rest in `said`."""
+
+    def __init__(self, transition: Transition, case: Case | None, *args: Any, **kw: Any) -> None:
+        self.transition = transition
+        super().__init__(*args, **{"auto_id": f"id_{transition.name}_%s", **kw})
+        for field in transition.fields:
+            self.fields[field.name] = _form_field(field, case)
+
+    @property
+    def has_files(self) -> bool:
+        return any(isinstance(f, FilesField) for f in self.fields.values())
+
+    @property
+    def said(self) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in self.cleaned_data.items()
+            if not isinstance(self.fields[name], FilesField)
+        }
+
+    @property
+    def uploads(self) -> list[tuple[str, Any, str]]:
+        """(kind, upload, content type) of every file."""
+        return [
+            ("photo" if content_type in files.IMAGES else "document", upload, content_type)
+            for name, field in self.fields.items()
+            if isinstance(field, FilesField)
+            for upload, content_type in self.cleaned_data[name]
+        ]

@@ -1,0 +1,244 @@
+"""Everything that reads cases, always through `restrict(user)`."""
+
+from __future__ import annotations
+
+import statistics
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Least
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.flow import Transition
+from jingwei.bureau.cases.flows import FLOWS
+from jingwei.bureau.cases.models import Case, CaseEvent, CaseQuerySet
+from jingwei.bureau.findings.selectors import asked, day, exceedances
+from jingwei.bureau.registry.models import Region
+
+_FAR = datetime(9999, 1, 1, tzinfo=UTC)
+# Whose superior hears of a delay: the district of its enterprises, grids and itself (level 1).
+_UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
+
+
+def districts() -> QuerySet[Region]:
+    """The regions that have a district centre."""
+    return Region.objects.filter(
+        pk__in=Department.objects.filter(kind=Department.Kind.DISTRICT).values(
+            "jurisdictions__area"
+        )
+    )
+
+
+def district_of(region: str) -> Department:
+    """The district centre whose jurisdiction the region is in; `Refused` where there is none."""
+    found = (
+        Department.objects.filter(kind=Department.Kind.DISTRICT, jurisdictions__area=region)
+        .order_by("code")
+        .first()
+    )
+    if found is None:
+        raise Refused(_("No district centre is responsible for the region %s.") % region)
+    return found
+
+
+def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
+    """The cases the user may see, with what a list shows of them and the clock that matters now.
+
+    `clock` is the earlier of the two running deadlines (a far date where none runs).
+    """
+    return (
+        Case.objects.restrict(user, action)
+        .select_related("enterprise", "region", "department")
+        .annotate(clock=_clock())
+    )
+
+
+def _states(*, final: bool | None = None, role: str | None = None, business: bool = False) -> Q:
+    """States of all flows: final or not, waiting for a role, with the business clock running."""
+    wanted = Q(pk__in=[])
+    for flow in FLOWS.values():
+        names = [
+            s.name
+            for s in flow.states
+            if (final is None or s.final == final)
+            and (role is None or s.waits_for == role)
+            and (not business or s.business)
+        ]
+        wanted |= Q(flow=flow.name, state__in=names)
+    return wanted
+
+
+def _clock() -> Any:
+    from django.db.models import Case as When_
+    from django.db.models import DateTimeField, Value, When
+
+    level = Coalesce("level_due", Value(_FAR), output_field=DateTimeField())
+    due = Coalesce("due", Value(_FAR), output_field=DateTimeField())
+    return When_(
+        When(_states(final=True), then=Value(_FAR)),
+        When(_states(business=True), then=Least(level, due)),
+        default=level,
+        output_field=DateTimeField(),
+    )
+
+
+def opened(user: Any) -> CaseQuerySet:
+    """Cases under way."""
+    return cases(user).filter(_states(final=False))
+
+
+def overdue(user: Any, now: datetime | None = None) -> CaseQuerySet:
+    """Cases whose running clock is past its time."""
+    return opened(user).filter(clock__lte=now or timezone.now())
+
+
+def waiting_for(user: Any) -> CaseQuerySet:
+    """The cases in which this user's role and jurisdiction must act now, the most urgent first.
+
+    Delays rise: what its own people, grids and enterprises leave undone comes to the district at
+    level 1, everything to the city at level 2.
+    """
+    mine = _states(final=False, role=user.role)
+    if user.role == Role.DISTRICT:
+        for role in _UNDER_DISTRICT:
+            mine |= _states(role=role) & Q(escalated__gte=1)
+    elif user.role == Role.DISPATCHER:
+        mine |= _states(final=False) & Q(escalated__gte=2)
+    return cases(user, "case.act").filter(mine).order_by("clock", "pk")
+
+
+def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:
+    """`open`, `overdue`: numbers of cases; `median_days`: from issue to closure, of the cases
+    closed in the last 90 days (the latest 1,000); None where there was none."""
+    now = now or timezone.now()
+    closed = (
+        Case.objects.restrict(user, "case.view")
+        .filter(closed__gte=now - timedelta(days=90), issued__isnull=False)
+        .order_by("-closed")
+        .values_list("issued", "closed")[:1000]
+    )
+    days = [(end - start).total_seconds() / 86400 for start, end in closed]
+    return {
+        "open": opened(user).count(),
+        "overdue": overdue(user, now).count(),
+        "median_days": statistics.median(days) if days else None,
+    }
+
+
+def search(user: Any, query: Any) -> CaseQuerySet:
+    """The list by its URL: `state`, `mine`, `overdue`, `q` (title, number, enterprise), `region`,
+    `from`, `to` (days of opening, Asia/Shanghai), `sort`."""
+    mine = asked(query, "mine")
+    rows = waiting_for(user) if mine else cases(user)
+    state, region, text = (asked(query, name) for name in ("state", "region", "q"))
+    if state == "open":
+        rows = rows.filter(_states(final=False))
+    elif state:
+        rows = rows.filter(state=state)
+    if asked(query, "overdue"):
+        rows = rows.filter(_states(final=False), clock__lte=timezone.now())
+    if region:
+        rows = rows.filter(region=region)
+    if text:
+        rows = rows.filter(
+            Q(title__icontains=text)
+            | Q(number__icontains=text)
+            | Q(enterprise__name__icontains=text)
+        )
+    for name, lookup in (("from", "opened__date__gte"), ("to", "opened__date__lte")):
+        limit = day(query, name)
+        if limit:
+            rows = rows.filter(**{lookup: limit})
+    orders = {
+        "clock": ("clock", "pk"),
+        "opened": ("-opened", "-pk"),
+        "number": (F("number").desc(nulls_last=True), "-pk"),
+    }
+    sort = asked(query, "sort") or ("clock" if mine else "opened")
+    return rows.order_by(*orders.get(sort, orders["opened"]))
+
+
+def timeline(user: Any, case: Case) -> list[CaseEvent]:
+    """The events of a case that the user may read, oldest first, with files and evidence."""
+    return list(
+        CaseEvent.objects.restrict(user, "case.view")
+        .filter(case=case)
+        .select_related("actor", "department", "evidence", "case")
+        .prefetch_related("files")
+        .order_by("seq")
+    )
+
+
+def allowed(user: Any, case: Case) -> list[Transition]:
+    """The acts open to this user in this case now."""
+    from jingwei.bureau.cases.services import refusal
+
+    if not Case.objects.restrict(user, "case.act").filter(pk=case.pk).exists():
+        return []
+    return [
+        step
+        for step in case.rules.allowed(case.state, user.role)
+        if refusal(user, case, step) is None
+    ]
+
+
+def facts(case: Case) -> list[dict[str, Any]]:
+    """What the case is about: as it stood when the order was issued, before that as it is."""
+    return case.facts or snapshot(case)
+
+
+ROWS = 100  # of one finding in one document
+
+
+def snapshot(case: Case) -> list[dict[str, Any]]:
+    """The case's findings as plain data, each with the hours over the limit that stand.
+
+    At most 100 rows of a finding, those furthest over the limit; `count` says how many there are.
+    """
+    found = []
+    for finding in case.findings.select_related("point__outlet").order_by("pk"):
+        rows = list(exceedances(finding))
+        kept = sorted(rows, key=lambda e: -(e.multiple or 0))[:ROWS]
+        kept.sort(key=lambda e: (e.time, e.factor))
+        outlet = finding.point.outlet if finding.point else None
+        found.append(
+            {
+                "finding": finding.pk,
+                "title": finding.title,
+                "point": finding.point.key if finding.point else "",
+                "outlet": str(outlet) if outlet else "",
+                "began": finding.began.astimezone(UTC).isoformat(),
+                "ended": finding.ended.astimezone(UTC).isoformat(),
+                "count": len(rows),
+                "rows": [
+                    {
+                        "time": e.time.astimezone(UTC).isoformat(),
+                        "period": e.period,
+                        "factor": e.factor,
+                        "value": e.value,
+                        "limit": e.limit_value,
+                        "multiple": e.multiple,
+                        "unit": e.unit,
+                        "source": e.limit.source,
+                        "verified": e.limit.verified,
+                    }
+                    for e in kept
+                ],
+            }
+        )
+    return found
+
+
+def last_event(case: Case, *transitions: str) -> CaseEvent | None:
+    """The latest event of these kinds."""
+    return (
+        case.events.filter(transition__in=transitions)
+        .select_related("evidence")
+        .order_by("-seq")
+        .first()
+    )

@@ -1,0 +1,471 @@
+"""The kernel: opens cases, acts on them, lets the clock act. Everything that writes a case.
+
+Each act is one transaction: the rules, the case's new row (`UPDATE … WHERE version = ?`), the
+event, its files, and the event's entry in the evidence log stand or fall together.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.access import may
+from jingwei.bureau.accounts.models import User
+from jingwei.bureau.cases import files as filing
+from jingwei.bureau.cases import selectors
+from jingwei.bureau.cases.deadlines import deadline
+from jingwei.bureau.cases.errors import Invalid, Refused, Stale
+from jingwei.bureau.cases.flow import ESCALATE, Transition
+from jingwei.bureau.cases.flows import FLOWS
+from jingwei.bureau.cases.forms import TransitionForm
+from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
+from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.services import Refused as FindingRefused
+from jingwei.bureau.findings.services import take
+from jingwei.evidence import canonical, digest
+
+# What events may change on a case; the fold of their `changes` is the case's row.
+FOLDED = (
+    "state",
+    "title",
+    "text",
+    "basis",
+    "facts",
+    "region_id",
+    "department_id",
+    "number",
+    "opened",
+    "issued",
+    "closed",
+    "due",
+    "derivation",
+    "level_since",
+    "level_due",
+    "level_derivation",
+    "escalated",
+)
+
+
+# --- acts -------------------------------------------------------------------------------------
+
+
+def open_case(
+    user: User,
+    findings: Iterable[Finding],
+    data: Mapping[str, Any],
+    *,
+    flow: str = "order",
+    token: str = "",
+    now: datetime | None = None,
+) -> Case:
+    """Open a case from findings; `data` are the values of the flow's opening form.
+
+    All findings must be open, in the user's jurisdiction, and of one enterprise. `token` makes
+    the act happen once: the same user and token again return the same case. Raises `Refused`,
+    `Invalid`.
+    """
+    now = now or timezone.now()
+    step = FLOWS[flow].opening
+    form = TransitionForm(step, None, data)
+    try:
+        with _cleared_away() as written, transaction.atomic():
+            if not may(user, "case.open") or user.role not in step.roles:
+                raise Refused(_("Your role may not open a case."))
+            key = _key(user, token)
+            done = _done(key)
+            if done:
+                return done.case
+            chosen = _of_one_enterprise(user, findings)
+            if not form.is_valid():
+                raise Invalid(form)
+            enterprise = chosen[0].enterprise
+            case = Case(flow=flow, enterprise=enterprise)
+            changes = {
+                "state": step.target,
+                "opened": now,
+                "region_id": enterprise.region_id,
+                "department_id": selectors.district_of(enterprise.region_id).pk,
+                **_effect(step, case, form, now),
+            }
+            changes |= _with_clocks(case, changes, now)
+            case.save(force_insert=True)
+            case.findings.set(chosen)
+            take(chosen)
+            _append(
+                case,
+                step.name,
+                source="",
+                user=user,
+                now=now,
+                form=form,
+                data={"findings": [f.pk for f in chosen]},
+                changes=changes,
+                internal=step.internal,
+                key=key,
+                written=written,
+            )
+            return case
+    except FindingRefused as error:
+        raise Refused(str(error)) from None
+
+
+def act(
+    user: User,
+    case_id: int,
+    transition: str,
+    version: int,
+    data: Mapping[str, Any] | None = None,
+    files: Mapping[str, Any] | None = None,
+    *,
+    token: str = "",
+    now: datetime | None = None,
+) -> CaseEvent:
+    """Do a transition; the event that stands for it.
+
+    `version` is the version the user saw: where the case has a newer one, nothing happens and
+    `Stale` says who did what meanwhile. The same user and `token` again return the same event.
+    `files` are uploads by field name. Raises `Case.DoesNotExist` (also for a case that this user
+    may not see), `Refused`, `Stale`, `Invalid` with the bound form.
+    """
+    now = now or timezone.now()
+    with _cleared_away() as written, transaction.atomic():
+        # From here to the end nobody else can act on this case: on PostgreSQL by the row's lock,
+        # on SQLite because a writing transaction is alone.
+        case = (
+            Case.objects.restrict(user, "case.act")
+            .select_for_update(of=("self",))
+            .select_related("enterprise", "region", "department")
+            .get(pk=case_id)
+        )
+        key = _key(user, token)
+        done = _done(key)
+        if done:
+            return done
+        step = case.rules.transition(transition)
+        if step is None or step is case.rules.opening:
+            raise Refused(_("There is no such act."))
+        if step.locks and case.version != version:
+            raise Stale(_meanwhile(case))
+        reason = refusal(user, case, step)
+        if reason:
+            raise Refused(reason)
+        form = TransitionForm(step, case, data or {}, _multi(files))
+        if not form.is_valid():
+            raise Invalid(form)
+        source, target = case.state, step.target_from(case.state)
+        changes = _effect(step, case, form, now)
+        if target != source:
+            changes["state"] = target
+        changes |= _with_clocks(case, changes, now)
+        if step.locks:
+            _save(case, version)
+        return _append(
+            case,
+            step.name,
+            source=source,
+            user=user,
+            now=now,
+            form=form,
+            changes=changes,
+            internal=step.internal,
+            key=key,
+            written=written,
+        )
+
+
+def refusal(user: User, case: Case, step: Transition) -> str | None:
+    """Why this user may not do this in this case now; None where nothing stands against it."""
+    if user.role not in step.roles:
+        return _("Your role may not do this.")
+    if case.state not in step.sources:
+        return _("The case is now “%(state)s”: “%(act)s” is not possible any more.") % {
+            "state": case.state_label,
+            "act": step.label,
+        }
+    guarded = step.guard(case, user) if step.guard else None
+    return str(guarded) if guarded else None
+
+
+# --- the clock -------------------------------------------------------------------------------
+
+
+def escalate(case_id: int, now: datetime) -> list[CaseEvent]:
+    """Write the escalations of one case that are due at `now`, each once; the new events.
+
+    After an outage every level that was passed meanwhile is written, in order, each with the
+    moment at which it fell due. Two machines at once: the second finds nothing left to do.
+    """
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=case_id)
+        events = []
+        for moment, rule, level, due in escalations(case):
+            key = escalation_key(case, rule, level, due)
+            if moment > now or _done(key):
+                continue
+            changes = {"escalated": max(case.escalated, level)}
+            _apply(case, changes)
+            events.append(
+                _append(
+                    case,
+                    ESCALATE,
+                    source=case.state,
+                    user=None,
+                    now=now,
+                    data={"rule": rule, "level": level, "due": due, "reached": moment},
+                    changes=changes,
+                    internal=True,
+                    key=key,
+                )
+            )
+        case.escalate_at = next_escalation(case)
+        # The version stays: the clock does not make a form stale that somebody is filling in.
+        case.save(update_fields=["escalated", "escalate_at"])
+        return events
+
+
+def escalations(case: Case) -> list[tuple[datetime, str, int, datetime]]:
+    """(moment, rule, level, deadline) of every escalation that the running clocks can give."""
+    if case.at.final:
+        return []
+    clocks = [("level", case.level_due), ("business", case.due if case.at.business else None)]
+    return sorted(
+        (deadline(due, after)[0] if after else due, rule, level, due)
+        for rule, due in clocks
+        if due
+        for level, after in case.rules.escalation
+    )
+
+
+def escalation_key(case: Case, rule: str, level: int, due: datetime) -> str:
+    """What makes an escalation happen once."""
+    return f"escalate:{case.pk}:{rule}:{level}:{due.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
+
+
+def next_escalation(case: Case) -> datetime | None:
+    """When the next escalation falls due that has not been written; None where none will."""
+    if case.pk is None:
+        return min((m for m, *_rest in escalations(case)), default=None)
+    moments = {escalation_key(case, r, level, d): m for m, r, level, d in escalations(case)}
+    for key in CaseEvent.objects.filter(key__in=moments).values_list("key", flat=True):
+        del moments[key]
+    return min(moments.values(), default=None)
+
+
+def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Apply the changes; apply and return what they do to the clocks.
+
+    Only a new state starts the level clock anew: no edit, extension or comment does.
+    """
+    _apply(case, changes)
+    if not {"state", "due"} & set(changes):
+        return {}
+    result: dict[str, Any] = {}
+    if "state" in changes:
+        limit = case.at.limit
+        level_due, derivation = deadline(now, limit) if limit else (None, [])
+        result = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
+        _apply(case, result)
+    # An escalation stands as long as the clock that it came from is past its time.
+    standing = max((level for m, _r, level, _d in escalations(case) if m <= now), default=0)
+    if case.escalated > standing:
+        result["escalated"] = case.escalated = standing
+    case.escalate_at = next_escalation(case)
+    return result
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def _save(case: Case, version: int) -> None:
+    values = {name: getattr(case, name) for name in (*FOLDED, "escalate_at")}
+    changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
+    if not changed:
+        raise Stale(_meanwhile(case))
+    case.version = version + 1
+
+
+def _append(
+    case: Case,
+    transition: str,
+    *,
+    source: str,
+    user: User | None,
+    now: datetime,
+    form: TransitionForm | None = None,
+    data: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any],
+    internal: bool,
+    key: str | None,
+    written: list[str] | None = None,
+) -> CaseEvent:
+    """The event, its files and its evidence entry. The case's lock is held."""
+    said = dict(form.said) if form else {}
+    text = said.pop("text", "")
+    event = CaseEvent(
+        case=case,
+        seq=(case.events.aggregate(last=Max("seq"))["last"] or 0) + 1,
+        transition=transition,
+        source=source,
+        target=case.state,
+        actor=user,
+        role=user.role if user else "",
+        department=user.department if user else None,
+        at=now,
+        text=text,
+        data=plain({**said, **(data or {})}),
+        changes=plain(changes),
+        internal=internal,
+        key=key,
+        salt=secrets.token_hex(16),
+    )
+    uploads = form.uploads if form else []
+    digests = [digest.both(filing.chunks(upload)) for _kind, upload, _type in uploads]
+    event.evidence = record(
+        "case_event",
+        f"case:{case.pk}",
+        testimony(event, digests),
+        actor=str(user.pk) if user else "",
+    )
+    event.save(force_insert=True)
+    for position, ((kind, upload, content_type), found) in enumerate(
+        zip(uploads, digests, strict=True), start=1
+    ):
+        CaseFile.objects.create(
+            event=event,
+            position=position,
+            kind=kind,
+            name=filing.display_name(upload.name),
+            content_type=content_type,
+            size=upload.size,
+            file=_store(upload, written if written is not None else []),
+            **found,
+        )
+    return event
+
+
+def testimony(event: CaseEvent, files: list[dict[str, str]]) -> dict[str, Any]:
+    """What the evidence log says of an event: no person, no text, but a salted digest of them."""
+    body = canonical.dumps(
+        {"text": event.text, "data": event.data, "changes": event.changes, "salt": event.salt}
+    )
+    return {
+        "case": event.case_id,
+        "number": event.case.number or "",
+        "seq": event.seq,
+        "flow": event.case.flow,
+        "transition": event.transition,
+        "source": event.source,
+        "target": event.target,
+        "role": event.role,
+        "department": event.department.code if event.department else "",
+        "at": plain(event.at),
+        "body": digest.both(body),
+        "files": files,
+    }
+
+
+def _store(upload: File, written: list[str]) -> str:
+    name = default_storage.save(filing.place(), upload)
+    written.append(name)
+    # The row that names the file must not outlive it: on the disk before the commit.
+    fd = os.open(default_storage.path(name), os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return name
+
+
+@contextmanager
+def _cleared_away() -> Iterator[list[str]]:
+    """Names of files written on the way; they go where the transaction does not come about."""
+    written: list[str] = []
+    try:
+        yield written
+    except BaseException:
+        for name in written:
+            default_storage.delete(name)
+        raise
+
+
+def _of_one_enterprise(user: User, findings: Iterable[Finding]) -> list[Finding]:
+    wanted = {f.pk for f in findings}
+    chosen = list(
+        Finding.objects.restrict(user, "finding.judge")
+        .filter(pk__in=wanted)
+        .select_related("enterprise")
+        .order_by("pk")
+    )
+    if not chosen or len(chosen) != len(wanted):
+        raise Refused(_("Choose at least one finding that you may judge."))
+    enterprises = {f.enterprise_id for f in chosen}
+    if None in enterprises:
+        raise Refused(_("A finding without an enterprise cannot go into a supervision order."))
+    if len(enterprises) > 1:
+        raise Refused(_("The findings belong to different enterprises: open one case for each."))
+    return chosen
+
+
+def _key(user: User, token: str) -> str | None:
+    return f"act:{user.pk}:{token[:64]}" if token else None
+
+
+def _done(key: str | None) -> CaseEvent | None:
+    return CaseEvent.objects.filter(key=key).select_related("case").first() if key else None
+
+
+def _multi(files: Mapping[str, Any] | None) -> MultiValueDict:
+    if isinstance(files, MultiValueDict):
+        return files
+    return MultiValueDict(
+        {k: list(v) if isinstance(v, list | tuple) else [v] for k, v in (files or {}).items()}
+    )
+
+
+def _meanwhile(case: Case) -> str:
+    last = case.events.select_related("actor", "case").order_by("-seq").first()
+    return _(
+        "Somebody was faster: %(who)s, “%(act)s”, %(time)s. Look at the case as it is now;"
+        " what you wrote is kept."
+    ) % {
+        "who": last.actor or _("the clock"),
+        "act": last.label,
+        "time": timezone.localtime(last.at).strftime("%H:%M:%S"),
+    }
+
+
+def _effect(step: Transition, case: Case, form: TransitionForm, now: datetime) -> dict[str, Any]:
+    return dict(step.effect(case, form.said, now)) if step.effect else {}
+
+
+def _apply(case: Case, changes: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        if name not in FOLDED:
+            raise ValueError(f"{name} is not folded from events")
+        setattr(case, name, value)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON; times in UTC."""
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

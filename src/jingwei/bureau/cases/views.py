@@ -1,0 +1,312 @@
+"""Cases: the list, one case with what this user may do, the order, the check on the spot."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from jingwei.bureau.access import Role, may, requires
+from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.cases import drafts, files, selectors, services
+from jingwei.bureau.cases.deadlines import sentences
+from jingwei.bureau.cases.errors import Invalid, Refused
+from jingwei.bureau.cases.flow import Transition
+from jingwei.bureau.cases.flows import FLOWS, ORDER
+from jingwei.bureau.cases.forms import TransitionForm
+from jingwei.bureau.cases.models import Case, CaseFile
+from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.facts import factor_label
+from jingwei.bureau.findings.selectors import findings as findings_of
+from jingwei.bureau.registry.models import PermitLimit
+from jingwei.evidence import digest
+
+PAGE = 50
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+@require_GET
+@requires("case.view")
+def listing(request: HttpRequest) -> HttpResponse:
+    query = request.GET
+    page = Paginator(selectors.search(request.user, query), PAGE).get_page(query.get("page"))
+    outside = request.user.role == Role.ENTERPRISE
+    return render(
+        request,
+        "cases/list.html",
+        {
+            "page": page,
+            "query": query,
+            "states": [
+                (s.name, s.label)
+                for flow in FLOWS.values()
+                for s in flow.states
+                if s.issued or not outside
+            ],
+            "districts": [] if outside else selectors.districts(),
+            "acts": may(request.user, "case.act"),
+        },
+    )
+
+
+@require_GET
+@requires("case.view")
+def export(request: HttpRequest) -> HttpResponse:
+    header = [
+        _("Document number"),
+        _("Title"),
+        _("State"),
+        _("Enterprise"),
+        _("District"),
+        _("Opened"),
+        _("Issued"),
+        _("Deadline"),
+        _("Waiting since"),
+        _("To be done by"),
+        _("Escalated to level"),
+        _("Closed"),
+    ]
+    rows = (
+        (
+            c.number,
+            c.title,
+            c.state_label,
+            c.enterprise.name,
+            c.region.label,
+            c.opened,
+            c.issued,
+            c.due,
+            c.level_since,
+            c.next_due,
+            c.escalated,
+            c.closed,
+        )
+        for c in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
+    )
+    return csv_response("cases.csv", header, rows)
+
+
+# --- open ------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+@requires("case.open")
+def open_case(request: HttpRequest) -> HttpResponse:
+    """The opening form; the findings stand in the URL (`?finding=1&finding=2`)."""
+    ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
+    chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk"))
+    refused, status = "", 200
+    if request.method == "POST":
+        try:
+            case = services.open_case(
+                request.user, chosen, request.POST, token=request.POST.get("token", "")
+            )
+        except Invalid as error:
+            form, refused, status = error.form, str(error), 422
+        except Refused as error:
+            form, refused, status = (
+                TransitionForm(ORDER.opening, None, request.POST),
+                str(error),
+                409,
+            )
+        else:
+            messages.success(
+                request, _("The draft is saved. Check it, then issue it with a deadline.")
+            )
+            return redirect(case)
+    else:
+        form = TransitionForm(ORDER.opening, None, initial=drafts.order(chosen))
+    return render(
+        request,
+        "cases/open.html",
+        {"findings": chosen, "form": form, "refused": refused, "token": secrets.token_hex(8)},
+        status=status,
+    )
+
+
+# --- one case --------------------------------------------------------------------------------
+
+
+@require_GET
+@requires("case.view")
+def case(request: HttpRequest, pk: int) -> HttpResponse:
+    row = get_object_or_404(selectors.cases(request.user), pk=pk)
+    return render(request, "cases/case.html", _context(request, row))
+
+
+def _context(
+    request: HttpRequest,
+    row: Case,
+    step: Transition | None = None,
+    bound: TransitionForm | None = None,
+    refused: str = "",
+) -> dict[str, Any]:
+    allowed = selectors.allowed(request.user, row)
+    shown = step.name if step else request.GET.get("act", "")
+    forms = []
+    for act in allowed:
+        again = step is not None and bound is not None and act.name == step.name
+        form = bound if again else TransitionForm(act, row)
+        forms.append(
+            {
+                "step": act,
+                "form": form,
+                "refused": refused if again else "",
+                "open": again or act.name == shown or (act.tone == "primary" and not shown),
+            }
+        )
+    lost = refused and not any(f["refused"] for f in forms)
+    return {
+        "case": row,
+        "forms": forms,
+        "refused": refused,
+        # Written for an act that is not possible any more: shown to be copied, not thrown away.
+        "left_over": bound.data.get("text", "") if lost and bound is not None else "",
+        "token": secrets.token_hex(8),
+        "facts": _shown(selectors.facts(row)),
+        "visible": set(findings_of(request.user).filter(cases=row).values_list("pk", flat=True)),
+        "timeline": selectors.timeline(request.user, row),
+        "derivation": sentences(row.derivation),
+        "level_derivation": sentences(row.level_derivation),
+        "may_prove": may(request.user, "evidence.view"),
+        "may_check": any(act.name == "verify" for act in allowed),
+    }
+
+
+def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stored facts with times and names for a reader."""
+    return [
+        {
+            **finding,
+            "began": parse_datetime(finding["began"]),
+            "ended": parse_datetime(finding["ended"]),
+            "more": finding["count"] - len(finding["rows"]),
+            "rows": [
+                {
+                    **row,
+                    "time": parse_datetime(row["time"]),
+                    "factor": factor_label(row["factor"]),
+                    "period": str(PermitLimit.Period(row["period"]).label),
+                    "verified": str(PermitLimit.Verified(row["verified"]).label),
+                    "sure": row["verified"] == PermitLimit.Verified.VERIFIED,
+                }
+                for row in finding["rows"]
+            ],
+        }
+        for finding in found
+    ]
+
+
+@require_http_methods(["GET", "POST"])
+@requires("case.act")
+def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
+    """Do it; what was typed is shown again where it did not come about.
+
+    A GET (after a login that had run out) leads back to the case with the form open, where the
+    browser's draft is.
+    """
+    row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
+    step = row.rules.transition(transition)
+    if step is None or step is row.rules.opening:
+        raise Http404
+    if request.method == "GET":
+        return redirect(f"{row.get_absolute_url()}?act={step.name}#act-{step.name}")
+    posted = request.POST
+    version = posted.get("version", "")
+    try:
+        services.act(
+            request.user,
+            pk,
+            transition,
+            int(version) if version.isdigit() and len(version) < 9 else 0,
+            posted,
+            request.FILES,
+            token=posted.get("token", ""),
+        )
+    except Case.DoesNotExist:
+        raise Http404 from None
+    except Invalid as error:
+        return _again(request, pk, step, error.form, str(error), 422)
+    except Refused as error:
+        bound = TransitionForm(step, row, posted)
+        return _again(request, pk, step, bound, str(error), 409)
+    messages.success(request, _("Done: %(act)s.") % {"act": step.label})
+    return redirect(row)
+
+
+def _again(
+    request: HttpRequest, pk: int, step: Transition, form: TransitionForm, refused: str, status: int
+) -> HttpResponse:
+    row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
+    context = _context(request, row, step, form, refused) | {"again": True}
+    if request.POST.get("page") == "check" and context["may_check"]:
+        form.use_required_attribute = False
+        return render(request, "cases/check.html", context | {"form": form}, status=status)
+    return render(request, "cases/case.html", context, status=status)
+
+
+@require_GET
+@requires("case.act")
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page for a phone: verify on the spot."""
+    row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
+    context = _context(request, row)
+    if not context["may_check"]:
+        messages.info(request, _("There is nothing to verify in this case now."))
+        return redirect(row)
+    form = TransitionForm(row.rules.transition("verify"), row, use_required_attribute=False)
+    return render(request, "cases/check.html", context | {"form": form})
+
+
+@require_GET
+@requires("case.view")
+def order(request: HttpRequest, pk: int) -> HttpResponse:
+    """The order as a document, to be printed."""
+    row = get_object_or_404(selectors.cases(request.user), pk=pk)
+    issue = selectors.last_event(row, "issue")
+    with translation.override("zh-hans"):  # the document speaks the language of the office
+        facts = _shown(selectors.facts(row))
+    return render(
+        request,
+        "cases/order.html",
+        {
+            "case": row,
+            "facts": facts,
+            "issuer": Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first(),
+            "entry": issue.evidence if issue else None,
+            "sha256": digest.sha256(issue.evidence.content.encode()).hex() if issue else "",
+            "printed": timezone.now(),
+        },
+    )
+
+
+@require_GET
+@requires("case.view")
+def file(request: HttpRequest, pk: int) -> HttpResponse:
+    """A file of a case: as what its bytes are, never to be run by the browser."""
+    row = get_object_or_404(CaseFile.objects.restrict(request.user, "case.view"), pk=pk)
+    try:
+        stream = row.file.open("rb")
+    except FileNotFoundError:
+        raise Http404(_("The file is missing in the store.")) from None
+    return FileResponse(
+        stream,
+        as_attachment=not row.is_image or "download" in request.GET,
+        filename=files.download_name(row.name, row.content_type),
+        headers={
+            "Content-Type": row.content_type,
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Cache-Control": "private, max-age=3600, immutable",
+        },
+    )

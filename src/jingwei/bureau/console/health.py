@@ -1,0 +1,178 @@
+"""How each component is, from heartbeats and light checks; no check waits or does heavy work.
+
+A component is "ok", "degraded" (it works, but somebody should look) or "down". The whole is "down"
+only where no page can be shown (the database); where anything else is not ok it is "degraded",
+because the console must stay open to the people who then have to act.
+
+What `components()` says is public: states and numbers, no paths and no error texts.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from jingwei.bureau.evidencelog import selectors as evidencelog
+from jingwei.telemetry import health, journal
+from jingwei.telemetry.lake import Lake
+
+OK, DEGRADED, DOWN = "ok", "degraded", "down"
+SILENT = 15.0  # seconds after its last beat when a process (one beat each 2 s) counts as stopped
+DISK_DEGRADED = 0.05  # share of the disk that is free
+DISK_DOWN = 64 * 1024 * 1024  # bytes
+
+Component = dict[str, Any]
+
+
+def _database() -> Component:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError:
+        return {"status": DOWN}
+    return {"status": OK}
+
+
+def _process(beat: dict[str, Any] | None) -> Component:
+    """A process by its last beat; one that reports errors of its own is degraded."""
+    if beat is None or beat.get("age") is None:
+        return {"status": DOWN}
+    found: Component = {"status": OK, "age": round(beat["age"], 1)}
+    if beat["age"] > SILENT or beat.get("state") == "stopped":
+        found["status"] = DOWN
+    elif beat.get("errors") or beat.get("problem") or beat.get("state", OK) != OK:
+        found["status"] = DEGRADED
+    for figure in ("connections", "devices", "telegrams"):
+        if figure in beat:
+            found[figure] = beat[figure]
+    return found
+
+
+def _journal(root: Path) -> Component:
+    segments = journal.segments(root) if root.is_dir() else []
+    if not segments:
+        return {"status": OK if root.is_dir() else DOWN, "segments": 0}
+    try:
+        segments[-1].meta()
+    except journal.JournalError:
+        return {"status": DEGRADED, "segments": len(segments)}
+    return {"status": OK, "segments": len(segments)}
+
+
+def _lake(root: Path) -> Component:
+    return {"status": OK, "batch": Lake(root).batch()}
+
+
+def _evidence() -> Component:
+    log = evidencelog.health()
+    status = DOWN if log.problem else DEGRADED if log.late else OK
+    return {"status": status, "waiting": log.waiting}
+
+
+def _disk(data: Path) -> Component:
+    usage = shutil.disk_usage(data)
+    share = usage.free / usage.total
+    status = DOWN if usage.free < DISK_DOWN else DEGRADED if share < DISK_DEGRADED else OK
+    return {"status": status, "free_bytes": usage.free, "free_share": round(share, 3)}
+
+
+def components() -> dict[str, Component]:
+    """State and figures of every component; a check that fails makes its component "down"."""
+    env = settings.ENV
+    database = _database()
+    beats = health.read(env.run) if env.run.is_dir() else {}
+    checks: dict[str, Callable[[], Component]] = {
+        "gateway": lambda: _process(beats.get("gateway")),
+        "worker": lambda: _process(beats.get("worker")),
+        "journal": lambda: _journal(env.journal),
+        "lake": lambda: _lake(env.lake),
+        "evidence": _evidence,
+        "disk": lambda: _disk(env.data),
+    }
+    found = {"database": database}
+    for name, check in checks.items():
+        if name == "evidence" and database["status"] == DOWN:
+            found[name] = {"status": DOWN}
+            continue
+        try:
+            found[name] = check()
+        except Exception:  # whatever it is: this component cannot be used
+            found[name] = {"status": DOWN}
+    return found
+
+
+def overall(found: dict[str, Component]) -> str:
+    """ "ok", "degraded" or "down" for the whole system."""
+    if found["database"]["status"] == DOWN:
+        return DOWN
+    return OK if all(c["status"] == OK for c in found.values()) else DEGRADED
+
+
+LABELS = {
+    "database": _("Database"),
+    "gateway": _("Gateway"),
+    "worker": _("Worker"),
+    "journal": _("Journal"),
+    "lake": _("Data lake"),
+    "evidence": _("Evidence log"),
+    "disk": _("Disk"),
+}
+
+
+def row(name: str, found: Component) -> dict[str, Any]:
+    """A component as the system page shows it: label, state, figures in words."""
+    figures = []
+    if "age" in found:
+        figures.append(gettext("last sign of life %(seconds)s s ago") % {"seconds": found["age"]})
+    if "connections" in found:
+        figures.append(
+            ngettext("%(count)d connection", "%(count)d connections", found["connections"])
+            % {"count": found["connections"]}
+        )
+    if "telegrams" in found:
+        figures.append(
+            ngettext(
+                "%(count)d telegram since the start",
+                "%(count)d telegrams since the start",
+                found["telegrams"],
+            )
+            % {"count": found["telegrams"]}
+        )
+    if "segments" in found:
+        figures.append(
+            ngettext("%(count)d segment", "%(count)d segments", found["segments"])
+            % {"count": found["segments"]}
+        )
+    if "batch" in found:
+        figures.append(gettext("batch %(number)d") % {"number": found["batch"]})
+    if "waiting" in found:
+        figures.append(
+            ngettext(
+                "%(count)d entry waits for its number",
+                "%(count)d entries wait for their number",
+                found["waiting"],
+            )
+            % {"count": found["waiting"]}
+        )
+    if "free_bytes" in found:
+        figures.append(
+            gettext("%(size)s free (%(share)s %%)")
+            % {
+                "size": filesizeformat(found["free_bytes"]),
+                "share": f"{found['free_share'] * 100:.0f}",
+            }
+        )
+    return {
+        "label": LABELS[name],
+        "status": found["status"],
+        "figures": " · ".join(figures),
+    }

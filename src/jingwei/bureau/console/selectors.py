@@ -1,0 +1,213 @@
+"""What home, shell and system page show, from the selectors of the rooms."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import floor
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from jingwei.bureau.access import Role, may
+from jingwei.bureau.accounts.selectors import department_label
+from jingwei.bureau.cases import selectors as cases
+from jingwei.bureau.findings import selectors as findings
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.monitoring import selectors as monitoring
+from jingwei.bureau.registry.models import Enterprise, Point, Region
+from jingwei.telemetry import health, journal
+
+_PASSWORD = re.compile(rb"(PW=)[^;]*")
+SHOWN = 8  # rows of each list beside the map; the rest is one click away
+
+
+def city_name() -> str:
+    """Name of the city: the region that has none above it; empty before regions are loaded."""
+    region = Region.objects.filter(parent=None).defer("geometry").order_by("code").first()
+    return region.label if region else ""
+
+
+def workplace(user: Any) -> str:
+    """Department of the user, or name of the enterprise."""
+    if user.role == Role.ENTERPRISE:
+        enterprise = Enterprise.objects.filter(uscc=user.enterprise_code).first()
+        return enterprise.name if enterprise else user.enterprise_code
+    return department_label(user.department)
+
+
+def area_names(user: Any) -> list[str] | None:
+    """Names of the areas in the user's jurisdiction; None for the whole city."""
+    codes = user.areas()
+    if codes is None:
+        return None
+    return [r.label for r in Region.objects.filter(code__in=codes).defer("geometry")]
+
+
+def waiting_count(user: Any) -> int:
+    """How many cases need this user now."""
+    return cases.waiting_for(user).count()
+
+
+def new_findings(user: Any) -> Any:
+    """Findings in the user's jurisdiction that nobody has judged yet, the latest first."""
+    return findings.findings(user).filter(state=Finding.State.NEW).defer("region__geometry")
+
+
+def new_findings_count(user: Any) -> int:
+    """How many of them there are, for those who judge them; 0 for everybody else."""
+    return new_findings(user).count() if may(user, "finding.judge") else 0
+
+
+@dataclass(frozen=True)
+class Side:
+    """What stands beside the map. Lists are cut to `SHOWN`; the totals are not."""
+
+    now: datetime
+    figures: monitoring.KeyFigures
+    states: Mapping[str, int]
+    case_figures: Mapping[str, Any]
+    waiting: list[Any]
+    waiting_total: int
+    findings: list[Finding]
+    findings_total: int
+
+    @property
+    def transmission_percent(self) -> str:
+        """Rounded down to a tenth: 99.96 % is not 100 %."""
+        rate = self.figures.transmission
+        return "" if rate is None else f"{floor(rate * 1000) / 10:g}"
+
+    @property
+    def exceedances_url(self) -> str:
+        """The exceedances whose period began today."""
+        return f"{reverse('monitoring:exceedances')}?since={timezone.localdate(self.now)}"
+
+
+def side(user: Any, now: datetime | None = None) -> Side:
+    """Key figures, and what needs this user now."""
+    now = now or timezone.now()
+    states = monitoring.point_states(user, now)
+    if user.role == Role.ENTERPRISE:  # its own points; ambient stations are on the map
+        states = [state for state in states if state.point.kind == Point.Kind.SOURCE]
+    waiting = cases.waiting_for(user).defer("region__geometry")
+    new = new_findings(user)
+    return Side(
+        now=now,
+        figures=monitoring.key_figures(user, now, states),
+        states=Counter(state.state for state in states),
+        case_figures=cases.key_figures(user, now),
+        waiting=list(waiting[:SHOWN]),
+        waiting_total=waiting.count(),
+        findings=list(new[:SHOWN]),
+        findings_total=new.count(),
+    )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A telegram that the gateway did not take. `text`: as it came, made readable."""
+
+    received: datetime
+    peer: str
+    reason: str
+    text: str
+    size: int
+
+
+REFUSED_KEPT = 2_000  # of the newest segments: what the page looks at
+
+
+def refused_telegrams(reason: str = "") -> tuple[Counter[str], list[Refused]]:
+    """Refused telegrams by reason, and those of one reason (or all), the newest first.
+
+    Looks at the newest segments up to about 2,000 telegrams; older ones stay in the store.
+    """
+    telegrams: list[journal.Telegram] = []
+    root = settings.ENV.refused
+    for segment in reversed(journal.segments(root) if root.is_dir() else []):
+        try:
+            with segment.open() as db:
+                (last,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
+            rows, _ = segment.read(max(0, last - REFUSED_KEPT))
+        except (journal.BrokenSegmentError, sqlite3.OperationalError):
+            continue
+        telegrams += reversed(rows)
+        if len(telegrams) >= REFUSED_KEPT:
+            break
+    counts = Counter(t.reason for t in telegrams)
+    chosen = [t for t in telegrams if not reason or t.reason == reason]
+    return counts, [
+        Refused(t.received, t.peer, t.reason, readable(t.raw), len(t.raw)) for t in chosen
+    ]
+
+
+def readable(raw: bytes, longest: int = 2_000) -> str:
+    """Bytes as text: UTF-8 where it is, `\\x..` where it is not, the device password hidden."""
+    text = _PASSWORD.sub(rb"\1******", raw[:longest]).decode("utf-8", "backslashreplace").strip()
+    return text + (" …" if len(raw) > longest else "")
+
+
+def process_errors() -> list[tuple[str, str]]:
+    """What processes say is wrong with them now: (process or part, text)."""
+    found = []
+    for name, beat in _beats().items():
+        for text in (beat.get("error"), beat.get("problem")):
+            if text:
+                found.append((name, str(text)))
+        for part, text in (beat.get("errors") or {}).items():
+            found.append((f"{name} · {part}", str(text)))
+    return found
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One address at the gateway since its start."""
+
+    address: str
+    open: int
+    accepted: int
+    refused: list[tuple[str, int]]  # reason, telegrams
+    cut: list[tuple[str, int]]  # reason, connections that the gateway ended
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the gateway says of itself; `age` in seconds, None where it says nothing."""
+
+    age: float | None
+    peers: list[Peer]
+    strangers: list[str]  # MNs that are not in the register
+
+
+def gateway() -> Gateway:
+    """The gateway's table of addresses and devices, as last written."""
+    table = health.read_table(settings.ENV.run, "gateway")
+    peers = [
+        Peer(
+            address=address,
+            open=row.get("open", 0),
+            accepted=row.get("accepted", 0),
+            refused=sorted(row.get("refused", {}).items(), key=lambda item: -item[1]),
+            cut=sorted(row.get("cut", {}).items(), key=lambda item: -item[1]),
+            last=parse_datetime(row.get("last") or ""),
+        )
+        for address, row in table.get("peers", {}).items()
+    ]
+    return Gateway(
+        age=table.get("age"),
+        peers=sorted(peers, key=lambda p: (-sum(n for _, n in p.refused), -p.open, p.address)),
+        strangers=sorted(table.get("strangers", {})),
+    )
+
+
+def _beats() -> dict[str, dict[str, Any]]:
+    return health.read(settings.ENV.run) if settings.ENV.run.is_dir() else {}

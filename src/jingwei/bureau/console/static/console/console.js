@@ -1,0 +1,177 @@
+// The shell: navigation, drafts of forms, relative times, parts that refresh themselves.
+
+import { ago } from './time.js';
+
+const root = document.documentElement;
+const all = (selector, from = document) => from.querySelectorAll(selector);
+
+/* Navigation: narrow or wide on a desk, a drawer on a phone. */
+
+for (const button of all('[data-nav-collapse]')) {
+  button.addEventListener('click', () => {
+    const narrow = root.classList.toggle('nav-collapsed');
+    button.setAttribute('aria-expanded', String(!narrow));
+    const secure = location.protocol === 'https:' ? '; Secure' : '';
+    document.cookie = `nav=${narrow ? 'narrow' : 'wide'}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+  });
+}
+
+const nav = document.getElementById('nav');
+let shade = null;
+function drawer(open) {
+  root.classList.toggle('nav-open', open);
+  for (const button of all('[data-nav-open]')) button.setAttribute('aria-expanded', String(open));
+  if (open && !shade) {
+    shade = document.body.appendChild(document.createElement('div'));
+    shade.className = 'nav-shade';
+    shade.addEventListener('click', () => drawer(false));
+    nav.querySelector('a').focus();
+  } else if (!open && shade) {
+    shade.remove();
+    shade = null;
+    document.querySelector('[data-nav-open]').focus();
+  }
+}
+for (const button of all('[data-nav-open]')) {
+  button.addEventListener('click', () => drawer(!root.classList.contains('nav-open')));
+}
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && shade) drawer(false);
+});
+
+/* Choices that act at once: <select data-submit> sends its form. */
+
+document.addEventListener('change', (event) => {
+  if (event.target.matches('[data-submit]')) event.target.form.requestSubmit();
+});
+
+/* Printing: <button data-print>. */
+
+document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-print]')) window.print();
+});
+
+/* Map or list: buttons with data-shows="map|list" inside a group, next to a [data-map] and its list. */
+
+for (const group of all('.map-switch')) {
+  group.addEventListener('click', (event) => {
+    const button = event.target.closest('[data-shows]');
+    if (!button) return;
+    const map = group.parentElement.querySelector('[data-map]');
+    const list = document.getElementById(map.dataset.list);
+    for (const other of all('[data-shows]', group)) other.setAttribute('aria-pressed', String(other === button));
+    list.hidden = button.dataset.shows !== 'list';
+  });
+}
+
+/* Forms: nothing typed is lost.
+ *
+ * Every posted form with a textarea, and every form with data-draft, keeps what is typed in
+ * sessionStorage until it has been sent and answered; leaving with unsaved text asks first.
+ * Passwords and files are never kept. */
+
+const draftKey = (form) => `draft:${location.pathname}:${form.dataset.draft || form.getAttribute('action') || ''}`;
+const kept = (field) => field.name && field.name !== 'csrfmiddlewaretoken'
+  && !['password', 'file', 'hidden', 'submit', 'button'].includes(field.type);
+
+function snapshot(form) {
+  const values = {};
+  for (const field of form.elements) {
+    if (!kept(field)) continue;
+    if (field.type === 'checkbox' || field.type === 'radio') {
+      if (field.checked) (values[field.name] ||= []).push(field.value);
+    } else (values[field.name] ||= []).push(field.value);
+  }
+  return values;
+}
+
+function restore(form, values) {
+  const left = structuredClone(values);
+  for (const field of form.elements) {
+    if (!kept(field)) continue;
+    if (field.type === 'checkbox' || field.type === 'radio') field.checked = (values[field.name] || []).includes(field.value);
+    else if (left[field.name]?.length) field.value = left[field.name].shift();
+  }
+}
+
+// A form that was sent and answered has done its work; one that met an expired session, an error
+// page or a broken connection has not: its draft stays for the next look.
+const sent = sessionStorage.getItem('draft-sent');
+sessionStorage.removeItem('draft-sent');
+const direct = performance.getEntriesByType('navigation')[0]?.type === 'navigate';
+if (sent && direct && !document.querySelector('.error-page, .login, form .has-error')) {
+  sessionStorage.removeItem(sent);
+}
+
+const dirty = new Set();
+for (const form of all('form[data-draft], form[method="post"]:has(textarea)')) {
+  const key = draftKey(form);
+  const start = JSON.stringify(snapshot(form));
+  // What was sent and came back as this very page with errors is already in the fields.
+  const draft = form.querySelector('.has-error') ? null : sessionStorage.getItem(key);
+  if (draft && draft !== start) {
+    restore(form, JSON.parse(draft));
+    dirty.add(form);
+    const note = document.createElement('p');
+    note.className = 'alert no-print';
+    note.setAttribute('role', 'status');
+    note.textContent = `${gettext('What you typed before is here again.')} `;
+    const drop = note.appendChild(document.createElement('button'));
+    drop.type = 'button';
+    drop.className = 'btn btn-small';
+    drop.textContent = gettext('Discard it');
+    drop.addEventListener('click', () => {
+      restore(form, JSON.parse(start));
+      sessionStorage.removeItem(key);
+      dirty.delete(form);
+      note.remove();
+    });
+    form.prepend(note);
+  }
+  form.addEventListener('input', () => {
+    const now = JSON.stringify(snapshot(form));
+    if (now === start) {
+      sessionStorage.removeItem(key);
+      dirty.delete(form);
+    } else {
+      sessionStorage.setItem(key, now);
+      dirty.add(form);
+    }
+  });
+  form.addEventListener('submit', () => {
+    dirty.delete(form);
+    sessionStorage.setItem('draft-sent', key);
+  });
+}
+window.addEventListener('beforeunload', (event) => {
+  if (dirty.size) event.preventDefault();
+});
+/* <time data-relative datetime="…"> shows "5 min. ago"; the exact time stays in its title. */
+
+function times(from = document) {
+  for (const time of all('time[data-relative]', from)) {
+    if (!time.title) time.title = time.textContent;
+    time.textContent = ago(time.dateTime);
+  }
+}
+times();
+setInterval(times, 30000);
+
+/* [data-poll] with hx-trigger="poll" refreshes itself while somebody can see it. */
+
+const POLL = 15000;
+const poll = () => {
+  if (!document.hidden) for (const part of all('[data-poll]')) htmx.trigger(part, 'poll');
+};
+if (document.querySelector('[data-poll]')) {
+  setInterval(poll, POLL);
+  document.addEventListener('visibilitychange', poll);
+}
+document.addEventListener('htmx:beforeSwap', (event) => {
+  // A session that has ended answers with the login page: show it as a page.
+  if (event.detail.xhr.responseURL.includes('/accounts/login/')) {
+    event.preventDefault();
+    location.reload();
+  }
+});
+document.addEventListener('htmx:afterSwap', (event) => times(event.target));

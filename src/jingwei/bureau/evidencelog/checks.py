@@ -1,0 +1,106 @@
+"""Do database and log agree? For `jingwei fsck` and `jingwei evidence check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Max
+
+from jingwei.bureau.evidencelog import services
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.evidence import canonical, digest
+from jingwei.evidence.log import LogError, OpenLog, Progress, open_log
+from jingwei.evidence.log import check as check_log
+
+TRIGGERS = {"evidence_no_delete", "evidence_no_change"}
+
+
+def check(progress: Progress | None = None) -> Iterator[str]:
+    """One sentence for each difference: guards of the table, log on disk, rows, waiting rows.
+
+    The log is rebuilt from its entries; of it and of the numbered rows the first difference is
+    named. `progress(done, size)` is called on the way.
+    """
+    yield from _guards()
+    try:
+        last = EvidenceEntry.objects.aggregate(last=Max("index"))["last"]  # before the checkpoint
+        log = open_log(settings.ENV.evidence)
+        size = log.checkpoint.size if log else 0
+        if last is not None and last >= size:
+            raise LogError(f"the database knows leaf {last}, the log has {size} entries")
+        if log:
+            _compare(log, -1 if last is None else last, progress)
+    except LogError as error:
+        yield str(error)
+    for row in EvidenceEntry.objects.filter(index__isnull=True).iterator():
+        if problem := _row_problem(row):
+            yield f"waiting evidence entry {row.pk}: {problem}"
+
+
+def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:
+    def each(first: int, entries: Sequence[bytes]) -> None:
+        rows = {
+            row.index: row
+            for row in EvidenceEntry.objects.filter(
+                index__gte=first, index__lt=first + len(entries)
+            )
+        }
+        for index, entry in enumerate(entries, first):
+            row = rows.get(index)
+            if row is None:
+                if index > last and _not_yet_marked(entry):
+                    continue
+                raise LogError(f"leaf {index} has no row in the database")
+            if row.content.encode() != entry:
+                raise LogError(
+                    f"row {row.pk} (leaf {index}) has another content than the log's entry"
+                )
+            if problem := _row_problem(row):
+                raise LogError(f"row {row.pk} (leaf {index}): {problem}")
+
+    check_log(log.reader, [log.checkpoint], each=each, progress=progress)
+
+
+def _not_yet_marked(entry: bytes) -> bool:
+    """On disk, but its number has not reached the database: the sequencer will see to it."""
+    uid = services.uid_of(entry)
+    row = EvidenceEntry.objects.filter(uid=uid, index__isnull=True).first() if uid else None
+    return row is not None and row.content.encode() == entry
+
+
+def _row_problem(row: EvidenceEntry) -> str:
+    """What in the row's columns contradicts its own content."""
+    try:
+        content = canonical.loads(row.content.encode())
+        said = {
+            "id": str(row.uid),
+            "type": row.kind,
+            "subject": row.subject,
+            "time": services.time_text(row.created),
+            "digest": digest.both(canonical.dumps(content["content"])),
+        }
+        for name, value in said.items():
+            if content[name] != value:
+                return f"its {name} is not what its content says"
+        if row.actor and content["actor"] != services.commitment(row.actor, row.salt):
+            return "its actor is not the one that was committed to"
+    except canonical.CanonicalError as error:
+        return f"its content is damaged: {error}"
+    except (KeyError, TypeError):
+        return "its content is damaged"
+    return ""
+
+
+def _guards() -> Iterable[str]:
+    query = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass"
+        " AND tgenabled <> 'D'",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(query, [EvidenceEntry._meta.db_table])
+        found = {name for (name,) in cursor.fetchall()}
+    for name in sorted(TRIGGERS - found):
+        yield f"the table of evidence entries has lost its guard {name}: migrate again"

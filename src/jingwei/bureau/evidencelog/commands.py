@@ -1,0 +1,138 @@
+"""`jingwei evidence …`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from jingwei.evidence.log import Progress
+
+evidence = typer.Typer(
+    name="evidence",
+    help="The evidence log: an append-only Merkle log that anyone can check.",
+    no_args_is_help=True,
+)
+
+
+def attach(app: typer.Typer) -> None:
+    app.add_typer(evidence)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("entries"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("entries", total=None)
+        yield lambda done, size: bar.update(task, completed=done, total=size)
+
+
+@evidence.command()
+def check() -> None:
+    """Recompute the root from the entries on disk and compare everything with it.
+
+    Compares tiles, entry bundles, checkpoint, and the rows of the database; names the first
+    difference of each. Exit codes: 0 all agree, 1 a difference, 2 the check cannot run.
+    """
+    import django
+    from rich.console import Console
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        django.setup()
+    except ValueError as error:  # a setting that cannot be used
+        err.print(f"the check cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    from django.conf import settings
+    from django.db import DatabaseError
+
+    from jingwei.bureau.evidencelog import checks, selectors
+
+    try:
+        with _bar() as progress:
+            problems = list(checks.check(progress))
+        health = selectors.health()
+    except (DatabaseError, OSError) as error:
+        err.print(f"the check cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    for problem in problems:
+        err.print(f"difference: {problem}", markup=False)
+    if problems:
+        raise typer.Exit(1)
+    if health.log is None:
+        out.print(f"There is no log in {settings.ENV.evidence} yet; {health.waiting} entries wait.")
+        return
+    point = health.log.checkpoint
+    out.print(f"The evidence log is whole: {point.size} entries, root {point.root.hex()}.")
+    out.print(f"Origin {point.origin}; {health.waiting} entries wait for a leaf number.")
+
+
+@evidence.command()
+def check_log(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a C2SP tlog-tiles log (checkpoint, tile/…).")
+    ],
+    key: Annotated[str, typer.Argument(help="Its verifier key: NAME+HASH+KEY.")],
+) -> None:
+    """Check anybody's C2SP tlog-tiles log: rebuild its tree from its entry bundles.
+
+    Takes the file `checkpoint` and every `checkpoint.*` beside it. Exit codes: 0 all agree,
+    1 a difference, 2 the check cannot run.
+    """
+    from rich.console import Console
+
+    from jingwei.evidence.log import LogError
+    from jingwei.evidence.log import check as check_log
+    from jingwei.evidence.note import NoteError, Verifier, parse_checkpoint
+    from jingwei.evidence.tiles import Reader
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        verifier = Verifier.parse(key)
+    except NoteError as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(2) from None
+    if not (folder / "checkpoint").is_file():
+        err.print(f"there is no log in {folder}: it has no file named checkpoint", markup=False)
+        raise typer.Exit(2)
+    reader = Reader(folder)
+    names = ["checkpoint", *sorted(p.name for p in folder.glob("checkpoint.*"))]
+    name = ""
+    try:
+        checkpoints = []
+        for name in names:
+            checkpoints.append(parse_checkpoint(reader.checkpoint(name), verifier))
+        with _bar() as progress:
+            check_log(reader, checkpoints, progress=progress)
+    except NoteError as error:
+        err.print(f"difference: {name}: {error}", markup=False)
+        raise typer.Exit(1) from None
+    except LogError as error:
+        err.print(f"difference: {error}", markup=False)
+        raise typer.Exit(1) from None
+    newest = max(checkpoints, key=lambda c: c.size)
+    out.print(
+        f"The log {newest.origin} is whole: {newest.size} entries, root {newest.root.hex()},"
+        f" {len(checkpoints)} checkpoint(s) agree."
+    )

@@ -1,0 +1,100 @@
+"""Everything that reads the evidence log for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Min, QuerySet
+from django.utils import timezone
+
+from jingwei.bureau.access import may
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.evidence import ProofError, merkle, verify_inclusion
+from jingwei.evidence.log import LogError, OpenLog, open_log
+from jingwei.evidence.tiles import TileError
+
+LATE = timedelta(minutes=5)
+
+
+def restrict(user: Any, action: str) -> QuerySet[EvidenceEntry]:
+    """The entries on which `user` may do `action`.
+
+    An entry has no place: it is pseudonymous, and a log of which parts are hidden from its
+    auditors is none. So the role alone decides.
+    """
+    return EvidenceEntry.objects.all() if may(user, action) else EvidenceEntry.objects.none()
+
+
+def entries(user: Any, *, kind: str = "", subject: str = "") -> QuerySet[EvidenceEntry]:
+    """Entries, newest first, of one kind and one subject (`case:*`: all that begin so)."""
+    rows = restrict(user, "evidence.view").defer("content").order_by("-id")
+    if kind:
+        rows = rows.filter(kind=kind)
+    if subject.endswith("*"):
+        rows = rows.filter(subject__startswith=subject[:-1])
+    elif subject:
+        rows = rows.filter(subject=subject)
+    return rows
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the log stands. `problem` is empty where all is well."""
+
+    log: OpenLog | None
+    signed: datetime | None  # when the newest checkpoint was written
+    waiting: int
+    oldest: datetime | None  # since when the first of them waits
+    problem: str
+
+    @property
+    def late(self) -> bool:
+        return self.oldest is not None and timezone.now() - self.oldest > LATE
+
+
+def health() -> Health:
+    """The newest checkpoint, opened with the log's key, and what waits for a leaf number."""
+    waiting = EvidenceEntry.objects.filter(index__isnull=True)
+    oldest = waiting.aggregate(oldest=Min("created"))["oldest"]
+    log, signed, problem = None, None, ""
+    try:
+        log = open_log(settings.ENV.evidence)
+        if log:
+            seconds = (log.reader.folder / "checkpoint").stat().st_mtime
+            signed = datetime.fromtimestamp(seconds, UTC)
+    except (LogError, OSError) as error:
+        problem = str(error)
+    return Health(log, signed, waiting.count(), oldest, problem)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """An entry's inclusion proof against the newest checkpoint; `problem` says why it fails."""
+
+    leaf: str
+    steps: tuple[str, ...] = ()
+    size: int = 0
+    root: str = ""
+    problem: str = ""
+
+
+def proof(entry: EvidenceEntry) -> Proof | None:
+    """Prove, now, that this row is in the log; None while it waits for its leaf number."""
+    if entry.index is None:
+        return None
+    leaf = merkle.leaf_hash(entry.content.encode())
+    try:
+        log = open_log(settings.ENV.evidence)
+        if log is None:
+            raise LogError(f"there is no log in {settings.ENV.evidence}")
+        size, root = log.checkpoint.size, log.checkpoint.root
+        if entry.index >= size:
+            raise LogError(f"the checkpoint covers {size} entries only")
+        steps = log.reader.inclusion_proof(entry.index, size)
+        verify_inclusion(leaf, entry.index, size, steps, root)
+    except (LogError, TileError, ProofError) as error:
+        return Proof(leaf.hex(), problem=str(error))
+    return Proof(leaf.hex(), tuple(step.hex() for step in steps), size, root.hex())

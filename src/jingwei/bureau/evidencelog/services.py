@@ -1,0 +1,189 @@
+"""Everything that writes the evidence log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+from django.utils.functional import Promise
+
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.evidence import canonical, digest, tiles
+from jingwei.evidence.log import Log, LogBusyError, LogError
+
+SCHEMA = 1
+BATCH = 1_000
+
+logger = logging.getLogger(__name__)
+
+
+def record(
+    kind: str, subject: str, content: Mapping[str, Any], *, actor: str = ""
+) -> EvidenceEntry:
+    """Leave an entry for the act that the caller's transaction does: both stand or fall together.
+
+    `kind` is the type of entry ("finding", "case_event", …), `subject` names what it is about in
+    the system's own words ("case:12", "segment:2026/11/000001"), `content` holds the facts:
+    JSON values; dates, decimals and UUIDs are written as text. Put no name, telephone number or
+    other personal datum in `subject` or `content`; files go in by digest (`digest.both`).
+    `actor` (a user id, say) is committed to with a fresh salt and never written to the log.
+
+    Raises `TransactionManagementError` outside of `transaction.atomic`, `CanonicalError` for
+    content without a JSON form, and `ValueError` for an entry over 65,535 bytes.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "record() must run in the transaction of the act that it proves"
+        )
+    if not kind or len(kind) > 32 or not subject or len(subject) > 120 or len(actor) > 64:
+        raise ValueError(
+            "an evidence entry wants a kind (at most 32 characters), a subject (at most 120)"
+            " and an actor of at most 64"
+        )
+    uid, created = uuid.uuid4(), timezone.now()
+    salt = secrets.token_hex(16) if actor else ""
+    facts = _plain(content)
+    entry = canonical.dumps(
+        {
+            "id": str(uid),
+            "type": kind,
+            "schema": SCHEMA,
+            "subject": subject,
+            "time": time_text(created),
+            "actor": commitment(actor, salt),
+            "content": facts,
+            "digest": digest.both(canonical.dumps(facts)),
+        }
+    )
+    if len(entry) > tiles.MAX_ENTRY:
+        raise ValueError(
+            f"evidence entry {kind} {subject}: {len(entry)} bytes, at most {tiles.MAX_ENTRY};"
+            " put large things in by digest"
+        )
+    return EvidenceEntry.objects.create(
+        uid=uid,
+        kind=kind,
+        subject=subject,
+        content=entry.decode(),
+        actor=actor,
+        salt=salt,
+        created=created,
+    )
+
+
+def commitment(actor: str, salt: str) -> str:
+    """What the log says of an actor: hex SHA-256 over salt, line feed and actor; empty for none."""
+    return hashlib.sha256(f"{salt}\n{actor}".encode()).hexdigest() if actor else ""
+
+
+def time_text(moment: datetime) -> str:
+    """UTC in microseconds: `2026-11-21T03:00:00.000000Z`."""
+    if moment.tzinfo is None:
+        raise canonical.CanonicalError(f"{moment} has no time zone")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _plain(value: Any) -> Any:
+    """`value` with dates, decimals, UUIDs and translated texts as text."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return time_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID | Promise):
+        return str(value)
+    return value
+
+
+def sequence(*, limit: int = 100_000) -> int:
+    """Give leaf numbers to entries that wait for one, and return how many.
+
+    One process at a time (a file lock in the log's folder): where another is at work, this
+    returns 0. Up to `limit` entries, by 1,000 a batch. The log on disk is the truth: entries that
+    a crash left there without a number in the database are recognised by their bytes and get it,
+    not a second leaf. Raises `LogError` where log and database contradict each other, or the disk
+    refuses; nothing is lost, the entries wait. Must not run in a transaction.
+    """
+    done = 0
+    try:
+        with Log(settings.ENV.evidence, wait=0.0) as log:
+            done += _recognise(log)
+            while done < limit:
+                rows = list(EvidenceEntry.objects.filter(index__isnull=True).order_by("id")[:BATCH])
+                if not rows:
+                    break
+                numbers = log.append([row.content.encode() for row in rows])
+                for row, number in zip(rows, numbers, strict=True):
+                    row.index = number
+                _mark(rows)
+                done += len(rows)
+    except LogBusyError:
+        pass
+    return done
+
+
+def _recognise(log: Log) -> int:
+    """Number the rows of entries that are on disk, but whose numbers did not reach the database."""
+    with transaction.atomic(durable=True):
+        last = EvidenceEntry.objects.aggregate(last=Max("index"))["last"]
+        known = 0 if last is None else last + 1
+        if known > log.size:
+            raise LogError(
+                f"the database knows leaf {last}, the log in {log.folder} has {log.size} entries:"
+                " restore the log's folder from its newest backup"
+            )
+        found = 0
+        while known < log.size:
+            number = known // tiles.WIDTH
+            entries = log.reader.entries(number, log.size)[known % tiles.WIDTH :]
+            rows = {
+                row.uid: row
+                for row in EvidenceEntry.objects.filter(
+                    uid__in=[uid for uid in map(uid_of, entries) if uid], index__isnull=True
+                )
+            }
+            numbered = []
+            for index, entry in enumerate(entries, known):
+                row = rows.get(uid_of(entry))
+                if row is None or row.content.encode() != entry:
+                    logger.error("leaf %d of the evidence log has no row in the database", index)
+                    continue
+                row.index = index
+                numbered.append(row)
+            _mark(numbered)
+            found += len(numbered)
+            known += len(entries)
+    return found
+
+
+def _mark(rows: list[EvidenceEntry]) -> None:
+    with transaction.atomic():
+        for row in rows:
+            EvidenceEntry.objects.filter(pk=row.pk).update(index=row.index)
+
+
+def uid_of(entry: bytes) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(json.loads(entry)["id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@transaction.atomic
+def erase_actor(entry: EvidenceEntry) -> None:
+    """Forget who acted: the commitment in the log can then be opened by nobody."""
+    EvidenceEntry.objects.filter(pk=entry.pk).update(actor="", salt="")

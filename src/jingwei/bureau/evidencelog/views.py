@@ -1,0 +1,69 @@
+"""Pages of the evidence log."""
+
+from __future__ import annotations
+
+import json
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from jingwei.bureau.access import requires
+from jingwei.bureau.evidencelog import selectors
+from jingwei.bureau.evidencelog.models import KINDS
+
+ROWS = 50
+
+
+@require_safe
+@requires("evidence.view")
+def overview(request: HttpRequest) -> HttpResponse:
+    kind, subject = request.GET.get("kind", ""), request.GET.get("subject", "").strip()
+    rows = selectors.entries(request.user, kind=kind, subject=subject)
+    return render(
+        request,
+        "evidencelog/list.html",
+        {
+            "health": selectors.health(),
+            "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
+            "kinds": KINDS,
+            "kind": kind,
+            "subject": subject,
+        },
+    )
+
+
+@require_safe
+@requires("evidence.view")
+def entry(request: HttpRequest, pk: int) -> HttpResponse:
+    row = get_object_or_404(selectors.restrict(request.user, "evidence.view"), pk=pk)
+    content = json.loads(row.content)
+    return render(
+        request,
+        "evidencelog/entry.html",
+        {
+            "entry": row,
+            "content": content,
+            "text": json.dumps(content, ensure_ascii=False, indent=2),
+            "proof": selectors.proof(row),
+        },
+    )
+
+
+@require_safe
+@requires("evidence.view")
+def checkpoint(request: HttpRequest) -> HttpResponse:
+    """The newest checkpoint as the signed note that it is."""
+    log = selectors.health().log
+    if log is None:
+        raise Http404(_("There is no valid checkpoint."))
+    return HttpResponse(
+        log.note,
+        content_type="text/plain; charset=utf-8",
+        headers={
+            "Cache-Control": "no-cache",
+            "Content-Disposition": 'attachment; filename="checkpoint.txt"',
+        },
+    )

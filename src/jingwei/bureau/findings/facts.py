@@ -1,0 +1,81 @@
+"""What a finding's `facts` say, as rows that people can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from jingwei.bureau.registry.models import PermitLimit
+from jingwei.standards import codes
+
+LABELS = {
+    "factor": gettext_lazy("Factor"),
+    "period": gettext_lazy("Period"),
+    "limit": gettext_lazy("Limit"),
+    "unit": gettext_lazy("Unit"),
+    "lower": gettext_lazy("The limit is a lower bound"),
+    "reference_o2": gettext_lazy("Reference oxygen (%)"),
+    "limit_source": gettext_lazy("Source of the limit"),
+    "limit_verified": gettext_lazy("How sure the limit is"),
+    "count": gettext_lazy("Periods over the limit"),
+    "first": gettext_lazy("First period"),
+    "last": gettext_lazy("Last period"),
+    "highest": gettext_lazy("Worst value"),
+    "highest_time": gettext_lazy("Time of the worst value"),
+    "highest_multiple": gettext_lazy("Times over the limit"),
+    "corrected": gettext_lazy("Values corrected since"),
+}
+_CHOICES = {"period": PermitLimit.Period, "limit_verified": PermitLimit.Verified}
+
+
+def factor_label(code: str) -> str:
+    """Name of a factor in the reader's language; the code where the tables do not have it."""
+    factor = codes.factor(code)
+    if factor is None:
+        return code
+    english = (translation.get_language() or "").startswith("en")
+    return (factor.en if english else factor.zh) or code
+
+
+def rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(label, text) of every fact, in the order in which they were given; nested ones after
+    their parent's label."""
+    for key, value in facts.items():
+        label = str(LABELS.get(key) or str(key).replace("_", " "))
+        if isinstance(value, Mapping):
+            yield from ((f"{label} · {inner}", text) for inner, text in rows(value))
+        elif value not in (None, "", [], False) or key == "count":
+            yield label, _text(key, value)
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return _(", ").join(_text(key, item) for item in value)
+    text = str(value)
+    if key in _CHOICES and text in _CHOICES[key]:
+        return str(_CHOICES[key](text).label)
+    if key == "factor":
+        return factor_label(text)
+    if "T" in text and (moment := _moment(text)):
+        return moment
+    return text
+
+
+def _moment(text: str) -> str | None:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    if moment is None or timezone.is_naive(moment):
+        return None
+    return date_format(timezone.localtime(moment), "Y-m-d H:i")

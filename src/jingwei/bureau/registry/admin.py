@@ -1,0 +1,185 @@
+"""Reference data for superusers: nobody else has permissions in the admin.
+
+The same refusals hold here as in `services`: a wrong check character, overlapping limits, a point
+whose logger has another password. What names a row (code, MN, ST) and a limit's value are set once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+
+from jingwei.bureau.registry import services
+from jingwei.bureau.registry.models import (
+    Enterprise,
+    Outlet,
+    Permit,
+    PermitLimit,
+    Point,
+    Region,
+)
+
+
+class _CheckedForm(forms.ModelForm):
+    """A form that refuses what `services` refuses, with the same words."""
+
+    def check_row(self) -> None:
+        match self.instance:
+            case Enterprise():
+                services._check_enterprise(self.instance)
+            case Permit():
+                services._check_permit(self.instance)
+            case PermitLimit():
+                services._check_limit(self.instance)
+            case Point():
+                services._check_point(self.instance)
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if self.errors:
+            return
+        try:
+            self.check_row()
+        except ValidationError as error:
+            known = {
+                name if name in self.fields else None: messages
+                for name, messages in error.message_dict.items()
+            }
+            for name, messages in known.items():
+                self.add_error(name, messages)
+
+
+class _Reference(admin.ModelAdmin):
+    """Superusers only, whatever permissions a staff account was given."""
+
+    form = _CheckedForm
+    once: tuple[str, ...] = ()  # fields that cannot change after the row was made
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.once if obj else ()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_module_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_module_permission(request)
+
+
+@admin.register(Region)
+class RegionAdmin(_Reference):
+    list_display = ("code", "name", "name_en", "parent", "source")
+    search_fields = ("code", "name", "name_en")
+    autocomplete_fields = ("parent",)
+    once = ("code",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("parent")
+            .defer("geometry", "parent__geometry")
+        )
+
+
+@admin.register(Enterprise)
+class EnterpriseAdmin(_Reference):
+    list_display = ("name", "uscc", "industry", "region", "fictional")
+    list_filter = ("industry", "fictional")
+    search_fields = ("name", "uscc")
+    autocomplete_fields = ("region",)
+    once = ("uscc",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("region").defer("region__geometry")
+
+
+@admin.register(Outlet)
+class OutletAdmin(_Reference):
+    list_display = ("code", "name", "medium", "enterprise")
+    list_filter = ("medium",)
+    list_select_related = ("enterprise",)
+    search_fields = ("code", "name", "enterprise__name")
+    autocomplete_fields = ("enterprise",)
+    once = ("enterprise", "code", "medium")
+
+
+@admin.register(Permit)
+class PermitAdmin(_Reference):
+    list_display = ("number", "enterprise", "category", "valid_from", "valid_to")
+    list_filter = ("category",)
+    list_select_related = ("enterprise",)
+    search_fields = ("number", "enterprise__name")
+    autocomplete_fields = ("enterprise",)
+    once = ("enterprise",)
+
+
+@admin.register(PermitLimit)
+class PermitLimitAdmin(_Reference):
+    """A limit is never rewritten: let it end, and add the one that follows."""
+
+    list_display = (
+        "permit",
+        "outlet",
+        "factor",
+        "period",
+        "value",
+        "unit",
+        "valid_from",
+        "valid_to",
+        "verified",
+    )
+    list_filter = ("period", "verified")
+    list_select_related = ("permit", "outlet")
+    search_fields = ("permit__number", "permit__enterprise__name", "factor")
+    autocomplete_fields = ("permit", "outlet")
+    once = (
+        "permit",
+        "outlet",
+        "factor",
+        "period",
+        "value",
+        "unit",
+        "reference_o2",
+        "lower",
+        "source",
+        "verified",
+        "valid_from",
+    )
+
+
+@admin.register(Point)
+class PointAdmin(_Reference):
+    """A change of a point is told to the gateway as soon as it is committed."""
+
+    list_display = ("name", "mn", "st", "kind", "outlet", "enabled")
+    list_filter = ("kind", "st", "enabled")
+    list_select_related = ("outlet",)
+    search_fields = ("name", "mn", "outlet__enterprise__name")
+    autocomplete_fields = ("outlet", "region")
+    once = ("mn", "st")
+
+    def save_model(self, request: HttpRequest, obj: Point, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(services.publish_register)
+
+    def delete_model(self, request: HttpRequest, obj: Point) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(services.publish_register)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(services.publish_register)

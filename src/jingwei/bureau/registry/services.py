@@ -1,0 +1,305 @@
+"""Everything that writes to the registry: each function one transaction, with clear refusals.
+
+A refusal is Django's `ValidationError` with the field it is about, so that a form can show it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils.translation import gettext_lazy as _
+
+from jingwei.bureau.registry.models import (
+    Enterprise,
+    Outlet,
+    Permit,
+    PermitLimit,
+    Point,
+    Region,
+)
+from jingwei.standards import codes
+from jingwei.telemetry import register
+
+_USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def uscc_check(body: str) -> str:
+    """Check character for the first 17 characters of a unified social credit code.
+
+    GB 32100-2015, 5.5: 31 - (sum of character values x 3^(i-1) mod 31), 0 for 31. Raises
+    `ValueError` for a character that the code does not use.
+    """
+    total = sum(_USCC.index(c) * pow(3, i, 31) for i, c in enumerate(body))
+    return _USCC[(31 - total % 31) % 31]
+
+
+# ---- enterprises, outlets ----------------------------------------------------------------------
+
+
+def _check_enterprise(enterprise: Enterprise) -> None:
+    code = enterprise.uscc
+    if len(code) == 18 and set(code) <= set(_USCC) and uscc_check(code[:17]) != code[17]:
+        raise ValidationError(
+            {
+                "uscc": _(
+                    "The check character of %(code)s is wrong: %(given)s stands where %(right)s "
+                    "belongs. Look for a mistyped character."
+                )
+                % {"code": code, "given": code[17], "right": uscc_check(code[:17])}
+            }
+        )
+    enterprise.full_clean()
+
+
+@transaction.atomic
+def create_enterprise(**values: Any) -> Enterprise:
+    """A new enterprise; refuses a code whose check character is wrong (GB 32100-2015)."""
+    enterprise = Enterprise(**values)
+    _check_enterprise(enterprise)
+    enterprise.save(force_insert=True)
+    return enterprise
+
+
+@transaction.atomic
+def update_enterprise(enterprise: Enterprise, **values: Any) -> Enterprise:
+    """Change an enterprise's file. Its code, by which everything names it, cannot change."""
+    _assign(enterprise, values, fixed=("uscc",))
+    _check_enterprise(enterprise)
+    enterprise.save()
+    return enterprise
+
+
+@transaction.atomic
+def create_outlet(enterprise: Enterprise, **values: Any) -> Outlet:
+    """A new outlet. The letters of its code say the medium (HJ 608-2017): DA air, DW water."""
+    outlet = Outlet(enterprise=enterprise, **values)
+    letters = {"DA": "air", "DW": "water", "YS": "water"}
+    told = letters.get(outlet.code[:2])
+    if told is None or not re.fullmatch(r"[A-Z]{2}\d{3}", outlet.code):
+        raise ValidationError(
+            {
+                "code": _("%(code)s is no outlet code; wanted DA001, DW001 or YS001")
+                % {"code": outlet.code}
+            }
+        )
+    if told != outlet.medium:
+        raise ValidationError(
+            {
+                "medium": _("An outlet with the code %(code)s is for another medium")
+                % {"code": outlet.code}
+            }
+        )
+    outlet.full_clean()
+    outlet.save(force_insert=True)
+    return outlet
+
+
+# ---- permits and limits ------------------------------------------------------------------------
+
+
+def _check_permit(permit: Permit) -> None:
+    uscc = permit.enterprise.uscc
+    if not re.fullmatch(rf"{uscc}\d{{3}}[A-Z]", permit.number):
+        raise ValidationError(
+            {
+                "number": _(
+                    "%(number)s is no permit number of this enterprise; wanted its code %(uscc)s, "
+                    "three digits and a letter"
+                )
+                % {"number": permit.number, "uscc": uscc}
+            }
+        )
+    if permit.valid_to < permit.valid_from:
+        raise ValidationError({"valid_to": _("The permit ends before it begins")})
+    permit.full_clean()
+
+
+@transaction.atomic
+def create_permit(enterprise: Enterprise, **values: Any) -> Permit:
+    """A new permit. It may be without limits at first: `permit_flags` says so until it has some."""
+    permit = Permit(enterprise=enterprise, **values)
+    _check_permit(permit)
+    permit.save(force_insert=True)
+    return permit
+
+
+@transaction.atomic
+def update_permit(permit: Permit, **values: Any) -> Permit:
+    """Change a permit's number, category or dates."""
+    _assign(permit, values, fixed=("enterprise",))
+    _check_permit(permit)
+    permit.save()
+    return permit
+
+
+def permit_flags(permit: Permit, today: date) -> list[str]:
+    """What is wrong with a permit that exists, one sentence each; empty when all is well."""
+    found: list[str] = []
+    if not permit.limits.exists():
+        found.append(str(_("This permit has no limits: nothing is judged for it.")))
+    if today > permit.valid_to:
+        found.append(str(_("This permit has ended.")))
+    elif today < permit.valid_from:
+        found.append(str(_("This permit is not in force yet.")))
+    return found
+
+
+def _check_limit(limit: PermitLimit) -> None:
+    enterprise = limit.permit.enterprise_id
+    if limit.outlet.enterprise_id != enterprise:
+        raise ValidationError({"outlet": _("The outlet belongs to another enterprise")})
+    if limit.valid_to and limit.valid_to < limit.valid_from:
+        raise ValidationError({"valid_to": _("The limit ends before it begins")})
+    if limit.reference_o2 is not None and not 0 <= limit.reference_o2 < 21:
+        raise ValidationError({"reference_o2": _("Reference oxygen must be from 0 to below 21 %")})
+    if codes.factor(limit.factor) is None:
+        raise ValidationError(
+            {"factor": _("%(code)s is no factor of HJ 212") % {"code": limit.factor}}
+        )
+    limit.full_clean()
+    overlapping = (
+        PermitLimit.objects.filter(
+            outlet=limit.outlet, factor=limit.factor, period=limit.period, lower=limit.lower
+        )
+        .filter(models.Q(valid_to__isnull=True) | models.Q(valid_to__gte=limit.valid_from))
+        .exclude(pk=limit.pk)
+    )
+    if limit.valid_to:
+        overlapping = overlapping.filter(valid_from__lte=limit.valid_to)
+    other = overlapping.first()
+    if other is not None:
+        raise ValidationError(
+            {
+                "valid_from": _(
+                    "%(outlet)s already has a limit for %(factor)s in force from %(begin)s to "
+                    "%(end)s; end that one first"
+                )
+                % {
+                    "outlet": limit.outlet,
+                    "factor": limit.factor,
+                    "begin": other.valid_from,
+                    "end": other.valid_to or "…",
+                }
+            }
+        )
+
+
+@transaction.atomic
+def create_limit(permit: Permit, outlet: Outlet, **values: Any) -> PermitLimit:
+    """A new limit; refuses one whose time of force overlaps another of the same kind.
+
+    The row of the outlet is locked, so that two people cannot make overlapping limits at once.
+    """
+    Outlet.objects.select_for_update().get(pk=outlet.pk)
+    limit = PermitLimit(permit=permit, outlet=outlet, **values)
+    _check_limit(limit)
+    limit.save(force_insert=True)
+    return limit
+
+
+@transaction.atomic
+def end_limit(limit: PermitLimit, valid_to: date) -> PermitLimit:
+    """Let a limit end with a day. Its value is never changed: a new limit follows it."""
+    Outlet.objects.select_for_update().get(pk=limit.outlet_id)
+    limit.valid_to = valid_to
+    _check_limit(limit)
+    limit.save(update_fields=["valid_to"])
+    return limit
+
+
+# ---- points and the device register ------------------------------------------------------------
+
+
+def _check_point(point: Point) -> None:
+    if re.search(r"[;,=&#\s]", point.mn) or not point.mn:
+        raise ValidationError({"mn": _("A device number has no space and none of ; , = & #")})
+    if not re.fullmatch(r"\d{2,3}", point.st):
+        raise ValidationError({"st": _("%(st)s is no system type") % {"st": point.st}})
+    if point.version not in codes.VERSIONS:
+        raise ValidationError(
+            {
+                "version": _("%(version)s is no protocol version; wanted one of %(all)s")
+                % {"version": point.version, "all": ", ".join(codes.VERSIONS)}
+            }
+        )
+    point.full_clean()
+    sibling = Point.objects.filter(mn=point.mn).exclude(pk=point.pk).first()
+    if sibling and (sibling.password, sibling.version) != (point.password, point.version):
+        raise ValidationError(
+            {
+                "password": _(
+                    "%(other)s is reported by the same logger: password and version must be equal"
+                )
+                % {"other": sibling}
+            }
+        )
+
+
+@transaction.atomic
+def create_point(**values: Any) -> Point:
+    """A new point (key: MN + ST). Points of one logger share password and version."""
+    point = Point(**values)
+    _check_point(point)
+    point.save(force_insert=True)
+    return point
+
+
+@transaction.atomic
+def update_point(point: Point, **values: Any) -> Point:
+    """Change a point. Its key cannot change: the lake knows it by that."""
+    _assign(point, values, fixed=("mn", "st"))
+    _check_point(point)
+    point.save()
+    return point
+
+
+@transaction.atomic
+def create_region(**values: Any) -> Region:
+    """A new region."""
+    region = Region(**values)
+    region.full_clean()
+    region.save(force_insert=True)
+    return region
+
+
+def _assign(row: models.Model, values: dict[str, Any], fixed: tuple[str, ...]) -> None:
+    for name, value in values.items():
+        if name in fixed and getattr(row, name) != value:
+            raise ValidationError({name: _("This cannot be changed")})
+        setattr(row, name, value)
+
+
+def publish_register() -> int:
+    """Write the device register that the gateway reads, if it differs; the number of devices.
+
+    One device a logger (MN), with the systems of its enabled points. A logger without an enabled
+    point stays in the register as not enabled, so that its telegrams are refused with that reason.
+    """
+    rows: dict[str, list[Point]] = {}
+    for point in Point.objects.order_by("mn", "st"):
+        rows.setdefault(point.mn, []).append(point)
+    devices: dict[str, register.Device] = {}
+    for mn, points in rows.items():
+        enabled = [p for p in points if p.enabled]
+        first = (enabled or points)[0]
+        devices[mn] = register.Device(
+            mn=mn,
+            password=first.password,
+            version=first.version,
+            systems=tuple(p.st for p in enabled or points),
+            name=first.name,
+            enabled=bool(enabled),
+        )
+    path = settings.ENV.register
+    try:
+        same = path.exists() and register.load(path) == devices
+    except register.RegisterError:
+        same = False  # a broken file is replaced by a good one
+    if not same:
+        register.write(path, devices.values())
+    return len(devices)

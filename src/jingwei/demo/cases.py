@@ -1,0 +1,154 @@
+"""A few cases of the demo city, each act done by the account that may do it.
+
+Acts carry a token, so that loading again after an interruption repeats none of them. The photo
+that a verification must have is a drawn placeholder and says so by its name.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from datetime import datetime, timedelta
+from typing import Any
+
+Hours = float
+# What becomes of a case: hours before the load at which it was opened, then acts with the hours
+# before the load. The finding is the oldest new one that had ended by then.
+PLANS: tuple[tuple[str, Hours, tuple[tuple[str, Hours], ...]], ...] = (
+    ("closed", 480, (("issue", 478), ("sign", 475), ("answer", 430), ("verify", 405), ("accept", 398), ("close", 390))),
+    ("closed after a rejection", 340, (("issue", 338), ("sign", 336), ("answer", 300), ("reject", 280), ("answer", 230), ("verify", 212), ("accept", 208), ("close", 200))),
+    ("overdue", 260, (("issue", 258), ("sign", 254))),
+    ("to be closed", 200, (("issue", 199), ("sign", 196), ("answer", 100), ("verify", 40), ("accept", 6))),
+    ("to be accepted", 170, (("issue", 168), ("sign", 166), ("answer", 60), ("verify", 8))),
+    ("to be verified", 150, (("issue", 148), ("sign", 146), ("answer", 12))),
+    ("being rectified", 60, (("issue", 59), ("sign", 55), ("comment", 30))),
+    ("to be signed for", 5, (("issue", 3),)),
+    ("draft", 2, ()),
+)  # fmt: skip
+
+_WORDS: dict[str, dict[str, Any]] = {
+    "sign": {"text": "已签收，责成企业查明原因。"},
+    "answer": {
+        "text": "经排查，治理设施运行参数偏离，已调整并更换部件，复测数据恢复正常（示例）。"
+    },
+    "verify": {"text": "现场核查：治理设施运行正常，数据已达标（示例）。"},
+    "reject": {"text": "现场仍有间歇性波动，备用设备未投用，请继续整改（示例）。"},
+    "accept": {"text": "材料齐全，同意验收。"},
+    "close": {"text": "整改到位，予以结案，纳入回头看（示例）。"},
+    "comment": {"text": "请于整改期间每日报送在线数据说明。"},
+}
+
+
+def placeholder() -> bytes:
+    """A PNG of 480 x 360 with a striped ground: stands where a photo would be."""
+    width, height = 480, 360
+    rows = bytearray()
+    for y in range(height):
+        rows.append(0)
+        for x in range(width):
+            rows += b"\xd8\xdd\xe3" if (x + y) // 24 % 2 else b"\xc3\xcb\xd4"
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(rows), 9))
+        + chunk(b"IEND", b"")
+    )
+
+
+def build(anchor: datetime) -> int:
+    """Open the cases and act on them; returns how many there are now."""
+    from jingwei.bureau.cases import services
+    from jingwei.bureau.cases.errors import Refused
+    from jingwei.bureau.findings.models import Finding
+
+    dispatcher = _user("dispatcher")
+    used: set[int] = set()
+    made = 0
+    for number, (_, hours, acts) in enumerate(PLANS):
+        opened = anchor - timedelta(hours=hours)
+        token = f"demo-case-{number}"
+        finding = (
+            Finding.objects.filter(
+                state=Finding.State.NEW, ended__lte=opened, enterprise__isnull=False
+            )
+            .exclude(enterprise__in=used)
+            .order_by("began", "pk")
+            .first()
+        )
+        name = finding.enterprise.name if finding and finding.enterprise else ""
+        try:
+            case = services.open_case(
+                dispatcher,
+                [finding] if finding else [],
+                {
+                    "title": f"{name}超标督办"[:200],
+                    "text": "请查明超标原因，采取措施确保稳定达标，并报送整改材料（示例）。",
+                    "basis": "《排污许可管理条例》；排污许可证载明的排放限值（示例）。",
+                },
+                token=token,
+                now=opened,
+            )
+        except Refused:  # no finding is left, and the case was not opened before
+            continue
+        used.add(case.enterprise_id)
+        made += 1
+        for step, (act, ago) in enumerate(acts):
+            case.refresh_from_db()
+            _act(case, act, f"{token}-{step}", anchor - timedelta(hours=ago))
+    return made
+
+
+def _act(case: Any, act: str, token: str, now: datetime) -> None:
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    from jingwei.bureau.cases import services
+
+    data = dict(_WORDS.get(act, {}))
+    files: dict[str, Any] = {}
+    if act == "issue":
+        # The overdue one had two working days; the others ten.
+        data["days"] = 2 if token.startswith("demo-case-2-") else 10
+    if act in ("verify", "reject"):
+        files["photos"] = [SimpleUploadedFile("placeholder.png", placeholder(), "image/png")]
+        data["position"] = f"{case.enterprise.longitude},{case.enterprise.latitude},25"
+    actor = {
+        "issue": lambda: _user("dispatcher"),
+        "close": lambda: _user("dispatcher"),
+        "answer": lambda: _enterprise(case),
+        "verify": lambda: _grid(case),
+        "reject": lambda: _grid(case),
+    }.get(act, lambda: _district(case))()
+    services.act(actor, case.pk, act, case.version, data, files, token=token, now=now)
+
+
+def _user(username: str) -> Any:
+    from jingwei.bureau.accounts.models import User
+
+    return User.objects.get(username=username)
+
+
+def _enterprise(case: Any) -> Any:
+    from jingwei.bureau.accounts.models import User
+
+    return User.objects.get(role="enterprise", enterprise_code=case.enterprise.uscc)
+
+
+def _district(case: Any) -> Any:
+    from jingwei.bureau.accounts.models import User
+
+    return User.objects.filter(role="district", department=case.department).order_by("pk")[0]
+
+
+def _grid(case: Any) -> Any:
+    from jingwei.bureau.accounts.models import User
+
+    return User.objects.filter(
+        role="grid", department__jurisdictions__area=case.region_id
+    ).order_by("pk")[0]

@@ -1,0 +1,473 @@
+"""The log on disk: appended durably by one writer, read and checked by anyone.
+
+Layout of the folder:
+
+    log.key         the signing key, mode 600
+    log.pub         its verifier key, one line, for whoever reads the log
+    state.json      size and root that the writer stands by
+    lock            held by the one writer
+    scratch         a file on its way to its name
+    log/            what any web server may show (C2SP tlog-tiles)
+        checkpoint
+        tile/<L>/…  tile/entries/…
+
+An append writes bundles and tiles, then `state.json`, then the checkpoint; each file appears
+whole under its name (write, fsync, rename), and each step is on disk before the next begins.
+`state.json` is the point of no return: before it, the new entries do not exist and what lies in
+the tiles beyond the old size is rewritten; after it, they do, and whoever opens the log next
+signs that root and no other. So no two roots are ever signed for one size.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from jingwei.evidence import merkle, tiles
+from jingwei.evidence.merkle import HASH_SIZE, CompactRange
+from jingwei.evidence.note import (
+    Checkpoint,
+    KeyFile,
+    NoteError,
+    Verifier,
+    parse_checkpoint,
+    sign_note,
+)
+from jingwei.evidence.tiles import ENTRIES, WIDTH, Reader, TileError
+
+KEY, VERIFIER, STATE = "log.key", "log.pub", "state.json"
+LOCK, SCRATCH, PUBLIC = "lock", "scratch", "log"
+
+Progress = Callable[[int, int], None]
+Each = Callable[[int, Sequence[bytes]], None]
+
+
+class LogError(Exception):
+    """The log cannot be written, or is not what it must be; the text says what and where."""
+
+
+class LogBusyError(LogError):
+    """Another process is writing."""
+
+
+class Log:
+    """The one writer. Use as a context manager; opening takes the lock and finishes what a crash left.
+
+    `origin` names a log that is made now (by default `jingwei/evidence/` and 8 hex digits, so that
+    no two installations are taken for one another). Raises `LogBusyError` after `wait` seconds behind
+    another writer, and `LogError` where the files contradict each other: then nothing is written.
+    """
+
+    def __init__(self, folder: Path, *, origin: str = "", wait: float = 10.0) -> None:
+        self.folder = folder
+        self.reader = Reader(folder / PUBLIC)
+        self.size = 0
+        self._edge: list[list[bytes]] = []  # the unfinished tile of each level
+        self._bundle = bytearray()  # the unfinished entry bundle
+        try:
+            _make_folder(folder / PUBLIC)
+            self._lock = _take_lock(folder / LOCK, wait)
+        except OSError as error:
+            raise LogError(f"cannot use {folder}: {error}") from None
+        try:
+            self._open(origin)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def append(self, entries: Sequence[bytes]) -> range:
+        """Append entries (each up to 65,535 bytes) and return their leaf numbers.
+
+        When it returns, they are on disk and a signed checkpoint covers them. When it raises
+        `LogError`, nothing is acknowledged; open the log anew to go on.
+        """
+        if self._lock < 0:
+            raise LogError("the log is closed")
+        for entry in entries:
+            if len(entry) > tiles.MAX_ENTRY:
+                raise LogError(f"an entry has {len(entry)} bytes, at most {tiles.MAX_ENTRY} fit")
+        if not entries:
+            return range(self.size, self.size)
+        first = self.size
+        try:
+            filled = self._write_tiles(entries)
+            self._write_state()
+            self._publish()
+        except OSError as error:
+            self.close()
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
+        for level, index in filled:
+            shutil.rmtree(self.reader.folder / (tiles.path(level, index) + ".p"), True)
+        return range(first, self.size)
+
+    # -- opening
+
+    def _open(self, origin: str) -> None:
+        key, state, public = self.folder / KEY, self.folder / STATE, self.reader.folder
+        fresh = not state.exists()
+        if fresh and any(public.iterdir()):
+            raise LogError(f"{STATE} is missing from {self.folder}: restore it from a backup")
+        if fresh and not key.exists():
+            KeyFile.create(key, origin or f"jingwei/evidence/{secrets.token_hex(4)}")
+        try:
+            self.signer = KeyFile.load(key)
+        except NoteError as error:
+            raise LogError(str(error)) from None
+        if not (self.folder / VERIFIER).exists():
+            self._replace(self.folder / VERIFIER, f"{self.signer.verifier}\n".encode())
+        if fresh:
+            self._write_state()
+        self.size, root = _read_state(self.folder)
+        try:
+            self._read_edge()
+        except (TileError, ValueError) as error:
+            raise LogError(f"the log's last tiles are damaged: {error}") from None
+        if self.root() != root:
+            raise LogError(f"the tiles do not give the root that {STATE} names for {self.size}")
+        if (public / "checkpoint").exists():
+            checkpoint = self.checkpoint()
+            _compare_state(checkpoint, self.size, root)
+        else:
+            checkpoint = None
+        try:
+            self._sweep()
+            if checkpoint is None or checkpoint.size < self.size:
+                self._publish()
+        except OSError as error:
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
+    def _read_edge(self) -> None:
+        """Read the unfinished tile of each level and the unfinished bundle."""
+        level = 0
+        while nodes := self.size >> (tiles.HEIGHT * level):
+            partial = nodes % WIDTH
+            self._edge.append(
+                self.reader.hashes(level, nodes // WIDTH, self.size) if partial else []
+            )
+            level += 1
+        if self._edge and self._edge[0]:
+            entries = self.reader.entries(self.size // WIDTH, self.size)
+            if [merkle.leaf_hash(entry) for entry in entries] != self._edge[0]:
+                raise TileError("the last entry bundle is not what the last tile says")
+            self._bundle = bytearray(tiles.pack(entries))
+
+    def _sweep(self) -> None:
+        """Remove what an append that did not come to its end left beyond the log's size."""
+        for level in (ENTRIES, *range(len(self._edge) + 1)):
+            first = (self.size >> (tiles.HEIGHT * max(level, 0))) // WIDTH
+            width = tiles.width_of(level, first, self.size)
+            left: list[Path] = []
+            index = first
+            while True:
+                full = self.reader.folder / tiles.path(level, index)
+                partials = self.reader.partials(level, index)
+                left += [
+                    self.reader.folder / tiles.path(level, index, w)
+                    for w in partials
+                    if index > first or w > width
+                ]
+                if full.exists():
+                    left.append(full)
+                elif not partials:
+                    break
+                index += 1
+            # Last one first: should a crash come in between, the rest is still found from `first`.
+            for file in reversed(left):
+                file.unlink()
+                _sync_folder(file.parent)
+
+    # -- writing
+
+    def _write_tiles(self, entries: Sequence[bytes]) -> list[tuple[int, int]]:
+        """Write all bundles and tiles that change; returns the (level, index) of those now full."""
+        touched: set[Path] = set()
+        filled: list[tuple[int, int]] = []
+        changed: set[int] = set()
+        for entry in entries:
+            self._bundle += tiles.pack([entry])
+            self.size += 1
+            self._put(0, merkle.leaf_hash(entry), changed)
+            if self.size % WIDTH:
+                continue
+            last = self.size // WIDTH - 1
+            self._write(tiles.path(ENTRIES, last), self._bundle, touched)
+            filled.append((ENTRIES, last))
+            self._bundle.clear()
+            level = 0
+            while level < len(self._edge) and len(self._edge[level]) == WIDTH:
+                full = self._edge[level]
+                index = (self.size >> (tiles.HEIGHT * level)) // WIDTH - 1
+                self._write(tiles.path(level, index), b"".join(full), touched)
+                filled.append((level, index))
+                self._edge[level] = []
+                changed.discard(level)
+                level += 1
+                self._put(level, merkle.root_hash(full), changed)
+        if self._bundle:
+            name = tiles.path(ENTRIES, self.size // WIDTH, self.size % WIDTH)
+            self._write(name, self._bundle, touched)
+        for level in sorted(changed):
+            hashes = self._edge[level]
+            index = (self.size >> (tiles.HEIGHT * level)) // WIDTH
+            self._write(tiles.path(level, index, len(hashes)), b"".join(hashes), touched)
+        for folder in touched:
+            _sync_folder(folder)
+        return filled
+
+    def _put(self, level: int, value: bytes, changed: set[int]) -> None:
+        if level == len(self._edge):
+            self._edge.append([])
+        self._edge[level].append(value)
+        changed.add(level)
+
+    def root(self) -> bytes:
+        """Root over all entries."""
+        hashes: list[bytes] = []
+        for tile in reversed(self._edge):
+            edge = CompactRange()
+            for value in tile:
+                edge.append(value)
+            hashes.extend(edge.hashes)
+        return CompactRange(self.size, hashes).root()
+
+    def checkpoint(self) -> Checkpoint:
+        """The published checkpoint, opened with the log's own key; `LogError` where it is damaged."""
+        try:
+            return parse_checkpoint(self.reader.checkpoint(), self.signer.verifier)
+        except NoteError as error:
+            raise LogError(f"the published checkpoint is damaged: {error}") from None
+
+    def _write_state(self) -> None:
+        state = {"size": self.size, "root": self.root().hex()}
+        self._replace(self.folder / STATE, json.dumps(state).encode() + b"\n")
+        _sync_folder(self.folder)
+
+    def _publish(self) -> None:
+        text = Checkpoint(self.signer.name, self.size, self.root()).text()
+        note = sign_note(text, [self.signer])
+        self._replace(self.reader.folder / "checkpoint", note.encode())
+        _sync_folder(self.reader.folder)
+
+    def _write(self, name: str, data: bytes | bytearray, touched: set[Path]) -> None:
+        target = self.reader.folder / name
+        _make_folder(target.parent)
+        self._replace(target, data)
+        touched.add(target.parent)
+
+    def _replace(self, target: Path, data: bytes | bytearray) -> None:
+        """Let the whole file appear under its name; the caller syncs the folder."""
+        scratch = self.folder / SCRATCH
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+
+
+class OpenLog(NamedTuple):
+    """A log as its readers have it: the key they trust, the newest checkpoint, the files."""
+
+    verifier: Verifier
+    note: str
+    checkpoint: Checkpoint
+    reader: Reader
+
+
+def open_log(folder: Path) -> OpenLog | None:
+    """Open the log in `folder` for reading; None where none was begun yet.
+
+    Raises `LogError` where the key or the checkpoint is missing, damaged or forged, or the
+    checkpoint is ahead of what the writer stands by.
+    """
+    if not (folder / STATE).exists() and not (folder / PUBLIC / "checkpoint").exists():
+        return None
+    reader = Reader(folder / PUBLIC)
+    try:
+        verifier = Verifier.parse((folder / VERIFIER).read_text()[:1000])
+    except (OSError, ValueError) as error:
+        raise LogError(f"cannot read the verifier key {folder / VERIFIER}: {error}") from None
+    try:
+        note = reader.checkpoint()
+        checkpoint = parse_checkpoint(note, verifier)
+    except NoteError as error:
+        raise LogError(f"the published checkpoint is damaged: {error}") from None
+    # Read after the checkpoint: the writer sets the state first, so it can only be newer.
+    _compare_state(checkpoint, *_read_state(folder))
+    return OpenLog(verifier, note.decode(), checkpoint, reader)
+
+
+def check(
+    reader: Reader,
+    checkpoints: Sequence[Checkpoint],
+    *,
+    each: Each | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Rebuild the tree from the entries alone and compare it with every tile and checkpoint.
+
+    Goes through the entries once, in order, with one bundle in memory. `each(first, entries)`
+    is called for every bundle that agrees with its tile, `progress(done, size)` after it. Raises
+    `LogError` that names the first difference.
+    """
+    size = max((c.size for c in checkpoints), default=0)
+    wanted: dict[int, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        wanted.setdefault(checkpoint.size, []).append(checkpoint)
+    tree = CompactRange()
+    levels: list[list[bytes]] = [[]]
+    _compare_roots(tree, wanted)
+    try:
+        for number in range(-(-size // WIDTH)):
+            entries = reader.entries(number, size)
+            _compare_partials(reader, ENTRIES, number, tiles.pack(entries), entries)
+            hashes = reader.hashes(0, number, size)
+            for i, (entry, value) in enumerate(zip(entries, hashes, strict=True)):
+                leaf = merkle.leaf_hash(entry)
+                if leaf != value:
+                    name = tiles.path(ENTRIES, number, len(entries))
+                    raise LogError(
+                        f"entry {number * WIDTH + i} in {name} is not the one that the tile"
+                        f" {tiles.path(0, number, len(hashes))} was made of"
+                    )
+                tree.append(leaf)
+                _compare_roots(tree, wanted)
+            levels[0] = hashes
+            _compare_tiles(reader, levels, number, size)
+            if each:
+                each(number * WIDTH, entries)
+            if progress:
+                progress(tree.size, size)
+        for level in range(1, len(levels)):
+            if levels[level]:
+                _compare_tile(reader, level, (size >> (8 * level)) // WIDTH, levels[level], size)
+    except TileError as error:
+        raise LogError(str(error)) from None
+
+
+def _read_state(folder: Path) -> tuple[int, bytes]:
+    try:
+        value = json.loads((folder / STATE).read_bytes())
+        size, root = value["size"], bytes.fromhex(value["root"])
+        if type(size) is not int or size < 0 or len(root) != HASH_SIZE:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LogError(f"{folder / STATE} is damaged: restore it from a backup") from None
+    return size, root
+
+
+def _compare_state(checkpoint: Checkpoint, size: int, root: bytes) -> None:
+    if checkpoint.size > size:
+        raise LogError(
+            f"the checkpoint covers {checkpoint.size} entries, {STATE} only {size}:"
+            " the folder was set back; restore the newest backup"
+        )
+    if checkpoint.size == size and checkpoint.root != root:
+        raise LogError(f"the checkpoint and {STATE} name different roots for size {size}")
+
+
+def _compare_roots(tree: CompactRange, wanted: dict[int, list[Checkpoint]]) -> None:
+    for checkpoint in wanted.get(tree.size, ()):
+        if tree.root() != checkpoint.root:
+            raise LogError(
+                f"the {tree.size} entries give root {tree.root().hex()},"
+                f" the checkpoint says {checkpoint.root.hex()}"
+            )
+
+
+def _compare_tiles(reader: Reader, levels: list[list[bytes]], number: int, size: int) -> None:
+    """Compare the tile just read at level 0 with its partial files, and all tiles that it fills."""
+    _compare_partials(reader, 0, number, b"".join(levels[0]), levels[0])
+    level = 0
+    while len(levels[level]) == WIDTH:
+        above = merkle.root_hash(levels[level])
+        levels[level] = []
+        level += 1
+        if level == len(levels):
+            levels.append([])
+        levels[level].append(above)
+        if len(levels[level]) == WIDTH:
+            index = ((number + 1) * WIDTH >> (8 * level)) // WIDTH - 1
+            _compare_tile(reader, level, index, levels[level], size)
+
+
+def _compare_tile(reader: Reader, level: int, index: int, rebuilt: list[bytes], size: int) -> None:
+    for i, (value, right) in enumerate(
+        zip(reader.hashes(level, index, size), rebuilt, strict=True)
+    ):
+        if value != right:
+            raise LogError(
+                f"hash {i} in {tiles.path(level, index, len(rebuilt))} is not the root of the"
+                f" tile {tiles.path(level - 1, index * WIDTH + i)} under it"
+            )
+    _compare_partials(reader, level, index, b"".join(rebuilt), rebuilt)
+
+
+def _compare_partials(
+    reader: Reader, level: int, index: int, data: bytes, items: Sequence[bytes]
+) -> None:
+    """Earlier partial files of a tile must be its beginning (those beyond the size are no part of the log)."""
+    for width in reader.partials(level, index):
+        if not 0 < width <= len(items) or width == WIDTH:
+            continue
+        begin = tiles.pack(items[:width]) if level == ENTRIES else data[: width * HASH_SIZE]
+        if reader.raw(level, index, width) != begin:
+            raise LogError(f"{tiles.path(level, index, width)} is not how its tile begins")
+
+
+def _take_lock(path: Path, wait: float) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                os.close(fd)
+                raise LogBusyError(f"another process is writing the log in {path.parent}") from None
+            time.sleep(0.02)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents so that they survive a power failure."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

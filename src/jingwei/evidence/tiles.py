@@ -1,0 +1,181 @@
+"""Tiles of a Merkle tree as files (C2SP tlog-tiles): paths, hash tiles, entry bundles, reading.
+
+A tile at level L holds up to 256 nodes of tree level 8·L; an entry bundle holds the same 256
+entries as the level-0 tile of its number, each behind its length in 16 bits, big-endian.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jingwei.evidence import merkle
+from jingwei.evidence.merkle import HASH_SIZE
+from jingwei.evidence.note import MAX_NOTE, NoteError
+
+HEIGHT = 8
+WIDTH = 1 << HEIGHT
+MAX_ENTRY = 65_535
+ENTRIES = -1
+"""In place of a level: the entry bundles."""
+
+_MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
+_CACHED = 64
+
+
+class TileError(ValueError):
+    """A tile or bundle that is not there, or not what it must be; the text names the file."""
+
+
+def path(level: int, index: int, width: int = WIDTH) -> str:
+    """`tile/<L>/x001/x234/067[.p/<W>]`, with `entries` for the level of the bundles."""
+    if level < ENTRIES or level > 63 or index < 0 or not 0 < width <= WIDTH:
+        raise ValueError(f"no tile ({level}, {index}, {width})")
+    parts = [f"{index % 1000:03}"]
+    while index := index // 1000:
+        parts.append(f"x{index % 1000:03}")
+    number = "/".join(reversed(parts))
+    partial = "" if width == WIDTH else f".p/{width}"
+    return f"tile/{'entries' if level == ENTRIES else level}/{number}{partial}"
+
+
+def width_of(level: int, index: int, size: int) -> int:
+    """How many hashes (or entries) the tile has in a tree of `size`: 0 to 256."""
+    nodes = size >> (HEIGHT * max(level, 0))
+    return max(0, min(WIDTH, nodes - index * WIDTH))
+
+
+def pack(entries: Iterable[bytes]) -> bytes:
+    """An entry bundle."""
+    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
+
+
+def unpack(data: bytes, width: int, name: str = "bundle") -> list[bytes]:
+    """The first `width` entries of a bundle; `TileError` if it is cut, or longer when exact."""
+    entries: list[bytes] = []
+    at = 0
+    for _ in range(width):
+        start = at + 2
+        end = start + int.from_bytes(data[at:start], "big")
+        if end > len(data) or start > len(data):
+            raise TileError(f"{name} is cut short after {len(entries)} of {width} entries")
+        entries.append(data[start:end])
+        at = end
+    if at != len(data):
+        raise TileError(f"{name} has {len(data) - at} bytes after its {width} entries")
+    return entries
+
+
+class Reader:
+    """Reads a log's folder as any web server shows it: `checkpoint`, `tile/…`.
+
+    Everything read is only as good as the check that follows: compare roots and proofs with a
+    checkpoint that was opened with a trusted key.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cache: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+
+    def checkpoint(self, name: str = "checkpoint") -> bytes:
+        """The signed note as it lies there; `NoteError` where there is none."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                return file.read(MAX_NOTE + 1)
+        except OSError as error:
+            raise NoteError(f"cannot read {name}: {error.strerror}") from None
+
+    def hashes(self, level: int, index: int, size: int) -> list[bytes]:
+        """The hashes of a tile in a tree of `size` leaves."""
+        width = width_of(level, index, size)
+        data = self._tile(level, index, width)
+        return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+
+    def entries(self, index: int, size: int) -> list[bytes]:
+        """The entries of bundle `index` in a log of `size` entries."""
+        width = width_of(ENTRIES, index, size)
+        data, name, whole = self._read(ENTRIES, index, width, _MAX_BUNDLE)
+        return unpack(data, whole, name)[:width]
+
+    def entry(self, index: int, size: int) -> bytes:
+        """Entry (leaf number) `index` in a log of `size` entries; `ValueError` outside of it."""
+        if not 0 <= index < size:
+            raise ValueError(f"entry {index} is not in a log of {size}")
+        return self.entries(index // WIDTH, size)[index % WIDTH]
+
+    def node(self, size: int) -> merkle.Nodes:
+        """Look-up of nodes in the tree of `size` leaves, for `merkle`'s proofs and roots."""
+
+        def node(level: int, index: int) -> bytes:
+            tile_level, height = divmod(level, HEIGHT)
+            first = index << height
+            hashes = self.hashes(tile_level, first // WIDTH, size)
+            start = first % WIDTH
+            wanted = hashes[start : start + (1 << height)]
+            if len(wanted) != 1 << height:
+                raise TileError(f"node ({level}, {index}) is not in a tree of {size}")
+            return merkle.root_hash(wanted)
+
+        return node
+
+    def root(self, size: int) -> bytes:
+        return merkle.tree_root(size, self.node(size))
+
+    def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        return merkle.inclusion_proof(index, size, self.node(size))
+
+    def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
+        return merkle.consistency_proof(size1, size2, self.node(size2))
+
+    def partials(self, level: int, index: int) -> Sequence[int]:
+        """The widths for which a partial tile (or bundle) lies in the folder."""
+        folder = self.folder / (path(level, index) + ".p")
+        if not folder.is_dir():
+            return []
+        return sorted(int(file.name) for file in folder.iterdir() if file.name.isdigit())
+
+    def raw(self, level: int, index: int, width: int) -> bytes:
+        """The bytes of exactly this file."""
+        limit = _MAX_BUNDLE if level == ENTRIES else width * HASH_SIZE
+        name = path(level, index, width)
+        try:
+            with (self.folder / name).open("rb") as file:
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise TileError(f"cannot read {name}: {error.strerror}") from None
+        if len(data) > limit:
+            raise TileError(f"{name} is longer than {limit} bytes")
+        return data
+
+    def _tile(self, level: int, index: int, width: int) -> bytes:
+        key = level, index, width
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        data, name, whole = self._read(level, index, width, WIDTH * HASH_SIZE)
+        if len(data) != whole * HASH_SIZE:
+            raise TileError(f"{name} has {len(data)} bytes, not {whole * HASH_SIZE}")
+        data = data[: width * HASH_SIZE]
+        self._cache[key] = data
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return data
+
+    def _read(self, level: int, index: int, width: int, limit: int) -> tuple[bytes, str, int]:
+        """Bytes, name and width of the tile; the full one where a partial one is gone."""
+        if width < 1:
+            raise TileError(f"tile {index} of level {level} is beyond the end of the log")
+        for whole in dict.fromkeys((width, WIDTH)):
+            name = path(level, index, whole)
+            try:
+                with (self.folder / name).open("rb") as file:
+                    data = file.read(limit + 1)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise TileError(f"cannot read {name}: {error.strerror}") from None
+            if len(data) > limit:
+                raise TileError(f"{name} is longer than {limit} bytes")
+            return data, name, whole
+        raise TileError(f"{path(level, index, width)} is missing")

@@ -1,0 +1,1 @@
+"""The processes of a running system: set-up, supervisor, worker, web server."""

@@ -1,0 +1,148 @@
+"""`jingwei gateway` and `jingwei telegrams`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHANGHAI = timezone(timedelta(hours=8))
+
+Data = Annotated[
+    Path, typer.Option(envvar="JINGWEI_DATA", help="Folder of everything the system stores.")
+]
+
+
+def gateway(
+    listen: Annotated[
+        str, typer.Option(envvar="JINGWEI_GATEWAY", metavar="HOST:PORT", help="Where to listen.")
+    ] = "127.0.0.1:9212",
+    data: Data = Path("var"),
+    name: Annotated[
+        str, typer.Option(help="Name of this gateway, where several work in one data folder.")
+    ] = "gateway",
+    reuse_port: Annotated[
+        bool, typer.Option(help="Share the port with other gateways on this machine.")
+    ] = False,
+    idle: Annotated[
+        float, typer.Option(min=1, help="Cut off after so many seconds without a telegram.")
+    ] = 900,
+    half: Annotated[float, typer.Option(min=0.1, help="Seconds that one telegram may take.")] = 30,
+    connections: Annotated[int, typer.Option(min=1, help="Connections at most.")] = 20_000,
+    connections_per_peer: Annotated[
+        int, typer.Option(min=1, help="Connections of one address at most.")
+    ] = 2_000,
+) -> None:
+    """Take telegrams (HJ 212) by TCP into the journal.
+
+    A telegram is acknowledged when it is on the disk. SIGTERM or Ctrl-C stops cleanly.
+    Exit codes: 0 stopped, 2 a setting or the address cannot be used.
+    """
+    import logging
+
+    from jingwei.telemetry.gateway import Limits, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        typer.echo(
+            f"JINGWEI_GATEWAY={listen!r}: wanted HOST:PORT, for example 127.0.0.1:9212", err=True
+        )
+        raise typer.Exit(2)
+    data = data.expanduser().resolve()
+    try:
+        serve(
+            (host.strip("[]"), int(port)),
+            data / "journal",
+            data / "refused",
+            data / "register.json",
+            data / "run",
+            limits=Limits(
+                idle=idle,
+                half=half,
+                connections=connections,
+                connections_per_peer=connections_per_peer,
+            ),
+            name=name,
+            reuse_port=reuse_port,
+            say=typer.echo,
+        )
+    except OSError as error:
+        typer.echo(f"{listen} cannot be used: {error.strerror or error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def telegrams(
+    seq: Annotated[
+        list[int] | None, typer.Argument(help="Numbers of telegrams to show; none: list them.")
+    ] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Show what was refused, with the reason.")
+    ] = False,
+    mn: Annotated[str, typer.Option(help="Only of this device.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Only received since this ISO time, or for so long: 30m, 2h, 7d.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="So many at most, the newest.")] = 1000,
+    data: Data = Path("var"),
+) -> None:
+    """Show telegrams as they were received: one JSON object a line, the oldest first.
+
+    Bytes that are no UTF-8 are shown as \\xNN. Exit codes: 0 shown, 1 no such telegram,
+    2 a wrong option.
+    """
+    import json
+
+    from jingwei.telemetry import journal
+
+    root = data.expanduser().resolve() / ("refused" if refused else "journal")
+    try:
+        after = _since(since)
+    except ValueError:
+        typer.echo(f"--since {since!r}: wanted an ISO time, or 30m, 2h, 7d", err=True)
+        raise typer.Exit(2) from None
+    problems: list[str] = []
+    try:
+        if seq:
+            found = [journal.get(root, number) for number in seq]
+        else:
+            found = journal.newest(root, mn=mn, since=after, limit=limit, problems=problems)
+    except journal.JournalError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    for telegram in found:
+        typer.echo(
+            json.dumps(
+                {
+                    "seq": telegram.seq,
+                    "received": telegram.received.isoformat(),
+                    "peer": telegram.peer,
+                    **({"reason": telegram.reason} if telegram.reason else {}),
+                    "raw": telegram.raw.decode("utf-8", "backslashreplace"),
+                },
+                ensure_ascii=False,
+            )
+        )
+    for problem in problems:
+        typer.echo(problem, err=True)
+
+
+def _since(text: str) -> datetime | None:
+    now = datetime.now(UTC)
+    if not text:
+        return None
+    if text[-1] in "smhd" and text[:-1].isdigit():
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[text[-1]]
+        try:
+            return now - timedelta(**{unit: int(text[:-1])})
+        except OverflowError as error:
+            raise ValueError(text) from error
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=SHANGHAI)
+
+
+def attach(app: typer.Typer) -> None:
+    app.command()(gateway)
+    app.command()(telegrams)

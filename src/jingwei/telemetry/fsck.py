@@ -1,0 +1,232 @@
+"""Does what lies on the disk agree with itself? Journal, seals, lake, latest values.
+
+Everything is compared with the state of the catalog at one moment, so the check may run while the
+system works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from jingwei.telemetry import journal, seal
+from jingwei.telemetry.ingest import AHEAD, Row, decode, observations
+from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
+from jingwei.telemetry.lake import LakeError, catalog, engine, partition
+
+SAMPLE = 5_000  # telegrams compared with the lake unless all are
+_PORTION = 5_000
+_COMPARED = "mn, st, factor, time, value, min, max, cou, zs, zs_min, zs_max, flag, received, seq"
+
+
+def check(
+    journal_root: Path, refused_root: Path, lake_root: Path, *, full: bool = False
+) -> Iterator[str]:
+    """One sentence for each problem found; nothing when all agrees.
+
+    With `full` every telegram of the journal is decoded and compared with the lake, otherwise
+    about `SAMPLE` of them, drawn anew each time. Seals, files and latest values are always
+    compared in full.
+    """
+    for root in (journal_root, refused_root):
+        yield from _journal(root)
+    if not (lake_root / "catalog.sqlite").exists():
+        if any(journal.segments(journal_root)):
+            yield f"{lake_root} has no catalog, though {journal_root} holds telegrams"
+        return
+    try:
+        with catalog(lake_root) as db:
+            yield from _lake(db, journal_root, lake_root, full)
+    except (LakeError, sqlite3.Error) as error:
+        yield f"the catalog of {lake_root} cannot be read: {error}"
+
+
+def _journal(root: Path) -> Iterator[str]:
+    for path in journal.strangers(root):
+        yield f"{path} does not belong into a journal"
+    for segment in journal.segments(root):
+        try:
+            with segment.open() as db:
+                (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                yield f"{segment.path} is damaged: {verdict}"
+                continue
+            problem = seal.verify(root, segment)
+            if problem:
+                yield problem
+        except (JournalError, sqlite3.Error, KeyError, ValueError) as error:
+            yield str(error) if isinstance(error, JournalError) else f"{segment.path}: {error}"
+
+
+def _lake(db: sqlite3.Connection, journal_root: Path, root: Path, full: bool) -> Iterator[str]:
+    db.execute("BEGIN")  # all that follows is of one moment
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        yield f"{root / 'catalog.sqlite'} is damaged: {verdict}"
+        return
+    positions = dict(db.execute("SELECT segment, row FROM position"))
+    files = db.execute("SELECT path, resolution, day, rows FROM file ORDER BY path").fetchall()
+    good: dict[tuple[str, str], list[str]] = {}
+    sound = True
+    for path, resolution, day, rows in files:
+        problem = _file(root / path, rows)
+        if problem:
+            sound = False
+            yield problem
+        else:
+            good.setdefault((resolution, day), []).append(str(root / path))
+    yield from _latest(db, root, good, sound)
+    present = {segment.number for segment in journal.segments(journal_root)}
+    for number in positions.keys() - present:
+        yield f"journal segment {number} was taken into the lake and is missing in {journal_root}"
+    for segment in journal.segments(journal_root):
+        row = positions.get(segment.number, 0)
+        if row:
+            yield from _segment(journal_root, segment, row, good, full, len(positions))
+
+
+def _file(path: Path, rows: int) -> str | None:
+    try:
+        with pq.ParquetFile(path) as file:
+            found = file.metadata.num_rows
+    except FileNotFoundError:
+        return f"{path} is in the catalog of the lake and missing on the disk"
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {error}"
+    return None if found == rows else f"{path} has {found} rows, the catalog says {rows}"
+
+
+def _latest(
+    db: sqlite3.Connection, root: Path, good: dict[tuple[str, str], list[str]], sound: bool
+) -> Iterator[str]:
+    """The latest values against the files."""
+    if not sound:
+        return  # the missing rows have been named
+    stored = {
+        row[:4]: row[4:]
+        for row in db.execute(
+            "SELECT mn, st, factor, resolution, time, value, zs, flag, received, seq FROM latest"
+        )
+    }
+    for resolution in sorted({r for r, _ in good}):
+        paths = [path for (r, _), some in good.items() if r == resolution for path in some]
+        try:
+            found = _rows(
+                "SELECT mn, st, factor, epoch_us(time), value, zs, flag, epoch_us(received), seq"
+                " FROM read_parquet(?) WHERE epoch_us(time) <= epoch_us(received) + ?"
+                " QUALIFY row_number() OVER (PARTITION BY mn, st, factor"
+                " ORDER BY time DESC, received DESC, seq DESC) = 1",
+                [paths, AHEAD],
+            )
+        except duckdb.Error as error:
+            yield f"the {resolution} files of {root} cannot be read: {error}"
+            continue
+        for mn, st, factor, *rest in found:
+            kept = stored.pop((mn, st, factor, resolution), None)
+            if kept != tuple(rest):
+                yield (
+                    f"the latest {resolution} value of {mn} {st} {factor} is {kept} in the catalog"
+                    f" and {tuple(rest)} in the files"
+                )
+    for key in stored:
+        yield f"the latest value of {' '.join(key)} is in the catalog and in no file"
+
+
+def _rows(query: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    with contextlib.closing(engine()) as cursor:
+        found: list[tuple[Any, ...]] = cursor.execute(query, values).fetchall()
+    return found
+
+
+def _segment(
+    journal_root: Path,
+    segment: Segment,
+    until: int,
+    good: dict[tuple[str, str], list[str]],
+    full: bool,
+    segments: int,
+) -> Iterator[str]:
+    """Telegrams of one segment against the rows of the lake."""
+    try:
+        with segment.open() as db:
+            (last,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
+        if until != ALL and last < until:
+            yield f"{segment.path} has {last} telegrams, the lake has taken in {until}"
+        last = min(last, until)
+        if full:
+            spans = [(low, low + _PORTION) for low in range(0, last, _PORTION)]
+        else:
+            share = max(1, min(SAMPLE // segments, last))
+            low = random.randint(0, max(0, last - share))  # noqa: S311
+            spans = [(low, low + share)]
+        for low, high in spans:
+            telegrams, _ = segment.read(low, min(high, last) - low)
+            yield from _compare(journal_root, segment, telegrams, good)
+    except (JournalError, sqlite3.Error) as error:
+        yield f"{segment.path} cannot be compared with the lake: {error}"
+    except duckdb.Error as error:
+        yield f"{segment.path} cannot be compared with the lake, a file there is damaged: {error}"
+
+
+def _compare(
+    journal_root: Path,
+    segment: Segment,
+    telegrams: list[journal.Telegram],
+    good: dict[tuple[str, str], list[str]],
+) -> Iterator[str]:
+    wanted: dict[int, tuple[str, str, list[Row]]] = {}
+    for telegram in telegrams:
+        resolution, rows = observations(
+            decode(telegram.raw), microseconds(telegram.received), telegram.seq
+        )
+        if rows:
+            wanted[telegram.seq] = (resolution, partition(resolution, rows[0][3]), rows)
+    if not wanted:
+        return
+    columns = _COMPARED.replace(" time", " epoch_us(time)").replace(
+        " received", " epoch_us(received)"
+    )
+    found: dict[int, list[Row]] = {}
+    for key in sorted({(resolution, day) for resolution, day, _ in wanted.values()}):
+        if key not in good:
+            continue
+        for row in _rows(
+            f"SELECT {columns} FROM read_parquet(?) WHERE seq BETWEEN ? AND ?"  # noqa: S608
+            " ORDER BY seq, factor",
+            [good[key], min(wanted), max(wanted)],
+        ):
+            found.setdefault(row[-1], []).append(row)
+    for seq, (resolution, day, rows) in wanted.items():
+        rows = sorted(rows, key=lambda row: row[2])
+        there = found.get(seq, [])
+        if there == rows or (
+            not there and _repeated(journal_root, seq, good.get((resolution, day), []), rows[0])
+        ):
+            continue
+        yield (
+            f"telegram {seq} of {segment.path} has {len(rows)} {resolution} values of {rows[0][0]};"
+            f" the lake has {len(there)} of them" + (", with other values" if there else "")
+        )
+
+
+def _repeated(journal_root: Path, seq: int, files: list[str], row: Row) -> bool:
+    """Whether the same bytes are in the lake under the number of an earlier telegram."""
+    if not files:
+        return False
+    raw = journal.get(journal_root, seq).raw
+    for (other,) in _rows(
+        "SELECT seq FROM read_parquet(?) WHERE mn = ? AND st = ? AND factor = ?"
+        " AND epoch_us(time) = ? AND seq <> ?",
+        [files, row[0], row[1], row[2], row[3], seq],
+    ):
+        with contextlib.suppress(JournalError, sqlite3.Error):
+            if journal.get(journal_root, other).raw == raw:
+                return True
+    return False

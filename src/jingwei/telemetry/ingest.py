@@ -1,0 +1,548 @@
+"""Ingest: telegrams from the journal become rows of the lake, each exactly once.
+
+One step reads what is new in the journal, decodes it, writes Parquet files and commits in one
+transaction of the lake's catalog: the files, the position in the journal, the latest values, the
+change feed, the counters. Killed at any moment, the next step begins where the last commit stood;
+files that no commit names are removed at the start. Between steps small files are merged and days
+that are over are rewritten, sorted by mn, st, factor, time.
+
+A telegram whose bytes have come before is counted and stored once. A text that is no number
+becomes null and is counted; nothing is dropped for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jingwei import hj212
+from jingwei.hj212 import Message, number
+from jingwei.telemetry import journal
+from jingwei.telemetry.journal import (
+    ALL,
+    BrokenSegmentError,
+    Telegram,
+    make_folder,
+    microseconds,
+    sync_folder,
+)
+from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition
+
+COMMANDS = {"2011": "realtime", "2051": "minute", "2061": "hour", "2031": "day", "2021": "state"}
+
+MERGE = 12  # so many files of one level in a partition make one of the next
+CLOSE_AFTER = timedelta(hours=3)  # after the end of a partition's last day, local time
+QUIET = timedelta(minutes=1)  # a partition that is over is closed when nothing came for so long
+KEEP_RETIRED = timedelta(minutes=10)
+KEEP_SEEN = timedelta(days=30)  # a telegram that comes again later counts as a new reception
+KEEP_CHANGES = {
+    "realtime": timedelta(days=3),
+    "minute": timedelta(days=3),
+    "state": timedelta(days=3),
+    "hour": timedelta(days=60),
+    "day": timedelta(days=60),
+}
+KEEP_PROBLEMS = timedelta(days=400)
+EARLIEST, LATEST = (microseconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (1990, 2200))
+AHEAD = 600_000_000  # microseconds a device's clock may run ahead before it is called wrong
+BEHIND = 366 * 86_400_000_000
+TIDY_SECONDS = 1.0  # a step spends about so long on merging
+
+_ROWS_A_GROUP = 32_768
+_COLUMNS = tuple(SCHEMA.names)
+_NEWEST = """
+INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET time = excluded.time, value = excluded.value, zs = excluded.zs,
+    flag = excluded.flag, received = excluded.received, seq = excluded.seq
+WHERE (excluded.time, excluded.received, excluded.seq) > (time, received, seq)
+"""
+
+# The fields that give `value` and `zs`, by resolution, the first present counting.
+_PERIOD = (("Avg", "Rtd", "Data"), ("ZsAvg", "ZsRtd"))
+_VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "realtime": (("Rtd", "Avg", "Data"), ("ZsRtd", "ZsAvg")),
+    "minute": _PERIOD,
+    "hour": _PERIOD,
+    "day": _PERIOD,
+    "state": (("RS",), ()),
+}
+_KNOWN = {
+    resolution: frozenset((*main, *converted, "Min", "Max", "Cou", "ZsMin", "ZsMax", "Flag"))
+    for resolution, (main, converted) in _VALUES.items()
+}
+
+Row = tuple[Any, ...]  # one row of the lake without its batch, times in microseconds
+
+
+PROBLEMS = {
+    "not_a_number": "a value is no number; it counts as missing",
+    "no_value": "an item without any value",
+    "given_twice": "one factor twice in a telegram; the later one counts",
+    "no_time": "the telegram has no time that can be",
+    "clock_ahead": "the time lies ahead of the reception; not taken for the latest value",
+    "clock_behind": "the time lies more than a year back",
+    "repeated": "the same telegram came again; stored once",
+    "unreadable": "the telegram in the journal cannot be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one step did. `telegrams`: rows read from the journal (0: nothing new); `observations`:
+    rows added to the lake; `batch`: the last batch; `problems`: files that could not be read."""
+
+    telegrams: int
+    observations: int
+    batch: int
+    problems: tuple[str, ...] = ()
+
+
+def decode(raw: bytes) -> Message:
+    """The message of a telegram that the gateway has accepted (in whatever CRC dialect)."""
+    return hj212.decode(raw, dialects=frozenset(hj212.DIALECTS))
+
+
+def observations(
+    message: Message, received: int, seq: int, odd: Callable[[str], None] = lambda kind: None
+) -> tuple[str, list[Row]]:
+    """The resolution and the rows that a message brings to the lake; no rows when it is no data.
+
+    `received` in microseconds. `odd` is told the kind (`PROBLEMS`) of everything strange.
+    """
+    resolution = COMMANDS.get(message.cn or "", "")
+    if not message.ok:
+        odd("unreadable")
+        return resolution, []
+    if not resolution:
+        return "", []
+    when = message.time
+    at = 0 if when is None else microseconds(when)
+    if when is None or not EARLIEST <= at < LATEST:
+        odd("no_time")
+        return resolution, []
+    if at > received + AHEAD:
+        odd("clock_ahead")
+    elif at < received - BEHIND:
+        odd("clock_behind")
+
+    def value(fields: dict[str, str], *names: str) -> float | None:
+        for name in names:
+            text = fields.get(name)
+            if text is not None:
+                found = number(text)
+                if found is None:
+                    odd("not_a_number")
+                return found
+        return None
+
+    main, converted = _VALUES[resolution]
+    known = _KNOWN[resolution]
+    mn, st = _sound(message.mn or ""), _sound(message.st or "")
+    rows: dict[str, Row] = {}
+    for item in message.items:
+        fields = item.fields
+        if known.isdisjoint(fields):
+            odd("no_value")
+            continue
+        code = _sound(item.code)
+        if code in rows:
+            odd("given_twice")
+        flag = fields.get("Flag")
+        rows[code] = (
+            mn,
+            st,
+            code,
+            at,
+            value(fields, *main),
+            value(fields, "Min"),
+            value(fields, "Max"),
+            value(fields, "Cou"),
+            value(fields, *converted),
+            value(fields, "ZsMin"),
+            value(fields, "ZsMax"),
+            None if flag is None else _sound(flag),
+            received,
+            seq,
+        )
+    return resolution, list(rows.values())
+
+
+def _sound(text: str) -> str:
+    """Text that every store takes."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _hash(raw: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big", signed=True)
+
+
+class Ingest:
+    """The only writer of a lake. Several may exist, in several processes: each step takes a lock.
+
+    Raises `LakeError` or `OSError` when something cannot be written; a step can be repeated.
+    """
+
+    def __init__(
+        self,
+        journal_root: Path,
+        lake_root: Path,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.journal_root = journal_root
+        self.root = lake_root
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._handle: IO[bytes] | None = None
+        self._pruned: datetime | None = None
+        make_folder(lake_root)
+        with self._alone():
+            self._sweep()
+
+    def close(self) -> None:
+        """Nothing is lost without it; it gives back the lock file."""
+        with self._mutex:
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            if self._handle is None:
+                self._handle = (self.root / "ingest.lock").open("ab")
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            try:
+                with catalog(self.root) as db:
+                    yield db
+            except sqlite3.Error as error:
+                raise LakeError(f"{self.root / 'catalog.sqlite'}: {error}") from error
+            finally:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+    def step(self, limit: int = 20_000) -> Report:
+        """Take in up to `limit` new telegrams as one batch; then merge for a moment.
+
+        Returns when the batch is committed; with `telegrams` 0 there was nothing new.
+        """
+        with self._alone() as db:
+            report = self._take(db, limit)
+            self._tidy(db, self._clock(), QUIET, time.monotonic() + TIDY_SECONDS)
+        return report
+
+    def tidy(self) -> None:
+        """Do all merging that is due and close every day that is over, at once."""
+        with self._alone() as db:
+            self._tidy(db, self._clock(), timedelta(0), None)
+
+    # Taking in
+
+    def _take(self, db: sqlite3.Connection, limit: int) -> Report:
+        (last,) = db.execute(
+            "SELECT coalesce((SELECT value FROM meta WHERE key = 'batch'), 0)"
+        ).fetchone()
+        positions = dict(db.execute("SELECT segment, row FROM position"))
+        telegrams: list[Telegram] = []
+        moved: dict[int, int] = {}
+        problems: list[str] = []
+        for segment in journal.segments(self.journal_root):
+            before = positions.get(segment.number, 0)
+            if before == ALL:
+                continue
+            if len(telegrams) >= limit:
+                break
+            try:
+                found, ended = segment.read(before, limit - len(telegrams))
+            except (BrokenSegmentError, sqlite3.OperationalError) as error:
+                problems.append(str(error))
+                continue
+            telegrams += found
+            after = ALL if ended else journal.row_of(found[-1].seq) if found else before
+            if after != before:
+                moved[segment.number] = after
+        if not moved:
+            return Report(0, 0, last, tuple(problems))
+        batch = last + 1 if telegrams else last
+        rows, seen, odd = self._decode(db, telegrams)
+        written: list[tuple[Any, ...]] = []
+        now = microseconds(self._clock())
+        try:
+            for (resolution, day), some in sorted(rows.items()):
+                written.append(self._write(resolution, day, some, batch, now))
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", written)
+                db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", moved.items())
+                if telegrams:
+                    db.execute("INSERT OR REPLACE INTO meta VALUES ('batch', ?)", (batch,))
+                    db.execute("INSERT INTO batch VALUES (?, ?)", (batch, now))
+                db.executemany(
+                    "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
+                    [(hash_, seq, batch) for hash_, seq in seen.items()],
+                )
+                db.executemany(_NEWEST, _newest(rows))
+                db.executemany(
+                    "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?)",
+                    sorted(
+                        {(r, batch, *row[:2], row[3]) for (r, _), s in rows.items() for row in s}
+                    ),
+                )
+                db.executemany(
+                    "INSERT INTO problem VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                    " count = count + excluded.count, seq = excluded.seq",
+                    [(*key, count, seq) for key, (count, seq) in odd.items()],
+                )
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+        except BaseException:
+            for path, *_ in written:
+                (self.root / path).unlink(missing_ok=True)
+            raise
+        return Report(len(telegrams), sum(len(s) for s in rows.values()), batch, tuple(problems))
+
+    def _decode(
+        self, db: sqlite3.Connection, telegrams: Sequence[Telegram]
+    ) -> tuple[
+        dict[tuple[str, str], list[Row]],
+        dict[int, int],
+        dict[tuple[str, str, str], tuple[int, int]],
+    ]:
+        """Rows by (resolution, partition), hashes of new frames, counted oddities."""
+        rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        seen: dict[int, int] = {}
+        bytes_of: dict[int, bytes] = {}
+        odd: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for telegram in telegrams:
+            received, seq = microseconds(telegram.received), telegram.seq
+            kinds: list[str] = []
+            message = decode(telegram.raw)
+            resolution, some = observations(message, received, seq, kinds.append)
+            if some:
+                hash_ = _hash(telegram.raw)
+                first = seen.get(hash_)
+                if first is None:
+                    found = db.execute("SELECT seq FROM seen WHERE hash = ?", (hash_,)).fetchone()
+                    first = found[0] if found else None
+                if first is None:
+                    seen[hash_], bytes_of[seq] = seq, telegram.raw
+                elif telegram.raw == (bytes_of.get(first) or self._raw(first)):
+                    kinds, some = ["repeated"], []
+            if some:
+                rows[resolution, partition(resolution, some[0][3])] += some
+            if kinds:
+                day = partition("hour", received)
+                for kind, count in Counter(kinds).items():
+                    key = (day, kind, message.mn or "")
+                    odd[key] = (odd.get(key, (0, 0))[0] + count, seq)
+        return rows, seen, odd
+
+    def _raw(self, seq: int) -> bytes | None:
+        try:
+            return journal.get(self.journal_root, seq).raw
+        except (journal.JournalError, sqlite3.Error):
+            return None
+
+    def _write(
+        self, resolution: str, day: str, rows: list[Row], batch: int, now: int
+    ) -> tuple[Any, ...]:
+        """Write a fresh file, durable; returns its row of the catalog."""
+        rows.sort(key=lambda row: (row[:4], row[12:]))
+        columns = [*zip(*rows, strict=True), [batch] * len(rows)]
+        table = pa.table(
+            [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
+            schema=SCHEMA,
+        )
+        path = self._new(resolution, day, batch)
+        try:
+            with (self.root / path).open("xb") as f:
+                pq.write_table(table, f, compression="zstd")
+                f.flush()
+                os.fsync(f.fileno())
+            sync_folder((self.root / path).parent)
+        except BaseException:
+            (self.root / path).unlink(missing_ok=True)
+            raise
+        return (path, resolution, day, 0, len(rows), batch, batch, 0, now)
+
+    def _new(self, resolution: str, day: str, batch: int) -> str:
+        make_folder(self.root / resolution / day)
+        return f"{resolution}/{day}/{batch:010}-{uuid.uuid4().hex[:8]}.parquet"
+
+    # Keeping in order
+
+    def _tidy(
+        self, db: sqlite3.Connection, now: datetime, quiet: timedelta, until: float | None
+    ) -> None:
+        self._drop_retired(db, now)
+        if self._pruned is None or now - self._pruned > timedelta(hours=1):
+            self._prune(db, now)
+            self._pruned = now
+        while True:
+            job = self._due(db, now, quiet)
+            if job is None:
+                return
+            self._merge(db, now, *job)
+            if until is not None and time.monotonic() > until:
+                return
+
+    def _due(
+        self, db: sqlite3.Connection, now: datetime, quiet: timedelta
+    ) -> tuple[str, str, int | None] | None:
+        """The next (resolution, partition, level) to merge; level None: close the partition."""
+        for resolution, day in db.execute(
+            "SELECT resolution, day FROM file GROUP BY resolution, day"
+            " HAVING min(closed) = 0 AND max(made) <= ? ORDER BY resolution, day",
+            (microseconds(now - quiet),),
+        ).fetchall():
+            if now >= _over(resolution, date.fromisoformat(day)):
+                return resolution, day, None
+        full = db.execute(
+            "SELECT resolution, day, level FROM file WHERE closed = 0"
+            " GROUP BY resolution, day, level HAVING count(*) >= ? ORDER BY level LIMIT 1",
+            (MERGE,),
+        ).fetchone()
+        return None if full is None else (full[0], full[1], full[2])
+
+    def _merge(
+        self, db: sqlite3.Connection, now: datetime, resolution: str, day: str, level: int | None
+    ) -> None:
+        """Make one file, sorted, of a partition's files of one level (or of all: close it)."""
+        query = "SELECT path, rows, batch_lo, batch_hi FROM file WHERE resolution = ? AND day = ?"
+        if level is None:
+            files = db.execute(query, (resolution, day)).fetchall()
+        else:
+            files = db.execute(
+                f"{query} AND closed = 0 AND level = ?", (resolution, day, level)
+            ).fetchall()
+        low, high = min(f[2] for f in files), max(f[3] for f in files)
+        path = self._new(resolution, day, high)
+        try:
+            names = ", ".join(f'"{c}"' for c in _COLUMNS)
+            sources = ", ".join(_quoted(self.root / f[0]) for f in files)
+            with contextlib.closing(engine()) as cursor:
+                (count,) = cursor.execute(
+                    f"COPY (SELECT {names} FROM read_parquet([{sources}])"  # noqa: S608
+                    f" ORDER BY mn, st, factor, time, received, seq) TO {_quoted(self.root / path)}"
+                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_A_GROUP})"
+                ).fetchone()
+            if count != sum(f[1] for f in files):
+                raise LakeError(
+                    f"{self.root / resolution / day}: the catalog says {sum(f[1] for f in files)}"
+                    f" rows, the files have {count}; nothing was merged (see `jingwei fsck`)"
+                )
+            with (self.root / path).open("rb") as f:
+                os.fsync(f.fileno())
+            sync_folder((self.root / path).parent)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                at = microseconds(now)
+                db.execute(
+                    "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (path, resolution, day, (level or 0) + 1, count, low, high, level is None, at),
+                )
+                db.executemany("DELETE FROM file WHERE path = ?", [f[:1] for f in files])
+                db.executemany("INSERT INTO retired VALUES (?, ?)", [(f[0], at) for f in files])
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+        except BaseException:
+            (self.root / path).unlink(missing_ok=True)
+            raise
+
+    def _drop_retired(self, db: sqlite3.Connection, now: datetime) -> None:
+        old = db.execute(
+            "SELECT path FROM retired WHERE at <= ?", (microseconds(now - KEEP_RETIRED),)
+        ).fetchall()
+        for (path,) in old:
+            (self.root / path).unlink(missing_ok=True)
+        db.executemany("DELETE FROM retired WHERE path = ?", old)
+
+    def _prune(self, db: sqlite3.Connection, now: datetime) -> None:
+        """Forget old changes, hashes and counters."""
+
+        def batch_before(age: timedelta) -> int:
+            row = db.execute(
+                "SELECT max(batch) FROM batch WHERE at < ?", (microseconds(now - age),)
+            ).fetchone()
+            return int(row[0] or 0)
+
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for resolution, age in KEEP_CHANGES.items():
+                db.execute(
+                    "DELETE FROM change WHERE resolution = ? AND batch <= ?",
+                    (resolution, batch_before(age)),
+                )
+            db.execute("DELETE FROM seen WHERE batch <= ?", (batch_before(KEEP_SEEN),))
+            db.execute(
+                "DELETE FROM batch WHERE batch < ?", (batch_before(max(KEEP_CHANGES.values())),)
+            )
+            db.execute(
+                "DELETE FROM problem WHERE day < ?",
+                (partition("hour", microseconds(now - KEEP_PROBLEMS)),),
+            )
+            db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
+
+    def _sweep(self) -> None:
+        """Remove files that no commit names: what a killed step left behind."""
+        with catalog(self.root) as db:
+            known = {
+                path
+                for (path,) in db.execute("SELECT path FROM file UNION SELECT path FROM retired")
+            }
+        for path in self.root.glob("*/*/*.parquet"):
+            if path.relative_to(self.root).as_posix() not in known:
+                path.unlink(missing_ok=True)
+
+
+def _newest(rows: dict[tuple[str, str], list[Row]]) -> list[Row]:
+    newest: dict[tuple[str, str, str, str], Row] = {}
+    for (resolution, _), some in rows.items():
+        for row in some:
+            mn, st, factor, at, value = row[:5]
+            zs, flag, received, seq = row[8], row[11], row[12], row[13]
+            if at > received + AHEAD:
+                continue
+            key = (mn, st, factor, resolution)
+            old = newest.get(key)
+            if old is None or (at, received, seq) > (old[4], old[8], old[9]):
+                newest[key] = (*key, at, value, zs, flag, received, seq)
+    return list(newest.values())
+
+
+def _over(resolution: str, day: date) -> datetime:
+    """When a partition is closed."""
+    if resolution == "day":
+        end = (day + timedelta(days=31)).replace(day=1)
+    else:
+        end = day + timedelta(days=1)
+    midnight = datetime(end.year, end.month, end.day, tzinfo=UTC) - timedelta(hours=8)
+    return midnight + CLOSE_AFTER
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,170 @@
+"""The device register: who may send, as one JSON file that the gateway reads.
+
+The office publishes it (`write`) from the points it has enabled; the gateway only reads. The file
+holds the devices' passwords (HJ 212 sends them in the clear) and has mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from jingwei.hj212 import VERSIONS
+
+
+class RegisterError(ValueError):
+    """The register cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One logger. `systems`: the system types (ST) registered for it, empty for any;
+    `networks`: CIDR networks it may send from, empty for any; `dialects`: names of CRC dialects
+    accepted from it; `version`: "2005", "2017" or "2025"."""
+
+    mn: str
+    password: str
+    version: str = "2017"
+    systems: tuple[str, ...] = ()
+    name: str = ""
+    enabled: bool = True
+    networks: tuple[str, ...] = ()
+    dialects: tuple[str, ...] = ()
+
+    def allows(self, host: str) -> bool:
+        """Whether the device may send from this IP address."""
+        if not self.networks:
+            return True
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        if mapped is not None:
+            address = mapped
+        return any(
+            address in network
+            for network in map(_network, self.networks)
+            if network.version == address.version
+        )
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)
+
+
+def write(path: Path, devices: Iterable[Device]) -> None:
+    """Replace the register atomically (mode 0600), durable before it returns.
+
+    Raises `RegisterError` for an MN that occurs twice, a version or network that is none.
+    """
+    rows = list(devices)
+    seen: set[str] = set()
+    for device in rows:
+        if device.mn in seen:
+            raise RegisterError(f"MN {device.mn} occurs twice in the register")
+        seen.add(device.mn)
+        if device.version not in VERSIONS:
+            raise RegisterError(f"MN {device.mn}: version {device.version!r}")
+        for network in device.networks:
+            try:
+                _network(network)
+            except ValueError as error:
+                raise RegisterError(f"MN {device.mn}: network {network!r}: {error}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".register-", dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as f:
+            json.dump({"format": 1, "devices": [asdict(d) for d in rows]}, f, ensure_ascii=False)
+            f.flush()
+            os.fsync(f.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> dict[str, Device]:
+    """All devices by MN; raises `RegisterError` with the place of the first mistake."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RegisterError(f"{path} cannot be read: {error}") from None
+    rows = content.get("devices") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise RegisterError(f"{path} has no list of devices")
+    devices: dict[str, Device] = {}
+    for number, row in enumerate(rows, 1):
+        try:
+            device = _device(row)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RegisterError(f"{path}, device {number}: {error!r}") from None
+        devices[device.mn] = device
+    return devices
+
+
+def _device(row: dict[str, Any]) -> Device:
+    for network in row.get("networks", ()):
+        _network(network)
+    if str(row.get("version") or "2017") not in VERSIONS:
+        raise ValueError(f"version {row['version']!r}: wanted one of {', '.join(VERSIONS)}")
+    return Device(
+        mn=str(row["mn"]),
+        password=str(row["password"]),
+        version=str(row.get("version") or "2017"),
+        systems=tuple(map(str, row.get("systems", ()))),
+        name=str(row.get("name", "")),
+        enabled=bool(row.get("enabled", True)),
+        networks=tuple(map(str, row.get("networks", ()))),
+        dialects=tuple(map(str, row.get("dialects", ()))),
+    )
+
+
+class Register:
+    """The register as a process sees it; read again whenever the file has changed.
+
+    A file that cannot be read leaves the last good register in force and sets `problem`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, int, int] | None = None
+        self._devices: dict[str, Device] = {}
+        self.problem = ""
+        self._refresh()
+
+    def _refresh(self) -> None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            if not self.problem and not self._devices:
+                self.problem = f"{self._path} is missing: every telegram is refused"
+            return
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._devices = load(self._path)
+            self.problem = ""
+        except RegisterError as error:
+            self.problem = str(error)
+
+    def get(self, mn: str) -> Device | None:
+        """The device with this MN as the file says now, or None."""
+        self._refresh()
+        return self._devices.get(mn)
+
+    def __len__(self) -> int:
+        self._refresh()
+        return len(self._devices)

@@ -1,0 +1,586 @@
+"""Measured series played as instruments: what a logger with these data would have sent.
+
+A `Series` is a table of real measurements in equal steps; a `Device` is a logger whose factors
+(`Channel`) are columns of such series, scaled to an outlet. `Player.observe(device, time,
+resolution)` says what that logger reports for a period; it is a pure function of its arguments,
+so history and live data agree, and a second load gives the same telegrams.
+
+How a value between two measured ones comes about: inside each measured step the value runs in a
+straight line with the step's measured mean and the slope of van Leer's limiter (harmonic mean of
+the differences to both neighbours, 0 at an extreme; B. van Leer, J. Comput. Phys. 32 (1979) 101,
+MUSCL). So the mean over a step is the measured value exactly, no value lies outside its
+neighbours, and nothing is invented. Missing in the source means nothing is sent.
+
+Two clocks: `calendar` — the value of the same month, day and hour in the measured year (local
+time of China, UTC+8 without summer time); `cyclic` — rows follow each other without dates and
+start again after the last one, `Channel.shift` says where.
+
+Converted values (Zs…) follow HJ 212-2017 appendix D (26)-(28): c (21 - O2s) / (21 - O2), with the
+O2 of the same period as sent. Cou: C Q 1e-6 (kg) from mg/m3 and m3/s, C Q 1e-3 (kg) from mg/L and
+L/s, over the seconds of the period. A day is the mean of its hours marked N.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from jingwei import hj212
+
+Resolution = Literal["realtime", "minute", "hour", "day"]
+SECONDS: dict[str, int] = {"realtime": 30, "minute": 600, "hour": 3600, "day": 86400}
+# Seconds by which a logger sends one report after the other: no two share a moment and so a QN.
+LATER: dict[str, int] = {"realtime": 0, "minute": 0, "hour": 1, "day": 60}
+COMMANDS: dict[str, str] = {"realtime": "2011", "minute": "2051", "hour": "2061", "day": "2031"}
+OFFSET = 8 * 3600  # local time of China
+OXYGEN = "a19001"
+FLOWS = ("a00000", "w00000")
+MAX_CP = 950  # HJ 212-2017, 6.3.2: longest CP field, its marks included
+# Shares of a period that must have been measured (HJ 212-2017 App. D: 45 minutes, 20 hours).
+SHARE = {"realtime": 0.0, "minute": 0.75, "hour": 0.75, "day": 20 / 24}
+
+
+class SeriesError(ValueError):
+    """A series cannot be read or lacks a column; the text says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column: the mean of each step (NaN: missing) and the slope inside it."""
+
+    values: array[float]
+    slopes: array[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray[Any, Any], *, straight: bool = True) -> Cells:
+        """`straight`: lines with van Leer's slopes; else steps (directions, states)."""
+        v = np.asarray(values, dtype=np.float64)
+        slope = np.zeros_like(v)
+        if straight and len(v) > 2:
+            left, right = v - np.roll(v, 1), np.roll(v, -1) - v
+            with np.errstate(invalid="ignore", divide="ignore"):
+                slope = np.where(left * right > 0, 2 * left * right / (left + right), 0.0)
+        return cls(array("d", v.tolist()), array("d", slope.tolist()))
+
+
+@dataclass(frozen=True)
+class Series:
+    """A table of measurements in steps of `step` seconds.
+
+    `about`: title, source, licence and more, shown wherever the series is shown. `start`: local
+    time of the first row, a midnight, in seconds since 1970 (calendar clock only).
+    """
+
+    name: str
+    step: int
+    clock: Literal["calendar", "cyclic"]
+    columns: Mapping[str, Cells]
+    start: int = 0
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())).values)
+
+    def index(self, local: int) -> int:
+        """Number of the step that holds the local time (seconds since 1970 at UTC+8), shift 0."""
+        if self.clock == "cyclic":
+            return local // self.step % len(self)
+        day, second = divmod(local, 86400)
+        return (_same_day(day, self.start // 86400) * 86400 + second) // self.step % len(self)
+
+    def mean(
+        self, column: str, start: int, seconds: int, shift: int = 0
+    ) -> tuple[float, float, float, float]:
+        """Mean, smallest and greatest value over a period and its measured share (0…1).
+
+        `start` is Unix time; the values are NaN where the share is 0.
+        """
+        cells = self.columns[column]
+        values, slopes, step = cells.values, cells.slopes, self.step
+        local = start + OFFSET
+        end = local + seconds
+        total = known = 0.0
+        low, high = math.inf, -math.inf
+        while local < end:
+            inside = local % step
+            until = min(end, local - inside + step)
+            at = (self.index(local) + shift) % len(values)
+            value = values[at]
+            if value == value:
+                slope = slopes[at] / step
+                first = value + slope * (inside - step / 2)
+                last = value + slope * (inside + until - local - step / 2)
+                total += (first + last) / 2 * (until - local)
+                known += until - local
+                low, high = min(low, first, last), max(high, first, last)
+            local = until
+        if not known:
+            return math.nan, math.nan, math.nan, 0.0
+        return total / known, low, high, known / seconds
+
+    def at(self, column: str, time: int, shift: int = 0) -> float:
+        """The value at a moment (Unix time); NaN where it was not measured."""
+        cells = self.columns[column]
+        local = time + OFFSET
+        at = (self.index(local) + shift) % len(cells.values)
+        return cells.values[at] + cells.slopes[at] * (local % self.step / self.step - 0.5)
+
+
+@lru_cache(maxsize=4096)
+def _same_day(day: int, first: int) -> int:
+    """Days from the first day of a measured year to the one with the month and day of `day`."""
+    begins = datetime.fromtimestamp(first * 86400, UTC)
+    then = datetime.fromtimestamp(day * 86400, UTC)
+    if (then.month, then.day) == (2, 29):  # a measured year has 365 days
+        then -= timedelta(days=1)
+    year = begins.year + ((then.month, then.day) < (begins.month, begins.day))
+    return (then.replace(year=year) - begins).days
+
+
+class Library:
+    """The series of a folder: `<name>.parquet` with a description in the metadata `jingwei`.
+
+    A file with a `key` column holds several series, called `<name>/<value of the key>`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._series: dict[str, Series] = {}
+
+    def add(self, series: Series) -> None:
+        self._series[series.name] = series
+
+    def __getitem__(self, name: str) -> Series:
+        if name not in self._series:
+            self._read(name.partition("/")[0])
+        if name not in self._series:
+            raise SeriesError(f"no series {name!r} in {self.folder}")
+        return self._series[name]
+
+    def _read(self, name: str) -> None:
+        path = self.folder / f"{name}.parquet"
+        if not path.is_file():
+            raise SeriesError(f"no series {name!r}: {path} does not exist")
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {}).get(b"jingwei", b"{}"))
+        if not {"clock", "step"} <= about.keys():
+            raise SeriesError(f"{path}: the metadata does not say clock and step")
+        key = about.get("key")
+        parts = {name: table}
+        if key:
+            names = table[key].unique().to_pylist()
+            keys = np.asarray(table[key].to_pylist(), dtype=object)
+            parts = {f"{name}/{n}": table.filter(keys == n) for n in names}
+        for full, part in parts.items():
+            columns = {
+                c: Cells.of(part[c].to_numpy(), straight=c not in about.get("steps", "").split(","))
+                for c in part.column_names
+                if c not in (key, "time")
+            }
+            start = 0
+            if about["clock"] == "calendar":
+                start = int(part["time"][0].as_py().replace(tzinfo=UTC).timestamp())
+            self.add(Series(full, int(about["step"]), about["clock"], columns, start, about))
+
+
+def from_csv(
+    path: Path, columns: Sequence[str], *, step: int, time: str | None = None
+) -> tuple[Series, datetime | None]:
+    """A user's CSV as a cyclic series of `columns`, and the UTC time of its first row if it says.
+
+    With `time` (a column of ISO 8601 or `YYYY-MM-DD HH:MM[:SS]`, China's time where no zone is
+    given) rows are placed by it, and steps without a row stay missing; without it they follow
+    each other in steps of `step` seconds. An empty cell, `NA` and `NaN` are missing. Raises
+    `SeriesError` with file, line and reason.
+    """
+    rows: list[tuple[int, list[float]]] = []
+    with path.open(encoding="utf-8-sig", newline="") as f:
+        reader = csv.DictReader(f)
+        wanted = [*columns, *([time] if time else [])]
+        missing = [c for c in wanted if c not in (reader.fieldnames or [])]
+        if missing:
+            raise SeriesError(
+                f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or [])}"
+            )
+        for number, row in enumerate(reader):
+            where = f"{path}, line {reader.line_num}"
+            values = [_number(row[c], where, c) for c in columns]
+            rows.append((_local(row[time], where) if time else number * step, values))
+    if not rows:
+        raise SeriesError(f"{path}: no rows")
+    first = min(at for at, _ in rows)
+    first -= first % step
+    count = (max(at for at, _ in rows) - first) // step + 1
+    if count > 10_000_000:
+        raise SeriesError(f"{path}: {count} steps of {step} s between first and last row")
+    grid = np.full((len(columns), count), np.nan)
+    for at, values in rows:
+        grid[:, (at - first) // step] = values
+    cells = {c: Cells.of(grid[i]) for i, c in enumerate(columns)}
+    begins = datetime.fromtimestamp(first - OFFSET, UTC) if time else None
+    return Series(path.stem, step, "cyclic", cells, about={"title": path.name}), begins
+
+
+def _number(text: str | None, where: str, column: str) -> float:
+    if text is None or text.strip().lower() in ("", "na", "nan", "null"):
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise SeriesError(f"{where}: {column} is {text!r}, not a number") from None
+
+
+def _local(text: str, where: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise SeriesError(f"{where}: {text!r} is no time; wanted 2026-01-31 15:00") from None
+    if moment.tzinfo is None:
+        return int(moment.replace(tzinfo=UTC).timestamp())
+    return int(moment.timestamp()) + OFFSET
+
+
+# ---- devices -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One factor of a device: `scale` x measured + `offset`, rounded to `decimals`.
+
+    `shift`: steps by which the series is moved. `reference_o2` (%): send converted values too.
+    `mass`: send the mass of the period, or the volume where the factor is the flow.
+    """
+
+    factor: str
+    series: str
+    column: str
+    scale: float = 1.0
+    offset: float = 0.0
+    shift: int = 0
+    decimals: int = 2
+    reference_o2: float | None = None
+    mass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """A mark that the device sets each week: `flag` from `hour` (local) on `weekday` (Monday 0)."""
+
+    flag: str
+    weekday: int
+    hour: int
+    seconds: int = 3600
+
+    def holds(self, start: int, seconds: int) -> bool:
+        """Whether the mark covers more than half of a period (or its moment)."""
+        local = start + OFFSET + seconds // 2
+        day, second = divmod(local, 86400)
+        # 1970-01-01 was a Thursday
+        return (day + 3) % 7 == self.weekday and 0 <= second - self.hour * 3600 < self.seconds
+
+
+@dataclass(frozen=True)
+class Device:
+    """A logger: key, password, factors, weekly marks, and spans (Unix time) without sending."""
+
+    mn: str
+    st: str
+    password: str
+    channels: tuple[Channel, ...]
+    name: str = ""
+    marks: tuple[Weekly, ...] = ()
+    silent: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.mn}-{self.st}"
+
+    @property
+    def delay(self) -> timedelta:
+        """How long (2 to 32 s) this logger takes after the end of a period: fixed by its key."""
+        digest = hashlib.sha256(self.key.encode()).digest()
+        hundredths = int.from_bytes(digest[:2]) % 3000
+        return timedelta(seconds=2, milliseconds=10 * hundredths)
+
+    def is_silent(self, time: datetime) -> bool:
+        """Whether the logger sends nothing at this moment."""
+        moment = time.timestamp()
+        return any(begin <= moment < end for begin, end in self.silent)
+
+    def due(self, start: datetime, resolution: Resolution) -> datetime:
+        """When this logger first sends the report of the period that starts at `start`."""
+        return start + timedelta(seconds=SECONDS[resolution] + LATER[resolution]) + self.delay
+
+    def to_json(self) -> dict[str, Any]:
+        """Channels, marks and silent spans as JSON values (not the password)."""
+        return {
+            "channels": [
+                {
+                    f.name: getattr(c, f.name)
+                    for f in fields(c)
+                    if f.name in ("factor", "series", "column", "scale")
+                    or getattr(c, f.name) != f.default
+                }
+                for c in self.channels
+            ],
+            "marks": [{f.name: getattr(m, f.name) for f in fields(m)} for m in self.marks],
+            "silent": [list(span) for span in self.silent],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], **key: str) -> Device:
+        """The device of `to_json`; `key`: mn, st, password, name. `SeriesError` if malformed."""
+        try:
+            return cls(
+                channels=tuple(Channel(**c) for c in data["channels"]),
+                marks=tuple(Weekly(**m) for m in data.get("marks", ())),
+                silent=tuple((int(a), int(b)) for a, b in data.get("silent", ())),
+                **key,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SeriesError(f"{key.get('mn')}: no replayed device in {data!r}: {error}") from None
+
+
+@dataclass(slots=True)
+class _Value:
+    mean: float
+    low: float
+    high: float
+    mark: str
+    converted: float | None = None
+    converted_low: float = math.nan
+    converted_high: float = math.nan
+    mass: float | None = None
+
+
+class Player:
+    """Says what devices report. Holds nothing but the series."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def observe(
+        self, device: Device, time: datetime, resolution: Resolution
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Items (factor, fields as sent) of the period that starts at `time` (of the moment, for
+        "realtime"); empty where nothing was measured. `time` must be aware; it is cut to the
+        start of its period in China's time."""
+        start = floor(time, resolution)
+        values = self._values(device, start, resolution)
+        return [
+            (channel.factor, _fields(channel, value, resolution))
+            for channel, value in zip(device.channels, values, strict=True)
+            if value is not None
+        ]
+
+    def _values(self, device: Device, start: int, resolution: str) -> list[_Value | None]:
+        if resolution == "day":
+            return self._day(device, start)
+        seconds = 0 if resolution == "realtime" else SECONDS[resolution]
+        mark = next((m.flag for m in device.marks if m.holds(start, seconds)), "N")
+        found: list[_Value | None] = []
+        for channel in device.channels:
+            series = self.library[channel.series]
+            if not seconds:
+                mean = low = high = series.at(channel.column, start, channel.shift)
+            else:
+                mean, low, high, share = series.mean(channel.column, start, seconds, channel.shift)
+                if share < SHARE[resolution]:
+                    mean = math.nan
+            if mean != mean:
+                found.append(None)
+                continue
+            a, b, digits = channel.scale, channel.offset, channel.decimals
+            mean, low, high = (round(a * v + b, digits) for v in (mean, low, high))
+            found.append(_Value(mean, min(low, high), max(low, high), mark))
+        self._derive(device, found, seconds)
+        return found
+
+    def _derive(self, device: Device, found: list[_Value | None], seconds: int) -> None:
+        by_factor = {c.factor: v for c, v in zip(device.channels, found, strict=True) if v}
+        oxygen = by_factor.get(OXYGEN)
+        flow = next((by_factor[f] for f in FLOWS if f in by_factor), None)
+        for channel, value in zip(device.channels, found, strict=True):
+            if value is None:
+                continue
+            if channel.reference_o2 is not None and oxygen is not None and oxygen.mean < 21:
+                ratio = (21 - channel.reference_o2) / (21 - oxygen.mean)
+                value.converted = value.mean * ratio
+                value.converted_low, value.converted_high = value.low * ratio, value.high * ratio
+            if channel.mass and flow is not None and seconds:
+                if channel.factor == "a00000":
+                    value.mass = flow.mean * seconds  # m3
+                elif channel.factor == "w00000":
+                    value.mass = flow.mean * seconds / 1e3  # m3 from L/s
+                else:  # kg, from mg/m3 and m3/s or from mg/L and L/s: the same factor
+                    value.mass = value.mean * flow.mean * seconds * 1e-6
+
+    def _day(self, device: Device, start: int) -> list[_Value | None]:
+        hours = [self._values(device, start + 3600 * h, "hour") for h in range(24)]
+        found: list[_Value | None] = []
+        for column in zip(*hours, strict=True):
+            known = [v for v in column if v is not None]
+            normal = [v for v in known if v.mark == "N"]
+            if len(known) < 24 * SHARE["day"]:
+                found.append(None)
+                continue
+            use = normal or known
+            day = _Value(
+                sum(v.mean for v in use) / len(use),
+                min(v.low for v in use),
+                max(v.high for v in use),
+                "N" if len(normal) >= 20 else "D",
+            )
+            converted = [v for v in use if v.converted is not None]
+            if converted:
+                day.converted = sum(v.converted or 0.0 for v in converted) / len(converted)
+                day.converted_low = min(v.converted_low for v in converted)
+                day.converted_high = max(v.converted_high for v in converted)
+            masses = [v.mass for v in known if v.mass is not None]
+            day.mass = sum(masses) if masses else None
+            found.append(day)
+        return found
+
+    def frames(
+        self,
+        device: Device,
+        time: datetime,
+        resolution: Resolution,
+        sent: datetime,
+        *,
+        answer: bool = True,
+    ) -> list[bytes]:
+        """The HJ 212-2017 frames of one report, more than one where CP would be too long.
+
+        `sent` gives the QN; `answer` asks for 9014 (Flag bit A). Empty where there is nothing to
+        say or the device is silent at `sent`.
+        """
+        if device.is_silent(sent):
+            return []
+        items = self.observe(device, time, resolution)
+        local = datetime.fromtimestamp(floor(time, resolution), UTC)
+        return frames(device, COMMANDS[resolution], local, items, sent, answer=answer)
+
+    def state(self, device: Device, time: datetime, sent: datetime) -> list[bytes]:
+        """Device state (2021) of a source: its one treatment facility runs. Sent on connection."""
+        if device.st not in ("31", "32"):
+            return []
+        cp = f"DataTime={_wall(time)};SB1-RS=1"
+        return [_frame(device, "2021", cp, sent, 5)]
+
+
+def frames(
+    device: Device,
+    cn: str,
+    time: datetime,
+    items: Iterable[tuple[str, Mapping[str, str]]],
+    sent: datetime,
+    *,
+    answer: bool = True,
+) -> list[bytes]:
+    """Frames with these items; split packets repeat DataTime, carry PNUM and PNO and a QN each."""
+    packets: list[list[tuple[str, Mapping[str, str]]]] = []
+    room = 0
+    head = len(f"CP=&&DataTime={_wall(time)}&&")
+    for code, values in items:
+        length = sum(len(code) + len(k) + len(v) + 3 for k, v in values.items())
+        if not packets or length > room:
+            packets.append([])
+            room = MAX_CP - head
+        packets[-1].append((code, values))
+        room -= length
+    flag = 4 + answer
+    if len(packets) == 1:
+        return [_frame(device, cn, hj212.data_cp(time, packets[0]), sent, flag)]
+    return [
+        _frame(
+            device,
+            cn,
+            hj212.data_cp(time, packet),
+            sent + timedelta(milliseconds=number),
+            flag,  # `segment` sets the split bit
+            pnum=len(packets),
+            pno=number + 1,
+        )
+        for number, packet in enumerate(packets)
+    ]
+
+
+def _frame(
+    device: Device,
+    cn: str,
+    cp: str,
+    sent: datetime,
+    flag: int,
+    pnum: int | None = None,
+    pno: int | None = None,
+) -> bytes:
+    text = hj212.segment(
+        cn=cn,
+        st=device.st,
+        mn=device.mn,
+        pw=device.password,
+        qn=hj212.qn(sent),
+        flag=flag,
+        cp=cp,
+        pnum=pnum,
+        pno=pno,
+    )
+    return hj212.frame(text)
+
+
+def _wall(time: datetime) -> str:
+    return (time.astimezone(UTC) + timedelta(seconds=OFFSET)).strftime("%Y%m%d%H%M%S")
+
+
+def floor(time: datetime, resolution: str) -> int:
+    """Unix time of the start of the period that holds `time`; the second itself for "realtime"."""
+    if time.tzinfo is None:
+        raise ValueError("an aware time is wanted")
+    second = math.floor(time.timestamp())
+    if resolution == "realtime":
+        return second
+    return second - (second + OFFSET) % SECONDS[resolution]
+
+
+def periods(first: datetime, last: datetime, resolution: str) -> Iterator[datetime]:
+    """Starts (UTC) of the periods that begin at or after `first` and end at or before `last`."""
+    step = SECONDS[resolution]
+    start = floor(first, resolution)
+    if start < first.timestamp():
+        start += step
+    while start + step <= last.timestamp():
+        yield datetime.fromtimestamp(start, UTC)
+        start += step
+
+
+def _fields(channel: Channel, value: _Value, resolution: str) -> dict[str, str]:
+    digits = channel.decimals
+    zs = value.converted is not None
+    if resolution == "realtime":
+        found = {"Rtd": f"{value.mean:.{digits}f}"}
+        if zs:
+            found["ZsRtd"] = f"{value.converted:.{digits}f}"
+    else:
+        found = {} if value.mass is None else {"Cou": f"{value.mass:.3f}"}
+        found["Min"] = f"{value.low:.{digits}f}"
+        found["Avg"] = f"{value.mean:.{digits}f}"
+        found["Max"] = f"{value.high:.{digits}f}"
+        if zs:
+            found["ZsMin"] = f"{value.converted_low:.{digits}f}"
+            found["ZsAvg"] = f"{value.converted:.{digits}f}"
+            found["ZsMax"] = f"{value.converted_high:.{digits}f}"
+    found["Flag"] = value.mark
+    return found

@@ -1,0 +1,247 @@
+"""A small city: two districts with a grid each, two enterprises, one person for each role."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)  # Friday, 10:00 in Beijing
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
+    "6360f8cf500f00038301804b3cd8b30000000049454e44ae426082"
+)
+
+
+def photo(name="photo.png", content=PNG) -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content, "image/png")
+
+
+def build() -> SimpleNamespace:
+    from jingwei.bureau.accounts.models import Department, Jurisdiction, User
+    from jingwei.bureau.registry.models import (
+        Enterprise,
+        Outlet,
+        Permit,
+        PermitLimit,
+        Point,
+        Region,
+    )
+
+    city = Region.objects.create(code="110000", name="北京市", name_en="Beijing")
+    regions = [
+        Region.objects.create(code="110108", name="海淀区", name_en="Haidian", parent=city),
+        Region.objects.create(code="110105", name="朝阳区", name_en="Chaoyang", parent=city),
+    ]
+    kinds = Department.Kind
+    centre = Department.objects.create(code="city", name="市生态环境指挥中心", kind=kinds.CITY)
+    Jurisdiction.objects.create(department=centre, area="")
+    districts, grids = [], []
+    for region in regions:
+        for kind, found in ((kinds.DISTRICT, districts), (kinds.GRID, grids)):
+            department = Department.objects.create(
+                code=f"{kind}-{region.code}", name=f"{region.name}{kind}", kind=kind, parent=centre
+            )
+            Jurisdiction.objects.create(department=department, area=region.code)
+            found.append(department)
+    water = Department.objects.create(code="water", name="市水务局", kind=kinds.DEPARTMENT)
+    Jurisdiction.objects.create(department=water, area="110108")
+
+    enterprises, points, limits = [], [], []
+    for i, region in enumerate(regions):
+        enterprise = Enterprise.objects.create(
+            uscc=f"91110000DEMO0000{i}X",
+            name=f"示例热电{i + 1}厂",
+            industry="thermal_power",
+            region=region,
+            longitude=116.3,
+            latitude=39.9,
+            fictional=True,
+        )
+        outlet = Outlet.objects.create(
+            enterprise=enterprise,
+            code="DA001",
+            name="1号排气筒",
+            medium="air",
+            longitude=116.3,
+            latitude=39.9,
+        )
+        permit = Permit.objects.create(
+            enterprise=enterprise,
+            number=f"{enterprise.uscc}001P",
+            category="key",
+            valid_from=date(2025, 1, 1),
+            valid_to=date(2029, 12, 31),
+        )
+        limits.append(
+            PermitLimit.objects.create(
+                permit=permit,
+                outlet=outlet,
+                factor="a21002",
+                period="hour",
+                value=50,
+                unit="mg/m3",
+                source="GB 13223-2011 表2",
+                verified="verified",
+                valid_from=date(2025, 1, 1),
+            )
+        )
+        points.append(
+            Point.objects.create(
+                mn=f"8888888000000{i}",
+                st="31",
+                name=f"{enterprise.name}1号",
+                kind="source",
+                outlet=outlet,
+                region=region,
+                longitude=116.3,
+                latitude=39.9,
+                factors=["a21002"],
+                password="123456",
+            )
+        )
+        enterprises.append(enterprise)
+
+    def person(name, role, department=None, enterprise=None):
+        return User.objects.create(
+            username=name,
+            role=role,
+            department=department,
+            first_name=name,
+            enterprise_code=enterprise.uscc if enterprise else "",
+        )
+
+    people = {
+        "dispatcher": person("dispatcher", "dispatcher", centre),
+        "district": person("district", "district", districts[0]),
+        "grid": person("grid", "grid", grids[0]),
+        "department": person("department", "department", water),
+        "enterprise": person("enterprise", "enterprise", enterprise=enterprises[0]),
+        "auditor": person("auditor", "auditor", centre),
+        "district2": person("district2", "district", districts[1]),
+        "grid2": person("grid2", "grid", grids[1]),
+        "enterprise2": person("enterprise2", "enterprise", enterprise=enterprises[1]),
+    }
+    return SimpleNamespace(
+        regions=regions,
+        centre=centre,
+        districts=districts,
+        enterprises=enterprises,
+        points=points,
+        limits=limits,
+        people=people,
+        **people,
+    )
+
+
+def finding(city, number=1, which=0, **kw):
+    """A finding with two exceeding hours behind it."""
+    from jingwei.bureau.findings.services import notice
+    from jingwei.bureau.monitoring.models import Exceedance
+
+    point = city.points[which]
+    begin = NOW - timedelta(hours=3)
+    values = {
+        "kind": "exceedance",
+        "episode": f"exceedance:{point.key}:a21002:{number}",
+        "title": f"{point.name}氮氧化物超标",
+        "region": point.region,
+        "longitude": point.longitude,
+        "latitude": point.latitude,
+        "began": begin,
+        "ended": begin + timedelta(hours=1),
+        "enterprise": point.enterprise,
+        "point": point,
+        "facts": {"factor": "a21002", "highest": 75.5},
+    }
+    row, _created = notice(**{**values, **kw})
+    if row.kind == "exceedance":
+        for hour in range(2):
+            Exceedance.objects.create(
+                point=point,
+                factor="a21002",
+                period="hour",
+                time=begin + timedelta(hours=hour, days=-number),
+                value=75.5,
+                unit="mg/m3",
+                limit=city.limits[which],
+                limit_value=50,
+                multiple=0.51,
+                finding=row,
+            )
+    return row
+
+
+DOCUMENT = {
+    "title": "督促整改",
+    "text": "查明原因，立即整改。",
+    "basis": "排污许可管理条例第十七条",
+}
+FORMS = {
+    "issue": {"days": "10"},
+    "amend": DOCUMENT,
+    "withdraw": {"text": "重复"},
+    "sign": {},
+    "answer": {"text": "已更换催化剂"},
+    "verify": {"position": "116.3,39.9,12"},
+    "reject": {"text": "仍有异味"},
+    "accept": {},
+    "send_back": {"text": "材料不全"},
+    "close": {"text": "整改到位"},
+    "return": {"text": "请复核"},
+    "extend": {"days": "5", "text": "设备到货延迟"},
+    "transfer": {"region": "110105", "text": "属地调整"},
+    "comment": {"text": "请加快"},
+}
+FILES = {"verify": "photos", "reject": "photos"}
+
+
+def files_for(transition):
+    return {FILES[transition]: [photo()]} if transition in FILES else {}
+
+
+def open_case(city, number=1, which=0, **kw):
+    from jingwei.bureau.cases import services
+
+    return services.open_case(
+        city.dispatcher, [finding(city, number, which)], DOCUMENT, now=NOW, **kw
+    )
+
+
+# The way to each state, by whom.
+WAYS = {
+    "draft": [],
+    "issued": [("issue", "dispatcher")],
+    "rectifying": [("sign", "district")],
+    "answered": [("answer", "enterprise")],
+    "verified": [("verify", "grid")],
+    "accepted": [("accept", "district")],
+    "closed": [("close", "dispatcher")],
+}
+
+
+def bring(city, case, state, now=NOW):
+    """Act until the case is in `state`."""
+    from jingwei.bureau.cases import services
+
+    if state == "withdrawn":
+        services.act(city.dispatcher, case.pk, "withdraw", case.version, FORMS["withdraw"], now=now)
+    else:
+        for name, steps in WAYS.items():
+            for transition, who in steps:
+                case.refresh_from_db()
+                services.act(
+                    city.people[who],
+                    case.pk,
+                    transition,
+                    case.version,
+                    FORMS[transition],
+                    files_for(transition),
+                    now=now,
+                )
+            if name == state:
+                break
+    case.refresh_from_db()
+    return case

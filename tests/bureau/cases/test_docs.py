@@ -1,0 +1,27 @@
+"""The docs of every flow are generated from the code and cannot drift."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jingwei.bureau.cases.flows import FLOWS
+
+DOCS = Path(__file__).parents[3] / "docs" / "flows"
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_page_is_what_the_code_says(name):
+    path = DOCS / f"{name}.md"
+    page = FLOWS[name].markdown()
+    if os.environ.get("JINGWEI_TEST_WRITE_DOCS"):
+        path.write_text(page)
+    assert path.read_text() == page, (
+        f"{path} is not what the code says: JINGWEI_TEST_WRITE_DOCS=1 pytest {__file__}"
+    )
+
+
+def test_no_page_without_a_flow():
+    assert {p.stem for p in DOCS.glob("*.md")} == set(FLOWS)

@@ -1,0 +1,234 @@
+"""List, page, map and export of findings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from bureau.cases.city import NOW, finding, open_case
+from jingwei.bureau.findings import facts, selectors, services
+from jingwei.bureau.findings.export import cell
+from jingwei.bureau.findings.models import Finding
+
+pytestmark = pytest.mark.django_db
+
+
+def login(client, user):
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_page_shows_for_everybody_who_may_see_it(client, city, language):
+    client.cookies["django_language"] = language
+    near, far = finding(city, 1, 0), finding(city, 2, 1)
+    open_case(city, 3)
+    for user in city.people.values():
+        login(client, user)
+        for page in ("list", "map", "export"):
+            assert client.get(reverse(f"findings:{page}")).status_code == 200
+        for row in (near, far):
+            visible = Finding.objects.restrict(user, "finding.view").filter(pk=row.pk).exists()
+            status = client.get(row.get_absolute_url()).status_code
+            assert status == (200 if visible else 404), (user, row)
+
+
+def test_the_page_shows_values_limits_and_what_may_be_done(client, city):
+    row = finding(city, innocent=["启停机"], next_check="核对现场工况")
+    page = login(client, city.dispatcher).get(row.get_absolute_url())
+    html = page.content.decode()
+    for text in (
+        "75.5",
+        "50 mg/m3",
+        "0.51",
+        "GB 13223-2011",
+        "启停机",
+        "核对现场工况",
+        city.enterprises[0].name,
+    ):
+        assert text in html, text
+    assert reverse("cases:open") + f"?finding={row.pk}" in html
+    assert reverse("evidencelog:entry", args=[row.evidence_id]) in html
+    plain = login(client, city.enterprise).get(row.get_absolute_url()).content.decode()
+    assert reverse("cases:open") not in plain
+    assert reverse("evidencelog:entry", args=[row.evidence_id]) not in plain
+    assert reverse("findings:dismiss", args=[row.pk]) not in plain
+
+
+def test_a_draft_is_not_told_to_the_enterprise(client, city):
+    case = open_case(city)
+    row = case.findings.get()
+    assert (
+        case.get_absolute_url()
+        in login(client, city.district).get(row.get_absolute_url()).content.decode()
+    )
+    assert (
+        case.get_absolute_url()
+        not in login(client, city.enterprise).get(row.get_absolute_url()).content.decode()
+    )
+
+
+def test_withdrawn_values_are_not_shown(client, city):
+    from jingwei.bureau.monitoring.models import Exceedance
+
+    row = finding(city)
+    first = row.exceedances.first()
+    Exceedance.objects.filter(pk=first.pk).update(withdrawn="within")
+    page = login(client, city.dispatcher).get(row.get_absolute_url())
+    assert len(page.context["exceedances"]) == 1
+
+
+def test_dismiss_and_reopen(client, city):
+    row = finding(city)
+    login(client, city.district)
+    url = reverse("findings:dismiss", args=[row.pk])
+    refused = client.post(url, {"reason": " "})
+    assert refused.status_code == 409
+    assert client.post(url, {"reason": "标定"}).url == row.get_absolute_url()
+    late = client.post(url, {"reason": "我的理由"})
+    assert late.status_code == 409
+    page = client.get(row.get_absolute_url())
+    assert page.context["may_reopen"]
+    assert (
+        client.post(reverse("findings:reopen", args=[row.pk]), {"reason": "复核"}).status_code
+        == 302
+    )
+    row.refresh_from_db()
+    assert row.state == Finding.State.NEW
+
+
+def test_who_may_not_judge_is_refused(client, city):
+    row = finding(city)
+    url = reverse("findings:dismiss", args=[row.pk])
+    for name in ("grid", "department", "enterprise", "auditor"):
+        assert login(client, city.people[name]).post(url, {"reason": "x"}).status_code == 403
+    assert login(client, city.district2).post(url, {"reason": "x"}).status_code == 404
+    assert client.get(url).status_code == 405
+
+
+def test_list_filters(client, city):
+    one = finding(city, 1, 0, severity=3)
+    two = finding(
+        city, 2, 1, kind="fire", began=NOW - timedelta(days=9), ended=NOW - timedelta(days=8)
+    )
+    services.dismiss(city.dispatcher, two.pk, "x")
+    login(client, city.dispatcher)
+
+    def found(query):
+        page = client.get(reverse("findings:list") + query)
+        assert page.status_code == 200
+        return [f.pk for f in page.context["page"].object_list]
+
+    assert found("") == [one.pk, two.pk]
+    assert found("?sort=began") == [one.pk, two.pk]
+    assert found("?kind=fire") == [two.pk]
+    assert found("?state=new") == [one.pk]
+    assert found("?state=dismissed") == [two.pk]
+    assert found("?region=110105") == [two.pk]
+    assert found(f"?enterprise={city.enterprises[0].uscc}") == [one.pk]
+    assert found(f"?point={city.points[0].key}") == [one.pk]
+    assert found(f"?q={city.enterprises[1].name}") == [two.pk]
+    assert found("?from=2026-11-15") == [one.pk]
+    assert found("?to=2026-11-15") == [two.pk]
+    assert found("?from=2026-11-12&to=2026-11-12") == [two.pk]
+    for nonsense in ("?kind=x", "?state=x", "?region=x", "?enterprise=x", "?point=x-y", "?q=%25"):
+        assert found(nonsense) == [], nonsense
+    assert found("?from=2026-02-31&to=x&page=-1&sort=x&kind=%00&q=%00") == [one.pk, two.pk]
+
+
+def test_map_shows_open_findings_of_the_last_week(client, city):
+    now = timezone.now()
+
+    def at(number, days, **kw):
+        return finding(
+            city, number, began=now - timedelta(days=days), ended=now - timedelta(days=days), **kw
+        )
+
+    fresh, old, done = at(1, 1), at(2, 8), at(3, 1)
+    services.dismiss(city.dispatcher, done.pk, "x")
+    data = login(client, city.dispatcher).get(reverse("findings:map")).json()
+    assert [f["id"] for f in data["features"]] == [fresh.pk]
+    [feature] = data["features"]
+    assert feature["geometry"] == {"type": "Point", "coordinates": [116.3, 39.9]}
+    assert feature["properties"]["url"] == fresh.get_absolute_url()
+    assert login(client, city.district2).get(reverse("findings:map")).json()["features"] == []
+    assert old.state == Finding.State.NEW
+
+
+def test_export_is_what_the_list_shows_and_safe(client, city):
+    finding(city, 1, 0, title="=HYPERLINK(1)")
+    finding(city, 2, 1)
+    login(client, city.dispatcher)
+    response = client.get(reverse("findings:export") + "?region=110108")
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
+    [header, row] = csv.reader(io.StringIO(text))
+    assert row[4] == "'=HYPERLINK(1)"
+    assert len(header) == len(row)
+    assert row[8] == "2026-11-20 07:00"  # local time
+
+
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "＋1", "－1", "＠x"]
+)
+def test_a_formula_is_quoted(text):
+    assert cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("value", ["氮氧化物", "a=1", "1-2", -1, -0.5, 0, True, ""])
+def test_what_is_no_formula_stays(value):
+    assert cell(value) == value
+
+
+def test_list_needs_the_same_queries_for_any_number_of_rows(
+    client, city, django_assert_num_queries
+):
+    login(client, city.grid)
+    url = reverse("findings:list")
+
+    def count():
+        client.get(url)
+        with CaptureQueriesContext(connection) as captured:
+            client.get(url)
+        return len(captured)
+
+    finding(city, 1)
+    few = count()
+    for number in range(2, 9):
+        finding(city, number)
+    assert count() == few
+    city.grid.areas()
+    with django_assert_num_queries(1):
+        for row in selectors.search(city.grid, {}):
+            assert f"{row.region.label}{row.enterprise.name}{row.point.outlet}"
+
+
+def test_facts_are_readable():
+    from django.utils import translation
+
+    given = {
+        "factor": "a21002",
+        "period": "hour",
+        "count": 0,
+        "lower": False,
+        "highest": 75.50000000001,
+        "highest_time": "2026-11-20T02:00:00+00:00",
+        "nested": {"wind_speed": 2},
+        "list": [1, "a21026"],
+        "nothing": None,
+    }
+    with translation.override("en"):
+        rows = dict(facts.rows(given))
+    assert rows["Worst value"] == "75.5"
+    assert rows["Time of the worst value"] == "2026-11-20 10:00"
+    assert rows["Periods over the limit"] == "0"
+    assert rows["nested · wind speed"] == "2"
+    assert rows["list"] == "1, a21026"
+    assert "a21002" not in rows["Factor"]
+    assert not {"lower", "nothing"} & set(rows)

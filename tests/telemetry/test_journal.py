@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jingwei.telemetry import journal
+from jingwei.telemetry.journal import ALL, Journal, JournalError, Telegram
+
+T0 = datetime(2026, 3, 10, 4, 30, tzinfo=UTC)
+
+
+def telegrams(n, start=0, size=10):
+    return [
+        Telegram(T0 + timedelta(microseconds=i), f"192.0.2.1:{i}", b"%0*d" % (size, i), "")
+        for i in range(start, start + n)
+    ]
+
+
+def test_what_is_appended_is_read_in_order_with_its_number(tmp_path):
+    writer = Journal(tmp_path)
+    first = writer.append(telegrams(3))
+    second = writer.append([Telegram(T0, "[2001:db8::1]:7", bytes(range(256)), "crc")])
+    found = journal.read(tmp_path)
+    assert [t.seq for t in found] == first + second
+    assert [t.raw for t in found[:3]] == [t.raw for t in telegrams(3)]
+    assert found[3] == journal.get(tmp_path, second[0])
+    assert found[3].raw == bytes(range(256))
+    assert (found[3].received, found[3].peer, found[3].reason) == (T0, "[2001:db8::1]:7", "crc")
+    assert first == [first[0], first[0] + 1, first[0] + 2]
+    with pytest.raises(JournalError, match="no telegram"):
+        journal.get(tmp_path, second[0] + 1)
+    with pytest.raises(JournalError):
+        journal.get(tmp_path, 1)
+    writer.close()
+    assert journal.read(tmp_path) == found
+    assert writer.append([]) == []
+
+
+def test_reading_goes_on_from_a_position(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(5))
+    writer.roll()
+    writer.append(telegrams(5, 5))
+    one, two = journal.segments(tmp_path)
+    assert one.number < two.number
+    raws = [t.raw for t in telegrams(10)]
+    assert [t.raw for t in journal.read(tmp_path, limit=7)] == raws[:7]
+    assert [t.raw for t in journal.read(tmp_path, {one.number: 3})] == raws[3:]
+    assert [t.raw for t in journal.read(tmp_path, {one.number: ALL, two.number: 4})] == raws[9:]
+    assert one.read(0, 5) == (journal.read(tmp_path, limit=5), False)
+    assert one.read(5)[1] is True, "a rolled segment that was read to its end has ended"
+    assert two.read(5)[1] is False, "an open one has not"
+
+
+def test_a_segment_ends_with_its_hour_or_its_size(tmp_path):
+    now = T0
+    writer = Journal(tmp_path, max_bytes=1000, clock=lambda: now)
+    writer.append(telegrams(2))
+    writer.append(telegrams(2, 2))
+    assert len(journal.segments(tmp_path)) == 1
+    now = T0 + timedelta(minutes=30)
+    writer.append(telegrams(1, 4, size=990))
+    assert len(journal.segments(tmp_path)) == 2
+    writer.append(telegrams(1, 5, size=990))
+    writer.append(telegrams(1, 6))
+    assert len(journal.segments(tmp_path)) == 3
+    now = datetime(2026, 4, 1, tzinfo=UTC)
+    writer.append(telegrams(1, 7))
+    assert [s.path.parent.relative_to(tmp_path).as_posix() for s in journal.segments(tmp_path)] == [
+        "2026/03", "2026/03", "2026/03", "2026/04",
+    ]  # fmt: skip
+    assert [s.meta()["state"] for s in journal.segments(tmp_path)] == ["rolled"] * 3 + ["open"]
+    now += timedelta(hours=1)
+    writer.roll(if_over=True)
+    assert journal.segments(tmp_path)[-1].meta()["state"] == "rolled"
+    assert len(journal.read(tmp_path)) == 8
+
+
+def test_a_writer_whose_segment_was_rolled_by_another_begins_a_new_one(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(2))
+    (segment,) = journal.segments(tmp_path)
+    with segment.open(write=True) as db:
+        db.execute("UPDATE meta SET value = 'rolled' WHERE key = 'state'")
+    (seq,) = writer.append(telegrams(1, 2))
+    assert journal.segment_of(seq) != segment.number
+    assert len(segment.read()[0]) == 2, "nothing was added to it"
+
+
+WRITER = """
+import sys
+from datetime import datetime, UTC
+from pathlib import Path
+from jingwei.telemetry.journal import Journal, Telegram
+root, name = Path(sys.argv[1]), sys.argv[2]
+journal = Journal(root, max_bytes=400)
+for i in range(60):
+    journal.append([Telegram(datetime.now(UTC), name, b"%s-%04d" % (name.encode(), i))])
+journal.close()
+"""
+
+
+def test_several_processes_write_into_one_folder(tmp_path):
+    names = ["a", "b", "c"]
+    running = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in names
+    ]
+    assert [p.wait(60) for p in running] == [0, 0, 0]
+    found = journal.read(tmp_path)
+    assert len({t.seq for t in found}) == len(found) == 180
+    for name in names:
+        assert [t.raw.decode() for t in found if t.peer == name] == [
+            f"{name}-{i:04}" for i in range(60)
+        ]
+    for segment in journal.segments(tmp_path):
+        assert len({t.peer for t in segment.read()[0]}) == 1, "a segment has one writer"
+    assert journal.strangers(tmp_path) == []
+
+
+def test_what_does_not_belong_there_is_named_and_stops_nothing(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(2))
+    writer.roll()
+    writer.append(telegrams(2, 2))
+    writer.roll()
+    _, torn = journal.segments(tmp_path)
+    torn.path.write_bytes(torn.path.read_bytes()[:1000])
+    folder = torn.path.parent
+    (folder / f"{torn.number + 1}.sqlite").write_bytes(b"not a database at all" * 100)
+    with sqlite3.connect(folder / f"{torn.number + 2}.sqlite") as other:
+        other.execute("CREATE TABLE telegram(x)")
+    other.close()
+    (folder / f"{torn.number + 3}.sqlite").touch()
+    (folder / "notes.txt").write_text("hello")
+    (tmp_path / "2026").mkdir(exist_ok=True)
+    problems: list[str] = []
+    assert [t.raw for t in journal.read(tmp_path, problems=problems)] == [
+        t.raw for t in telegrams(2)
+    ]
+    assert len(problems) == 4
+    for number, problem in zip(range(torn.number, torn.number + 4), problems, strict=True):
+        assert f"{number}.sqlite" in problem
+    assert journal.strangers(tmp_path) == [folder / "notes.txt"]
+    problems.clear()
+    assert len(journal.newest(tmp_path, problems=problems)) == 2
+    assert len(problems) == 4
+    (seq,) = writer.append(telegrams(1, 9))
+    assert journal.segment_of(seq) == torn.number + 4, "a taken number is not used again"
+    assert journal.get(tmp_path, seq).raw == telegrams(1, 9)[0].raw
+
+
+def test_a_telegram_cannot_be_changed_or_removed_through_sql(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(2))
+    (segment,) = journal.segments(tmp_path)
+    for statement in ("UPDATE telegram SET raw = x'00'", "DELETE FROM telegram"):
+        with (
+            pytest.raises(journal.BrokenSegmentError, match="append-only"),
+            segment.open(write=True) as db,
+        ):
+            db.execute(statement)
+    assert len(segment.read()[0]) == 2
+
+
+def test_a_full_disk_stores_nothing_by_halves_and_works_again_after_it(tmp_path):
+    """SQLite's own limit of pages stands for the disk: the same SQLITE_FULL, met in a commit."""
+    writer = Journal(tmp_path)
+    writer.append(telegrams(1))
+    assert writer._db is not None
+    (pages,) = writer._db.execute("PRAGMA page_count").fetchone()
+    writer._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(JournalError, match="full"):
+        writer.append(telegrams(100, 1, size=1000))
+    assert [t.raw for t in journal.read(tmp_path)] == [t.raw for t in telegrams(1)]
+    writer._db.execute("PRAGMA max_page_count = 1000000")
+    writer.append(telegrams(100, 1, size=1000))
+    assert len(journal.read(tmp_path)) == 101
+    assert len(journal.segments(tmp_path)) == 1
+
+
+def test_newest_finds_one_device_and_one_time(tmp_path):
+    writer = Journal(tmp_path)
+    for hour in range(4):
+        writer.append(
+            [
+                Telegram(T0 + timedelta(hours=hour), "p:1", f"##..MN={mn};n={hour}".encode())
+                for mn in ("A", "AB")
+            ]
+        )
+        writer.roll()
+    assert [t.raw[-1:] for t in journal.newest(tmp_path, mn="A")] == [b"0", b"1", b"2", b"3"]
+    assert len(journal.newest(tmp_path, limit=3)) == 3
+    late = journal.newest(tmp_path, since=T0 + timedelta(hours=2), mn="AB", limit=10)
+    assert [t.raw[-1:] for t in late] == [b"2", b"3"]

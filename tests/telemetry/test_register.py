@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+from jingwei.telemetry.register import Device, Register, RegisterError, write
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "register.json"
+    device = Device(
+        "A" * 24, "123456", "2025", ("31", "32"), "锅炉", True, ("10.0.0.0/8",), ("lower",)
+    )
+    write(path, [device, Device("B" * 24, "654321", enabled=False)])
+    register = Register(path)
+    assert register.get("A" * 24) == device
+    assert register.get("B" * 24) == Device("B" * 24, "654321", enabled=False)
+    assert register.get("C" * 24) is None
+    assert len(register) == 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600, "the file holds passwords"
+
+
+def test_a_change_is_seen_at_once_and_a_broken_file_changes_nothing(tmp_path):
+    path = tmp_path / "register.json"
+    register = Register(path)
+    assert register.get("A") is None
+    assert "missing" in register.problem
+    write(path, [Device("A", "1")])
+    assert register.get("A") == Device("A", "1")
+    assert register.problem == ""
+    path.write_text(path.read_text()[:-5])
+    assert register.get("A") == Device("A", "1"), "the last good register stays in force"
+    assert str(path) in register.problem
+    write(path, [Device("B", "2")])
+    assert (register.get("A"), register.problem) == (None, "")
+    path.write_text(json.dumps({"devices": [{"mn": "A"}]}))
+    assert register.get("B") is not None
+    assert "device 1" in register.problem
+    path.unlink()
+    assert register.get("B") is not None
+
+
+@pytest.mark.parametrize(
+    ("devices", "text"),
+    [
+        ([Device("A", "1"), Device("A", "2")], "twice"),
+        ([Device("A", "1", networks=("10.0.0.0/99",))], "network"),
+        ([Device("A", "1", version="2011")], "version"),
+    ],
+)
+def test_a_register_that_means_nothing_is_not_written(tmp_path, devices, text):
+    path = tmp_path / "register.json"
+    write(path, [Device("Z", "1")])
+    with pytest.raises(RegisterError, match=text):
+        write(path, devices)
+    assert Register(path).get("Z") is not None
+    assert [p.name for p in tmp_path.iterdir()] == ["register.json"]
+
+
+@pytest.mark.parametrize(
+    ("networks", "host", "allowed"),
+    [
+        ((), "198.51.100.7", True),
+        (("10.1.0.0/16",), "10.1.2.3", True),
+        (("10.1.0.0/16",), "10.2.0.1", False),
+        (("10.1.0.0/16",), "::ffff:10.1.2.3", True),
+        (("10.1.0.0/16", "2001:db8::/32"), "2001:db8::1", True),
+        (("2001:db8::/32",), "10.1.2.3", False),
+        (("fe80::/10",), "fe80::1%eth0", True),
+        (("10.1.0.0/16",), "not an address", False),
+    ],
+)
+def test_networks(networks, host, allowed):
+    assert Device("A", "1", networks=networks).allows(host) is allowed

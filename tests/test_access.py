@@ -1,0 +1,166 @@
+"""Walk all URLs: each demands a login and the right role, and shows nobody another's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+import world as worlds
+from jingwei.bureau.access import PERMISSIONS, Role, may
+
+# Django's own views that are open on purpose.
+OPEN = {"javascript-catalog", "set_language"}
+
+
+def walk(
+    patterns: list[URLPattern | URLResolver], namespace: str = ""
+) -> Iterator[tuple[str, URLPattern]]:
+    for entry in patterns:
+        if isinstance(entry, URLResolver):
+            inner = ":".join(filter(None, [namespace, entry.namespace or ""]))
+            yield from walk(entry.url_patterns, inner)
+        else:
+            yield ":".join(filter(None, [namespace, entry.name or ""])), entry
+
+
+def views() -> list[tuple[str, URLPattern]]:
+    return [
+        (name, entry)
+        for name, entry in walk(get_resolver().url_patterns)
+        if not name.startswith("admin") and name not in OPEN
+    ]
+
+
+NAMES = [name for name, _ in views()]
+
+
+def test_every_view_has_a_name_of_its_own() -> None:
+    assert all(name and not name.endswith(":") for name in NAMES)
+    assert len(NAMES) == len(set(NAMES))
+    assert len(NAMES) > 25
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_view_says_who_may_enter(name: str) -> None:
+    view = dict(views())[name].callback
+    assert hasattr(view, "access"), f"{name} has neither @requires nor @public"
+    assert view.access is None or view.access in PERMISSIONS
+
+
+@pytest.fixture
+def arguments(db, data) -> dict[str, object]:
+    """A value for every parameter that a URL of the console takes."""
+    from jingwei.bureau.cases import services as cases
+
+    world = worlds.build()
+    finding = worlds.finding(world)
+    case = cases.open_case(
+        world.users["dispatcher"],
+        [finding],
+        {"title": "督办单", "text": "限期整改", "basis": "排污许可证"},
+    )
+    return {
+        "world": world,
+        "finding": finding,
+        "case": case,
+        "entry": finding.evidence,
+    }
+
+
+def url(name: str, entry: URLPattern, things: dict) -> str | None:
+    """The URL for the things of the fixture; None where the view needs a thing it does not have."""
+    point, case = things["world"].point, things["case"]
+    values = {
+        "mn": point.mn,
+        "st": point.st,
+        "uscc": things["world"].enterprise.uscc,
+        "transition": "issue",
+        "factor": "a21002",
+        "resolution": "hour",
+        "seq": 1,
+        "time": "2026-11-21T00:00:00Z",
+        "number": 1,
+    }
+    room = name.split(":")[0]
+    values["pk"] = {
+        "findings": things["finding"].pk,
+        "cases": case.pk,
+        "evidencelog": things["entry"].pk,
+    }.get(room)
+    wanted = entry.pattern.regex.groupindex
+    if any(values.get(key) is None for key in wanted):
+        return None
+    return reverse(name, kwargs={key: values[key] for key in wanted})
+
+
+def test_nobody_enters_without_a_login(arguments, client: Client) -> None:
+    tried = 0
+    for name, entry in views():
+        address = url(name, entry, arguments)
+        if entry.callback.access is None or address is None:
+            continue
+        answers = [a for a in (client.get(address), client.post(address)) if a.status_code != 405]
+        assert answers, f"{name} takes neither GET nor POST"
+        for answer in answers:
+            assert answer.status_code in (302, 401), f"{name}: {answer.status_code}"
+            assert answer.status_code == 401 or answer["Location"].startswith("/accounts/login/")
+        tried += 1
+    assert tried > 20
+
+
+def test_each_role_enters_what_the_table_allows(arguments, client: Client) -> None:
+    refused = allowed = 0
+    for role in Role:
+        user = arguments["world"].users[role.value]
+        client.force_login(user)
+        for name, entry in views():
+            address = url(name, entry, arguments)
+            action = entry.callback.access
+            if action is None or address is None:
+                continue
+            answer = client.get(address)
+            if may(user, action):
+                # 404: not this user's row; 405: only to be posted; 400: an argument is wanted
+                assert answer.status_code in (200, 302, 304, 400, 404, 405), (
+                    f"{role} {name}: {answer.status_code}"
+                )
+                allowed += 1
+            else:
+                assert answer.status_code == 403, f"{role} {name}: {answer.status_code}"
+                refused += 1
+    assert refused
+    assert allowed
+
+
+def test_rows_of_others_are_not_found(arguments, client: Client) -> None:
+    """Whoever guesses a number in the address of a page finds nothing."""
+    world, case, finding = (arguments[k] for k in ("world", "case", "finding"))
+    stranger = world.users["enterprise"]
+    stranger.enterprise_code = "91110108MA0000002X"
+    stranger.save()
+    for user in (stranger, world.users["district_elsewhere"]):
+        client.force_login(user)
+        for address in (
+            reverse("findings:finding", args=[finding.pk]),
+            reverse("cases:case", args=[case.pk]),
+            reverse("registry:enterprise", args=[world.enterprise.uscc]),
+            reverse("monitoring:point", args=[world.point.mn, world.point.st]),
+        ):
+            assert client.get(address).status_code == 404, f"{user.username} {address}"
+
+
+def test_admin_is_for_superusers(arguments, client: Client) -> None:
+    assert client.get("/admin/")["Location"].startswith("/admin/login/")
+    client.force_login(arguments["world"].users["dispatcher"])
+    assert client.get("/admin/")["Location"].startswith("/admin/login/")
+    client.force_login(arguments["world"].users["admin"])
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_disabled_user_may_nothing(db) -> None:
+    user = worlds.build().users["dispatcher"]
+    user.is_active = False
+    assert not any(may(user, action) for action in PERMISSIONS)
