@@ -122,6 +122,8 @@ def test_each_role_enters_what_the_table_allows(arguments, client: Client) -> No
             if action is None or address is None:
                 continue
             answer = client.get(address)
+            if answer.status_code == 405 and not may(user, action):
+                answer = client.post(address)
             if may(user, action):
                 # 404: not this user's row; 405: only to be posted; 400: an argument is wanted
                 assert answer.status_code in (200, 302, 304, 400, 404, 405), (

@@ -5,9 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from jingwei.bureau.registry import services
 from jingwei.demo import catalogue
-from jingwei.standards import codes
+from jingwei.standards import codes, uscc
 
 DISTRICTS = catalogue.districts()
 
@@ -76,15 +75,15 @@ def test_enterprises_inside_their_districts_and_enough():
 
 def test_credit_codes():
     # The examples printed in GB 32100-2015 (91350100M000100Y43) and HJ 608-2017 appendix A.
-    assert services.uscc_check("91350100M000100Y4") == "3"
-    assert services.uscc_check("91130200699229617") == "X"
+    assert uscc.check_character("91350100M000100Y4") == "3"
+    assert uscc.check_character("91130200699229617") == "X"
     assert catalogue.organisation_check("M000100Y") == "4"
     assert catalogue.organisation_check("69922961") == "7"
     found = [e.uscc for e in catalogue.enterprises()]
     assert len(set(found)) == len(found)
     for code in found:
         assert len(code) == 18
-        assert services.uscc_check(code[:17]) == code[17]
+        assert uscc.check_character(code[:17]) == code[17]
         assert catalogue.organisation_check(code[8:16]) == code[16]
 
 

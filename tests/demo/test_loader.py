@@ -120,7 +120,7 @@ def test_only_in_the_demo_profile(data, settings):
 
 
 def test_accounts_of_all_roles_can_log_in(client):
-    from jingwei.bureau.accounts.access import Role
+    from jingwei.bureau.access import Role
     from jingwei.bureau.accounts.models import Department, User
 
     city.build_organisation()

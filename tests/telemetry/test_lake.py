@@ -387,6 +387,33 @@ def test_a_reader_with_an_old_list_of_files_can_still_read_them(house, frame):
     assert not set(before) & set(parquet(house))
 
 
+def test_a_damaged_file_stops_neither_the_taking_in_nor_other_days(house, frame):
+    now = NOON + timedelta(days=2)
+    yesterday = NOON - timedelta(days=1)
+    house.put([frame(yesterday), frame(NOON)])
+    house.ingest(lambda: NOON).step()
+    (bad,) = [p for p in parquet(house) if "/2026-03-09/" in p]
+    (house.root / "lake" / bad).write_bytes(b"damaged" * 1000)
+    ingest = house.ingest(lambda: now)
+    house.put([frame(NOON + HOUR)])
+    first = ingest.step()
+    assert first.observations == 1
+    house.put([frame(NOON + 2 * HOUR)])
+    second = ingest.step()
+    assert second.observations == 1
+    for report in (first, second):
+        (problem,) = report.problems
+        assert "2026-03-09 cannot be merged" in problem
+    assert house.lake.series(MN, "31", None, "hour", NOON, NOON + 9 * HOUR).num_rows == 3
+    with pytest.raises(LakeError, match="cannot be merged"):
+        ingest.tidy()
+    with pytest.raises(LakeError, match="lake"):
+        house.lake.series(MN, "31", None, "hour", yesterday, NOON)
+    now += timedelta(minutes=11)
+    ingest.step()
+    assert [p.split("/")[1] for p in parquet(house)] == ["2026-03-09", "2026-03-10"], "closed"
+
+
 def test_what_a_killed_step_left_is_removed(house, frame):
     house.put([frame()])
     house.ingest().step()

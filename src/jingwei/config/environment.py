@@ -40,6 +40,7 @@ class Environment:
     language: str
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
+    document_prefix: str  # before 〔year〕number in the numbers of documents (文号)
     tiles: str  # URL of a raster tile source or style; empty: the built-in quiet map
 
     @property
@@ -104,6 +105,8 @@ def read() -> Environment:
         origins=tuple(
             o.strip() for o in os.environ.get("JINGWEI_ORIGINS", "").split(",") if o.strip()
         ),
+        document_prefix=os.environ.get("JINGWEI_DOCUMENT_PREFIX")
+        or ("示环督" if profile == "demo" else "环督"),
         tiles=os.environ.get("JINGWEI_TILES", ""),
     )
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from jingwei.standards import limits
+from jingwei.standards import limits, uscc
 
 DATA = Path(str(files("jingwei.demo") / "data"))
 CITY = "110000"
@@ -195,6 +195,20 @@ def _state(
     return tuple(rows)
 
 
+# The scopes of `standards.limits` as an order would name them.
+SCOPES = {
+    "gas turbine, special limit": "天然气燃气轮机组，大气污染物特别排放限值",
+    "gas, special limit": "以气体为燃料的锅炉或燃气轮机组，大气污染物特别排放限值",
+    "coal boiler, special limit": "燃煤锅炉，大气污染物特别排放限值",
+    "gas boiler, special": "燃气锅炉，大气污染物特别排放限值",
+    "waste incinerator, each furnace": "生活垃圾焚烧炉，单炉",
+    "cement kiln, special limit": "水泥窑及窑尾余热利用系统，大气污染物特别排放限值",
+    "hot stove, special": "热风炉，大气污染物特别排放限值",
+    "stack, new source": "新污染源，排气筒最高允许排放浓度",
+    "stack, new source, any fuel; no O2 conversion": "新污染源，排气筒最高允许排放浓度（不折算含氧量）",
+}
+
+
 def _all(
     standard: str, scope: str, period: Literal["hour", "day"], *factors: str
 ) -> tuple[LimitKey, ...]:
@@ -353,12 +367,9 @@ class Enterprise:
     @property
     def uscc(self) -> str:
         """A code of the right form (GB 32100-2015) whose body says 'MAJW', demo."""
-        from jingwei.bureau.registry.services import uscc_check
-
         organisation = f"MAJW{self.number:04d}"
         body = f"91{self.district}{organisation}{organisation_check(organisation)}"
-        check: str = uscc_check(body)
-        return body + check
+        return body + uscc.check_character(body)
 
     @property
     def permit(self) -> str:

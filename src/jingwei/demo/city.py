@@ -255,9 +255,8 @@ def _limits(permit: Any, outlet: Any, kind: catalogue.Kind, begin: date) -> None
         reference = key.reference_o2
         if reference is None and row.reference_o2 is not None:
             reference = float(row.reference_o2)
-        note = f"; {row.note}" if row.note else ""
-        if key.reference_o2 is not None:
-            note = f"; {key.reference_o2:g} % O2 for turbines"
+        where = catalogue.SCOPES.get(row.scope, row.scope)
+        note = f"（基准含氧量 {key.reference_o2:g}%）" if key.reference_o2 is not None else ""
         services.create_limit(
             permit,
             outlet,
@@ -266,7 +265,7 @@ def _limits(permit: Any, outlet: Any, kind: catalogue.Kind, begin: date) -> None
             value=row.value,
             unit=row.unit,
             reference_o2=reference,
-            source=f"{row.standard} {row.title_zh}: {row.scope}{note}"[:200],
+            source=f"{row.standard}《{row.title_zh}》{where}{note}",
             verified=row.verified,
             valid_from=begin,
         )

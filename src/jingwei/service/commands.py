@@ -140,7 +140,7 @@ def web(
         port=env.http.port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=8,
+        blocking_threads=4,
         respawn_failed_workers=True,
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=20_000),
@@ -159,10 +159,10 @@ def worker() -> None:
     loop.run(env, settings.ROOMS)
 
 
-def _checks(env: environment.Environment) -> Iterator[tuple[str, Iterator[str]]]:
+def _checks(env: environment.Environment, full: bool) -> Iterator[tuple[str, Iterator[str]]]:
     from jingwei.telemetry import fsck as stores
 
-    yield "journal and lake", stores.check(env.journal, env.refused, env.lake)
+    yield "journal and lake", stores.check(env.journal, env.refused, env.lake, full=full)
     from django.conf import settings
 
     for room in settings.ROOMS:
@@ -176,7 +176,11 @@ def _checks(env: environment.Environment) -> Iterator[tuple[str, Iterator[str]]]
         yield room, module.check()
 
 
-def fsck() -> None:
+def fsck(
+    full: Annotated[
+        bool, typer.Option(help="Compare every telegram with the lake, not a sample.")
+    ] = False,
+) -> None:
     """Check that journal, lake, database and evidence log agree.
 
     Every difference is one line. Exit codes: 0 all agree, 1 differences found, 2 cannot run.
@@ -184,7 +188,7 @@ def fsck() -> None:
     env = _environment()
     _django()
     found = 0
-    for name, problems in _checks(env):
+    for name, problems in _checks(env, full):
         here = 0
         with out.status(f"{name} …"):
             for problem in problems:

@@ -110,7 +110,12 @@ def run(env: Environment, rooms: list[str]) -> None:
 
     ingest = threading.Thread(target=_take, args=(env, stop), name="ingest")
     ingest.start()
-    parts = [Part("seal", lambda now: sealing.seal_segments(env.journal, now), SEAL)]
+
+    def seal(now: datetime) -> None:
+        for folder in (env.journal, env.refused):
+            sealing.seal_segments(folder, now)
+
+    parts = [Part("seal", seal, SEAL)]
     for room in [*rooms[1:], rooms[0]]:
         tick = _tick(room)
         if tick:

@@ -1,4 +1,4 @@
-"""`jingwei aqi` and `jingwei water-class`."""
+"""`jingwei aqi`, `jingwei water-class` and `jingwei dmr`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def attach(app: typer.Typer) -> None:
     app.command("aqi")(aqi)
     app.command("water-class")(water_class)
+    app.command("dmr")(dmr)
 
 
 @contextmanager
@@ -129,3 +130,25 @@ def water_class(
     _tell(outcome, out)
     for d in different if explain is None else []:
         typer.echo(f"  {d.name}: official {d.official}, here {d.ours}: {d.reason}", err=True)
+
+
+def dmr(
+    file: Annotated[Path, typer.Argument(help="CSV of an EPA ECHO effluent chart.")],
+    out: Annotated[Path, typer.Option(help="Where to write the file with the new columns.")],
+) -> None:
+    """Find the effluent violations in US EPA discharge monitoring reports.
+
+    Adds jw_violation (E90 or empty) and jw_exceedance_pct (whole per cent beyond the limit); rows
+    and columns stay as they are. What was not judged is counted on stderr, with the reason. Exit
+    code 2: the file cannot be used.
+    """
+    from jingwei.standards import files
+
+    try:
+        with _bar("Discharge reports") as progress:
+            outcome = files.judge_dmr(file, out, progress=progress)
+    except (files.FileError, OSError) as error:
+        raise _fail(error) from error
+    _tell(outcome, out)
+    for line in outcome.different[:20]:
+        typer.echo(f"  row {line}: the official result is another", err=True)

@@ -1,7 +1,8 @@
-"""AQI and water class of CSV files: reading, judging in chunks, writing, counting.
+"""AQI, water class and discharge reports in CSV files: reading, judging in chunks, writing, counting.
 
-Columns are those of the national feeds. Every row of the input comes out, in its order, with the
-new columns behind; a row that cannot be judged has them empty, and its reason is counted.
+Columns are those of the official feeds. Every row of the input comes out as it was written, in its
+order, with the new columns behind; a row that cannot be judged has them empty, and its reason is
+counted.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import io
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from jingwei.standards import aqi, water
+from jingwei.standards import aqi, dmr, water
 
 CHUNK = 20_000
 NONE = "—"  # how the feed writes "no primary pollutant"
@@ -286,6 +287,50 @@ def _explain(values: dict[str, float], official: str, lake: bool) -> str:
     return "not explained by the values in the file"
 
 
+def judge_dmr(
+    source: Path,
+    target: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Outcome:
+    """Add `jw_violation` (E90 or empty) and `jw_exceedance_pct` to an ECHO effluent chart.
+
+    Column names in any case. Where the file has `violation_code`, the verdicts are compared (and
+    the percentages, where it has `exceedence_pct`, as EPA spells it).
+    """
+    outcome = Outcome()
+
+    def judge(header: dict[str, int], rows: Sequence[list[str]]) -> list[list[str]]:
+        added = []
+        used = {c: header[c] for c in (*dmr.REQUIRED, *_DMR_MORE) if c in header}
+        for i, row in enumerate(rows, outcome.rows + 1):
+            ours = dmr.judge({c: row[at] for c, at in used.items()})
+            pct = "" if ours.percentage is None else str(ours.percentage)
+            added.append([ours.code, pct])
+            if ours.reason in (dmr.Reason.EXCEEDED, dmr.Reason.WITHIN):
+                outcome.judged += 1
+            else:
+                outcome.empty[ours.reason.value] += 1
+            if "violation_code" not in header:
+                continue
+            official = row[header["violation_code"]].strip() == dmr.E90
+            said = row[header["exceedence_pct"]].strip(" %") if "exceedence_pct" in header else ""
+            outcome.compared += 1
+            if official == bool(ours.code) and (not (official and said) or said == pct):
+                outcome.agree += 1
+            else:
+                outcome.different.append(i)
+        outcome.rows += len(rows)
+        return added
+
+    columns = ["jw_violation", "jw_exceedance_pct"]
+    _run(source, target, list(dmr.REQUIRED), columns, judge, progress, fold=True)
+    return outcome
+
+
+_DMR_MORE = ("limit_type_code", "stay_type_code", "stay_value_nmbr")
+
+
 def _run(
     source: Path,
     target: Path,
@@ -293,8 +338,14 @@ def _run(
     added: list[str],
     judge: Callable[[dict[str, int], Sequence[list[str]]], list[list[str]]],
     progress: Callable[[int, int], None],
+    *,
+    fold: bool = False,
 ) -> None:
-    """Read `source` in chunks, let `judge` add cells, write `target` at once when all is done."""
+    """Read `source` in chunks, let `judge` add cells, write `target` at once when all is done.
+
+    `fold`: column names count in any case, `judge` gets them in lower case. The text of a row is
+    kept as it is, quotes and all, unless the columns to add are already there and must go.
+    """
     if not source.is_file():
         raise FileError(f"{source}: no such file")
     if target.exists() and source.samefile(target):
@@ -311,23 +362,50 @@ def _run(
             io.TextIOWrapper(raw, encoding=encoding, newline="") as given,
             os.fdopen(handle, "w", encoding="utf-8", newline="") as out,
         ):
-            reader = csv.reader(given)
+            lines: list[str] = []  # those of the row being read
+
+            def remembered() -> Iterator[str]:
+                for line in given:
+                    lines.append(line)
+                    yield line
+
+            reader = csv.reader(remembered())
+
+            def text() -> tuple[str, str]:
+                """The last row as it was written, and its line end."""
+                whole = "".join(lines)
+                lines.clear()
+                bare = whole.rstrip("\r\n")
+                return bare, whole[len(bare) :] or "\n"
+
             try:
-                header = [c.strip() for c in next(reader, [])]
+                first = next(reader, [])
+                header = [c.strip().lower() if fold else c.strip() for c in first]
                 _check_header(source, header, wanted)
                 keep = [i for i, c in enumerate(header) if c not in added]
+                verbatim = len(keep) == len(header)
                 index = {c: i for i, c in enumerate(header)}
                 writer = csv.writer(out, lineterminator="\n")
-                writer.writerow([header[i] for i in keep] + added)
+
+                def write(row: list[str], cells: list[str], written: tuple[str, str]) -> None:
+                    if verbatim:
+                        out.write(f"{written[0]},")
+                        csv.writer(out, lineterminator=written[1]).writerow(cells)
+                    else:
+                        writer.writerow([row[i] for i in keep] + cells)
+
+                write([c.strip() for c in first], added, text())
                 done = False
                 while not done:
                     chunk: list[list[str]] = []
+                    texts: list[tuple[str, str]] = []
                     while len(chunk) < CHUNK:
                         row = next(reader, None)
                         if row is None:
                             done = True
                             break
                         if not row:
+                            lines.clear()
                             continue
                         if len(row) != len(header):
                             raise FileError(
@@ -335,8 +413,9 @@ def _run(
                                 f" but the header has {len(header)}"
                             )
                         chunk.append(row)
-                    for row, cells in zip(chunk, judge(index, chunk), strict=True):
-                        writer.writerow([row[i] for i in keep] + cells)
+                        texts.append(text())
+                    for row, cells, as_was in zip(chunk, judge(index, chunk), texts, strict=True):
+                        write(row, cells, as_was)
                     progress(total if done else raw.tell(), total)
             except UnicodeDecodeError as error:
                 raise FileError(f"{source}: is neither UTF-8 nor GB 18030 text") from error

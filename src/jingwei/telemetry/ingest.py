@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
@@ -22,11 +23,12 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,7 +43,9 @@ from jingwei.telemetry.journal import (
     microseconds,
     sync_folder,
 )
-from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition
+from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition, reason
+
+log = logging.getLogger("jingwei.ingest")
 
 COMMANDS = {"2011": "realtime", "2051": "minute", "2061": "hour", "2031": "day", "2021": "state"}
 
@@ -61,6 +65,7 @@ KEEP_PROBLEMS = timedelta(days=400)
 EARLIEST, LATEST = (microseconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (1990, 2200))
 AHEAD = 600_000_000  # microseconds a device's clock may run ahead before it is called wrong
 BEHIND = 366 * 86_400_000_000
+TRY_AGAIN = timedelta(minutes=10)  # a partition that could not be merged is left alone so long
 TIDY_SECONDS = 1.0  # a step spends about so long on merging
 
 _ROWS_A_GROUP = 32_768
@@ -104,7 +109,8 @@ PROBLEMS = {
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one step did. `telegrams`: rows read from the journal (0: nothing new); `observations`:
-    rows added to the lake; `batch`: the last batch; `problems`: files that could not be read."""
+    rows added to the lake; `batch`: the last batch; `problems`: files that could not be read or
+    merged (also logged, once each)."""
 
     telegrams: int
     observations: int
@@ -210,6 +216,8 @@ class Ingest:
         self._mutex = threading.Lock()
         self._handle: IO[bytes] | None = None
         self._pruned: datetime | None = None
+        self._trouble: dict[tuple[str, str], tuple[datetime, str]] = {}  # partitions left alone
+        self._said: set[str] = set()
         make_folder(lake_root)
         with self._alone():
             self._sweep()
@@ -242,13 +250,21 @@ class Ingest:
         """
         with self._alone() as db:
             report = self._take(db, limit)
-            self._tidy(db, self._clock(), QUIET, time.monotonic() + TIDY_SECONDS)
+            trouble = self._tidy(db, self._clock(), QUIET, time.monotonic() + TIDY_SECONDS)
+        report = replace(report, problems=(*report.problems, *trouble))
+        for problem in set(report.problems) - self._said:
+            log.error("%s", problem)
+        self._said = set(report.problems)
         return report
 
     def tidy(self) -> None:
-        """Do all merging that is due and close every day that is over, at once."""
+        """Do all merging that is due and close every day that is over, at once.
+
+        Raises `LakeError` when some files could not be merged; the others are."""
         with self._alone() as db:
-            self._tidy(db, self._clock(), timedelta(0), None)
+            trouble = self._tidy(db, self._clock(), timedelta(0), None)
+        if trouble:
+            raise LakeError("; ".join(trouble))
 
     # Taking in
 
@@ -390,18 +406,28 @@ class Ingest:
 
     def _tidy(
         self, db: sqlite3.Connection, now: datetime, quiet: timedelta, until: float | None
-    ) -> None:
+    ) -> list[str]:
+        """Merge and clean up until all is done or the time is; what could not be merged and why."""
         self._drop_retired(db, now)
         if self._pruned is None or now - self._pruned > timedelta(hours=1):
             self._prune(db, now)
             self._pruned = now
+        if until is None:
+            self._trouble.clear()
+        self._trouble = {k: v for k, v in self._trouble.items() if now - v[0] < TRY_AGAIN}
         while True:
             job = self._due(db, now, quiet)
             if job is None:
-                return
-            self._merge(db, now, *job)
+                break
+            try:
+                self._merge(db, now, *job)
+            except (LakeError, OSError, duckdb.Error) as error:
+                # A damaged file or a full disk stops neither the taking in nor other partitions.
+                text = f"{self.root / job[0] / job[1]} cannot be merged: {reason(error)}"
+                self._trouble[job[:2]] = (now, text)
             if until is not None and time.monotonic() > until:
-                return
+                break
+        return [text for _, text in self._trouble.values()]
 
     def _due(
         self, db: sqlite3.Connection, now: datetime, quiet: timedelta
@@ -412,14 +438,18 @@ class Ingest:
             " HAVING min(closed) = 0 AND max(made) <= ? ORDER BY resolution, day",
             (microseconds(now - quiet),),
         ).fetchall():
-            if now >= _over(resolution, date.fromisoformat(day)):
+            if (resolution, day) not in self._trouble and now >= _over(
+                resolution, date.fromisoformat(day)
+            ):
                 return resolution, day, None
-        full = db.execute(
+        for resolution, day, level in db.execute(
             "SELECT resolution, day, level FROM file WHERE closed = 0"
-            " GROUP BY resolution, day, level HAVING count(*) >= ? ORDER BY level LIMIT 1",
+            " GROUP BY resolution, day, level HAVING count(*) >= ? ORDER BY level",
             (MERGE,),
-        ).fetchone()
-        return None if full is None else (full[0], full[1], full[2])
+        ).fetchall():
+            if (resolution, day) not in self._trouble:
+                return resolution, day, level
+        return None
 
     def _merge(
         self, db: sqlite3.Connection, now: datetime, resolution: str, day: str, level: int | None

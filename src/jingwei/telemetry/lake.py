@@ -233,9 +233,15 @@ def engine() -> Any:
         return _engine[1].cursor()
 
 
+def reason(error: Exception) -> str:
+    """What DuckDB says, without the query."""
+    return str(error).partition("\n")[0]
+
+
 class Lake:
     """A reader. Cheap to make, usable from any process and thread; writes nothing but an empty
-    catalog where there is none. Times are aware; a period is [start, end)."""
+    catalog where there is none. Times are aware; a period is [start, end). Raises `LakeError`
+    where the lake cannot be read."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -366,7 +372,9 @@ class Lake:
             except duckdb.IOException as error:
                 # A reader so slow that its files were deleted takes the new list.
                 if attempt == 2:
-                    raise LakeError(f"{self.root}: {error}") from error
+                    raise LakeError(f"{self.root}: {reason(error)}") from error
+            except duckdb.Error as error:
+                raise LakeError(f"{self.root}: {reason(error)}") from error
         return None  # pragma: no cover
 
     def versions(

@@ -78,6 +78,8 @@ def test_a_refused_act_leaves_nothing(case, city):
     ("change", "found"),
     [
         ({"state": "closed"}, "state is 'closed'"),
+        ({"state": "gone"}, "the flow 'order' has no state 'gone'"),
+        ({"flow": "gone"}, "there is no flow 'gone'"),
         ({"due": NOW}, "due is"),
         ({"number": "示环督〔2026〕99号"}, "number is"),
         ({"title": "etwas anderes"}, "title is"),

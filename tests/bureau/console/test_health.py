@@ -29,7 +29,8 @@ def running(data: object, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any
     journal.append([Telegram(datetime.now(UTC), "192.0.2.1:1", b"##0000")])
     journal.close()
     health.beat(env.run, "gateway", state="ok", connections=3)
-    health.beat(env.run, "worker", telegrams=7, errors={})
+    health.beat(env.run, "worker", errors={})
+    health.beat(env.run, "ingest", telegrams=7, errors={})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 4 * 10**11, 6 * 10**11))
     return env
 
@@ -48,7 +49,7 @@ def test_all_is_well(running: Any, client: Client) -> None:
     code, status, components = ask(client)
     assert (code, status) == (200, "ok")
     assert set(components) == {
-        "database", "gateway", "worker", "journal", "lake", "evidence", "disk",
+        "database", "gateway", "worker", "ingest", "journal", "lake", "evidence", "disk",
     }  # fmt: skip
     assert set(components.values()) == {"ok"}
 

@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import translation
 from django.utils.translation import gettext_lazy
 
 from jingwei.bureau.evidencelog import checks, services, tasks
@@ -39,7 +40,7 @@ def numbers() -> list[int | None]:
 
 
 def test_an_entry_says_what_was_done(data: Path) -> None:
-    with transaction.atomic():
+    with translation.override("en"), transaction.atomic():
         row = record(
             "case_event",
             "case:12",
@@ -47,7 +48,7 @@ def test_an_entry_says_what_was_done(data: Path) -> None:
                 "deadline": datetime(2026, 11, 30, 10, tzinfo=UTC),
                 "day": date(2026, 11, 21),
                 "value": Decimal("1.230"),
-                "state": gettext_lazy("closed"),
+                "state": gettext_lazy("a lazy text"),
                 "list": (1, 2.5, None),
                 "uid": uuid.UUID(int=7),
             },
@@ -59,7 +60,7 @@ def test_an_entry_says_what_was_done(data: Path) -> None:
         "deadline": "2026-11-30T10:00:00.000000Z",
         "day": "2026-11-21",
         "value": "1.230",
-        "state": "closed",
+        "state": "a lazy text",
         "list": [1, 2.5, None],
         "uid": "00000000-0000-0000-0000-000000000007",
     }
@@ -383,3 +384,31 @@ def test_a_changed_byte_on_disk_is_found(data: Path, name: str) -> None:
     assert len(list(checks.check())) == 1
     path.write_bytes(whole)
     assert list(checks.check()) == []
+
+
+def test_the_tick_keeps_checkpoints(data: Path) -> None:
+    """Every minute at most; all of them are compared by the check."""
+    for minute in range(3):
+        entries(2)
+        tasks.tick(NOW + timedelta(minutes=minute, seconds=1))
+        entries(1)
+        tasks.tick(NOW + timedelta(minutes=minute, seconds=30))
+    folder = data / "evidence/log"
+    assert open_log(data / "evidence").reader.kept() == [2, 5, 8]
+    assert list(checks.check()) == []
+    path = folder / "checkpoints/005"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    (problem,) = checks.check()
+    assert problem.startswith("the kept checkpoint checkpoints/005 is damaged: ")
+    path.write_bytes((folder / "checkpoints/002").read_bytes())
+    (problem,) = checks.check()
+    assert problem == "the kept checkpoint checkpoints/005 is of size 2"
+
+
+def test_a_bad_policy_stops_no_entry(data: Path) -> None:
+    entries(1)
+    (data / "evidence").mkdir()
+    (data / "evidence/policy").write_text("rubbish\n")
+    tasks.tick(NOW)
+    assert numbers() == [0]

@@ -215,10 +215,10 @@ def test_facts_are_readable():
     given = {
         "factor": "a21002",
         "period": "hour",
-        "count": 0,
-        "lower": False,
+        "hours": 0,
+        "lower_bound": False,
         "highest": 75.50000000001,
-        "highest_time": "2026-11-20T02:00:00+00:00",
+        "highest_at": "2026-11-20T02:00:00+00:00",
         "nested": {"wind_speed": 2},
         "list": [1, "a21026"],
         "nothing": None,
@@ -227,8 +227,8 @@ def test_facts_are_readable():
         rows = dict(facts.rows(given))
     assert rows["Worst value"] == "75.5"
     assert rows["Time of the worst value"] == "2026-11-20 10:00"
-    assert rows["Periods over the limit"] == "0"
+    assert rows["Hours over the limit"] == "0"
     assert rows["nested · wind speed"] == "2"
     assert rows["list"] == "1, a21026"
     assert "a21002" not in rows["Factor"]
-    assert not {"lower", "nothing"} & set(rows)
+    assert not {"lower_bound", "nothing"} & set(rows)

@@ -88,3 +88,18 @@ class User(AbstractUser):
             )
             self._areas = None if "" in codes else codes
         return self._areas
+
+
+class LoginFailure(models.Model):
+    """How often a login failed for one name from one address."""
+
+    key = models.CharField(_("name and address, hashed"), max_length=64, primary_key=True)
+    count = models.PositiveIntegerField(_("failures"), default=0)
+    last = models.DateTimeField(_("last failure"), db_index=True)
+
+    class Meta:
+        verbose_name = _("login failure")
+        verbose_name_plural = _("login failures")
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]} {self.count}"

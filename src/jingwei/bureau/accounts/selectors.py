@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.utils.translation import get_language
-
 from jingwei.bureau.accounts.models import Department, User
+from jingwei.bureau.language import english
 
 
 def department_label(department: Department | None) -> str:
     """Name of the department in the language of the reader; empty for none."""
     if department is None:
         return ""
-    english = (get_language() or "").startswith("en")
-    return department.name_en if english and department.name_en else department.name
+    return department.name_en if english() and department.name_en else department.name
 
 
 @dataclass(frozen=True)

@@ -12,30 +12,15 @@ import hashlib
 from datetime import datetime, timedelta
 from math import ceil
 
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import F
-from django.utils.translation import gettext_lazy as _
+
+from jingwei.bureau.accounts.models import LoginFailure
 
 FREE = 5  # failures without a pause
 FIRST_PAUSE = 15  # seconds after the failure that follows them; doubles with every further one
 LONGEST_PAUSE = 15 * 60
 FORGET = timedelta(hours=1)
-
-
-class LoginFailure(models.Model):
-    """How often a login failed for one name from one address."""
-
-    key = models.CharField(_("name and address, hashed"), max_length=64, primary_key=True)
-    count = models.PositiveIntegerField(_("failures"), default=0)
-    last = models.DateTimeField(_("last failure"), db_index=True)
-
-    class Meta:
-        app_label = "accounts"
-        verbose_name = _("login failure")
-        verbose_name_plural = _("login failures")
-
-    def __str__(self) -> str:
-        return f"{self.key[:8]} {self.count}"
 
 
 def _key(name: str, address: str) -> str:

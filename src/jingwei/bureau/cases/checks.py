@@ -8,6 +8,7 @@ from typing import Any
 
 from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.flow import ESCALATE
+from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.cases.services import FOLDED, next_escalation, plain, testimony
 from jingwei.bureau.findings import immutable
@@ -25,7 +26,13 @@ def check() -> Iterator[str]:
 
 def replay(case: Case) -> Iterator[str]:
     """Fold the events of a case and compare with its row; what differs."""
-    flow = case.rules
+    flow = FLOWS.get(case.flow)
+    if flow is None:
+        yield f"there is no flow {case.flow!r}"
+        return
+    if case.state not in {state.name for state in flow.states}:
+        yield f"the flow {case.flow!r} has no state {case.state!r}"
+        return
     folded: dict[str, Any] = {
         name: plain(Case._meta.get_field(name).get_default()) for name in FOLDED
     }

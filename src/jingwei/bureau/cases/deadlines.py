@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import translation
-
 from jingwei.bureau.cases.flow import Limit
+from jingwei.bureau.language import english
 from jingwei.standards import workdays
 
 _KEPT = ("amount", "unit", "start", "due", "unknown_years", "zh", "en")
@@ -28,5 +27,5 @@ def deadline(start: datetime, limit: Limit) -> tuple[datetime, list[dict[str, An
 
 def sentences(derivation: Iterable[Mapping[str, Any]]) -> list[str]:
     """The stored derivation in the reader's language, one sentence a step."""
-    language = "en" if (translation.get_language() or "").startswith("en") else "zh"
+    language = "en" if english() else "zh"
     return [step[language] for step in derivation]

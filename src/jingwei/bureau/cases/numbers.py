@@ -10,8 +10,6 @@ from django.utils import timezone
 
 from jingwei.bureau.cases.models import Counter
 
-PREFIX = "示环督"  # 示 for demonstration; a city sets JINGWEI_DOCUMENT_PREFIX in its settings
-
 
 def document_number(now: datetime) -> str:
     """The next number of the year; inside the caller's transaction, which holds the row's lock.
@@ -19,8 +17,7 @@ def document_number(now: datetime) -> str:
     A rolled-back transaction gives its number back, so the series has no holes.
     """
     year = timezone.localtime(now).year
-    prefix = getattr(settings, "JINGWEI_DOCUMENT_PREFIX", PREFIX)
-    name = f"{prefix}〔{year}〕"
+    name = f"{settings.ENV.document_prefix}〔{year}〕"
     Counter.objects.get_or_create(name=name)
     Counter.objects.filter(name=name).update(last=F("last") + 1)
     return f"{name}{Counter.objects.get(name=name).last}号"

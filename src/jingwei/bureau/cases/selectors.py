@@ -31,7 +31,7 @@ def districts() -> QuerySet[Region]:
         pk__in=Department.objects.filter(kind=Department.Kind.DISTRICT).values(
             "jurisdictions__area"
         )
-    )
+    ).defer("geometry")
 
 
 def district_of(region: str) -> Department:
@@ -54,6 +54,7 @@ def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
     return (
         Case.objects.restrict(user, action)
         .select_related("enterprise", "region", "department")
+        .defer("region__geometry")
         .annotate(clock=_clock())
     )
 

@@ -147,7 +147,7 @@ def act(
         case = (
             Case.objects.restrict(user, "case.act")
             .select_for_update(of=("self",))
-            .select_related("enterprise", "region", "department")
+            .select_related("enterprise", "department")
             .get(pk=case_id)
         )
         key = _key(user, token)

@@ -24,8 +24,8 @@ from jingwei.bureau.cases.flows import FLOWS, ORDER
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
 from jingwei.bureau.findings.export import csv_response
-from jingwei.bureau.findings.facts import factor_label
 from jingwei.bureau.findings.selectors import findings as findings_of
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit
 from jingwei.evidence import digest
 
@@ -195,7 +195,7 @@ def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 {
                     **row,
                     "time": parse_datetime(row["time"]),
-                    "factor": factor_label(row["factor"]),
+                    "factor": factor_name(row["factor"]),
                     "period": str(PermitLimit.Period(row["period"]).label),
                     "verified": str(PermitLimit.Verified(row["verified"]).label),
                     "sure": row["verified"] == PermitLimit.Verified.VERIFIED,

@@ -93,6 +93,7 @@ def components() -> dict[str, Component]:
     checks: dict[str, Callable[[], Component]] = {
         "gateway": lambda: _process(beats.get("gateway")),
         "worker": lambda: _process(beats.get("worker")),
+        "ingest": lambda: _process(beats.get("ingest")),
         "journal": lambda: _journal(env.journal),
         "lake": lambda: _lake(env.lake),
         "evidence": _evidence,
@@ -121,6 +122,7 @@ LABELS = {
     "database": _("Database"),
     "gateway": _("Gateway"),
     "worker": _("Worker"),
+    "ingest": _("Ingest"),
     "journal": _("Journal"),
     "lake": _("Data lake"),
     "evidence": _("Evidence log"),

@@ -13,6 +13,8 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import canonical, digest
 from jingwei.evidence.log import LogError, OpenLog, Progress, open_log
 from jingwei.evidence.log import check as check_log
+from jingwei.evidence.note import Checkpoint, NoteError, parse_checkpoint
+from jingwei.evidence.tiles import kept_path
 
 TRIGGERS = {"evidence_no_delete", "evidence_no_change"}
 
@@ -60,7 +62,22 @@ def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:
             if problem := _row_problem(row):
                 raise LogError(f"row {row.pk} (leaf {index}): {problem}")
 
-    check_log(log.reader, [log.checkpoint], each=each, progress=progress)
+    kept = list(_kept(log))
+    check_log(log.reader, [log.checkpoint, *kept], each=each, progress=progress)
+
+
+def _kept(log: OpenLog) -> Iterator[Checkpoint]:
+    for size in log.reader.kept():
+        if size > log.checkpoint.size:
+            continue  # kept since the newest one was read
+        name = kept_path(size)
+        try:
+            checkpoint = parse_checkpoint(log.reader.checkpoint(name), log.verifier)
+        except NoteError as error:
+            raise LogError(f"the kept checkpoint {name} is damaged: {error}") from None
+        if checkpoint.size != size:
+            raise LogError(f"the kept checkpoint {name} is of size {checkpoint.size}")
+        yield checkpoint
 
 
 def _not_yet_marked(entry: bytes) -> bool:

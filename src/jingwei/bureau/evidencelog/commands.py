@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,57 @@ evidence = typer.Typer(
 
 def attach(app: typer.Typer) -> None:
     app.add_typer(evidence)
+    app.command()(witness)
+
+
+def witness(
+    folder: Annotated[Path, typer.Argument(help="Where key and state of this witness lie.")],
+    log: Annotated[
+        list[str] | None, typer.Option(help="Verifier key of a log to cosign; may be repeated.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of this witness, used when its key is made (first start).")
+    ] = "",
+    listen: Annotated[str, typer.Option(help="HOST:PORT to listen on.")] = "127.0.0.1:9300",
+) -> None:
+    """Be a witness (C2SP tlog-witness): cosign logs that only ever grow.
+
+    To be run by somebody independent of the log: a district, discipline inspection, a notary. The
+    first start makes the key and prints the line for the log's policy file. Without a log it
+    only does that. Exit codes: 0 stopped, 2 it cannot run.
+    """
+    import signal
+    import threading
+
+    from rich.console import Console
+
+    from jingwei.evidence.note import COSIGNATURE, KeyFile, NoteError, Verifier
+    from jingwei.evidence.witness import KEY, Server, Witness
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        if not (folder / KEY).exists():
+            if not name:
+                raise NoteError(f"there is no key in {folder} yet: name the witness with --name")
+            KeyFile.create(folder / KEY, name, COSIGNATURE)
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise NoteError(f"--listen {listen}: wanted HOST:PORT")
+        signer = Witness(folder, [Verifier.parse(key) for key in log or []])
+        verifier = signer.signer.verifier
+        if not log:
+            out.print(f"witness NAME {verifier} http://{listen}", markup=False)
+            return
+        server = Server((host.strip("[]"), int(port)), signer)
+    except (NoteError, OSError, sqlite3.Error) as error:
+        err.print(f"the witness cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    address = ":".join(map(str, server.server_address[:2]))
+    out.print(f"witness NAME {verifier} http://{address}", markup=False)
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever()
+    server.server_close()
 
 
 @contextmanager

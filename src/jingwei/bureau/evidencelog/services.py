@@ -19,7 +19,9 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.evidence import attest as attestation
 from jingwei.evidence import canonical, digest, tiles
+from jingwei.evidence.attest import State
 from jingwei.evidence.log import Log, LogBusyError, LogError
 
 SCHEMA = 1
@@ -134,6 +136,15 @@ def sequence(*, limit: int = 100_000) -> int:
     except LogBusyError:
         pass
     return done
+
+
+def attest(now: datetime) -> State:
+    """Once a minute at most: witnesses cosign the newest checkpoint, and it is kept.
+
+    What goes wrong with witnesses or policy stands in the state, is shown on the health page, and
+    stops nothing. Raises `LogError`.
+    """
+    return attestation.attest(settings.ENV.evidence, now)
 
 
 def _recognise(log: Log) -> int:

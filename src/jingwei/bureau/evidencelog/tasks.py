@@ -8,5 +8,9 @@ from jingwei.bureau.evidencelog import services
 
 
 def tick(now: datetime) -> None:
-    """Number the waiting entries. Raises `LogError` where the log cannot be written: they wait."""
+    """Number the waiting entries, then let the witnesses cosign the newest checkpoint.
+
+    Raises `LogError` where the log cannot be written: the entries wait.
+    """
     services.sequence()
+    services.attest(now)

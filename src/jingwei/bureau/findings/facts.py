@@ -5,42 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit
-from jingwei.standards import codes
 
 LABELS = {
     "factor": gettext_lazy("Factor"),
     "period": gettext_lazy("Period"),
-    "limit": gettext_lazy("Limit"),
-    "unit": gettext_lazy("Unit"),
-    "lower": gettext_lazy("The limit is a lower bound"),
-    "reference_o2": gettext_lazy("Reference oxygen (%)"),
-    "limit_source": gettext_lazy("Source of the limit"),
-    "limit_verified": gettext_lazy("How sure the limit is"),
-    "count": gettext_lazy("Periods over the limit"),
-    "first": gettext_lazy("First period"),
-    "last": gettext_lazy("Last period"),
     "highest": gettext_lazy("Worst value"),
-    "highest_time": gettext_lazy("Time of the worst value"),
-    "highest_multiple": gettext_lazy("Times over the limit"),
+    "highest_at": gettext_lazy("Time of the worst value"),
+    "limit": gettext_lazy("Limit"),
+    "lower_bound": gettext_lazy("The limit is a lower bound"),
+    "unit": gettext_lazy("Unit"),
+    "reference_o2": gettext_lazy("Reference oxygen (%)"),
+    "multiple": gettext_lazy("Times over the limit"),
+    "hours": gettext_lazy("Hours over the limit"),
+    "days": gettext_lazy("Days over the limit"),
+    "source": gettext_lazy("Source of the limit"),
+    "verified": gettext_lazy("How sure the limit is"),
     "corrected": gettext_lazy("Values corrected since"),
 }
-_CHOICES = {"period": PermitLimit.Period, "limit_verified": PermitLimit.Verified}
-
-
-def factor_label(code: str) -> str:
-    """Name of a factor in the reader's language; the code where the tables do not have it."""
-    factor = codes.factor(code)
-    if factor is None:
-        return code
-    english = (translation.get_language() or "").startswith("en")
-    return (factor.en if english else factor.zh) or code
+_CHOICES = {"period": PermitLimit.Period, "verified": PermitLimit.Verified}
 
 
 def rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -50,7 +40,7 @@ def rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         label = str(LABELS.get(key) or str(key).replace("_", " "))
         if isinstance(value, Mapping):
             yield from ((f"{label} · {inner}", text) for inner, text in rows(value))
-        elif value not in (None, "", [], False) or key == "count":
+        elif value not in (None, "", [], False) or key in ("hours", "days"):
             yield label, _text(key, value)
 
 
@@ -58,14 +48,14 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return _(", ").join(_text(key, item) for item in value)
     text = str(value)
     if key in _CHOICES and text in _CHOICES[key]:
         return str(_CHOICES[key](text).label)
     if key == "factor":
-        return factor_label(text)
+        return factor_name(text)
     if "T" in text and (moment := _moment(text)):
         return moment
     return text

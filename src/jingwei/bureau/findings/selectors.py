@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from jingwei.bureau.findings.models import Finding, FindingQuerySet
+from jingwei.bureau.registry.models import Region
 
 ON_THE_MAP = timedelta(days=7)
 SORTS = {
@@ -21,9 +22,17 @@ SORTS = {
 
 def findings(user: Any, action: str = "finding.view") -> FindingQuerySet:
     """The findings the user may see, with what a list shows of them."""
-    return Finding.objects.restrict(user, action).select_related(
-        "region", "enterprise", "point__outlet"
+    return (
+        Finding.objects.restrict(user, action)
+        .select_related("region", "enterprise", "point__outlet")
+        .defer("region__geometry")
     )
+
+
+def regions() -> QuerySet[Region]:
+    """The regions in which something was noticed."""
+    found = Finding.objects.order_by().values("region")
+    return Region.objects.filter(pk__in=found).defer("geometry")
 
 
 def search(user: Any, query: Any) -> FindingQuerySet:

@@ -199,3 +199,18 @@ def release(findings: Iterable[Finding]) -> None:
     Finding.objects.filter(pk__in=[f.pk for f in findings], state=Finding.State.IN_CASE).update(
         state=Finding.State.NEW
     )
+
+
+@transaction.atomic
+def merge(other: Finding, into: Finding, *, reason: str, why: str) -> None:
+    """One episode was taken for two: `other` steps back, and names the finding it belongs to.
+
+    `reason` is what a reader sees, `why` what the evidence log says. The caller moves its own
+    rows (exceedances, …) in the same transaction.
+    """
+    Finding.objects.filter(pk=other.pk).update(state=Finding.State.DISMISSED, reason=reason)
+    record(
+        "finding.merged",
+        f"finding:{other.pk}",
+        {"finding": other.pk, "into": into.pk, "why": why},
+    )

@@ -17,7 +17,8 @@ from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings import facts, selectors, services
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.models import Finding, Kind
-from jingwei.bureau.registry.models import Enterprise, Region
+from jingwei.bureau.language import factor_name
+from jingwei.bureau.registry.models import Enterprise
 
 PAGE = 50
 
@@ -38,7 +39,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "query": query,
             "kinds": Kind.choices,
             "states": Finding.State.choices,
-            "regions": Region.objects.filter(findings__isnull=False).distinct(),
+            "regions": selectors.regions(),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
             "may_open": may(request.user, "case.open"),
         },
@@ -126,7 +127,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "finding": row,
         "facts": list(facts.rows(row.facts)),
         "exceedances": [
-            {"row": e, "factor": facts.factor_label(e.factor)} for e in selectors.exceedances(row)
+            {"row": e, "factor": factor_name(e.factor)} for e in selectors.exceedances(row)
         ],
         "cases": cases,
         "decisions": row.decisions.select_related("actor", "evidence"),

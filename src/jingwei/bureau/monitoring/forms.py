@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.monitoring import selectors
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit, Point
 
 STATE_LABELS = {
@@ -91,7 +91,7 @@ class SeriesForm(forms.Form):
 
     def __init__(self, data: Any, factors: list[str], version: str) -> None:
         super().__init__(data)
-        self.fields["factor"].choices = [(f, selectors.factor_name(f, version)) for f in factors]
+        self.fields["factor"].choices = [(f, factor_name(f, version)) for f in factors]
         self.factors = factors
 
     def chosen(self) -> tuple[str, str, str]:

@@ -17,10 +17,10 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
-from django.utils.translation import get_language
 
 from jingwei.analysis.compliance import Judgement, judge_hour, judge_hours, unit_scale
 from jingwei.bureau.access import may
+from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring.models import Exceedance, TransmissionDay
 from jingwei.bureau.monitoring.services import (
     EPISODE_GAP,
@@ -450,16 +450,6 @@ def _missing(rows: list[Row], resolution: str, start: datetime, end: datetime) -
     else:
         due = int((end - start) / step)
     return max(0, due - sum(r.time + step <= end for r in rows))
-
-
-def english() -> bool:
-    return (get_language() or "").startswith("en")
-
-
-def factor_name(factor: str, version: str = "2017") -> str:
-    """The name of a factor in the reader's language, the code itself where it is unknown."""
-    known = codes.factor(factor, version)
-    return known.name(get_language() or "zh-hans") if known else factor
 
 
 def mark_name(flag: str, version: str) -> str:

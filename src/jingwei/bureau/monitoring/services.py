@@ -37,7 +37,7 @@ from django.utils.translation import gettext as _
 from jingwei.analysis.compliance import Limit, Reason, judge_hour, judge_hours
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Finding, Kind
-from jingwei.bureau.findings.services import notice
+from jingwei.bureau.findings.services import merge, notice
 from jingwei.bureau.monitoring.models import Cursor, Exceedance, TransmissionDay
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
@@ -501,13 +501,8 @@ def _merge(other: Finding, into: Finding) -> None:
         reason = _("Same episode as finding %(number)d: hours in between came late.") % {
             "number": into.pk
         }
-    Finding.objects.filter(pk=other.pk).update(state=Finding.State.DISMISSED, reason=reason)
+    merge(other, into, reason=reason, why="late hours joined two episodes")
     Exceedance.objects.filter(finding=other).update(finding=into)
-    record(
-        "finding.merged",
-        f"finding:{other.pk}",
-        {"finding": other.pk, "into": into.pk, "why": "late hours joined two episodes"},
-    )
 
 
 def _refresh(finding: Finding, unsaved: list[Exceedance]) -> None:

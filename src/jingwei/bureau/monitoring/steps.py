@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring import selectors
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
@@ -105,7 +106,7 @@ def limit_row(row: PermitLimit) -> dict[str, Any]:
     """A limit with the words that a page needs."""
     return {
         "limit": row,
-        "name": selectors.factor_name(row.factor),
+        "name": factor_name(row.factor),
         "sign": "≥" if row.lower else "≤",
         "value": f"{row.value:f}".rstrip("0").rstrip(".") if "." in f"{row.value:f}" else f"{row.value:f}",
         "unit": codes.symbol(row.unit),
@@ -138,7 +139,7 @@ def replayed(replay: Any) -> dict[str, Any] | None:
         return None
     channels = [
         {
-            "name": selectors.factor_name(str(c.get("factor", ""))),
+            "name": factor_name(str(c.get("factor", ""))),
             "series": c.get("series", ""),
             "column": c.get("column", ""),
             "scale": number(c.get("scale")),
@@ -149,5 +150,5 @@ def replayed(replay: Any) -> dict[str, Any] | None:
     return {
         "sources": replay.get("sources", []),
         "channels": channels,
-        "how": replay.get("how", ""),
+        "how": replay.get("how" if english() else "how_zh", ""),
     }

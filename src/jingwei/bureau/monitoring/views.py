@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring import selectors, steps
 from jingwei.bureau.monitoring.forms import (
     RESOLUTION_LABELS,
@@ -103,7 +104,7 @@ def _values(s: PointState) -> list[dict[str, Any]]:
     return [
         {
             "factor": r.factor,
-            "name": selectors.factor_name(r.factor, version),
+            "name": factor_name(r.factor, version),
             "value": r.value,
             "unit": selectors.value_unit(current_code(r.factor, version), s.point),
             "flag": r.flag or "",
@@ -121,13 +122,13 @@ def _level(found: aqi.Aqi | None) -> dict[str, Any] | None:
     if found is None or found.label is None:
         return None
     label = found.label
-    english = selectors.english()
+    in_english = english()
     return {
         "number": label.number,
-        "name": label.en if english else label.zh,
+        "name": label.en if in_english else label.zh,
         "colour": label.colour,
         "primary": "、".join(
-            aqi.ITEMS[k].en if english else aqi.ITEMS[k].zh for k in found.primary
+            aqi.ITEMS[k].en if in_english else aqi.ITEMS[k].zh for k in found.primary
         ),
     }
 
@@ -279,10 +280,10 @@ def _value_url(data: Series, moment: datetime) -> str:
 def _iaqi(found: aqi.Aqi | None) -> list[dict[str, Any]]:
     if found is None:
         return []
-    english = selectors.english()
+    in_english = english()
     return [
         {
-            "name": aqi.ITEMS[k].en if english else aqi.ITEMS[k].zh,
+            "name": aqi.ITEMS[k].en if in_english else aqi.ITEMS[k].zh,
             "value": found.iaqi.get(k),
             "primary": k in found.primary,
         }
@@ -403,7 +404,7 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
         {
             "point": found,
             "factor": factor,
-            "name": selectors.factor_name(factor, found.version),
+            "name": factor_name(factor, found.version),
             "resolution": resolution,
             "resolution_label": RESOLUTION_LABELS[resolution],
             "moment": moment,
@@ -434,7 +435,7 @@ def _chosen_exceedances(request: HttpRequest) -> tuple[ExceedanceFilter, QuerySe
         .values_list("factor", flat=True)
         .distinct()
     )
-    form = ExceedanceFilter(request.GET, [(f, selectors.factor_name(f)) for f in factors])
+    form = ExceedanceFilter(request.GET, [(f, factor_name(f)) for f in factors])
     if not form.is_valid():
         return form, rows.none()
     want = form.cleaned_data
@@ -462,7 +463,7 @@ def _chosen_exceedances(request: HttpRequest) -> tuple[ExceedanceFilter, QuerySe
 def _exceedance_row(e: Exceedance) -> dict[str, Any]:
     return {
         "exceedance": e,
-        "name": selectors.factor_name(e.factor),
+        "name": factor_name(e.factor),
         "limit_unit": e.unit,
         "value_url": reverse("monitoring:exceedance", args=[e.pk]),
     }
@@ -497,7 +498,7 @@ def exceedances_csv(request: HttpRequest) -> HttpResponse:
         (
             [
                 _local(e.time), e.get_period_display(), str(e.point.enterprise or ""),
-                e.point.name, e.point.mn, e.point.st, selectors.factor_name(e.factor), e.value,
+                e.point.name, e.point.mn, e.point.st, factor_name(e.factor), e.value,
                 e.limit_value, e.unit, e.multiple, e.limit.source, e.limit.get_verified_display(),
                 e.get_withdrawn_display() if e.withdrawn else "",
             ]
@@ -521,7 +522,7 @@ def exceedance(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "exceedance": found,
             "point": point,
-            "name": selectors.factor_name(found.factor),
+            "name": factor_name(found.factor),
             "steps": steps.rendered(found.steps, point),
             "limit": steps.limit_row(found.limit),
             "may_prove": may(request.user, "evidence.view"),

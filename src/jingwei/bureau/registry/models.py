@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.urls import reverse
-from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import RestrictedQuerySet
+from jingwei.bureau.language import english
 
 LONGITUDE = [MinValueValidator(-180), MaxValueValidator(180)]
 LATITUDE = [MinValueValidator(-90), MaxValueValidator(90)]
@@ -44,8 +44,7 @@ class Region(models.Model):
     @property
     def label(self) -> str:
         """The name in the language of the reader."""
-        english = (translation.get_language() or "").startswith("en")
-        return self.name_en if english and self.name_en else self.name
+        return self.name_en if english() and self.name_en else self.name
 
 
 class Enterprise(models.Model):

@@ -13,9 +13,9 @@ from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.utils import timezone
-from django.utils.translation import get_language
 
 from jingwei.bureau.access import RestrictedQuerySet, may
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import (
     Enterprise,
     Outlet,
@@ -156,12 +156,6 @@ class File:
     @property
     def valid_permit(self) -> bool:
         return any(p.valid for p in self.permits)
-
-
-def factor_name(code: str, version: str = "2017") -> str:
-    """The name of a factor in the language of the reader; the code for an unknown one."""
-    known = codes.factor(code, version if version in codes.VERSIONS else "2017")
-    return known.name(get_language() or "") if known else code
 
 
 def plain(value: Decimal) -> str:

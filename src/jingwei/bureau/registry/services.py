@@ -22,35 +22,26 @@ from jingwei.bureau.registry.models import (
     Point,
     Region,
 )
-from jingwei.standards import codes
+from jingwei.standards import codes, uscc
 from jingwei.telemetry import register
-
-_USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-
-
-def uscc_check(body: str) -> str:
-    """Check character for the first 17 characters of a unified social credit code.
-
-    GB 32100-2015, 5.5: 31 - (sum of character values x 3^(i-1) mod 31), 0 for 31. Raises
-    `ValueError` for a character that the code does not use.
-    """
-    total = sum(_USCC.index(c) * pow(3, i, 31) for i, c in enumerate(body))
-    return _USCC[(31 - total % 31) % 31]
-
 
 # ---- enterprises, outlets ----------------------------------------------------------------------
 
 
 def _check_enterprise(enterprise: Enterprise) -> None:
     code = enterprise.uscc
-    if len(code) == 18 and set(code) <= set(_USCC) and uscc_check(code[:17]) != code[17]:
+    if (
+        len(code) == 18
+        and set(code) <= set(uscc.CHARACTERS)
+        and uscc.check_character(code[:17]) != code[17]
+    ):
         raise ValidationError(
             {
                 "uscc": _(
                     "The check character of %(code)s is wrong: %(given)s stands where %(right)s "
                     "belongs. Look for a mistyped character."
                 )
-                % {"code": code, "given": code[17], "right": uscc_check(code[:17])}
+                % {"code": code, "given": code[17], "right": uscc.check_character(code[:17])}
             }
         )
     enterprise.full_clean()
