@@ -26,6 +26,7 @@ CHROMIUM = next(
 START = 900  # seconds that loading the demo city may take on a busy machine
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -121,6 +122,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                pytest.fail("Ctrl-C did not stop the system within a minute")
+            assert process.returncode == 0, log.read_text()[-4000:]
 
 
 def wait_for_health(system: System) -> None:
@@ -140,8 +143,9 @@ def wait_for_health(system: System) -> None:
     pytest.fail(f"not healthy after {START} s: {last}\n" + system.log.read_text()[-8000:])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    # Not for the session: while Playwright is open its event loop stands in the way of others.
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
