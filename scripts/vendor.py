@@ -38,6 +38,8 @@ FILES = {
         "LICENSE": "LICENSE.txt",
         "NOTICE": "NOTICE.txt",
     },
+    # BSD-3-Clause; the package carries no licence file, its package.json names it.
+    "pmtiles": {"dist/pmtiles.js": "pmtiles.js", "package.json": "package.json"},
 }
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from network import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 SHOTS = ROOT / "screenshots"
@@ -37,12 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
             if not CHROMIUM:
                 item.add_marker(pytest.mark.skip(reason="no Chromium found on this machine"))
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @dataclass
@@ -212,8 +207,8 @@ def person(browser: Any, system: System) -> Iterator[Any]:
     """`person("dispatcher")`: a new window, logged in; closed when the test ends."""
     opened: list[Person] = []
 
-    def enter(username: str, *, phone: bool = False) -> Person:
-        opened.append(Person(browser, system, username, phone=phone))
+    def enter(username: str, *, phone: bool = False, at: System | None = None) -> Person:
+        opened.append(Person(browser, at or system, username, phone=phone))
         return opened[-1]
 
     yield enter

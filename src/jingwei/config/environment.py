@@ -41,11 +41,21 @@ class Environment:
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
     document_prefix: str  # before 〔year〕number in the numbers of documents (文号)
-    tiles: str  # URL of a raster tile source or style; empty: the built-in quiet map
+    tiles: str  # raster tile URL, PMTiles URL or file; empty: the built-in quiet map
 
     @property
     def demo(self) -> bool:
         return self.profile == "demo"
+
+    @property
+    def tiles_file(self) -> Path | None:
+        """The local PMTiles archive, where the setting names a file and not an address."""
+        return None if not self.tiles or "://" in self.tiles else Path(self.tiles)
+
+    @property
+    def tiles_url(self) -> str:
+        """What the browser asks for; a local archive is served among the static files."""
+        return "/static/base.pmtiles" if self.tiles_file else self.tiles
 
     @property
     def journal(self) -> Path:
@@ -91,6 +101,12 @@ def read() -> Environment:
     profile = os.environ.get("JINGWEI_PROFILE") or "production"
     if profile not in ("production", "demo"):
         raise SettingError(f"JINGWEI_PROFILE={profile!r}: wanted 'production' or 'demo'")
+    tiles = os.environ.get("JINGWEI_TILES", "")
+    if tiles and "://" not in tiles and not (tiles.endswith(".pmtiles") and Path(tiles).is_file()):
+        raise SettingError(
+            f"JINGWEI_TILES={tiles!r}: wanted a tile address such as "
+            "https://host/{z}/{x}/{y}.png, or an existing .pmtiles file"
+        )
     http = address("JINGWEI_HTTP", "127.0.0.1:8000")
     hosts = [h.strip() for h in os.environ.get("JINGWEI_HOSTS", "").split(",") if h.strip()]
     return Environment(
@@ -107,7 +123,7 @@ def read() -> Environment:
         ),
         document_prefix=os.environ.get("JINGWEI_DOCUMENT_PREFIX")
         or ("示环督" if profile == "demo" else "环督"),
-        tiles=os.environ.get("JINGWEI_TILES", ""),
+        tiles=tiles and (tiles if "://" in tiles else str(Path(tiles).resolve())),
     )
 
 

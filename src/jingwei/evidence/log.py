@@ -4,12 +4,14 @@ Layout of the folder:
 
     log.key         the signing key, mode 600
     log.pub         its verifier key, one line, for whoever reads the log
+    log-sm2.key     a second signing key, SM2, where there is one; log-sm2.pub its verifier key
     state.json      size and root that the writer stands by
     lock            held by the one writer
     scratch         a file on its way to its name
     log/            what any web server may show (C2SP tlog-tiles)
         checkpoint
         tile/<L>/…  tile/entries/…
+        checkpoints/…   earlier ones, with the signatures of witnesses (`attest`)
 
 An append writes bundles and tiles, then `state.json`, then the checkpoint; each file appears
 whole under its name (write, fsync, rename), and each step is on disk before the next begins.
@@ -37,6 +39,8 @@ from jingwei.evidence.note import (
     Checkpoint,
     KeyFile,
     NoteError,
+    Signer,
+    Sm2KeyFile,
     Verifier,
     parse_checkpoint,
     sign_note,
@@ -44,6 +48,7 @@ from jingwei.evidence.note import (
 from jingwei.evidence.tiles import ENTRIES, WIDTH, Reader, TileError
 
 KEY, VERIFIER, STATE = "log.key", "log.pub", "state.json"
+SM2_KEY, SM2_VERIFIER = "log-sm2.key", "log-sm2.pub"
 LOCK, SCRATCH, PUBLIC = "lock", "scratch", "log"
 
 Progress = Callable[[int, int], None]
@@ -143,6 +148,9 @@ class Log:
             raise LogError(str(error)) from None
         if not (self.folder / VERIFIER).exists():
             self._replace(self.folder / VERIFIER, f"{self.signer.verifier}\n".encode())
+        self._signers: list[Signer] = [self.signer]
+        if (self.folder / SM2_KEY).exists():
+            self._signers.append(self._second_signer())
         if fresh:
             self._write_state()
         self.size, root = _read_state(self.folder)
@@ -163,6 +171,15 @@ class Log:
                 self._publish()
         except OSError as error:
             raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
+    def _second_signer(self) -> Sm2KeyFile:
+        try:
+            signer = Sm2KeyFile(self.signer.name, self.folder / SM2_KEY)
+        except NoteError as error:
+            raise LogError(str(error)) from None
+        if not (self.folder / SM2_VERIFIER).exists():
+            self._replace(self.folder / SM2_VERIFIER, f"{signer.verifier}\n".encode())
+        return signer
 
     def _read_edge(self) -> None:
         """Read the unfinished tile of each level and the unfinished bundle."""
@@ -265,6 +282,29 @@ class Log:
         except NoteError as error:
             raise LogError(f"the published checkpoint is damaged: {error}") from None
 
+    def keep(self, note: str) -> None:
+        """Keep a checkpoint of this log for good, with all its signatures; publish it where it is
+        still the newest. `LogError` unless it is a checkpoint of this log."""
+        try:
+            checkpoint = parse_checkpoint(note, self.signer.verifier)
+            size = checkpoint.size
+            node = self.reader.node(self.size)
+            if size > self.size or merkle.tree_root(size, node) != checkpoint.root:
+                raise NoteError("it is of another history")
+        except (NoteError, TileError) as error:
+            raise LogError(f"not a checkpoint of this log: {error}") from None
+        names = [tiles.kept_path(checkpoint.size)]
+        if checkpoint.size == self.size:
+            names.append("checkpoint")
+        touched: set[Path] = set()
+        try:
+            for name in names:
+                self._write(name, note.encode(), touched)
+            for folder in touched:
+                _sync_folder(folder)
+        except OSError as error:
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
     def _write_state(self) -> None:
         state = {"size": self.size, "root": self.root().hex()}
         self._replace(self.folder / STATE, json.dumps(state).encode() + b"\n")
@@ -272,7 +312,10 @@ class Log:
 
     def _publish(self) -> None:
         text = Checkpoint(self.signer.name, self.size, self.root()).text()
-        note = sign_note(text, [self.signer])
+        try:
+            note = sign_note(text, self._signers)
+        except NoteError as error:
+            raise LogError(str(error)) from None
         self._replace(self.reader.folder / "checkpoint", note.encode())
         _sync_folder(self.reader.folder)
 
@@ -463,6 +506,17 @@ def _make_folder(folder: Path) -> None:
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
+
+
+def replace_durably(path: Path, data: bytes) -> None:
+    """Let a whole file appear under its name, on disk when this returns."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,8 +6,11 @@ entries as the level-0 tile of its number, each behind its length in 16 bits, bi
 
 from __future__ import annotations
 
+import http.client
+import urllib.error
+import urllib.request
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jingwei.evidence import merkle
@@ -32,12 +35,21 @@ def path(level: int, index: int, width: int = WIDTH) -> str:
     """`tile/<L>/x001/x234/067[.p/<W>]`, with `entries` for the level of the bundles."""
     if level < ENTRIES or level > 63 or index < 0 or not 0 < width <= WIDTH:
         raise ValueError(f"no tile ({level}, {index}, {width})")
-    parts = [f"{index % 1000:03}"]
-    while index := index // 1000:
-        parts.append(f"x{index % 1000:03}")
-    number = "/".join(reversed(parts))
     partial = "" if width == WIDTH else f".p/{width}"
-    return f"tile/{'entries' if level == ENTRIES else level}/{number}{partial}"
+    return f"tile/{'entries' if level == ENTRIES else level}/{digits(index)}{partial}"
+
+
+def digits(number: int) -> str:
+    """`x001/x234/067`: a number as a path of groups of three digits."""
+    parts = [f"{number % 1000:03}"]
+    while number := number // 1000:
+        parts.append(f"x{number % 1000:03}")
+    return "/".join(reversed(parts))
+
+
+def kept_path(size: int) -> str:
+    """Where the checkpoint of this size is kept: `checkpoints/x001/234`."""
+    return f"checkpoints/{digits(size)}"
 
 
 def width_of(level: int, index: int, size: int) -> int:
@@ -77,14 +89,31 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._trees: OrderedDict[tuple[int, int, int], list[list[bytes]]] = OrderedDict()
 
     def checkpoint(self, name: str = "checkpoint") -> bytes:
         """The signed note as it lies there; `NoteError` where there is none."""
         try:
+            data = self._fetch(name, MAX_NOTE)
+        except TileError as error:
+            raise NoteError(str(error)) from None
+        if data is None:
+            raise NoteError(f"cannot read {name}: No such file or directory")
+        return data
+
+    def _fetch(self, name: str, limit: int) -> bytes | None:
+        """A file's bytes, at most one more than `limit`; None where there is no such file."""
+        try:
             with (self.folder / name).open("rb") as file:
-                return file.read(MAX_NOTE + 1)
+                return file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
-            raise NoteError(f"cannot read {name}: {error.strerror}") from None
+            raise TileError(f"cannot read {name}: {error.strerror}") from None
+
+    def kept(self, *, newest_first: bool = False) -> list[int]:
+        """The sizes of the checkpoints that are kept (`log.Log.keep`), ascending."""
+        return _numbers(self.folder / "checkpoints", newest_first)
 
     def hashes(self, level: int, index: int, size: int) -> list[bytes]:
         """The hashes of a tile in a tree of `size` leaves."""
@@ -110,12 +139,11 @@ class Reader:
         def node(level: int, index: int) -> bytes:
             tile_level, height = divmod(level, HEIGHT)
             first = index << height
-            hashes = self.hashes(tile_level, first // WIDTH, size)
-            start = first % WIDTH
-            wanted = hashes[start : start + (1 << height)]
-            if len(wanted) != 1 << height:
+            rows = self._tree(tile_level, first // WIDTH, size)
+            at = (first % WIDTH) >> height
+            if at >= len(rows[height]):
                 raise TileError(f"node ({level}, {index}) is not in a tree of {size}")
-            return merkle.root_hash(wanted)
+            return rows[height][at]
 
         return node
 
@@ -139,14 +167,28 @@ class Reader:
         """The bytes of exactly this file."""
         limit = _MAX_BUNDLE if level == ENTRIES else width * HASH_SIZE
         name = path(level, index, width)
-        try:
-            with (self.folder / name).open("rb") as file:
-                data = file.read(limit + 1)
-        except OSError as error:
-            raise TileError(f"cannot read {name}: {error.strerror}") from None
+        data = self._fetch(name, limit)
+        if data is None:
+            raise TileError(f"cannot read {name}: No such file or directory")
         if len(data) > limit:
             raise TileError(f"{name} is longer than {limit} bytes")
         return data
+
+    def _tree(self, level: int, index: int, size: int) -> list[list[bytes]]:
+        """All nodes within a tile: row h has its nodes of height h that are whole."""
+        key = level, index, width_of(level, index, size)
+        if key in self._trees:
+            self._trees.move_to_end(key)
+            return self._trees[key]
+        rows = [self.hashes(level, index, size)]
+        for _ in range(HEIGHT - 1):
+            row = rows[-1]
+            pairs = zip(row[::2], row[1::2], strict=False)
+            rows.append([merkle.node_hash(left, right) for left, right in pairs])
+        self._trees[key] = rows
+        if len(self._trees) > _CACHED:
+            self._trees.popitem(last=False)
+        return rows
 
     def _tile(self, level: int, index: int, width: int) -> bytes:
         key = level, index, width
@@ -168,14 +210,53 @@ class Reader:
             raise TileError(f"tile {index} of level {level} is beyond the end of the log")
         for whole in dict.fromkeys((width, WIDTH)):
             name = path(level, index, whole)
-            try:
-                with (self.folder / name).open("rb") as file:
-                    data = file.read(limit + 1)
-            except FileNotFoundError:
+            data = self._fetch(name, limit)
+            if data is None:
                 continue
-            except OSError as error:
-                raise TileError(f"cannot read {name}: {error.strerror}") from None
             if len(data) > limit:
                 raise TileError(f"{name} is longer than {limit} bytes")
             return data, name, whole
         raise TileError(f"{path(level, index, width)} is missing")
+
+
+class WebReader(Reader):
+    """The same over HTTP: reads somebody's log from its base address."""
+
+    def __init__(self, url: str, *, timeout: float = 20.0) -> None:
+        super().__init__(Path("/nonexistent"))
+        self._url, self._timeout = url.rstrip("/"), timeout
+
+    def partials(self, level: int, index: int) -> Sequence[int]:
+        """Unknown: a web server lists no folders."""
+        return []
+
+    def kept(self, *, newest_first: bool = False) -> list[int]:
+        return []
+
+    def _fetch(self, name: str, limit: int) -> bytes | None:
+        address = f"{self._url}/{name}"
+        if not address.startswith(("http://", "https://")):
+            raise TileError(f"{self._url} is no http or https address")
+        try:
+            with urllib.request.urlopen(address, timeout=self._timeout) as response:  # noqa: S310
+                return bytes(response.read(limit + 1))
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 410):
+                return None
+            raise TileError(f"{address} answers {error.code}") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise TileError(f"{address} cannot be read: {error}") from None
+
+
+def _numbers(folder: Path, newest_first: bool) -> list[int]:
+    """The numbers of the files under `folder` (see `digits`), in order."""
+
+    def walk(folder: Path, number: int) -> Iterator[int]:
+        for path in folder.iterdir():
+            name = path.name
+            if len(name) == 3 and name.isdigit():
+                yield number * 1000 + int(name)
+            elif len(name) == 4 and name[0] == "x" and name[1:].isdigit():
+                yield from walk(path, number * 1000 + int(name[1:]))
+
+    return sorted(walk(folder, 0), reverse=newest_first) if folder.is_dir() else []

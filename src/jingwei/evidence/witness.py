@@ -17,6 +17,7 @@ import re
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +40,7 @@ from jingwei.evidence.note import (
     parse_note,
     signature_line,
 )
-from jingwei.evidence.policy import Party
+from jingwei.evidence.policy import SKEW, Party
 
 KEY, STATE = "witness.key", "witness.sqlite"
 MAX_PROOF = 63
@@ -54,7 +55,7 @@ _NUMBER = re.compile(rb"(0|[1-9][0-9]{0,18})\n?")
 logger = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What a witness answers instead of a cosignature: HTTP status and text."""
 
     def __init__(self, status: int, text: str, kind: str = "text/plain; charset=utf-8") -> None:
@@ -97,20 +98,20 @@ class Witness:
             yield db
 
     def add_checkpoint(self, body: bytes) -> str:
-        """Check, store and cosign; the signature line. Raises `Refusal`."""
+        """Check, store and cosign; the signature line. Raises `RefusalError`."""
         old, proof, note = _parse_request(body)
         origin = note.partition("\n")[0]
         keys = self._logs.get(origin)
         if keys is None:
-            raise Refusal(404, "the log is unknown here\n")
+            raise RefusalError(404, "the log is unknown here\n")
         try:
             checkpoint = parse_checkpoint(note, keys)
         except SignatureError as error:
-            raise Refusal(403, f"{error}\n") from None
+            raise RefusalError(403, f"{error}\n") from None
         except NoteError as error:
-            raise Refusal(400, f"{error}\n") from None
+            raise RefusalError(400, f"{error}\n") from None
         if old > checkpoint.size:
-            raise Refusal(400, "the old size is greater than the checkpoint's\n")
+            raise RefusalError(400, "the old size is greater than the checkpoint's\n")
         # The text that was verified, with the log's own signatures only.
         text = checkpoint.text()
         opened = parse_note(note, keys)
@@ -122,7 +123,7 @@ class Witness:
             ).fetchone()
             size, root = row or (0, merkle.EMPTY_ROOT)
             if old != size:
-                raise Refusal(409, f"{size}\n", "text/x.tlog.size")
+                raise RefusalError(409, f"{size}\n", "text/x.tlog.size")
             _check(checkpoint, old, root, proof)
             cosignature = signature_line(text, self.signer)
             db.execute(
@@ -139,13 +140,13 @@ class Witness:
         return cosignature
 
     def latest(self, origin_hash: str) -> str:
-        """The newest checkpoint that was cosigned for a log. Raises `Refusal`."""
+        """The newest checkpoint that was cosigned for a log. Raises `RefusalError`."""
         with self._database() as db:
             row = db.execute(
                 "SELECT note FROM latest WHERE origin_hash = ?", (origin_hash,)
             ).fetchone()
         if row is None:
-            raise Refusal(404, "no checkpoint of such a log was cosigned here\n")
+            raise RefusalError(404, "no checkpoint of such a log was cosigned here\n")
         return str(row[0])
 
 
@@ -153,13 +154,15 @@ def _parse_request(body: bytes) -> tuple[int, list[bytes], str]:
     try:
         head, gap, note = body.decode().partition("\n\n")
     except UnicodeDecodeError:
-        raise Refusal(400, "the request is not UTF-8\n") from None
+        raise RefusalError(400, "the request is not UTF-8\n") from None
     first, *lines = head.split("\n")
     old = _OLD.fullmatch(first)
     if not gap or not old or int(old[1]) > MAX_SIZE:
-        raise Refusal(400, "wanted a line `old SIZE`, proof lines, an empty line, a checkpoint\n")
+        raise RefusalError(
+            400, "wanted a line `old SIZE`, proof lines, an empty line, a checkpoint\n"
+        )
     if len(lines) > MAX_PROOF:
-        raise Refusal(400, f"more than {MAX_PROOF} proof lines\n")
+        raise RefusalError(400, f"more than {MAX_PROOF} proof lines\n")
     return int(old[1]), [_step(line) for line in lines], note
 
 
@@ -169,12 +172,12 @@ def _step(line: str) -> bytes:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != HASH_SIZE or base64.b64encode(raw).decode() != line:
-        raise Refusal(400, "a proof line is no base64 of a hash\n")
+        raise RefusalError(400, "a proof line is no base64 of a hash\n")
     return raw
 
 
 def _check(checkpoint: Checkpoint, old: int, root: bytes, proof: list[bytes]) -> None:
-    """Raise `Refusal` 422 unless the checkpoint has grown out of (`old`, `root`)."""
+    """Raise `RefusalError` 422 unless the checkpoint has grown out of (`old`, `root`)."""
     try:
         if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY_ROOT:
             raise ProofError("size 0 with a root that is not the empty tree's")
@@ -183,7 +186,7 @@ def _check(checkpoint: Checkpoint, old: int, root: bytes, proof: list[bytes]) ->
         elif proof:
             raise ProofError("from size 0 the proof must be empty")
     except ProofError as error:
-        raise Refusal(422, f"{error}\n") from None
+        raise RefusalError(422, f"{error}\n") from None
 
 
 def _hash(origin: str) -> str:
@@ -260,29 +263,29 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if self.headers.get("Transfer-Encoding") or not re.fullmatch(r"[0-9]{1,9}", length):
             self.close_connection = True
-            raise Refusal(411, "wanted a Content-Length\n")
+            raise RefusalError(411, "wanted a Content-Length\n")
         if int(length) > MAX_REQUEST:
             self.close_connection = True
-            raise Refusal(413, f"at most {MAX_REQUEST} bytes\n")
+            raise RefusalError(413, f"at most {MAX_REQUEST} bytes\n")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             self.close_connection = True
-            raise Refusal(400, "the request is cut short\n")
+            raise RefusalError(400, "the request is cut short\n")
         if self.path != "/add-checkpoint":
-            raise Refusal(404, "wanted POST /add-checkpoint\n")
+            raise RefusalError(404, "wanted POST /add-checkpoint\n")
         return self.server.witness.add_checkpoint(body)
 
     def _get(self) -> str:
         found = re.fullmatch(r"/([0-9a-f]{64})/checkpoint", self.path)
         if not found:
-            raise Refusal(404, "wanted GET /<SHA-256 of the origin>/checkpoint\n")
+            raise RefusalError(404, "wanted GET /<SHA-256 of the origin>/checkpoint\n")
         return self.server.witness.latest(found[1])
 
     def _answer(self, work: Any) -> None:
         kind = "text/plain; charset=utf-8"
         try:
             status, text = 200, work()
-        except Refusal as refusal:
+        except RefusalError as refusal:
             status, text, kind = refusal.status, refusal.text, refusal.kind
         except (sqlite3.Error, OSError, NoteError) as error:
             logger.error("the witness cannot answer: %s", error)
@@ -326,7 +329,7 @@ def submit(
     *,
     timeout: float = TIMEOUT,
 ) -> str:
-    """Ask a witness to cosign a checkpoint; the signature lines of its key, verified.
+    """Ask a witness to cosign a checkpoint; the signature line of its key, verified.
 
     `prove(old, size)` gives a consistency proof, `known` is the size that the witness is thought to
     have cosigned last; where it says another, it is asked once more from there. Raises
@@ -352,21 +355,23 @@ def submit(
     if status != 200:
         raise AnswerError(f"{party.name} answers {status}: {_clean(answer)}")
     try:
-        # Signatures of others in the answer are of no use here: keep what this key has signed.
+        # Signatures of others in the answer are of no use here: keep the one of this key.
         text = checkpoint.text()
         opened = parse_note(f"{text}\n".encode() + answer, party.key)
     except NoteError as error:
         raise AnswerError(f"{party.name} answers with no valid cosignature: {error}") from None
-    return "".join(_line(s) for s in opened.signatures if _trusted(s, [party.key]))
+    if max(moment for _, moment in opened.times) > time.time() + SKEW:
+        raise AnswerError(f"{party.name} dates its cosignature in the future: set its clock right")
+    return next(_line(s) for s in opened.signatures if _trusted(s, [party.key]))
 
 
 def post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     """POST to `<url>/add-checkpoint`; status and at most `MAX_NOTE` bytes. Raises `AnswerError`."""
-    parts = urlsplit(url)
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if parts.scheme not in kinds or not parts.hostname:
-        raise AnswerError(f"{url[:200]!r} is no address of a witness")
     try:
+        parts = urlsplit(url)
+        if parts.scheme not in kinds or not parts.hostname:
+            raise ValueError("it is no http or https address")
         connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=timeout)
         with closing(connection):
             connection.connect()

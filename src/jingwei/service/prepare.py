@@ -46,6 +46,14 @@ def static_files(env: Environment) -> bool:
     return True
 
 
+def base_map(env: Environment) -> None:
+    """Put a local PMTiles archive where the web server finds it (it answers byte ranges)."""
+    link = env.data / "static" / "base.pmtiles"
+    link.unlink(missing_ok=True)
+    if env.tiles_file:
+        link.symlink_to(env.tiles_file)
+
+
 def folders(env: Environment) -> None:
     """Make the folders of the data folder, readable by their owner only."""
     env.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,6 +71,7 @@ def everything(env: Environment, say: Callable[[str], None]) -> None:
         say(f"database: {applied} migrations applied")
     if static_files(env):
         say("static files: collected")
+    base_map(env)
     if env.demo:
         from jingwei import demo
 

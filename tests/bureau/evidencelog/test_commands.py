@@ -91,3 +91,111 @@ def test_check_log_cannot_run(tmp_path: Path) -> None:
     code, text = run("check-log", TESSERA, "nonsense")
     assert code == 2
     assert "NAME+HASH+KEY" in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_export_and_verify(data: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from jingwei.bureau.evidencelog import bundles
+    from jingwei.bureau.evidencelog.models import EvidenceEntry
+
+    entries(2)
+    known = bundles.Parts("12", list(EvidenceEntry.objects.all()))
+    monkeypatch.setattr(bundles, "gather", lambda pk: known)
+    target = data / "case.zip"
+    code, text = run("export", 12, target)
+    assert (code, text) == (0, f"{target}: 2 items, all proved.\n")
+    assert run("export", 12, target) == (1, f"{target} is there already\n")
+    code, text = run("verify", target)
+    assert code == 0
+    assert text.endswith("ALL PROVED 全部证实: 2 / 2\n")
+    target.write_bytes(target.read_bytes().replace(b'"made"', b'"mode"'))
+    code, text = run("verify", target)
+    assert code == 1
+    assert text.count("\n") == 1
+    assert "NOT VALID" in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_export_of_no_case(data: Path) -> None:
+    code, text = run("export", 999_999, data / "x.zip")
+    assert (code, text) == (1, "there is no case 999999, or it has left no evidence\n")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sm2_key(data: Path) -> None:
+    from jingwei.evidence.log import open_log
+    from jingwei.evidence.note import Verifier, parse_checkpoint
+
+    entries(1)
+    sequence()
+    code, text = run("sm2-key")
+    assert code == 0
+    key = Verifier.parse(text)
+    entries(1)
+    sequence()
+    assert parse_checkpoint(open_log(data / "evidence").note, key).size == 2
+    assert run("sm2-key") == (1, "there is an SM2 key already\n")
+
+
+def witness_command(*arguments: object) -> tuple[int, str]:
+    app = typer.Typer()
+    commands.attach(app)
+    result = CliRunner().invoke(app, ["witness", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_witness_begins(tmp_path: Path) -> None:
+    """Without a log it makes its key and prints the policy's line; bad arguments are one line."""
+    code, text = witness_command(tmp_path / "w")
+    assert code == 2
+    assert "name the witness with --name" in text
+    code, first = witness_command(tmp_path / "w", "--name", "w.example")
+    assert code == 0
+    assert first.startswith("witness NAME w.example+")
+    assert witness_command(tmp_path / "w") == (0, first)
+    for arguments in (("--log", "x"), ("--listen", "nowhere"), ("--listen", "h:99999")):
+        code, text = witness_command(tmp_path / "w", *arguments)
+        assert code == 2
+        assert text.startswith("the witness cannot run: ")
+        assert text.count("\n") == 1
+
+
+def test_check_log_over_http(tmp_path: Path) -> None:
+    """The golden log of Tessera from a plain web server; then one with a changed tile, and none."""
+    import functools
+    import threading
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    folder = tmp_path / "log"
+    shutil.copytree(TESSERA, folder)
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        code, text = run("check-log", f"{url}/log/", KEY)
+        assert code == 0
+        assert "is whole: 15 entries" in text
+        path = folder / "tile/entries/000.p/15"
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        code, text = run("check-log", f"{url}/log", KEY)
+        assert code == 1
+        assert text.startswith("difference: entry 14 in tile/entries/000.p/15 is not the one")
+        path.write_bytes(b"x" * 20_000_000)
+        code, text = run("check-log", f"{url}/log", KEY)
+        assert (code, "is longer than" in text) == (1, True)
+        path.unlink()
+        code, text = run("check-log", f"{url}/log", KEY)
+        assert (code, "is missing" in text) == (1, True)
+        code, text = run("check-log", f"{url}/none", KEY)
+        assert (code, "cannot read checkpoint" in text) == (1, True)
+    finally:
+        server.shutdown()
+        server.server_close()
+    code, text = run("check-log", url, KEY)
+    assert code == 1
+    assert "cannot be read" in text

@@ -126,7 +126,7 @@ class Shell:
 
     @property
     def tiles(self) -> str:
-        return settings.ENV.tiles
+        return settings.ENV.tiles_url
 
 
 def shell(request: HttpRequest) -> dict[str, object]:

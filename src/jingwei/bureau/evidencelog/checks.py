@@ -10,11 +10,11 @@ from django.db.models import Max
 
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.evidence import canonical, digest
+from jingwei.evidence import anchors, canonical, digest, merkle, stamps
 from jingwei.evidence.log import LogError, OpenLog, Progress, open_log
 from jingwei.evidence.log import check as check_log
 from jingwei.evidence.note import Checkpoint, NoteError, parse_checkpoint
-from jingwei.evidence.tiles import kept_path
+from jingwei.evidence.tiles import TileError, kept_path
 
 TRIGGERS = {"evidence_no_delete", "evidence_no_change"}
 
@@ -64,6 +64,34 @@ def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:
 
     kept = list(_kept(log))
     check_log(log.reader, [log.checkpoint, *kept], each=each, progress=progress)
+    _outside(log, kept)
+
+
+def _outside(log: OpenLog, kept: list[Checkpoint]) -> None:
+    """Compare what anchors wrote down, and verify the time stamps of kept checkpoints."""
+    folder = settings.ENV.evidence
+    try:
+        anchor = anchors.configured(folder)
+        for moment, origin, size, root in anchor.anchored() if anchor else ():
+            if origin != log.checkpoint.origin or size > log.checkpoint.size:
+                raise LogError(f"the anchor of {moment} is not of this log, or of more than it has")
+            if merkle.tree_root(size, log.reader.node(log.checkpoint.size)) != root:
+                raise LogError(f"the anchor of {moment} names another root for {size} entries")
+        for checkpoint in kept:
+            path = log.reader.folder / (kept_path(checkpoint.size) + ".tsr")
+            if path.exists():
+                roots = (folder / stamps.ROOTS).read_bytes()
+                answer = path.read_bytes()
+                try:
+                    stamps.verify(answer, checkpoint.text().encode(), roots)
+                except stamps.NotInstalledError:
+                    return
+                except stamps.StampError as error:
+                    raise LogError(
+                        f"the time stamp of checkpoint {checkpoint.size}: {error}"
+                    ) from None
+    except (anchors.AnchorError, OSError, TileError) as error:
+        raise LogError(str(error)) from None
 
 
 def _kept(log: OpenLog) -> Iterator[Checkpoint]:

@@ -142,14 +142,14 @@ def check() -> None:
 
 @evidence.command()
 def check_log(
-    folder: Annotated[
-        Path, typer.Argument(help="Folder of a C2SP tlog-tiles log (checkpoint, tile/…).")
+    log: Annotated[
+        str, typer.Argument(help="Folder or URL of a C2SP tlog-tiles log (checkpoint, tile/…).")
     ],
     key: Annotated[str, typer.Argument(help="Its verifier key: NAME+HASH+KEY.")],
 ) -> None:
     """Check anybody's C2SP tlog-tiles log: rebuild its tree from its entry bundles.
 
-    Takes the file `checkpoint` and every `checkpoint.*` beside it. Exit codes: 0 all agree,
+    Takes `checkpoint`, in a folder every `checkpoint.*` beside it as well. Exit codes: 0 all agree,
     1 a difference, 2 the check cannot run.
     """
     from rich.console import Console
@@ -157,7 +157,7 @@ def check_log(
     from jingwei.evidence.log import LogError
     from jingwei.evidence.log import check as check_log
     from jingwei.evidence.note import NoteError, Verifier, parse_checkpoint
-    from jingwei.evidence.tiles import Reader
+    from jingwei.evidence.tiles import Reader, WebReader
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
@@ -165,11 +165,15 @@ def check_log(
     except NoteError as error:
         err.print(str(error), markup=False)
         raise typer.Exit(2) from None
-    if not (folder / "checkpoint").is_file():
+    folder, names = Path(log), ["checkpoint"]
+    if log.startswith(("http://", "https://")):
+        reader: Reader = WebReader(log)
+    elif (folder / "checkpoint").is_file():
+        reader = Reader(folder)
+        names += sorted(p.name for p in folder.glob("checkpoint.*"))
+    else:
         err.print(f"there is no log in {folder}: it has no file named checkpoint", markup=False)
         raise typer.Exit(2)
-    reader = Reader(folder)
-    names = ["checkpoint", *sorted(p.name for p in folder.glob("checkpoint.*"))]
     name = ""
     try:
         checkpoints = []
@@ -188,3 +192,84 @@ def check_log(
         f"The log {newest.origin} is whole: {newest.size} entries, root {newest.root.hex()},"
         f" {len(checkpoints)} checkpoint(s) agree."
     )
+
+
+@evidence.command()
+def export(
+    case: Annotated[int, typer.Argument(help="Number of the case, as in its address.")],
+    target: Annotated[Path, typer.Argument(help="New folder, or a file ending in .zip.")],
+) -> None:
+    """Export everything about a case as a bundle that anybody can verify offline.
+
+    The export is itself recorded in the log. Exit codes: 0 written and verified, 1 refused,
+    2 it cannot run.
+    """
+    import django
+    from rich.console import Console
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        django.setup()
+    except ValueError as error:  # a setting that cannot be used
+        err.print(f"the export cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    from django.db import DatabaseError
+
+    from jingwei.bureau.evidencelog import bundles
+    from jingwei.evidence.log import LogError
+
+    try:
+        report = bundles.export(f"case:{case}", bundles.gather(case), target)
+    except (bundles.ExportError, LogError) as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(1) from None
+    except (DatabaseError, OSError) as error:
+        err.print(f"the export cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    out.print(f"{target}: {len(report.items)} items, all proved.", markup=False)
+    for what, why in report.absent:
+        out.print(f"absent: {what}: {why}", markup=False)
+
+
+@evidence.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Folder or zip that was exported.")],
+    policy: Annotated[
+        Path | None, typer.Option(help="Whom you trust (C2SP tlog-policy); else the bundle's own.")
+    ] = None,
+) -> None:
+    """Say, item by item, what an evidence bundle proves. Needs no network and no database.
+
+    Exit codes: 0 all is proved, 1 not all is.
+    """
+    from jingwei.evidence.verify import main
+
+    raise typer.Exit(main([str(bundle), *(["--policy", str(policy)] if policy else [])]))
+
+
+@evidence.command()
+def sm2_key() -> None:
+    """Make a second signing key, SM2: from then on every checkpoint carries both signatures.
+
+    OpenSSL 3 makes and uses it. Exit codes: 0 made, 1 there is one already or it cannot be made.
+    """
+    import django
+    from rich.console import Console
+
+    django.setup()
+    from django.conf import settings
+
+    from jingwei.evidence.log import SM2_KEY, Log, LogError
+    from jingwei.evidence.note import NoteError, Sm2KeyFile
+
+    err = Console(stderr=True, soft_wrap=True)
+    try:
+        with Log(settings.ENV.evidence) as log:
+            signer = Sm2KeyFile.create(settings.ENV.evidence / SM2_KEY, log.signer.name)
+    except FileExistsError:
+        err.print("there is an SM2 key already")
+        raise typer.Exit(1) from None
+    except (LogError, NoteError, OSError) as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(1) from None
+    Console(highlight=False, soft_wrap=True).print(str(signer.verifier), markup=False)

@@ -17,6 +17,8 @@ KINDS = {
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),
     "case_event": _("Case event"),
+    "draw": _("Random draw"),
+    "export": _("Export of evidence"),
 }
 
 

@@ -12,8 +12,11 @@ from django.utils import timezone
 
 from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.evidence import ProofError, merkle, verify_inclusion
+from jingwei.evidence import ProofError, attest, merkle, verify_inclusion
+from jingwei.evidence.attest import State
 from jingwei.evidence.log import LogError, OpenLog, open_log
+from jingwei.evidence.policy import Policy, PolicyError
+from jingwei.evidence.proof import Certificate
 from jingwei.evidence.tiles import TileError
 
 LATE = timedelta(minutes=5)
@@ -49,10 +52,23 @@ class Health:
     waiting: int
     oldest: datetime | None  # since when the first of them waits
     problem: str
+    state: State  # what witnesses, time stamps and anchors last said
+    policy: Policy | None
+    policy_problem: str
 
     @property
     def late(self) -> bool:
         return self.oldest is not None and timezone.now() - self.oldest > LATE
+
+    @property
+    def forks(self) -> list[str]:
+        """The witnesses that have seen another history."""
+        return [name for name, standing in self.state.witnesses.items() if standing.fork]
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether the quorum has cosigned the newest checkpoint that was sent round."""
+        return bool(self.policy) and self.state.witnessed == self.state.size > 0
 
 
 def health() -> Health:
@@ -67,7 +83,13 @@ def health() -> Health:
             signed = datetime.fromtimestamp(seconds, UTC)
     except (LogError, OSError) as error:
         problem = str(error)
-    return Health(log, signed, waiting.count(), oldest, problem)
+    policy, policy_problem = None, ""
+    try:
+        policy = attest.read_policy(settings.ENV.evidence)
+    except PolicyError as error:
+        policy_problem = str(error)
+    state = attest.read_state(settings.ENV.evidence)
+    return Health(log, signed, waiting.count(), oldest, problem, state, policy, policy_problem)
 
 
 @dataclass(frozen=True)
@@ -79,6 +101,20 @@ class Proof:
     size: int = 0
     root: str = ""
     problem: str = ""
+
+
+def certificate(entry: EvidenceEntry) -> str | None:
+    """The entry's certificate (C2SP tlog-proof) under the newest checkpoint; None where it has none."""
+    if entry.index is None:
+        return None
+    try:
+        log = open_log(settings.ENV.evidence)
+        if log is None or entry.index >= log.checkpoint.size:
+            return None
+        steps = log.reader.inclusion_proof(entry.index, log.checkpoint.size)
+    except (LogError, TileError):
+        return None
+    return str(Certificate(entry.index, tuple(steps), log.note))
 
 
 def proof(entry: EvidenceEntry) -> Proof | None:

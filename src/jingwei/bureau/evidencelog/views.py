@@ -54,6 +54,24 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @requires("evidence.view")
+def certificate(request: HttpRequest, pk: int) -> HttpResponse:
+    """The entry's certificate (C2SP tlog-proof), to be checked offline."""
+    row = get_object_or_404(selectors.restrict(request.user, "evidence.view"), pk=pk)
+    text = selectors.certificate(row)
+    if text is None:
+        raise Http404(_("There is no valid checkpoint."))
+    return HttpResponse(
+        text,
+        content_type="text/plain; charset=utf-8",
+        headers={
+            "Cache-Control": "no-cache",
+            "Content-Disposition": f'attachment; filename="{row.index}.tlog-proof"',
+        },
+    )
+
+
+@require_safe
+@requires("evidence.view")
 def checkpoint(request: HttpRequest) -> HttpResponse:
     """The newest checkpoint as the signed note that it is."""
     log = selectors.health().log

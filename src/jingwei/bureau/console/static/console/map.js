@@ -5,7 +5,8 @@
  *     regions: '/…/regions.geojson',    // Polygons: {name, parent?}; labels stand at {longitude, latitude} if given
  *     points: '/…/points.geojson',      // Points, see below
  *     findings: '/…/findings.geojson',  // Points: {id, title, kind_label, url, began, severity 1…3}
- *     tiles: 'https://…/{z}/{x}/{y}.png',  // raster source instead of the plain ground; {s}: 0…7
+ *     tiles: 'https://…/{z}/{x}/{y}.png',  // raster source instead of the plain ground; {s}: 0…7;
+ *                                       // or a PMTiles archive, raster or in Protomaps' vector schema
  *     place: [longitude, latitude],     // a pin, and the start of the view
  *     zoom: 11, refresh: 15,            // seconds between two looks at points and findings; 0: none
  *     list: element,                    // where the same places stand as a list
@@ -102,9 +103,58 @@ function plate(level) {
   });
 }
 
+/* ── base map ───────────────────────────────────────────────────────────── */
+
+const isArchive = (url) => new URL(url, window.location.href).pathname.endsWith('.pmtiles');
+
+function script(address) {
+  return new Promise((resolve, reject) => {
+    const tag = element('script');
+    tag.src = address;
+    tag.onload = resolve;
+    tag.onerror = () => reject(new Error(address));
+    document.head.append(tag);
+  });
+}
+
+/** Source and layers of a PMTiles archive; none where it cannot be read, so that the map stays. */
+async function archive(url) {
+  try {
+    if (!window.pmtiles) await script(new URL('../vendor/pmtiles/pmtiles.js', import.meta.url).href);
+    const { PMTiles, Protocol, TileType } = window.pmtiles;
+    const file = new PMTiles(new URL(url, window.location.href).href);
+    const header = await file.getHeader();
+    const protocol = new Protocol();
+    protocol.add(file);
+    maplibre.addProtocol('pmtiles', protocol.tile);
+    const address = `pmtiles://${file.source.getKey()}`;
+    if (header.tileType !== TileType.Mvt) {
+      return { source: { type: 'raster', url: address, tileSize: 256 }, layers: [RASTER] };
+    }
+    const paint = (id, type, look) => ({ id: `tiles-${id}`, type, source: 'tiles', 'source-layer': id, paint: look });
+    return { source: { type: 'vector', url: address }, layers: [
+      paint('earth', 'fill', { 'fill-color': '#fcfdfc' }),
+      paint('water', 'fill', { 'fill-color': '#d5e2e4' }),
+      paint('roads', 'line', { 'line-color': '#dde2df', 'line-width': ['interpolate', ['linear'], ['zoom'], 8, 0.5, 14, 3] }),
+    ] };
+  } catch (error) {
+    console.warn('base map:', error);
+    return null;
+  }
+}
+
+const RASTER = { id: 'tiles', type: 'raster', source: 'tiles', paint: { 'raster-saturation': -0.6, 'raster-opacity': 0.75 } };
+
+async function baseMap(url) {
+  if (!url) return null;
+  if (isArchive(url)) return archive(url);
+  const tiles = url.includes('{s}') ? [...'01234567'].map((s) => url.replace('{s}', s)) : [url];
+  return { source: { type: 'raster', tiles, tileSize: 256 }, layers: [RASTER] };
+}
+
 /* ── style ──────────────────────────────────────────────────────────────── */
 
-function style(options) {
+function style(base) {
   const sources = {
     regions: { type: 'geojson', data: NOTHING },
     labels: { type: 'geojson', data: NOTHING },
@@ -113,15 +163,13 @@ function style(options) {
       clusterProperties: { severity: ['max', ['get', 'severity']] } },
   };
   const layers = [{ id: 'ground', type: 'background', paint: { 'background-color': '#e9eeec' } }];
-  if (options.tiles) {
-    const tiles = options.tiles.includes('{s}')
-      ? [...'01234567'].map((s) => options.tiles.replace('{s}', s)) : [options.tiles];
-    sources.tiles = { type: 'raster', tiles, tileSize: 256 };
-    layers.push({ id: 'tiles', type: 'raster', source: 'tiles', paint: { 'raster-saturation': -0.6, 'raster-opacity': 0.75 } });
+  if (base) {
+    sources.tiles = base.source;
+    layers.push(...base.layers);
   }
   layers.push(
     { id: 'regions', type: 'fill', source: 'regions',
-      paint: { 'fill-color': '#fcfdfc', 'fill-opacity': options.tiles ? 0 : 1 } },
+      paint: { 'fill-color': '#fcfdfc', 'fill-opacity': base ? 0 : 1 } },
     { id: 'borders', type: 'line', source: 'regions', layout: { 'line-join': 'round' },
       paint: { 'line-color': '#aab6b1', 'line-width': ['interpolate', ['linear'], ['zoom'], 7, 0.8, 12, 1.6] } },
     { id: 'labels', type: 'symbol', source: 'labels',
@@ -382,7 +430,7 @@ export async function createMap(box, given = {}) {
 
   if (webgl) {
     map = new maplibre.Map({
-      container: box, style: style(options), hash: options.hash ? 'map' : false,
+      container: box, style: style(await baseMap(options.tiles)), hash: options.hash ? 'map' : false,
       center: options.place || [116.4, 39.95], zoom: options.place ? options.zoom : 8,
       minZoom: 5, maxZoom: 17, attributionControl: false, dragRotate: false, pitchWithRotate: false,
       touchPitch: false, fadeDuration: 0, cooperativeGestures: options.cooperative || false,

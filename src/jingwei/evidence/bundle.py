@@ -1,0 +1,501 @@
+"""Evidence bundles: everything about one case, to be verified by anybody, offline.
+
+A bundle is a folder, or a zip of it (`pack`: stored, in order, without dates, so that not one byte
+of the zip is free):
+
+    manifest.json          what is in it: canonical JSON, with the SHA-256 of every other file
+    manifest.entry.json    the log's entry about this export, which names the manifest's digest
+    manifest.tlog-proof    the certificate of that entry (C2SP tlog-proof)
+    policy                 keys of log and witnesses, and the quorum (C2SP tlog-policy)
+    log-sm2.pub            the log's second verifier key, where it has one
+    entries/<leaf>.json    entries of the log, as they are in its leaves; with .tlog-proof each
+    contents/…             what entries name by digest: photos, documents, texts of events
+    telegrams/<seq>.bin    telegrams as leaves of their sealed segment's tree; with .proof each
+    stamps/…               RFC 3161 time stamps over the checkpoint of the entries' certificates
+    report.zh.html  report.en.html   the same in plain language; explain, prove nothing
+    verify.pyz  verify.html          this verifier for Python and for a browser
+
+Everything hangs on the manifest, and the manifest on the log: the export itself is an entry. The
+files `manifest.*` are the only ones that the manifest does not list.
+
+What a verifier must bring along is the policy: the one in the bundle is as good as the way on
+which its keys were compared with the published ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import stat
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from jingwei.evidence import canonical, digest, merkle, policy, proof
+from jingwei.evidence.merkle import ProofError
+from jingwei.evidence.note import SM2, Checkpoint, NoteError, Verifier, parse_note
+from jingwei.evidence.policy import SKEW, Policy, PolicyError
+from jingwei.evidence.tiles import MAX_ENTRY
+
+FORMAT = "jingwei-bundle/1"
+MANIFEST, ENTRY, PROOF = "manifest.json", "manifest.entry.json", "manifest.tlog-proof"
+POLICY, SM2_PUBLIC = "policy", "log-sm2.pub"
+MAX_MANIFEST = 16 * 1024 * 1024
+MAX_FILES = 50_000
+MAX_FILE = 2**31
+MAX_ZIP = 2**32 - 2**24
+MAX_TELEGRAM = 2**20
+_NAME = re.compile(r"[a-z][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+){0,6}")
+
+
+class BundleError(ValueError):
+    """The bundle as a whole cannot be accepted; the text says which file and why."""
+
+
+@dataclass
+class Item:
+    """One thing that the bundle claims: `why` is empty where it is proved."""
+
+    what: str
+    why: str = ""
+    note: str = ""
+
+    @property
+    def proved(self) -> bool:
+        return not self.why
+
+
+@dataclass
+class Report:
+    """What a bundle proves. `checks` are things this verifier could not look at, with the reason."""
+
+    case: str
+    origin: str
+    made: str
+    policy: Policy
+    items: list[Item] = field(default_factory=list)
+    absent: list[tuple[str, str]] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    witnesses: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def proved(self) -> bool:
+        return all(item.proved for item in self.items)
+
+
+class Files(Protocol):
+    """The files of a bundle by name."""
+
+    def names(self) -> list[str]: ...
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, at most `MAX_FILE`; raises `BundleError`."""
+
+    def compare_frame(self) -> None:
+        """Raise `BundleError` where something besides the files themselves was changed."""
+
+
+def pack(files: Files) -> Iterator[bytes]:
+    """The zip of a bundle, the only one of these files. Reads each file twice."""
+    directory, at, names = [], 0, sorted(files.names())
+    for name in names:
+        crc = size = 0
+        for chunk in files.chunks(name):
+            crc, size = zlib.crc32(chunk, crc), size + len(chunk)
+        raw = name.encode()
+        # version, flags, method, time, date (1980-01-01), CRC, sizes, lengths of name and extra
+        common = struct.pack("<5H3I2H", 20, 0, 0, 0, 33, crc, size, size, len(raw), 0)
+        if at + size > MAX_ZIP:
+            raise BundleError(f"more than {MAX_ZIP} bytes do not go into a zip: use a folder")
+        yield b"PK\x03\x04" + common + raw
+        yield from files.chunks(name)
+        tail = struct.pack("<3H2I", 0, 0, 0, 0, at)
+        directory.append(b"PK\x01\x02" + struct.pack("<H", 20) + common + tail + raw)
+        at += 30 + len(raw) + size
+    yield from directory
+    length = sum(map(len, directory))
+    count = len(names)
+    yield b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, count, count, length, at, 0)
+
+
+def open_files(path: Path) -> Files:
+    """A bundle's folder or zip; raises `BundleError`."""
+    if path.is_dir():
+        return _Folder(path)
+    return _Zip(path)
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        found = []
+        for path in self._folder.rglob("*"):
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                continue
+            name = path.relative_to(self._folder).as_posix()
+            if not stat.S_ISREG(mode):
+                raise BundleError(f"{name[:100]!r} is no plain file")
+            found.append(name)
+            if len(found) > MAX_FILES:
+                raise BundleError(f"more than {MAX_FILES} files")
+        return found
+
+    def compare_frame(self) -> None:
+        """A folder has none."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        try:
+            with (self._folder / name).open("rb") as file:
+                yield from _bounded(file, name)
+        except OSError as error:
+            raise BundleError(f"{name} cannot be read: {error.strerror}") from None
+
+
+class _Zip:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+            members = self._zip.infolist()
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+            raise BundleError("it is no bundle: neither a folder nor a zip file") from None
+        if len(members) > MAX_FILES:
+            raise BundleError(f"more than {MAX_FILES} files")
+        self._members = {m.filename: m for m in members if not m.is_dir()}
+        if len(self._members) != sum(not m.is_dir() for m in members):
+            raise BundleError("the zip has two files of one name")
+
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        try:
+            member = self._members[name]
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise BundleError(f"{name} is compressed: a bundle is stored as it is")
+            with self._zip.open(member) as file:
+                yield from _bounded(file, name)
+        except KeyError:
+            raise BundleError(f"{name} is missing") from None
+        except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"{name} cannot be read from the zip: {error}") from None
+
+    def compare_frame(self) -> None:
+        with self._path.open("rb") as file:
+            for chunk in pack(self):
+                if file.read(len(chunk)) != chunk:
+                    break
+            else:
+                if not file.read(1):
+                    return
+        raise BundleError("the zip around the files was changed")
+
+
+def _bounded(file: Any, name: str) -> Iterator[bytes]:
+    size = 0
+    while chunk := file.read(1 << 20):
+        size += len(chunk)
+        if size > MAX_FILE:
+            raise BundleError(f"{name} is longer than {MAX_FILE} bytes")
+        yield chunk
+
+
+def _read(files: Files, name: str, limit: int) -> bytes:
+    data = io.BytesIO()
+    for chunk in files.chunks(name):
+        data.write(chunk)
+        if data.tell() > limit:
+            raise BundleError(f"{name} is longer than {limit} bytes")
+    return data.getvalue()
+
+
+def verify(
+    files: Files,
+    trusted: Policy | None = None,
+    *,
+    now: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Verify a whole bundle with the keys of `trusted` (by default of the bundle's own policy).
+
+    Raises `BundleError` where the bundle as a whole is not what was exported; else the report says
+    of every item whether it is proved. Bounded in memory; reads every file once or twice.
+    """
+    latest = (time.time() if now is None else now) + SKEW
+    names = files.names()
+    for name in (MANIFEST, ENTRY, PROOF, POLICY):
+        if name not in names:
+            raise BundleError(f"{name} is missing")
+    keys = _Keys(files, names, trusted)
+    raw = _read(files, MANIFEST, MAX_MANIFEST)
+    export = _open_entry(_read(files, ENTRY, MAX_ENTRY), ENTRY)
+    try:
+        checkpoint, _ = keys.prove(files, ENTRY, PROOF, latest)
+    except (ProofError, NoteError) as error:
+        raise BundleError(f"{PROOF}: {error}") from None
+    if export["type"] != "export" or export["content"].get("manifest") != digest.both(raw):
+        raise BundleError(f"{MANIFEST} is not the one that the log's entry {ENTRY} names")
+    if problem := _dated(export, checkpoint, latest):
+        raise BundleError(f"{ENTRY}: {problem}")
+    manifest = _manifest(raw)
+    if manifest["origin"] != checkpoint.origin:
+        raise BundleError(f"{MANIFEST} is of another log than its proof")
+    _compare_files(files, names, manifest["files"], progress)
+    files.compare_frame()
+    report = Report(manifest["case"], checkpoint.origin, manifest["made"], keys.policy)
+    report.witnesses = keys.policy.cosigners(checkpoint)
+    report.absent = [(a["what"], a["why"]) for a in manifest["absent"]]
+    entries: dict[int, dict[str, Any]] = {}
+    notes: set[str] = set()
+    for index in manifest["entries"]:
+        report.items.append(_entry(files, index, keys, latest, entries, notes))
+    for content in manifest["contents"]:
+        report.items.append(_content(files, content, entries))
+    for telegram in manifest["telegrams"]:
+        report.items.append(_telegram(files, telegram, entries))
+    for stamp in manifest["stamps"]:
+        _stamp(files, stamp, notes, report, latest)
+    return report
+
+
+class _Keys:
+    """Whose signatures count (`policy`), and whose are known at all."""
+
+    def __init__(self, files: Files, names: list[str], trusted: Policy | None) -> None:
+        try:
+            own = policy.parse(_read(files, POLICY, policy.MAX_POLICY))
+        except PolicyError as error:
+            raise BundleError(f"{POLICY}: {error}") from None
+        self.policy = trusted or own
+        known = [p.key for p in (*own.logs, *own.witnesses)]
+        if not self.policy.logs:
+            raise BundleError("the policy names no log")
+        if SM2_PUBLIC in names:
+            try:
+                key = Verifier.parse(_read(files, SM2_PUBLIC, 1000).decode())
+                if key.kind != SM2:
+                    raise NoteError("it is no SM2 key")
+            except (NoteError, UnicodeDecodeError) as error:
+                raise BundleError(f"{SM2_PUBLIC}: {error}") from None
+            known.append(key)
+        self._known = known + [p.key for p in (*self.policy.logs, *self.policy.witnesses)]
+
+    def prove(
+        self, files: Files, entry: str, certificate: str, latest: float
+    ) -> tuple[Checkpoint, proof.Certificate]:
+        """Verify an entry's certificate; raises `ProofError` or `NoteError`."""
+        found = proof.parse(_read(files, certificate, proof.MAX_PROOF))
+        if found.extra:
+            raise ProofError("the proof has extra data, which a bundle's proofs have not")
+        note = parse_note(found.note, self._known)
+        for signature in note.signatures:
+            if all((k.name, k.key_id) != (signature.name, signature.key_id) for k in note.verified):
+                raise NoteError(f"{signature.name} signs with a key that no policy names")
+        checkpoint = self.policy.open(found.note, now=latest - SKEW)
+        leaf = merkle.leaf_hash(_read(files, entry, MAX_ENTRY))
+        merkle.verify_inclusion(leaf, found.index, checkpoint.size, found.steps, checkpoint.root)
+        return checkpoint, found
+
+
+def _manifest(raw: bytes) -> dict[str, Any]:
+    wanted = {
+        "format": str, "case": str, "made": str, "origin": str, "entries": list, "contents": list,
+        "telegrams": list, "stamps": list, "absent": list, "files": dict,
+    }  # fmt: skip
+    try:
+        manifest = canonical.loads(raw)
+        if set(manifest) != set(wanted) or manifest["format"] != FORMAT:
+            raise ValueError
+        for name, kind in wanted.items():
+            if not isinstance(manifest[name], kind):
+                raise ValueError
+        for index in manifest["entries"]:
+            if type(index) is not int or index < 0:
+                raise ValueError
+        _shape(manifest["contents"], path=str, entry=int)
+        _shape(manifest["telegrams"], seq=str, entry=int)
+        _shape(manifest["stamps"], path=str, size=int)
+        _shape(manifest["absent"], what=str, why=str)
+        for name, value in manifest["files"].items():
+            if not _NAME.fullmatch(name) or not re.fullmatch("[0-9a-f]{64}", value):
+                raise ValueError
+        for telegram in manifest["telegrams"]:
+            if not re.fullmatch("[0-9]{1,20}", telegram["seq"]):
+                raise ValueError
+        for item in (*manifest["contents"], *manifest["stamps"]):
+            if item["path"] not in manifest["files"]:
+                raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BundleError(f"{MANIFEST} is no manifest of a bundle") from None
+    return dict(manifest)
+
+
+def _shape(items: list[Any], **kinds: type) -> None:
+    for item in items:
+        if set(item) != set(kinds) or any(type(item[n]) is not k for n, k in kinds.items()):
+            raise ValueError
+
+
+def _compare_files(
+    files: Files,
+    names: list[str],
+    wanted: Mapping[str, str],
+    progress: Callable[[str], None] | None,
+) -> None:
+    there = set(names)
+    extra = there - set(wanted) - {MANIFEST, ENTRY, PROOF}
+    if extra:
+        raise BundleError(f"{min(extra)[:200]!r} does not belong to the bundle")
+    for name, value in sorted(wanted.items()):
+        if name not in there:
+            raise BundleError(f"{name} is missing")
+        found = hashlib.sha256()
+        for chunk in files.chunks(name):
+            found.update(chunk)
+        if found.hexdigest() != value:
+            raise BundleError(f"{name} is not the file that was exported: its SHA-256 differs")
+        if progress:
+            progress(name)
+
+
+def _open_entry(data: bytes, name: str) -> dict[str, Any]:
+    """An entry's fields; its content's digests are compared. Raises `BundleError`."""
+    try:
+        entry = canonical.loads(data)
+        texts = ("id", "type", "subject", "time", "actor")
+        if not all(isinstance(entry[field], str) for field in texts):
+            raise ValueError
+        if not isinstance(entry["content"], dict):
+            raise ValueError
+        datetime.fromisoformat(entry["time"]).astimezone(UTC)
+        same = entry["digest"] == digest.both(canonical.dumps(entry["content"]))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise BundleError(f"{name} is no entry of the log") from None
+    if not same:
+        raise BundleError(f"{name}: the digests are not those of its content")
+    return dict(entry)
+
+
+def _dated(entry: Mapping[str, Any], checkpoint: Checkpoint, latest: float) -> str:
+    moment = datetime.fromisoformat(entry["time"]).timestamp()
+    if moment > latest:
+        return f"it is dated in the future: {entry['time']}"
+    if checkpoint.times and moment > max(t for _, t in checkpoint.times) + SKEW:
+        return f"it is dated {entry['time']}, after the witnesses had signed"
+    return ""
+
+
+def _entry(
+    files: Files,
+    index: int,
+    keys: _Keys,
+    latest: float,
+    entries: dict[int, dict[str, Any]],
+    notes: set[str],
+) -> Item:
+    name = f"entries/{index}.json"
+    item = Item(f"entry {index}")
+    try:
+        entry = _open_entry(_read(files, name, MAX_ENTRY), name)
+        item.what = f"entry {index}: {entry['type']} {entry['subject']} {entry['time']}"
+        checkpoint, found = keys.prove(files, name, f"entries/{index}.tlog-proof", latest)
+        if found.index != index:
+            raise ProofError(f"the proof is of leaf {found.index}")
+        item.why = _dated(entry, checkpoint, latest)
+        notes.add(found.note)
+        if not item.why:
+            entries[index] = entry
+    except (BundleError, ProofError, NoteError) as error:
+        item.why = str(error)
+    return item
+
+
+def _content(files: Files, content: Mapping[str, Any], entries: Mapping[int, Any]) -> Item:
+    path = content["path"]
+    item = Item(f"{path} (named by entry {content['entry']})")
+    entry = entries.get(content["entry"])
+    try:
+        if entry is None:
+            raise BundleError(f"entry {content['entry']} is not proved")
+        found = digest.both(files.chunks(path))
+        if not _names(entry["content"], found):
+            raise BundleError(f"entry {content['entry']} names no such SHA-256 and SM3")
+    except BundleError as error:
+        item.why = str(error)
+    return item
+
+
+def _names(value: Any, wanted: Mapping[str, str]) -> bool:
+    """Whether somewhere in `value` an object names these digests."""
+    if isinstance(value, dict):
+        if all(value.get(name) == text for name, text in wanted.items()):
+            return True
+        value = list(value.values())
+    return isinstance(value, list) and any(_names(part, wanted) for part in value)
+
+
+def _telegram(files: Files, telegram: Mapping[str, Any], entries: Mapping[int, Any]) -> Item:
+    name = f"telegrams/{telegram['seq']}"
+    item = Item(f"telegram {telegram['seq']} (in the segment of entry {telegram['entry']})")
+    entry = entries.get(telegram["entry"])
+    try:
+        if entry is None:
+            raise BundleError(f"entry {telegram['entry']} is not proved")
+        content = entry["content"]
+        if entry["type"] != "segment" or type(content.get("count")) is not int:
+            raise BundleError(f"entry {telegram['entry']} is no sealed segment")
+        leaf = _read(files, f"{name}.bin", MAX_TELEGRAM)
+        index, size, steps = proof.parse_inner(_read(files, f"{name}.proof", 4096))
+        if size != content["count"]:
+            raise ProofError(
+                f"the proof is of {size} telegrams, the segment has {content['count']}"
+            )
+        root = bytes.fromhex(content.get("root", ""))
+        merkle.verify_inclusion(merkle.leaf_hash(leaf), index, size, steps, root)
+    except (BundleError, ProofError) as error:
+        item.why = str(error)
+    except (ValueError, TypeError):
+        item.why = f"entry {telegram['entry']} is no sealed segment"
+    return item
+
+
+def _stamp(
+    files: Files, stamp: Mapping[str, Any], notes: set[str], report: Report, latest: float
+) -> None:
+    """Time stamps need a library of their own: without it they stay unchecked, and that is said."""
+    item = Item(f"{stamp['path']} (time stamp over the checkpoint of {stamp['size']} entries)")
+    text = next((t for t in (n.rpartition("\n\n")[0] + "\n" for n in sorted(notes))
+                 if t.split("\n")[1:2] == [str(stamp["size"])]), None)  # fmt: skip
+    if text is None:
+        item.why = "no entry was proved with that checkpoint"
+        report.items.append(item)
+        return
+    try:
+        from jingwei.evidence import stamps
+    except ImportError:
+        report.unchecked.append(f"{item.what}: wants jingwei's stamps and rfc3161-client")
+        return
+    try:
+        roots = _read(files, "stamps/roots.pem", stamps.MAX_STAMP)
+        moment = stamps.verify(_read(files, stamp["path"], stamps.MAX_STAMP), text.encode(), roots)
+        item.note = moment.isoformat()
+        if moment.timestamp() > latest:
+            item.why = f"it is dated in the future: {item.note}"
+    except stamps.NotInstalledError as error:
+        report.unchecked.append(f"{item.what}: {error}")
+        return
+    except (stamps.StampError, BundleError) as error:
+        item.why = str(error)
+    report.items.append(item)
