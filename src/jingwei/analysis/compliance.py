@@ -17,8 +17,9 @@ The rules, each with its source:
   some 1e-16) and nothing that any instrument sends.
 * *Multiple.* (value - limit) / limit; for a lower bound the shortfall (limit - value) / limit.
 
-There is one implementation, `judge_hours`, over arrays; `judge_hour` is one element of it plus the
-steps that let anyone recompute it by hand. Day means are judged by the same functions.
+`judge_hours` over arrays is the rule; `judge_hour` is one element of it plus the steps that let
+anyone recompute it by hand; `bulk` is the same rule compiled, for whole days of all points, and a
+test holds the two equal to the last bit. Day means are judged by the same functions.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from jingwei.standards.codes import symbol
+from jingwei.standards import formulas, units
+from jingwei.standards.formulas import AIR_O2
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int8]
 
-AIR_O2 = 21.0  # % oxygen of ambient air in the formulas of HJ 212-2017 appendix D
 DIGITS = 12  # significant decimal digits of a judged value
 LARGEST = 1e15  # a greater number is no measurement (HJ 212 formats have at most 14 digits)
 NORMAL = frozenset({"", "N"})  # marks under which a value is judged; "" is no mark sent
@@ -57,7 +58,7 @@ class Verdict(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why there is no verdict; the first that applies, in this order."""
+    """Why there is no verdict; the first that applies, in this order (RANGE after VALUE_NEGATIVE)."""
 
     JUDGED = 0
     UNIT = 1  # the limit's unit and the value's cannot be converted into each other
@@ -68,6 +69,8 @@ class Reason(IntEnum):
     OXYGEN_MARK = 6
     OXYGEN_NEGATIVE = 7
     OXYGEN_HIGH = 8  # not below 21 %: the formula has no value
+    RANGE = 9  # above the instrument's range (A18-3.2, secondary)
+    NO_LIMIT = 10  # nothing to compare with (`bulk` only: there a point may lack a limit)
 
     @property
     def key(self) -> str:
@@ -144,56 +147,9 @@ class Judgement:
     steps: tuple[Step, ...]
 
 
-# Unit symbol (of `standards.codes`) -> dimension, size. Units of one dimension can be converted.
-_SIZES: dict[str, tuple[str, float]] = {
-    "g/m³": ("mass per gas volume", 1e3),
-    "mg/m³": ("mass per gas volume", 1.0),
-    "µg/m³": ("mass per gas volume", 1e-3),
-    "ng/m³": ("mass per gas volume", 1e-6),
-    "g/L": ("mass per water volume", 1e3),
-    "mg/L": ("mass per water volume", 1.0),
-    "µg/L": ("mass per water volume", 1e-3),
-    "ng/L": ("mass per water volume", 1e-6),
-    "MPa": ("pressure", 1e6),
-    "kPa": ("pressure", 1e3),
-    "Pa": ("pressure", 1.0),
-}
-
-
-def unit_scale(given: str, wanted: str) -> float | None:
-    """By what to multiply a value in `given` to have it in `wanted`; None where nothing does.
-
-    Units as symbols or in any spelling that `standards.codes.symbol` knows.
-
-    >>> unit_scale("微克/升", "mg/L")
-    0.001
-    """
-    a, b = symbol(given), symbol(wanted)
-    if a == b:
-        return 1.0
-    if a not in _SIZES or b not in _SIZES or _SIZES[a][0] != _SIZES[b][0]:
-        return None
-    return _SIZES[a][1] / _SIZES[b][1]
-
-
-def convert_o2(concentration: npt.ArrayLike, o2: npt.ArrayLike, reference_o2: float) -> Floats:
-    """Concentration at the reference oxygen: C (21 - O2s) / (21 - O2).
-
-    Arrays of one shape (or scalars): concentration in any unit, oxygen in % by volume, dry. NaN
-    where the oxygen is missing, negative or not below 21 %. Source: HJ 212-2017 appendix D,
-    formulas (26)-(28). Raises `ValueError` for a reference outside 0…21 %.
-
-    >>> float(convert_o2(150.0, 12.0, 6.0))
-    250.0
-    """
-    if not 0 <= reference_o2 < AIR_O2:
-        raise ValueError(f"reference oxygen {reference_o2!r} %: wanted 0 or more and below 21")
-    c = np.asarray(concentration, dtype=np.float64)
-    measured = np.asarray(o2, dtype=np.float64)
-    usable = (measured >= 0) & (measured < AIR_O2)
-    room = np.where(usable, AIR_O2 - measured, np.nan)
-    converted: Floats = c * (AIR_O2 - reference_o2) / room
-    return converted
+# Kept under these names for the rooms that judge and show single values.
+unit_scale = units.scale
+convert_o2 = formulas.to_reference_o2
 
 
 def judge_hours(
@@ -205,12 +161,15 @@ def judge_hours(
     limit: Limit,
     unit: str,
     normal: frozenset[str] = NORMAL,
+    high: float | None = None,
 ) -> Judgements:
     """Judge many means against one limit; arrays of shape (n,), NaN for a missing number.
 
     `value` in `unit`; `mark` the data marks as sent (None or "": none sent); `o2` (%) and
     `o2_mark` of the same periods, read only where the limit has a reference oxygen (None: not
-    measured). `normal`: the marks under which a value is judged. Sources: the module's head.
+    measured). `normal`: the marks under which a value is judged; `high`: end of the instrument's
+    range, in `unit` (None: not known). Sources: the module's head. For many points with a limit
+    each, see `bulk`.
     """
     v = np.atleast_1d(np.asarray(value, dtype=np.float64))
     scale = unit_scale(unit, limit.unit)
@@ -226,6 +185,8 @@ def judge_hours(
     refuse(~sane, Reason.VALUE_MISSING)
     refuse(~_is_normal(mark, v.shape, normal), Reason.MARK)
     refuse(v < 0, Reason.VALUE_NEGATIVE)
+    if high is not None:
+        refuse(v > high, Reason.RANGE)
     if limit.reference_o2 is not None:
         oxygen = (
             np.full(v.shape, np.nan)
@@ -358,13 +319,20 @@ def _is_normal(
     return np.isin(texts, sorted(normal))
 
 
+# 1e-323 … 1e308, each the double nearest to it (10.0**n may be a neighbour).
+LOWEST_POWER = -323
+POWERS = np.array([float(f"1e{i}") for i in range(LOWEST_POWER, 309)])
+
+
 def _significant(x: Floats) -> Floats:
     """`x` at `DIGITS` significant decimal digits, each the double nearest to that decimal."""
     out = np.array(x, dtype=np.float64)
     some = np.isfinite(out) & (out != 0)
     y = out[some]
-    places = np.clip(DIGITS - 1 - np.floor(np.log10(np.abs(y))), -300, 300)
-    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    exponent = np.searchsorted(POWERS, np.abs(y), side="right") - 1 + LOWEST_POWER
+    places = np.clip(DIGITS - 1 - exponent, -300, 300)
+    up = POWERS[np.maximum(places, 0) - LOWEST_POWER]
+    down = POWERS[np.maximum(-places, 0) - LOWEST_POWER]
     out[some] = np.rint(y * up / down) / up * down
     return out
 

@@ -80,7 +80,7 @@ class Judged:
         return E90 if self.reason is Reason.EXCEEDED else ""
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     pass
 
 
@@ -91,9 +91,9 @@ def _number(text: str) -> Decimal | None:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise _Unreadable from None
+        raise _UnreadableError from None
     if "_" in text or not value.is_finite():
-        raise _Unreadable
+        raise _UnreadableError
     return value
 
 
@@ -108,7 +108,7 @@ def judge(row: Mapping[str, str]) -> Judged:
     """
     try:
         return _judge(row)
-    except _Unreadable:
+    except _UnreadableError:
         return Judged(Reason.UNREADABLE)
 
 
@@ -142,13 +142,13 @@ def _judge(row: Mapping[str, str]) -> Judged:
             return Judged(Reason.NO_DIRECTION)
         sign = ">=" if base == "MIN" else "<="
     if sign not in ("<=", "<", ">=", ">", "="):
-        raise _Unreadable
+        raise _UnreadableError
 
     value = _number(cell("dmr_value_nmbr"))
     value_standard = _number(cell("dmr_value_standard_units"))
     reported = cell("dmr_value_qualifier_code").upper() or "="
     if reported not in ("=", "<", "<=", ">", ">=", "E", "T"):
-        raise _Unreadable
+        raise _UnreadableError
     if value is None and value_standard is None:
         if reported == "T" and sign in ("<", "<="):
             return Judged(Reason.EXCEEDED, NO_PERCENTAGE)
