@@ -87,6 +87,25 @@ def test_children_die_with_a_killed_supervisor() -> None:
     assert not alive(child)
 
 
+def test_what_a_killed_child_started_goes_with_it() -> None:
+    """A web server's workers hold its port and its output when their master is killed."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        "worker = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
+        "print(os.getpid(), worker.pid, flush=True)\n"
+        "time.sleep(100)"
+    )
+    parent = start(code)
+    _, child, worker = lines(parent, 1)[0].split()
+    os.kill(int(child), signal.SIGKILL)
+    ended, again = lines(parent, 2)
+    assert "ended with -9" in ended
+    assert not alive(int(worker))
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(30) == 0
+    assert not alive(int(again.split()[2]))
+
+
 def test_only_one_supervisor_holds_a_data_folder(tmp_path: Path) -> None:
     held = supervisor.lock(tmp_path)
     with pytest.raises(supervisor.AlreadyRunningError, match=str(os.getpid())):

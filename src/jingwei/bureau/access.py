@@ -33,7 +33,6 @@ class Role(models.TextChoices):
 
 _ALL = frozenset(Role)
 _OFFICE = _ALL - {Role.ENTERPRISE}
-_OFFICERS = frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID, Role.DEPARTMENT})
 
 PERMISSIONS: dict[str, frozenset[Role]] = {
     "home.view": _ALL,

@@ -40,6 +40,7 @@ class Environment:
     language: str
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
+    proxies: tuple[str, ...]  # addresses of proxies whose X-Forwarded-… headers are believed
     document_prefix: str  # before 〔year〕number in the numbers of documents (文号)
     tiles: str  # raster tile URL, PMTiles URL or file; empty: the built-in quiet map
 
@@ -121,10 +122,20 @@ def read() -> Environment:
         origins=tuple(
             o.strip() for o in os.environ.get("JINGWEI_ORIGINS", "").split(",") if o.strip()
         ),
+        proxies=tuple(
+            p.strip() for p in os.environ.get("JINGWEI_PROXIES", "").split(",") if p.strip()
+        ),
         document_prefix=os.environ.get("JINGWEI_DOCUMENT_PREFIX")
         or ("示环督" if profile == "demo" else "环督"),
         tiles=tiles and (tiles if "://" in tiles else str(Path(tiles).resolve())),
     )
+
+
+def private(folder: Path) -> None:
+    """Make the folder where it is not there yet, and keep everybody but its owner out of it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def secret_key(data: Path) -> str:
@@ -133,7 +144,7 @@ def secret_key(data: Path) -> str:
     if given:
         return given
     path = data / "secret.key"
-    data.mkdir(parents=True, exist_ok=True)
+    private(data)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    "jingwei.config.proxy.TrustedProxy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -87,6 +88,10 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
+# Behind a TLS proxy (JINGWEI_ORIGINS names https addresses) cookies go by TLS alone.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = bool(ENV.origins) and all(
+    origin.startswith("https://") for origin in ENV.origins
+)
 CSRF_FAILURE_VIEW = "jingwei.bureau.console.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from jingwei.config.limits import limited
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
-application = get_wsgi_application()
+application = limited(get_wsgi_application())

@@ -50,11 +50,25 @@ def _free(address: environment.Address, setting: str) -> None:
 
 def prepare() -> None:
     """Make folders and tables, collect static files, load the demo city in the demo profile."""
+    os.umask(0o077)  # what the system stores is its own
     env = _environment()
     _django()
+    _prepare(env)
+
+
+def _prepare(env: environment.Environment) -> None:
+    from django.db import OperationalError
+
     from jingwei.service import prepare as steps
 
-    steps.everything(env, out.print)
+    try:
+        steps.everything(env, out.print)
+    except environment.SettingError as error:
+        err.print(f"[red]setting:[/red] {error}")
+        raise typer.Exit(2) from None
+    except OperationalError as error:
+        err.print(f"[red]database:[/red] {str(error).strip()}\nSee JINGWEI_DATABASE.")
+        raise typer.Exit(2) from None
 
 
 def run(
@@ -67,9 +81,9 @@ def run(
     In the demo profile (JINGWEI_PROFILE=demo) the demo city is loaded first and its instruments
     are replayed. Ctrl-C stops everything cleanly. Exit codes: 0 stopped, 2 cannot start.
     """
+    os.umask(0o077)  # what the system stores is its own
     env = _environment()
     begun = time.monotonic()
-    from jingwei.service import prepare as steps
     from jingwei.service import supervisor
 
     try:
@@ -83,7 +97,7 @@ def run(
     _free(env.http, "JINGWEI_HTTP")
     _free(env.gateway, "JINGWEI_GATEWAY")
     _django()
-    steps.everything(env, out.print)
+    _prepare(env)
 
     me = [sys.executable, "-m", "jingwei.cli"]
     children = [

@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from jingwei.config.environment import Environment
+from jingwei.config.environment import Environment, SettingError, private
 
 PACKAGE = Path(__file__).resolve().parent.parent
+DEMO = "demo.json"  # in the data folder: the demo city was loaded here
 
 
 def migrate() -> int:
@@ -56,7 +57,7 @@ def base_map(env: Environment) -> None:
 
 def folders(env: Environment) -> None:
     """Make the folders of the data folder, readable by their owner only."""
-    env.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private(env.data)
     for path in (env.journal, env.refused, env.lake, env.evidence, env.media, env.run):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -65,6 +66,11 @@ def everything(env: Environment, say: Callable[[str], None]) -> None:
     """All of it, in order; each step says what it does and is quick when there is nothing to do."""
     from jingwei.bureau.registry import services as registry
 
+    if not env.demo and (env.data / DEMO).exists():
+        raise SettingError(
+            f"{env.data} holds the demo city, whose accounts have a password that everybody knows; "
+            "set JINGWEI_DATA to another folder, or JINGWEI_PROFILE=demo"
+        )
     folders(env)
     applied = migrate()
     if applied:

@@ -1,14 +1,15 @@
 """One foreground process that keeps the others alive (`jingwei run`).
 
-It starts each component as a child process, passes their output on with the component's name
-before each line, restarts one that dies (after a growing pause, so that a broken one does not
-spin), and stops all of them in order on SIGINT or SIGTERM. A child dies with its supervisor,
-even if that is killed with `kill -9` (Linux).
+It starts each component as a child process in a session of its own, passes its output on with the
+component's name before each line, restarts one that dies (after a growing pause, so that a broken
+one does not spin), and stops all of them on SIGINT or SIGTERM. What a child has started goes with
+it. A child dies with its supervisor, even if that is killed with `kill -9` (Linux).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -48,7 +49,7 @@ class AlreadyRunningError(RuntimeError):
 
 def lock(run: Path) -> IO[str]:
     """Hold the data folder; raises `AlreadyRunningError` with the pid of the holder."""
-    run.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = (run / "supervisor.lock").open("a+")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,10 +97,9 @@ class Supervisor:
             asked.cancel()
             if self.stopping.is_set():
                 await self._stop(child, process)
-                await relay
+            await self._clear(child, process, relay)
+            if self.stopping.is_set():
                 return
-            await relay
-            child.pid = None
             if time.monotonic() - begun > CALM:
                 child.pause = 1.0
             self.say(
@@ -120,7 +120,18 @@ class Supervisor:
                 self.say(child.name, f"did not stop within {STOP_AFTER:.0f} s; killed")
                 process.kill()
                 await process.wait()
+
+    async def _clear(
+        self, child: Child, process: asyncio.subprocess.Process, relay: asyncio.Task[None]
+    ) -> None:
+        """End what the child started and left behind (a web server's workers hold its port)."""
         child.pid = None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        try:
+            await asyncio.wait_for(relay, 5)
+        except TimeoutError:
+            self.say(child.name, "something still holds its output; not waiting for it")
 
     async def _relay(self, child: Child, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -1,0 +1,31 @@
+"""How large a request may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Ten files of 15 MB (cases/files.py) and the form around them; a stranger sends a form at most.
+LARGEST = 160 * 1024 * 1024
+LARGEST_WITHOUT_SESSION = 1024 * 1024
+
+
+def limited(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Refuse a body that is too large by its announced length, before anything of it is read."""
+
+    def guard(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        session = "sessionid=" in environ.get("HTTP_COOKIE", "")
+        try:
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            length = LARGEST + 1
+        if length > (LARGEST if session else LARGEST_WITHOUT_SESSION):
+            text = "This is too large to be sent. 内容过大，无法提交。".encode()
+            start_response(
+                "413 Content Too Large",
+                [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))],
+            )
+            return [text]
+        return application(environ, start_response)
+
+    return guard
