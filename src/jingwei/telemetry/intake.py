@@ -9,6 +9,7 @@ the device repeats it after its time-out, and a stranger learns nothing.
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 
 from jingwei import hj212
@@ -29,6 +30,7 @@ REASONS = {
     "half": "a telegram that never ended",
 }
 _INTERACTION = "91"  # ST of answers (HJ 212-2017 table 5)
+_PASSWORD = re.compile(rb"(PW=)[^;]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Intake:
         if reason:
             return Verdict(False, reason, message, None)
         return Verdict(True, "", message, _answer(message))
+
+
+def masked(raw: bytes) -> str:
+    """A telegram as text: UTF-8 where it is, `\\x..` where it is not, the password as `******`."""
+    return _PASSWORD.sub(rb"\1******", raw).decode("utf-8", "backslashreplace").strip()
 
 
 def _reason(message: Message, device: Device | None, peer: str) -> str:

@@ -136,6 +136,23 @@ def test_two_cases_cannot_take_the_same_finding():
     assert Case.objects.count() == 1
 
 
+@pytest.mark.parametrize("same_finding", [True, False])
+def test_an_opening_form_sent_twice_at_once_opens_one_case(same_finding):
+    from bureau.cases.city import DOCUMENT
+
+    city = build()
+    first = finding(city)
+    second = first if same_finding else finding(city, 2)
+
+    def send(row):
+        return lambda: services.open_case(city.dispatcher, [row], DOCUMENT, token="t", now=NOW)
+
+    results = together(send(first), send(second), send(first), send(second))
+    assert [type(r) for r in results] == [Case] * 4, results
+    assert set(results) == {Case.objects.get()}
+    assert Finding.objects.filter(state=Finding.State.IN_CASE).count() == 1
+
+
 def test_one_episode_is_one_finding_however_many_notice_it():
     city = build()
     point = city.points[0]

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
-from jingwei.bureau.cases import checks, files, selectors, services
+from jingwei.bureau.cases import checks, files, selectors, services, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.services import sequence
 
@@ -27,9 +27,10 @@ def login(client, user):
     return client
 
 
-def send(client, case, transition, **over):
+def send(client, case, transition, follow=False, **over):
     data = {"version": case.version, "token": "t", **FORMS[transition], **files_for(transition)}
-    return client.post(reverse("cases:act", args=[case.pk, transition]), {**data, **over})
+    url = reverse("cases:act", args=[case.pk, transition])
+    return client.post(url, {**data, **over}, follow=follow)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
@@ -232,6 +233,57 @@ def test_a_nonsense_version_is_a_stale_form(client, city, version):
     case = bring(city, open_case(city), "issued")
     login(client, city.district)
     assert send(client, case, "sign", version=version).status_code == 409
+
+
+def test_who_transfers_a_case_away_is_led_to_the_list(client, city):
+    case = bring(city, open_case(city), "issued")
+    client.cookies["django_language"] = "en"
+    page = send(login(client, city.district), case, "transfer", follow=True)
+    assert page.redirect_chain == [(reverse("cases:list"), 302)]
+    told = [str(m) for m in page.context["messages"]]
+    assert told[-1] == "The case is not in your jurisdiction any more."
+    # Who still sees it comes back to the case.
+    case.refresh_from_db()
+    back = send(login(client, city.dispatcher), case, "transfer", region="110108", token="u")
+    assert back.url == case.get_absolute_url()
+
+
+@pytest.mark.parametrize("page", ["case", "order"])
+def test_one_source_of_all_limits_is_printed_once_under_the_table(client, city, page):
+    case = open_case(city)
+    url = reverse(f"cases:{page}", args=[case.pk])
+    html = login(client, city.dispatcher).get(url).content.decode()
+    assert html.count(city.limits[0].source) == 1
+    assert f"限值来源：{city.limits[0].source}" in html
+    assert "<th>限值来源</th>" not in html
+    # Where they differ, each row says its own.
+    other = city.limits[0]
+    other.pk, other.factor, other.source = None, "a21026", "地方标准 表1"
+    other.save()
+    row = case.findings.get().exceedances.first()
+    row.limit = other
+    row.save()
+    html = client.get(url).content.decode()
+    assert "<th>限值来源</th>" in html
+    assert html.count("GB 13223-2011 表2") == html.count("地方标准 表1") == 1
+    assert "限值来源：" not in html
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "printed"),
+    [
+        (112.358713, 50.0, ("112.36", "50")),
+        (75.5, 50.0, ("75.5", "50")),
+        (150.0, 100.0, ("150", "100")),
+        (50.00004, 50.0, ("50.00004", "50")),
+        (50.0, 50.0, ("50", "50")),
+        (0.0000412, 0.00003, ("0.0000412", "0.00003")),
+        (1234567.5, 1e6, ("1234567.5", "1000000")),
+        (5.499999, 6.0, ("5.5", "6")),
+    ],
+)
+def test_values_are_printed_with_two_decimals_more_than_the_limit(value, limit, printed):
+    assert tuple(views._printed(value, limit).values()) == printed
 
 
 def test_unknown_acts_are_not_found(client, city):
@@ -484,3 +536,14 @@ def test_a_transaction_that_fails_leaves_no_file(city, monkeypatch, settings):
     assert not CaseEvent.objects.filter(transition="verify").exists()
     case.refresh_from_db()
     assert case.state == "answered"
+
+
+def test_a_department_sees_a_case_when_it_is_issued(city):
+    """A draft is seen by the bureau alone."""
+    from jingwei.bureau.cases.models import Case
+
+    case = open_case(city)
+    seen = Case.objects.restrict(city.department, "case.view").filter(pk=case.pk)
+    assert not seen.exists()
+    bring(city, case, "issued")
+    assert seen.exists()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
+import typer
 from django.db import IntegrityError, transaction
 
 from bureau.cases.city import NOW, finding
 from jingwei.bureau.access import Role
+from jingwei.bureau.cases import apps as cases
+from jingwei.bureau.cases import checks as cases_checks
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings import checks, immutable, services
 from jingwei.bureau.findings.apps import APPEND_ONLY
 from jingwei.bureau.findings.models import Decision, Finding, Kind
 from jingwei.bureau.findings.services import Refused, notice
+from jingwei.service import commands
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -191,3 +196,27 @@ def test_missing_triggers_are_found(city):
     assert len(list(checks.check())) == 2
     immutable.install(APPEND_ONLY)
     assert list(checks.check()) == []
+
+
+def test_the_hint_for_a_missing_trigger_is_a_command_that_there_is(city):
+    app = typer.Typer()
+    commands.attach(app)
+    there = typer.main.get_command(app).commands
+    for room, tables in ((checks, APPEND_ONLY), (cases_checks, cases.APPEND_ONLY)):
+        immutable.remove(tables)
+        told = [re.search("`jingwei ([a-z]+)`", problem)[1] for problem in room.check()]
+        assert told
+        assert set(told) <= set(there)
+
+
+def test_only_a_new_finding_steps_back_for_another(city):
+    into, other, taken = finding(city, 1), finding(city, 2), finding(city, 3)
+    services.take([taken])
+    for row in (other, taken):
+        row.state = Finding.State.NEW  # as the caller read it before somebody took it
+    assert services.merge(other, into, reason="同一过程", why="x")
+    assert not services.merge(taken, into, reason="同一过程", why="x")
+    assert not services.merge(other, into, reason="同一过程", why="x")
+    states = Finding.objects.order_by("pk").values_list("state", "reason")
+    assert list(states) == [("new", ""), ("dismissed", "同一过程"), ("in_case", "")]
+    assert EvidenceEntry.objects.filter(kind="finding.merged").count() == 1

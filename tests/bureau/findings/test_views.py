@@ -232,3 +232,18 @@ def test_facts_are_readable():
     assert rows["list"] == "1, a21026"
     assert "a21002" not in rows["Factor"]
     assert not {"lower_bound", "nothing"} & set(rows)
+
+
+@pytest.mark.parametrize(
+    ("who", "seen"),
+    [
+        ("dispatcher", {"110105", "110108"}),
+        ("district", {"110108"}),
+        ("grid2", {"110105"}),
+        ("enterprise", {"110108"}),
+    ],
+)
+def test_the_filter_offers_the_districts_of_what_the_user_may_see(client, city, who, seen):
+    finding(city, 1, 0), finding(city, 2, 1)
+    page = login(client, city.people[who]).get(reverse("findings:list"))
+    assert {r.code for r in page.context["regions"]} == seen

@@ -162,6 +162,29 @@ def test_the_finding_that_people_work_on_survives_a_merge(city: City):
     assert second.began == hour(48)
 
 
+def test_a_finding_taken_into_a_case_meanwhile_keeps_its_hours(city: City, monkeypatch):
+    """Somebody opens a case between the judge's reading of the findings and the merge."""
+    city.send(hour(48), OVER)
+    city.send(hour(8), OVER)
+    city.judge()
+    first, second = Finding.objects.order_by("began")
+    city.send(hour(28), OVER)
+    survivor = services._survivor
+
+    def survivor_and_a_case(found):
+        chosen = survivor(found)
+        Finding.objects.filter(pk=second.pk).update(state=Finding.State.IN_CASE)
+        return chosen
+
+    monkeypatch.setattr(services, "_survivor", survivor_and_a_case)
+    city.judge()
+    second.refresh_from_db()
+    assert (second.state, second.reason) == (Finding.State.IN_CASE, "")
+    assert [e.finding for e in standing()] == [first, first, second]
+    assert [f.facts["hours"] for f in Finding.objects.order_by("began")] == [2, 1]
+    assert not EvidenceEntry.objects.filter(kind="finding.merged").exists()
+
+
 def test_two_findings_in_cases_stay_as_they_are(city: City):
     city.send(hour(48), OVER)
     city.send(hour(8), OVER)

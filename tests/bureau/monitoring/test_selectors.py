@@ -254,3 +254,22 @@ def test_the_limit_shown_is_the_one_at_the_end_of_the_period(city: City):
 )
 def test_moments_of_urls(text, wanted):
     assert selectors.parse_moment(text) == wanted
+
+
+def test_a_value_that_cannot_be_judged_does_not_look_lawful(city: City, dispatcher):
+    """The limit asks for conversion to reference oxygen, and no oxygen is reported."""
+    city.send(hour(0), {"a21002": 90.0})
+    city.judge()
+    assert state(city, dispatcher) == ("watch", "no_oxygen")
+    found = selectors.series(city.point, "a21002", "hour", hour(3), hour(-1), NOW)
+    assert [(r.over, r.unjudged) for r in found.rows] == [(False, True)]
+    city.send(hour(0), UNDER)  # the correction brings the oxygen
+    city.judge()
+    found = selectors.series(city.point, "a21002", "hour", hour(3), hour(-1), NOW)
+    assert [(r.over, r.unjudged) for r in found.rows] == [(False, False)]
+
+
+def test_a_marked_value_is_shown_as_not_judged(city: City):
+    city.send(hour(0), {"a21002": (90.0, "C"), "a19001": 12.0})
+    found = selectors.series(city.point, "a21002", "hour", hour(3), hour(-1), NOW)
+    assert [(r.valid, r.unjudged) for r in found.rows] == [(False, True)]

@@ -18,7 +18,7 @@ from jingwei.evidence import digest
 def check() -> Iterator[str]:
     """One sentence per problem: missing triggers, rows that no event explains, changed files."""
     for name in immutable.missing(APPEND_ONLY):
-        yield f"cases: the trigger {name} is missing; `jingwei migrate` puts it back"
+        yield f"cases: the trigger {name} is missing; `jingwei prepare` puts it back"
     for case in Case.objects.order_by("pk").iterator(chunk_size=500):
         for problem in replay(case):
             yield f"case {case.pk}: {problem}"

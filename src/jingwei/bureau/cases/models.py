@@ -25,12 +25,14 @@ from jingwei.bureau.registry.models import Enterprise, Region
 
 
 def _outside(user: Any) -> bool:
-    return getattr(user, "role", "") == Role.ENTERPRISE and not user.is_superuser
+    """Whether the user is none of the bureau: sees what is issued, and nothing internal."""
+    role = getattr(user, "role", "")
+    return role in (Role.ENTERPRISE, Role.DEPARTMENT) and not user.is_superuser
 
 
 class CaseQuerySet(RestrictedQuerySet):
     def restrict(self, user: Any, action: str) -> CaseQuerySet:
-        """By jurisdiction; an enterprise sees its own cases from the moment they are issued."""
+        """By jurisdiction; enterprises and departments see cases from the moment they are issued."""
         rows = super().restrict(user, action)
         return rows.filter(issued__isnull=False) if _outside(user) else rows
 

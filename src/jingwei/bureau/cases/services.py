@@ -15,7 +15,7 @@ from typing import Any
 
 from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
@@ -80,11 +80,11 @@ def open_case(
     now = now or timezone.now()
     step = FLOWS[flow].opening
     form = TransitionForm(step, None, data)
+    key = _key(user, token)
     try:
         with _cleared_away() as written, transaction.atomic():
             if not may(user, "case.open") or user.role not in step.roles:
                 raise Refused(_("Your role may not open a case."))
-            key = _key(user, token)
             done = _done(key)
             if done:
                 return done.case
@@ -118,8 +118,13 @@ def open_case(
                 written=written,
             )
             return case
-    except FindingRefused as error:
-        raise Refused(str(error)) from None
+    except (FindingRefused, IntegrityError) as error:
+        done = _done(key)  # the same form sent twice at once: the other one was faster
+        if done:
+            return done.case
+        if isinstance(error, FindingRefused):
+            raise Refused(str(error)) from None
+        raise
 
 
 def act(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -191,10 +192,18 @@ def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "began": parse_datetime(finding["began"]),
             "ended": parse_datetime(finding["ended"]),
             "more": finding["count"] - len(finding["rows"]),
+            "one_source": len({(row["source"], row["verified"]) for row in finding["rows"]}) == 1,
+            "converted": next(
+                (_plain(r["reference_o2"]) for r in finding["rows"] if r.get("o2") is not None),
+                None,
+            ),
             "rows": [
                 {
                     **row,
                     "time": parse_datetime(row["time"]),
+                    "reported": _plain(row.get("reported")),
+                    "o2": _plain(row.get("o2")),
+                    **_printed(row["value"], row["limit"]),
                     "factor": factor_name(row["factor"]),
                     "period": str(PermitLimit.Period(row["period"]).label),
                     "verified": str(PermitLimit.Verified(row["verified"]).label),
@@ -205,6 +214,20 @@ def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for finding in found
     ]
+
+
+def _plain(value: float | None) -> str | None:
+    """A number as it was sent: without exponent, without trailing zeros."""
+    return None if value is None else f"{Decimal(repr(float(value))).normalize():f}"
+
+
+def _printed(value: float, limit: float) -> dict[str, str]:
+    """Both as texts: a value with two decimals more than its limit, or as many as tell them apart."""
+    text = f"{Decimal(repr(limit)).normalize():f}"
+    places = 2 + len(text.partition(".")[2])
+    while value != limit and float(f"{value:.{places}f}") == limit:
+        places += 1
+    return {"value": f"{value:.{places}f}".rstrip("0").rstrip("."), "limit": text}
 
 
 @require_http_methods(["GET", "POST"])
@@ -241,6 +264,9 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
         bound = TransitionForm(step, row, posted)
         return _again(request, pk, step, bound, str(error), 409)
     messages.success(request, _("Done: %(act)s.") % {"act": step.label})
+    if not selectors.cases(request.user).filter(pk=pk).exists():  # a transfer took it away
+        messages.info(request, _("The case is not in your jurisdiction any more."))
+        return redirect("cases:list")
     return redirect(row)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -24,8 +23,8 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import selectors as monitoring
 from jingwei.bureau.registry.models import Enterprise, Point, Region
 from jingwei.telemetry import health, journal
+from jingwei.telemetry.intake import masked
 
-_PASSWORD = re.compile(rb"(PW=)[^;]*")
 SHOWN = 8  # rows of each list beside the map; the rest is one click away
 
 
@@ -49,6 +48,16 @@ def area_names(user: Any) -> list[str] | None:
     if codes is None:
         return None
     return [r.label for r in Region.objects.filter(code__in=codes).defer("geometry")]
+
+
+def own_areas(user: Any) -> list[str] | None:
+    """Codes of the areas that the map shows first; None where it is the whole city.
+
+    An enterprise has no area, only its points: an empty list.
+    """
+    if user.is_superuser or user.role in (Role.DISPATCHER, Role.AUDITOR):
+        return None
+    return [] if user.role == Role.ENTERPRISE else user.areas()
 
 
 def waiting_count(user: Any) -> int:
@@ -151,8 +160,7 @@ def refused_telegrams(reason: str = "") -> tuple[Counter[str], list[Refused]]:
 
 def readable(raw: bytes, longest: int = 2_000) -> str:
     """Bytes as text: UTF-8 where it is, `\\x..` where it is not, the device password hidden."""
-    text = _PASSWORD.sub(rb"\1******", raw[:longest]).decode("utf-8", "backslashreplace").strip()
-    return text + (" …" if len(raw) > longest else "")
+    return masked(raw[:longest]) + (" …" if len(raw) > longest else "")
 
 
 def process_errors() -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ def check() -> Iterator[str]:
     """One sentence per problem: findings without proof, or that differ from it, or from their
     decisions."""
     for name in immutable.missing(APPEND_ONLY):
-        yield f"findings: the trigger {name} is missing; `jingwei migrate` puts it back"
+        yield f"findings: the trigger {name} is missing; `jingwei prepare` puts it back"
     rows = Finding.objects.select_related("evidence").prefetch_related("decisions").order_by("pk")
     for finding in rows.iterator(chunk_size=500):
         yield from (f"finding {finding.pk}: {problem}" for problem in _problems(finding))

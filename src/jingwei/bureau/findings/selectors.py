@@ -29,9 +29,9 @@ def findings(user: Any, action: str = "finding.view") -> FindingQuerySet:
     )
 
 
-def regions() -> QuerySet[Region]:
-    """The regions in which something was noticed."""
-    found = Finding.objects.order_by().values("region")
+def regions(user: Any) -> QuerySet[Region]:
+    """The regions in which something was noticed that the user may see."""
+    found = Finding.objects.restrict(user, "finding.view").order_by().values("region")
     return Region.objects.filter(pk__in=found).defer("geometry")
 
 

@@ -202,15 +202,20 @@ def release(findings: Iterable[Finding]) -> None:
 
 
 @transaction.atomic
-def merge(other: Finding, into: Finding, *, reason: str, why: str) -> None:
+def merge(other: Finding, into: Finding, *, reason: str, why: str) -> bool:
     """One episode was taken for two: `other` steps back, and names the finding it belongs to.
 
-    `reason` is what a reader sees, `why` what the evidence log says. The caller moves its own
-    rows (exceedances, …) in the same transaction.
+    `reason` is what a reader sees, `why` what the evidence log says. False, and nothing is done,
+    where `other` is not new any more: somebody took or dismissed it meanwhile. Else the caller
+    moves its own rows (exceedances, …) in the same transaction.
     """
-    Finding.objects.filter(pk=other.pk).update(state=Finding.State.DISMISSED, reason=reason)
+    if not Finding.objects.filter(pk=other.pk, state=Finding.State.NEW).update(
+        state=Finding.State.DISMISSED, reason=reason
+    ):
+        return False
     record(
         "finding.merged",
         f"finding:{other.pk}",
         {"finding": other.pk, "into": into.pk, "why": why},
     )
+    return True

@@ -39,7 +39,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "query": query,
             "kinds": Kind.choices,
             "states": Finding.State.choices,
-            "regions": selectors.regions(),
+            "regions": selectors.regions(request.user),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
             "may_open": may(request.user, "case.open"),
         },

@@ -1,14 +1,22 @@
-"""What `jingwei fsck` asks of this room: do exceedances, journal, lake and cursors agree?"""
+"""What `jingwei fsck` asks of this room: do exceedances, evidence, journal, lake and cursors agree?"""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
 
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import time_text
 from jingwei.bureau.monitoring.models import Cursor, Exceedance
+from jingwei.bureau.monitoring.services import fact
 from jingwei.telemetry import journal
 from jingwei.telemetry.lake import Lake
+
+_NAME = ("point", "factor", "period", "time", "permit_limit")  # what tells facts of an entry apart
 
 
 def check() -> Iterator[str]:
@@ -22,20 +30,83 @@ def check() -> Iterator[str]:
             )
         for key in cursor.counts.get("unknown", {}):
             yield f"The lake has data of point {key}, which is not registered."
+    yield from _exceedances()
+
+
+def _exceedances() -> Iterator[str]:
+    """Every row against its fact in the evidence log, and every fact against the rows."""
+    # (name, "") counts exceedances of that name, (name, reason) those that stand no more.
+    said: Counter[tuple[Any, str]] = Counter()
+    entries = EvidenceEntry.objects.filter(kind="exceedances").values_list("content", flat=True)
+    for content in entries.iterator(chunk_size=100):
+        for one in _facts(content):
+            if one["act"] != "withdrawn":
+                said[_name(one), ""] += 1
+            if one["act"] != "found":
+                reason = one["reason"] or Exceedance.Withdrawn.CORRECTED.value
+                said[_name(one), reason] += 1
+
+    found: Counter[tuple[Any, str]] = Counter()
     known: dict[int, bool] = {}
-    rows = Exceedance.objects.filter(withdrawn="").values_list(
-        "pk", "finding_id", "evidence_id", "telegrams"
-    )
-    for pk, finding, evidence, telegrams in rows.iterator():
-        if finding is None:
-            yield f"Exceedance {pk} belongs to no finding."
-        if evidence is None:
-            yield f"Exceedance {pk} has no entry in the evidence log."
-        for seq in telegrams:
+    entry, facts = None, []
+    rows = Exceedance.objects.select_related("point").order_by("evidence_id", "pk")
+    for row in rows.iterator(chunk_size=500):
+        if row.finding_id is None:
+            yield f"Exceedance {row.pk} belongs to no finding."
+        if row.evidence_id is None:
+            yield f"Exceedance {row.pk} has no entry in the evidence log."
+        else:
+            if row.evidence_id != entry:
+                entry = row.evidence_id
+                facts = _facts(EvidenceEntry.objects.get(pk=entry).content)
+            is_ = {**fact(row, ""), "time": time_text(row.time)}
+            was = _fact_of(is_, facts)
+            if was is None:
+                yield f"Exceedance {row.pk}: its entry in the evidence log does not tell of it."
+            else:
+                for name in is_:
+                    if name not in ("act", "reason") and is_[name] != was[name]:
+                        yield (
+                            f"Exceedance {row.pk}: {name} is {is_[name]!r},"
+                            f" but the evidence log says {was[name]!r}."
+                        )
+                        break
+                found[_name(was), ""] += 1
+                if row.withdrawn:
+                    found[_name(was), row.withdrawn] += 1
+        for seq in row.telegrams:
             if seq not in known:
                 known[seq] = _stored(seq)
             if not known[seq]:
-                yield f"Exceedance {pk} rests on telegram {seq}, which the journal does not have."
+                yield f"Exceedance {row.pk} rests on telegram {seq}, which the journal does not have."
+    for name, reason in sorted({*(said - found), *(found - said)}):
+        point, factor, period, time, _limit = name
+        yield (
+            f"Exceedances of {point} {factor}, {period} {time}"
+            f"{f', withdrawn ({reason})' if reason else ''}: {found[name, reason]},"
+            f" but the evidence log tells of {said[name, reason]}."
+        )
+
+
+def _facts(content: str) -> list[dict[str, Any]]:
+    # All numbers as floats, for the log writes 5.0 as 5 and 1e20 in digits.
+    facts: list[dict[str, Any]] = json.loads(content, parse_int=float)["content"].get(
+        "exceedances", []
+    )
+    return facts
+
+
+def _name(one: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(one[name] for name in _NAME)
+
+
+def _fact_of(row: dict[str, Any], facts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The fact that a row was made with: the one of its name, else the one most like it."""
+    made = [one for one in facts if one["act"] != "withdrawn"]
+    for one in made:
+        if _name(one) == _name(row):
+            return one
+    return max(made, key=lambda one: sum(row[n] == one[n] for n in row), default=None)
 
 
 def _stored(seq: int) -> bool:

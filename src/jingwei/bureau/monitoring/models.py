@@ -85,6 +85,15 @@ class Exceedance(models.Model):
     def __str__(self) -> str:
         return f"{self.point} {self.factor} {self.value:g}"
 
+    @property
+    def reported(self) -> dict[str, float | None]:
+        """What the instrument said: `value`, and `o2` where the value was converted by it."""
+        numbers = {step["key"]: step["numbers"] for step in self.steps}
+        return {
+            "value": numbers.get("raw", {}).get("value"),
+            "o2": numbers.get("converted", {}).get("o2"),
+        }
+
 
 class TransmissionDay(models.Model):
     """Hourly data of one point on one local day, counted in values (hours times due factors).

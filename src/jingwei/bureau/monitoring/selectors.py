@@ -36,6 +36,7 @@ from jingwei.bureau.monitoring.services import (
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import aqi, codes
 from jingwei.telemetry import journal
+from jingwei.telemetry.intake import masked
 from jingwei.telemetry.lake import Lake, Latest, Version
 
 REALTIME_FRESH = timedelta(minutes=10)  # a point with a real-time value this young is online
@@ -91,8 +92,8 @@ def point_states(
     * offline: no real-time value of the last 10 minutes and no hour mean that ended in the last
       2 hours (by the time of the observation; a clock that is ahead counts as now);
     * abnormal: a standing exceedance whose period ended in the last 3 hours;
-    * watch: an exceedance whose episode may still go on (24 hours), or a newest value that is
-      marked as not normal;
+    * watch: an exceedance whose episode may still go on (24 hours), a newest value that is marked
+      as not normal, or limits that demand conversion to reference oxygen while none is reported;
     * normal: everything else.
 
     The first that applies. `among` limits the work to some of the points.
@@ -108,10 +109,21 @@ def point_states(
     ).values("point", "period", "time"):
         end = row["time"] + LENGTH[row["period"]]
         recent[row["point"]] = max(end, recent.get(row["point"], end))
-    return [_state(p, newest[p.mn, p.st], recent.get(p.pk), now) for p in chosen]
+    today = local_day(now)
+    converting = set(
+        PermitLimit.objects.filter(reference_o2__isnull=False, valid_from__lte=today)
+        .exclude(valid_to__lt=today)
+        .values_list("outlet", flat=True)
+    )
+    return [
+        _state(p, newest[p.mn, p.st], recent.get(p.pk), now, p.outlet_id in converting)
+        for p in chosen
+    ]
 
 
-def _state(point: Point, rows: list[Latest], over: datetime | None, now: datetime) -> PointState:
+def _state(
+    point: Point, rows: list[Latest], over: datetime | None, now: datetime, converting: bool
+) -> PointState:
     fresh = any(
         (r.resolution == "realtime" and now - r.time <= REALTIME_FRESH)
         or (r.resolution == "hour" and now - r.time - LENGTH["hour"] <= HOUR_FRESH)
@@ -133,6 +145,8 @@ def _state(point: Point, rows: list[Latest], over: datetime | None, now: datetim
         state, reason = "watch", "exceeded"
     elif any((r.flag or "") not in normal for r in values):
         state, reason = "watch", "mark"
+    elif converting and OXYGEN[point.version] not in best:
+        state, reason = "watch", "no_oxygen"
     else:
         state, reason = "normal", ""
     found = PointState(point, state, reason, max((r.received for r in rows), default=None), values)
@@ -288,7 +302,6 @@ class Reception:
 
 
 _SECONDS = re.compile(r"-?[0-9]{1,11}([.][0-9]{1,6})?")
-_PASSWORD = re.compile(rb"(PW=)[^;]*")
 
 
 def receptions(point: Point, factor: str, resolution: str, moment: datetime) -> list[Reception]:
@@ -305,7 +318,7 @@ def receptions(point: Point, factor: str, resolution: str, moment: datetime) -> 
             Reception(
                 version=version,
                 peer=telegram.peer,
-                text=_PASSWORD.sub(rb"\1******", raw).decode("utf-8", "backslashreplace").strip(),
+                text=masked(raw),
                 sha256=hashlib.sha256(raw).hexdigest(),
                 size=len(raw),
                 found=True,
@@ -335,6 +348,7 @@ class Row:
     high: float | None
     received: datetime
     over: bool
+    unjudged: bool  # there is a limit, but the value cannot be held against it
 
 
 @dataclass(frozen=True)
@@ -385,6 +399,7 @@ def series(
     )
     first = next((x for x in limits if x.reference_o2 is not None), None)
     converted = _converted(raw, oxygen, first, point, code) if first else [None] * len(raw)
+    judged = resolution in PermitLimit.Period and bool(limits)
     rows = [
         Row(
             time=r["time"],
@@ -396,6 +411,13 @@ def series(
             high=r["max"],
             received=r["received"],
             over=r["time"] in standing,
+            unjudged=judged
+            and r["time"] not in standing
+            and (
+                r["value"] is None
+                or (r["flag"] or "") not in normal
+                or (first is not None and c is None)
+            ),
         )
         for r, c in zip(raw, converted, strict=True)
     ]

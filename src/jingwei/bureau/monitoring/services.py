@@ -40,6 +40,7 @@ from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import merge, notice
 from jingwei.bureau.monitoring.models import Cursor, Exceedance, TransmissionDay
 from jingwei.bureau.registry.models import PermitLimit, Point
+from jingwei.evidence import canonical
 from jingwei.standards import codes
 from jingwei.telemetry.lake import Lake
 
@@ -379,7 +380,7 @@ def _settle(
         entry = record(
             "exceedances",
             subject if not part else f"{subject}:{part // IN_ENTRY}",
-            {"exceedances": [_fact(e, act) for e, act in rows]},
+            {"exceedances": [fact(e, act) for e, act in rows]},
         )
         for e, act in rows:
             if act != "withdrawn":
@@ -410,8 +411,10 @@ def _inputs(e: Exceedance) -> list[Any]:
     ]
 
 
-def _fact(e: Exceedance, act: str) -> dict[str, Any]:
-    steps = json.dumps(e.steps, ensure_ascii=False, sort_keys=True).encode()
+def fact(e: Exceedance, act: str) -> dict[str, Any]:
+    """What the evidence log says of an exceedance; the steps by the digest of their RFC 8785 form."""
+    # All numbers as floats: PostgreSQL gives 1e20 and -0.0 back as 10^20 and 0.
+    steps = canonical.dumps(json.loads(json.dumps(e.steps), parse_int=float))
     return {
         "act": act,
         "reason": str(e.withdrawn),
@@ -459,8 +462,7 @@ def _assign(new: list[Exceedance], added: list[Exceedance], gone: list[Exceedanc
                 made += created
             else:
                 for other in found.values():
-                    if other.pk != finding.pk and other.state == Finding.State.NEW:
-                        _merge(other, finding)
+                    if other.pk != finding.pk and _merge(other, finding):
                         touched.discard(other.pk)
             for e in fresh:
                 e.finding = finding
@@ -495,14 +497,16 @@ def _survivor(found: Iterable[Finding]) -> Finding | None:
     return min(usable, key=lambda f: (rank[Finding.State(f.state)], f.began, f.pk), default=None)
 
 
-def _merge(other: Finding, into: Finding) -> None:
-    """Two findings turned out to be one episode: `other`, still new, gives its hours to `into`."""
+def _merge(other: Finding, into: Finding) -> bool:
+    """Two findings turned out to be one episode: `other`, if still new, gives its hours to `into`."""
     with translation.override("zh-hans"):
         reason = _("Same episode as finding %(number)d: hours in between came late.") % {
             "number": into.pk
         }
-    merge(other, into, reason=reason, why="late hours joined two episodes")
-    Exceedance.objects.filter(finding=other).update(finding=into)
+    merged = merge(other, into, reason=reason, why="late hours joined two episodes")
+    if merged:
+        Exceedance.objects.filter(finding=other).update(finding=into)
+    return merged
 
 
 def _refresh(finding: Finding, unsaved: list[Exceedance]) -> None:

@@ -130,6 +130,7 @@ def state_reason(s: selectors.PointState) -> str:
         "silent": _("No real-time data for 10 minutes and no hourly data for 2 hours."),
         "exceeded": _("A limit was exceeded within the last hours."),
         "mark": _("The newest data carry a mark that is not normal."),
+        "no_oxygen": _("No oxygen is reported: the values cannot be converted and are not judged."),
     }.get(s.reason, "")
 
 

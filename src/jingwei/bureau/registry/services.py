@@ -20,7 +20,6 @@ from jingwei.bureau.registry.models import (
     Permit,
     PermitLimit,
     Point,
-    Region,
 )
 from jingwei.standards import codes, uscc
 from jingwei.telemetry import register
@@ -28,7 +27,8 @@ from jingwei.telemetry import register
 # ---- enterprises, outlets ----------------------------------------------------------------------
 
 
-def _check_enterprise(enterprise: Enterprise) -> None:
+def check_enterprise(enterprise: Enterprise) -> None:
+    """Refuse a wrong check character (GB 32100-2015) and what no enterprise may hold."""
     code = enterprise.uscc
     if (
         len(code) == 18
@@ -51,17 +51,8 @@ def _check_enterprise(enterprise: Enterprise) -> None:
 def create_enterprise(**values: Any) -> Enterprise:
     """A new enterprise; refuses a code whose check character is wrong (GB 32100-2015)."""
     enterprise = Enterprise(**values)
-    _check_enterprise(enterprise)
+    check_enterprise(enterprise)
     enterprise.save(force_insert=True)
-    return enterprise
-
-
-@transaction.atomic
-def update_enterprise(enterprise: Enterprise, **values: Any) -> Enterprise:
-    """Change an enterprise's file. Its code, by which everything names it, cannot change."""
-    _assign(enterprise, values, fixed=("uscc",))
-    _check_enterprise(enterprise)
-    enterprise.save()
     return enterprise
 
 
@@ -93,7 +84,8 @@ def create_outlet(enterprise: Enterprise, **values: Any) -> Outlet:
 # ---- permits and limits ------------------------------------------------------------------------
 
 
-def _check_permit(permit: Permit) -> None:
+def check_permit(permit: Permit) -> None:
+    """Refuse a number that is not of the enterprise, and a time that ends before it begins."""
     uscc = permit.enterprise.uscc
     if not re.fullmatch(rf"{uscc}\d{{3}}[A-Z]", permit.number):
         raise ValidationError(
@@ -114,17 +106,8 @@ def _check_permit(permit: Permit) -> None:
 def create_permit(enterprise: Enterprise, **values: Any) -> Permit:
     """A new permit. It may be without limits at first: `permit_flags` says so until it has some."""
     permit = Permit(enterprise=enterprise, **values)
-    _check_permit(permit)
+    check_permit(permit)
     permit.save(force_insert=True)
-    return permit
-
-
-@transaction.atomic
-def update_permit(permit: Permit, **values: Any) -> Permit:
-    """Change a permit's number, category or dates."""
-    _assign(permit, values, fixed=("enterprise",))
-    _check_permit(permit)
-    permit.save()
     return permit
 
 
@@ -140,7 +123,13 @@ def permit_flags(permit: Permit, today: date) -> list[str]:
     return found
 
 
-def _check_limit(limit: PermitLimit) -> None:
+def check_limit(limit: PermitLimit) -> None:
+    """Refuse a limit whose time of force overlaps another of the same kind, and wrong values.
+
+    Locks the row of the outlet, so that two people cannot make overlapping limits at once: to be
+    called in the transaction that saves the limit.
+    """
+    Outlet.objects.select_for_update().get(pk=limit.outlet_id)
     enterprise = limit.permit.enterprise_id
     if limit.outlet.enterprise_id != enterprise:
         raise ValidationError({"outlet": _("The outlet belongs to another enterprise")})
@@ -182,31 +171,18 @@ def _check_limit(limit: PermitLimit) -> None:
 
 @transaction.atomic
 def create_limit(permit: Permit, outlet: Outlet, **values: Any) -> PermitLimit:
-    """A new limit; refuses one whose time of force overlaps another of the same kind.
-
-    The row of the outlet is locked, so that two people cannot make overlapping limits at once.
-    """
-    Outlet.objects.select_for_update().get(pk=outlet.pk)
+    """A new limit; refuses one whose time of force overlaps another of the same kind."""
     limit = PermitLimit(permit=permit, outlet=outlet, **values)
-    _check_limit(limit)
+    check_limit(limit)
     limit.save(force_insert=True)
-    return limit
-
-
-@transaction.atomic
-def end_limit(limit: PermitLimit, valid_to: date) -> PermitLimit:
-    """Let a limit end with a day. Its value is never changed: a new limit follows it."""
-    Outlet.objects.select_for_update().get(pk=limit.outlet_id)
-    limit.valid_to = valid_to
-    _check_limit(limit)
-    limit.save(update_fields=["valid_to"])
     return limit
 
 
 # ---- points and the device register ------------------------------------------------------------
 
 
-def _check_point(point: Point) -> None:
+def check_point(point: Point) -> None:
+    """Refuse a key that no telegram can carry, and a password that the logger does not have."""
     if re.search(r"[;,=&#\s]", point.mn) or not point.mn:
         raise ValidationError({"mn": _("A device number has no space and none of ; , = & #")})
     if not re.fullmatch(r"\d{2,3}", point.st):
@@ -235,34 +211,9 @@ def _check_point(point: Point) -> None:
 def create_point(**values: Any) -> Point:
     """A new point (key: MN + ST). Points of one logger share password and version."""
     point = Point(**values)
-    _check_point(point)
+    check_point(point)
     point.save(force_insert=True)
     return point
-
-
-@transaction.atomic
-def update_point(point: Point, **values: Any) -> Point:
-    """Change a point. Its key cannot change: the lake knows it by that."""
-    _assign(point, values, fixed=("mn", "st"))
-    _check_point(point)
-    point.save()
-    return point
-
-
-@transaction.atomic
-def create_region(**values: Any) -> Region:
-    """A new region."""
-    region = Region(**values)
-    region.full_clean()
-    region.save(force_insert=True)
-    return region
-
-
-def _assign(row: models.Model, values: dict[str, Any], fixed: tuple[str, ...]) -> None:
-    for name, value in values.items():
-        if name in fixed and getattr(row, name) != value:
-            raise ValidationError({name: _("This cannot be changed")})
-        setattr(row, name, value)
 
 
 def publish_register() -> int:

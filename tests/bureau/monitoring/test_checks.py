@@ -1,0 +1,117 @@
+"""What `jingwei fsck` says of exceedances that are not what the evidence log tells of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from jingwei.bureau.monitoring import checks
+from jingwei.bureau.monitoring.models import Exceedance
+
+from .conftest import City, hour, limit, make_point
+
+pytestmark = pytest.mark.django_db
+
+OVER = {"a21002": 90.0, "a19001": 12.0}
+UNDER = {"a21002": 30.0, "a19001": 12.0}
+
+
+@pytest.fixture
+def judged(city: City) -> City:
+    """Hours found, corrected, withdrawn, found again: in entries of one and of several facts."""
+    for values in (OVER, UNDER, OVER, {"a21002": 120.0, "a19001": 12.0}):
+        city.send(hour(9), values)
+        city.judge()
+    for n in range(5):
+        city.send(hour(n), {"a21002": 80.1 + n, "a19001": 12.0})
+    city.judge()
+    return city
+
+
+def test_nothing_is_said_of_what_is_right(judged: City):
+    limit(judged.outlet, judged.permit, "w01001", "6", unit="无量纲", lower=True, reference_o2=None)
+    water = make_point(judged.outlet, judged.region, 7, st="32", factors=["w01001"])
+    # Numbers that PostgreSQL's jsonb does not give back as they were written.
+    judged.send(hour(20), {"w01001": "-0"}, point=water)
+    judged.send(hour(20), {"a21002": "99999999999", "a19001": "20.9999999999"})
+    judged.judge()
+    found = Exceedance.objects.filter(time=hour(20))
+    assert sorted(e.value > 1e16 for e in found) == [False, True]
+    assert list(checks.check()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"value": 101.0}, "value is 101.0, but the evidence log says 133.5"),
+        ({"value": F("value") * (1 + 2**-50)}, "value"),
+        ({"limit_value": 133.0}, "limit is 133.0, but the evidence log says 100.0"),
+        ({"multiple": 0.01}, "multiple"),
+        ({"multiple": None}, "multiple"),
+        ({"factor": "a21026"}, "factor is 'a21026', but the evidence log says 'a21002'"),
+        ({"period": "day"}, "period"),
+        ({"unit": "µg/m³"}, "unit"),
+        ({"time": hour(0) + timedelta(seconds=1)}, "time"),
+        ({"steps": []}, "steps_sha256"),
+        ({"telegrams": []}, "telegrams"),
+        ({"point": 0, "value": 1.0}, "point"),
+        ({"limit": 0}, "permit_limit"),
+    ],
+)
+def test_the_first_difference_of_a_row_is_named(judged: City, change, named):
+    row = Exceedance.objects.get(time=hour(0))
+    if "point" in change:
+        change = {**change, "point": make_point(judged.outlet, judged.region, 5)}
+    if "limit" in change:
+        change = {"limit": judged.limits["day"]}
+    Exceedance.objects.filter(pk=row.pk).update(**change)
+    [problem] = checks.check()
+    assert problem.startswith(f"Exceedance {row.pk}: {named}"), problem
+
+
+def test_each_row_is_named_once(judged: City):
+    rows = set(Exceedance.objects.values_list("pk", flat=True))
+    Exceedance.objects.update(value=F("value") + 1, unit="x")
+    assert {int(re.match(r"Exceedance (\d+): value is", p)[1]) for p in checks.check()} == rows
+    assert len(list(checks.check())) == len(rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("when", "withdrawn", "change"),
+    [
+        (hour(0), "", {"withdrawn": "within"}),  # made to vanish
+        (hour(9), "within", {"withdrawn": "mark"}),  # for another reason
+        (hour(9), "corrected", {"withdrawn": "within"}),
+    ],
+)
+def test_a_row_that_the_log_did_not_withdraw_so(judged: City, when, withdrawn, change):
+    Exceedance.objects.filter(time=when, withdrawn=withdrawn).update(**change)
+    problems = list(checks.check())
+    assert problems
+    assert all("withdrawn" in p and "the evidence log tells of" in p for p in problems), problems
+
+
+def test_a_row_that_was_deleted(judged: City):
+    Exceedance.objects.filter(time=hour(2)).delete()
+    [problem] = checks.check()
+    assert f"{hour(2):%Y-%m-%dT%H}" in problem
+    assert problem.endswith(": 0, but the evidence log tells of 1.")
+
+
+def test_a_row_that_was_copied(judged: City):
+    row = Exceedance.objects.get(time=hour(2))
+    row.pk, row.withdrawn = None, "within"
+    row.save()
+    assert any(": 2, but the evidence log tells of 1." in p for p in checks.check())
+
+
+def test_a_row_with_the_entry_of_another(judged: City):
+    row = Exceedance.objects.get(time=hour(2))
+    row.evidence = row.finding.evidence
+    row.save()
+    assert f"Exceedance {row.pk}: its entry in the evidence log does not tell of it." in list(
+        checks.check()
+    )
