@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
+import subprocess
+import sys
 from collections import namedtuple
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +69,32 @@ def test_nothing_but_the_web_server_runs(data: object, client: Client) -> None:
 def test_a_process_that_fell_silent_is_down(running: Any, client: Client) -> None:
     with time_machine.travel(datetime.now(UTC).timestamp() + 60):
         assert ask(client)[2]["gateway"] == "down"
+
+
+def test_a_process_that_was_killed_is_down_at_once(running: Any, client: Client) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    beat = running.run / "gateway.json"
+    said = {**json.loads(beat.read_text()), "host": socket.gethostname(), "pid": child.pid}
+    beat.write_text(json.dumps(said))
+    assert ask(client)[2]["gateway"] == "ok"
+    child.kill()
+    child.communicate()
+    assert ask(client)[2]["gateway"] == "down"
+    # Of a process elsewhere only its age is known.
+    beat.write_text(json.dumps({**said, "host": "another.example"}))
+    assert ask(client)[2]["gateway"] == "ok"
+
+
+def test_the_replay_counts_where_it_ran_today(running: Any, client: Client, settings: Any) -> None:
+    health.beat(running.run, "replay", devices=4, problem="")
+    assert ask(client)[2]["replay"] == "ok"
+    now = datetime.now(UTC).timestamp()
+    with time_machine.travel(now + 60):
+        assert ask(client)[2]["replay"] == "down"
+    with time_machine.travel(now + 25 * 3600):
+        assert "replay" not in ask(client)[2]
+    settings.ENV = replace(running, profile="production")
+    assert "replay" not in ask(client)[2]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,33 @@ def test_navigation_holds_what_the_role_may(world: worlds.World) -> None:
     )
 
 
+def test_administration_is_a_section_for_superusers_alone(world: worlds.World) -> None:
+    assert nav(login(world, "admin").get("/").content.decode())[-1] == reverse("admin:index")
+    officer = world.users["dispatcher"]
+    officer.is_staff = True
+    officer.save()
+    assert reverse("admin:index") not in nav(login(world, "dispatcher").get("/").content.decode())
+
+
+@pytest.mark.parametrize(
+    ("role", "own"),
+    [
+        ("dispatcher", None),
+        ("auditor", None),
+        ("admin", None),
+        ("district", "110105"),
+        ("grid", "110105"),
+        ("department", "110105"),
+        ("enterprise", ""),
+    ],
+)
+def test_the_map_is_framed_to_the_jurisdiction(
+    world: worlds.World, role: str, own: str | None
+) -> None:
+    page = login(world, role).get("/").content.decode()
+    assert re.findall(r' data-own="([^"]*)"', page) == ([] if own is None else [own])
+
+
 @pytest.mark.parametrize("section", context.SECTIONS, ids=lambda s: s.view)
 def test_the_current_section_is_marked_once(world: worlds.World, section: context.Section) -> None:
     page = login(world, "dispatcher").get(reverse(section.view)).content.decode()

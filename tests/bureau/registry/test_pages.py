@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 from django.urls import reverse
@@ -404,9 +405,51 @@ def test_a_changed_point_reaches_the_register_of_the_gateway(
             reverse("admin:registry_point_change", args=[city.point.pk]),
             {
                 "name": "改名", "kind": "source", "outlet": city.stack.pk, "region": "110105",
-                "longitude": "116.4", "latitude": "39.9", "factors": '["a21002"]',
+                "longitude": "116.4", "latitude": "39.9", "factors": "a21002, a19001",
                 "password": "123456", "version": "2017", "enabled": "on",
             },
         )  # fmt: skip
     assert response.status_code == 302, response.context["errors"]
     assert load(data / "register.json")[city.point.mn].name == "改名"
+    city.point.refresh_from_db()
+    assert city.point.factors == ["a21002", "a19001"]
+
+
+def test_factors_of_a_point_are_typed_as_codes_and_must_be_known(login, city):
+    client = login("root")
+    url = reverse("admin:registry_point_change", args=[city.point.pk])
+    form = client.get(url).context["adminform"].form
+    assert form["factors"].value() == "a21002, a19001, zz"
+    fields = {
+        "name": "x", "kind": "source", "outlet": city.stack.pk, "region": "110105",
+        "longitude": "116.4", "latitude": "39.9", "password": "123456", "enabled": "on",
+    }  # fmt: skip
+    for typed, version, unknown in (
+        ("a21002，zz", "2017", "zz"),
+        ("a21002", "2005", "a21002"),
+        ('["a21002"]', "2017", "[&quot;a21002&quot;]"),
+    ):
+        page = client.post(url, {**fields, "factors": typed, "version": version})
+        assert f"{unknown} is no factor of HJ 212" in page.content.decode().replace("&#x27;", "'")
+    city.point.refresh_from_db()
+    assert city.point.factors == ["a21002", "a19001", "zz"]
+
+
+def test_the_admin_speaks_chinese(login, city):
+    client = login("root", language="zh-hans")
+    index = client.get("/admin/").content.decode()
+    for text in ("泾渭 后台管理", "一企一档", "用户与部门", "排放口"):
+        assert text in index
+    page = client.get(reverse("admin:registry_permitlimit_changelist")).content.decode()
+    assert "排放口" in page
+    assert not re.search("Outlet|Permit[^l]", page)
+    for name in ("outlet", "permitlimit", "point"):
+        rows = {"outlet": city.stack, "permitlimit": city.nox, "point": city.point}
+        for url in (
+            reverse(f"admin:registry_{name}_add"),
+            reverse(f"admin:registry_{name}_change", args=[rows[name].pk]),
+        ):
+            labels = re.findall(r"<label[^>]*>([^<]+)", client.get(url).content.decode())
+            foreign = [x for x in labels if re.fullmatch(r"[A-Za-z ]+:?", x.strip())]
+            assert labels
+            assert not foreign, url

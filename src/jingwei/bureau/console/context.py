@@ -84,6 +84,10 @@ class Shell:
                     "count_label": label,
                 }
             )
+        if user.is_superuser and user.is_staff:
+            found.append(
+                {"icon": "admin", "label": _("Administration"), "url": reverse("admin:index")}
+            )
         return found
 
     def _count(self, room: str) -> tuple[int, str]:

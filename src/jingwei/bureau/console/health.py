@@ -9,7 +9,9 @@ What `components()` says is public: states and numbers, no paths and no error te
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from jingwei.telemetry.lake import Lake
 
 OK, DEGRADED, DOWN = "ok", "degraded", "down"
 SILENT = 15.0  # seconds after its last beat when a process (one beat each 2 s) counts as stopped
+REMEMBERED = 24 * 3600.0  # seconds for which a replay of the demo that ended is still told of
 DISK_DEGRADED = 0.05  # share of the disk that is free
 DISK_DOWN = 64 * 1024 * 1024  # bytes
 
@@ -42,12 +45,25 @@ def _database() -> Component:
     return {"status": OK}
 
 
+def _gone(beat: dict[str, Any]) -> bool:
+    """Whether the process of this beat has ended. Known only on the host where it ran."""
+    if beat.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(beat["pid"], 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # another user's process: it lives
+    return False
+
+
 def _process(beat: dict[str, Any] | None) -> Component:
     """A process by its last beat; one that reports errors of its own is degraded."""
     if beat is None or beat.get("age") is None:
         return {"status": DOWN}
     found: Component = {"status": OK, "age": round(beat["age"], 1)}
-    if beat["age"] > SILENT or beat.get("state") == "stopped":
+    if beat["age"] > SILENT or beat.get("state") == "stopped" or _gone(beat):
         found["status"] = DOWN
     elif beat.get("errors") or beat.get("problem") or beat.get("state", OK) != OK:
         found["status"] = DEGRADED
@@ -99,6 +115,9 @@ def components() -> dict[str, Component]:
         "evidence": _evidence,
         "disk": lambda: _disk(env.data),
     }
+    replay = beats.get("replay", {})
+    if env.demo and (replay.get("age") or 0.0) < REMEMBERED and "pid" in replay:
+        checks["replay"] = lambda: _process(replay)
     found = {"database": database}
     for name, check in checks.items():
         if name == "evidence" and database["status"] == DOWN:
@@ -127,6 +146,7 @@ LABELS = {
     "lake": _("Data lake"),
     "evidence": _("Evidence log"),
     "disk": _("Disk"),
+    "replay": _("Replay"),
 }
 
 

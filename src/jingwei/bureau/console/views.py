@@ -49,7 +49,8 @@ def catalog(request: HttpRequest, language: str) -> HttpResponse:
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """The map, and beside it what needs this user now."""
-    return render(request, "console/home.html", _side(request))
+    context = {**_side(request), "own_areas": selectors.own_areas(request.user)}
+    return render(request, "console/home.html", context)
 
 
 @requires("home.view")

@@ -6,6 +6,7 @@ whose logger has another password. What names a row (code, MN, ST) and a limit's
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -13,7 +14,9 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from jingwei.bureau.accounts.admin import Page
 from jingwei.bureau.registry import services
 from jingwei.bureau.registry.models import (
     Enterprise,
@@ -23,6 +26,7 @@ from jingwei.bureau.registry.models import (
     Point,
     Region,
 )
+from jingwei.standards import codes
 
 
 class _CheckedForm(forms.ModelForm):
@@ -31,13 +35,13 @@ class _CheckedForm(forms.ModelForm):
     def check_row(self) -> None:
         match self.instance:
             case Enterprise():
-                services._check_enterprise(self.instance)
+                services.check_enterprise(self.instance)
             case Permit():
-                services._check_permit(self.instance)
+                services.check_permit(self.instance)
             case PermitLimit():
-                services._check_limit(self.instance)
+                services.check_limit(self.instance)
             case Point():
-                services._check_point(self.instance)
+                services.check_point(self.instance)
 
     def _post_clean(self) -> None:
         super()._post_clean()
@@ -54,29 +58,41 @@ class _CheckedForm(forms.ModelForm):
                 self.add_error(name, messages)
 
 
-class _Reference(admin.ModelAdmin):
-    """Superusers only, whatever permissions a staff account was given."""
+class _Factors(forms.CharField):
+    """Codes of factors as people write them: "a21002, a19001"."""
 
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        if isinstance(value, list):
+            return value
+        return list(dict.fromkeys(re.findall(r"[^\s,;，、；]+", value or "")))
+
+
+class _PointForm(_CheckedForm):
+    factors = _Factors(
+        label=_("Factors"),
+        help_text=_("Codes of HJ 212, separated by commas: a21002, a19001"),
+        widget=admin.widgets.AdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        version = cleaned.get("version")
+        if version in codes.VERSIONS:
+            for code in cleaned.get("factors", ()):
+                if codes.factor(code, version) is None:
+                    self.add_error("factors", _("%(code)s is no factor of HJ 212") % {"code": code})
+        return cleaned
+
+
+class _Reference(Page):
     form = _CheckedForm
     once: tuple[str, ...] = ()  # fields that cannot change after the row was made
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return self.once if obj else ()
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_active and request.user.is_superuser)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_module_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_module_permission(request)
 
 
 @admin.register(Region)
@@ -170,6 +186,7 @@ class PointAdmin(_Reference):
     list_select_related = ("outlet",)
     search_fields = ("name", "mn", "outlet__enterprise__name")
     autocomplete_fields = ("outlet", "region")
+    form = _PointForm
     once = ("mn", "st")
 
     def save_model(self, request: HttpRequest, obj: Point, form: Any, change: bool) -> None:

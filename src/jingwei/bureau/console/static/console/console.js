@@ -70,7 +70,8 @@ for (const group of all('.map-switch')) {
  * sessionStorage until it has been sent and answered; leaving with unsaved text asks first.
  * Passwords and files are never kept. */
 
-const draftKey = (form) => `draft:${location.pathname}:${form.dataset.draft || form.getAttribute('action') || ''}`;
+// With the query: /cases/open/ is another form for other findings.
+const draftKey = (form) => `draft:${location.pathname}${location.search}:${form.dataset.draft || form.getAttribute('action') || ''}`;
 const kept = (field) => field.name && field.name !== 'csrfmiddlewaretoken'
   && !['password', 'file', 'hidden', 'submit', 'button'].includes(field.type);
 
@@ -85,12 +86,16 @@ function snapshot(form) {
   return values;
 }
 
-function restore(form, values) {
+/** Put values into a form; `over`: blanks too, where the form has a text of its own. */
+function restore(form, values, over) {
   const left = structuredClone(values);
   for (const field of form.elements) {
     if (!kept(field)) continue;
     if (field.type === 'checkbox' || field.type === 'radio') field.checked = (values[field.name] || []).includes(field.value);
-    else if (left[field.name]?.length) field.value = left[field.name].shift();
+    else if (left[field.name]?.length) {
+      const value = left[field.name].shift();
+      if (over || value.trim() || !field.value.trim()) field.value = value;
+    }
   }
 }
 
@@ -98,8 +103,9 @@ function restore(form, values) {
 // page or a broken connection has not: its draft stays for the next look.
 const sent = sessionStorage.getItem('draft-sent');
 sessionStorage.removeItem('draft-sent');
-const direct = performance.getEntriesByType('navigation')[0]?.type === 'navigate';
-if (sent && direct && !document.querySelector('.error-page, .login, form .has-error')) {
+const arrival = performance.getEntriesByType('navigation')[0];
+const answered = arrival?.type === 'navigate' && !(arrival.responseStatus >= 400);
+if (sent && answered && !document.querySelector('.error-page, .login, form .has-error')) {
   sessionStorage.removeItem(sent);
 }
 
@@ -109,19 +115,21 @@ for (const form of all('form[data-draft], form[method="post"]:has(textarea)')) {
   const start = JSON.stringify(snapshot(form));
   // What was sent and came back as this very page with errors is already in the fields.
   const draft = form.querySelector('.has-error') ? null : sessionStorage.getItem(key);
-  if (draft && draft !== start) {
-    restore(form, JSON.parse(draft));
+  if (draft) restore(form, JSON.parse(draft), false);
+  if (draft && JSON.stringify(snapshot(form)) === start) sessionStorage.removeItem(key);
+  else if (draft) {
     dirty.add(form);
+    for (let at = form.closest('details'); at; at = at.parentElement.closest('details')) at.open = true;
     const note = document.createElement('p');
-    note.className = 'alert no-print';
+    note.className = 'alert draft-note no-print';
     note.setAttribute('role', 'status');
-    note.textContent = `${gettext('What you typed before is here again.')} `;
+    note.textContent = `${gettext('A draft that was not sent is back.')} `;
     const drop = note.appendChild(document.createElement('button'));
     drop.type = 'button';
     drop.className = 'btn btn-small';
-    drop.textContent = gettext('Discard it');
+    drop.textContent = gettext('Discard the draft');
     drop.addEventListener('click', () => {
-      restore(form, JSON.parse(start));
+      restore(form, JSON.parse(start), true);
       sessionStorage.removeItem(key);
       dirty.delete(form);
       note.remove();

@@ -9,6 +9,8 @@
  *                                       // or a PMTiles archive, raster or in Protomaps' vector schema
  *     place: [longitude, latitude],     // a pin, and the start of the view
  *     zoom: 11, refresh: 15,            // seconds between two looks at points and findings; 0: none
+ *     own: '110105 110107',             // frame these areas and the places, but not the air stations;
+ *                                       // '': the places alone
  *     list: element,                    // where the same places stand as a list
  *     hash: true,                       // keep the view in the URL
  *   });
@@ -354,7 +356,7 @@ export async function createMap(box, given = {}) {
   const options = {
     regions: d.regions, points: d.points, findings: d.findings, tiles: d.tiles,
     place: d.longitude ? [Number(d.longitude), Number(d.latitude)] : null,
-    zoom: d.zoom ? Number(d.zoom) : 11, refresh: Number(d.refresh || 0), hash: 'hash' in d,
+    zoom: d.zoom ? Number(d.zoom) : 11, refresh: Number(d.refresh || 0), own: d.own, hash: 'hash' in d,
     list: d.list ? document.getElementById(d.list) : null, ...given,
   };
   const data = {
@@ -450,7 +452,13 @@ export async function createMap(box, given = {}) {
   }
 
   function fit(animate) {
-    const area = bounds({ features: [...data.points.features, ...data.findings.features] });
+    const own = options.own?.split(' ');
+    const area = bounds({
+      features: [
+        ...data.points.features.filter((f) => !own || !isStation(f.properties)), ...data.findings.features,
+        ...data.regions.features.filter((f) => own?.includes(f.properties.code)),
+      ],
+    });
     const all = area.isEmpty() ? bounds(data.regions) : area;
     // The legend must not cover what it explains.
     const left = box.querySelector('.map-legend[open]') || window.innerWidth > 820 ? 180 : 40;
