@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from jingwei.bureau.accounts.views import admin_login
+
 urlpatterns = [
     path("", include("jingwei.bureau.console.urls")),
     path("accounts/", include("jingwei.bureau.accounts.urls")),
@@ -11,6 +13,7 @@ urlpatterns = [
     path("findings/", include("jingwei.bureau.findings.urls")),
     path("cases/", include("jingwei.bureau.cases.urls")),
     path("evidence/", include("jingwei.bureau.evidencelog.urls")),
+    path("admin/login/", admin_login, name="admin-login"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "jingwei.bureau.console.views.error_400"

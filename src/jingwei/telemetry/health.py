@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +48,12 @@ def beat(run_dir: Path, name: str, **details: Any) -> None:
     """Say that `name` lives now. `details` must be JSON; a full disk raises `OSError`."""
     _write(
         run_dir / f"{name}.json",
-        {"time": datetime.now(UTC).isoformat(), "pid": os.getpid(), **details},
+        {
+            "time": datetime.now(UTC).isoformat(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            **details,
+        },
     )
 
 
