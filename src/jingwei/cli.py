@@ -23,6 +23,7 @@ PACKAGES = [
     "hj212",
     "telemetry",
     "standards",
+    "analysis",
     "bureau.evidencelog",
 ]
 

@@ -1,0 +1,162 @@
+"""The evidence sheet: one self-contained HTML page a finding, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from jingwei.analysis.detection.finding import Finding
+from jingwei.analysis.detection.rules import NAMES
+from jingwei.analysis.detection.texts import DETECTORS
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 860, 260, 56, 28
+STYLE = """
+body{font:15px/1.6 "Noto Sans CJK SC","Microsoft YaHei","PingFang SC",sans-serif;color:#1c2b33;
+max-width:900px;margin:24px auto;padding:0 16px}h1{font-size:22px;line-height:1.4;margin:0 0 4px}
+h2{font-size:16px;margin:28px 0 6px;border-bottom:1px solid #d7dfe3}table{border-collapse:collapse;
+width:100%}td,th{border-bottom:1px solid #e4eaed;padding:4px 8px;text-align:left;vertical-align:top}
+td.n{font-variant-numeric:tabular-nums}.en{color:#5b6b74;font-size:13px}code{word-break:break-all;
+font-size:12px}.tag{display:inline-block;border:1px solid #8aa0ab;border-radius:3px;padding:0 6px;
+margin-right:6px;font-size:13px}svg{width:100%;height:auto}@media print{body{margin:0}}
+"""
+TIERS = {"exact": "精确 exact", "statistical": "统计 statistical", "rule": "规则 rule"}
+GRADES = {
+    "evidence": "证据级 evidence",
+    "inspection": "核查级 inspection",
+    "screening": "筛查级 screening",
+}
+
+
+def page(finding: Finding) -> str:
+    """The sheet of a finding as HTML text."""
+    name = NAMES[finding.detector] if finding.tier == "rule" else DETECTORS[finding.detector].name
+    evidence = finding.evidence
+    rows = "".join(
+        f'<tr><th>{escape(str(k))}</th><td class="n">{escape(_show(v))}</td></tr>'
+        for k, v in evidence.numbers.items()
+    )
+    innocent = "".join(
+        f"<tr><td>{_both(a.zh, a.en)}</td><td>{_both(b.zh, b.en)}</td></tr>"
+        for a, b in finding.innocent_explanations
+    )
+    share = ""
+    if finding.hidden_share is not None:
+        s = finding.hidden_share
+        share = (
+            "<h2>估计少报比例 Estimated hidden share</h2>"
+            f"<p>{s.estimate:.0%}（90 %: {s.low:.0%} … {s.high:.0%}）</p>"
+        )
+    also = (
+        f"<p>同时触发 Raised also by: {escape(', '.join(finding.also))}</p>" if finding.also else ""
+    )
+    return f"""<!doctype html>
+<html lang="zh"><head><meta charset="utf-8"><title>{escape(name.zh)} {escape(finding.factor)}</title>
+<style>{STYLE}</style></head><body>
+<p><span class="tag">{TIERS[finding.tier]}</span><span class="tag">{GRADES[finding.grade]}</span>
+<span class="tag">{escape(name.zh)} {escape(name.en)}</span></p>
+<h1>{escape(finding.sentence.zh)}</h1><p class="en">{escape(finding.sentence.en)}</p>
+<p>本线索不等于认定违法。<span class="en">A finding accuses nobody.</span></p>
+{chart(finding)}
+<h2>有多罕见 How rare</h2>
+<p>{_rare(finding)}</p>{also}
+{share}
+<h2>数字 Numbers</h2><table>{rows}</table>
+<h2>可能的正常原因与核实办法 Innocent explanations and their checks</h2>
+<table>{innocent}</table>
+<h2>下一步 Next check</h2><p>{_both(finding.next_check.zh, finding.next_check.en)}</p>
+<h2>可复算 To recompute</h2>
+<table><tr><th>formula</th><td>{escape(evidence.formula)}</td></tr>
+<tr><th>parameters</th><td>{escape(_show(evidence.parameters))}</td></tr>
+<tr><th>rows</th><td>{evidence.rows[0]} – {evidence.rows[1]}</td></tr>
+<tr><th>SHA-256</th><td><code>{evidence.sha256}</code></td></tr></table>
+</body></html>
+"""
+
+
+def _rare(finding: Finding) -> str:
+    if finding.tier == "exact":
+        return (
+            f"正常数据出现的概率不超过 {finding.p_value:.2g}。"
+            f'<span class="en">Honest data show the like with a chance of at most {finding.p_value:.2g}.</span>'
+        )
+    if finding.tier == "rule":
+        return (
+            "规则判定，不表示罕见程度。"
+            '<span class="en">A rule applied as written; it says nothing of rarity.</span>'
+        )
+    rate = 10.0**-finding.score
+    every = 1 / rate if rate > 0 else float("inf")
+    return (
+        f"本排口正常历史中，约每 {every:.3g} 个月才出现一次。"
+        f'<span class="en">In honest history of this outlet the like comes about once in {every:.3g} months.</span>'
+    )
+
+
+def _both(zh: str, en: str) -> str:
+    return f'{escape(zh)}<br><span class="en">{escape(en)}</span>'
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return "; ".join(f"{k} = {_show(v)}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return " … ".join(_show(v) for v in value)
+    return str(value)
+
+
+def chart(finding: Finding) -> str:
+    """Reports, expectation and normal band as inline SVG, the suspicious stretch shaded."""
+    evidence = finding.evidence
+    reported = evidence.series.get(finding.factor) or next(iter(evidence.series.values()))
+    n = len(reported)
+    everything = [v for s in evidence.series.values() for v in s if v is not None]
+    if n < 2 or not everything:
+        return ""
+    low, high = min(everything), max(everything)
+    if high <= low:
+        high = low + 1.0
+    span = finding.end - finding.start
+
+    def x(i: float) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * i / (n - 1)
+
+    def y(v: float) -> float:
+        return 8 + (HEIGHT - BOTTOM - 8) * (high - v) / (high - low)
+
+    def line(values: list[float | None], colour: str, width: float) -> str:
+        parts, pen = [], "M"
+        for i, v in enumerate(values):
+            if v is None:
+                pen = "M"
+                continue
+            parts.append(f"{pen}{x(i):.1f} {y(v):.1f}")
+            pen = "L"
+        return f'<path d="{" ".join(parts)}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+
+    body = []
+    step = float(evidence.parameters.get("step_seconds", 0.0))
+    if step > 0:
+        a = max(0.0, (finding.start - evidence.series_start).total_seconds() / step)
+        b = min(n - 1.0, a + span.total_seconds() / step)
+        body.append(
+            f'<rect x="{x(a):.1f}" y="8" width="{max(x(b) - x(a), 2):.1f}" '
+            f'height="{HEIGHT - BOTTOM - 8}" fill="#f4c542" fill-opacity=".35"/>'
+        )
+    if "low" in evidence.series:
+        body.append(line(evidence.series["low"], "#9db8c7", 1))
+        body.append(line(evidence.series["high"], "#9db8c7", 1))
+        body.append(line(evidence.series["expected"], "#2b7a9b", 1.2))
+    body.append(line(reported, "#1c2b33", 1.4))
+    for v in (low, (low + high) / 2, high):
+        body.append(
+            f'<text x="{LEFT - 6}" y="{y(v) + 4:.1f}" text-anchor="end" font-size="11">{v:.4g}</text>'
+        )
+    first = evidence.series_start
+    body.append(f'<text x="{LEFT}" y="{HEIGHT - 8}" font-size="11">{first:%Y-%m-%d %H:%M}</text>')
+    label = escape(f"{finding.factor}: reported (dark), expected (blue), normal band (light)")
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+        f'{"".join(body)}</svg><p class="en">黑：上报；蓝：按工况应有；浅蓝：正常范围；黄：可疑时段。 {label}</p>'
+    )
