@@ -149,7 +149,9 @@ def decode(
     except OSError as error:
         typer.echo(f"jingwei decode: {error.filename or 'input'}: {error.strerror}", err=True)
         if str(error.filename).startswith("##"):
-            typer.echo("A telegram goes in by standard input: echo '##…' | jingwei decode", err=True)
+            typer.echo(
+                "A telegram goes in by standard input: echo '##…' | jingwei decode", err=True
+            )
         raise typer.Exit(2) from None
     if strict and not all_ok:
         raise typer.Exit(1)
