@@ -40,7 +40,7 @@ run: setup ## Start the whole system with the demo city (Ctrl-C stops it)
 	@JINGWEI_PROFILE=$${JINGWEI_PROFILE:-demo} exec $(BIN)/jingwei run
 
 test: setup ## Run all tests
-	@$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered --cov-report=html -q $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html -q $(ARGS)
 
 check: setup ## Lint, types, architecture, translations
 	@$(BIN)/ruff check .
