@@ -24,6 +24,7 @@ PACKAGES = [
     "telemetry",
     "standards",
     "analysis",
+    "analysis.air",
     "bureau.evidencelog",
 ]
 

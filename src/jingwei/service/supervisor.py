@@ -34,6 +34,13 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Return when the process is gone. Asyncio's own `wait` also waits for its output to be
+    closed, which what the process started and left behind may hold open for ever."""
+    while process.returncode is None:
+        await asyncio.sleep(0.1)
+
+
 @dataclass
 class Child:
     name: str
@@ -91,7 +98,7 @@ class Supervisor:
             child.starts += 1
             child.pid = process.pid
             relay = asyncio.create_task(self._relay(child, process))
-            ended = asyncio.create_task(process.wait())
+            ended = asyncio.create_task(_end(process))
             asked = asyncio.create_task(self.stopping.wait())
             await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
             asked.cancel()
@@ -115,11 +122,11 @@ class Supervisor:
         if process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), STOP_AFTER)
+                await asyncio.wait_for(_end(process), STOP_AFTER)
             except TimeoutError:
                 self.say(child.name, f"did not stop within {STOP_AFTER:.0f} s; killed")
                 process.kill()
-                await process.wait()
+                await _end(process)
 
     async def _clear(
         self, child: Child, process: asyncio.subprocess.Process, relay: asyncio.Task[None]

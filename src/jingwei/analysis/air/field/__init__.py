@@ -1,0 +1,1 @@
+"""Field experiments and synthetic cities that the air models are measured against."""

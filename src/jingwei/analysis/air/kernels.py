@@ -1,0 +1,442 @@
+"""Puffs, compiled: moving, spreading, leaving their mass on the mesh or at receptors.
+
+A block of puffs is a float32 array (6, n): x, y, sigma_y, sigma_z, mass, height. Formulas
+are those of `spread` and `plume`, where the sources stand; `reference` holds them against this.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor
+from typing import Any, TypeVar, cast
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from jingwei.analysis.air.boundary import Floats
+
+F = TypeVar("F")
+Single = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+def _njit(function: F, **options: Any) -> F:
+    return cast(F, nb.njit(cache=True, nogil=True, error_model="numpy", **options)(function))
+
+
+def _wind(x: float, y: float, t: float, flow: Floats, node: Floats) -> tuple[float, float]:
+    """Wind at a place, t in hours after the whole hour: bilinear in space, linear in time."""
+    ny, nx = flow.shape[0], flow.shape[1]
+    a = min(max((x - node[0]) / node[2], 0.0), nx - 1.000001)
+    b = min(max((y - node[1]) / node[2], 0.0), ny - 1.000001)
+    i, j = int(a), int(b)
+    fx, fy = a - i, b - j
+    i1, j1 = min(i + 1, nx - 1), min(j + 1, ny - 1)
+    w00, w01 = (1 - fx) * (1 - fy), fx * (1 - fy)
+    w10, w11 = (1 - fx) * fy, fx * fy
+    p, q, r, s = flow[j, i], flow[j, i1], flow[j1, i], flow[j1, i1]
+    u = w00 * (p[0] + t * p[2]) + w01 * (q[0] + t * q[2])
+    u += w10 * (r[0] + t * r[2]) + w11 * (s[0] + t * s[2])
+    v = w00 * (p[1] + t * p[3]) + w01 * (q[1] + t * q[3])
+    v += w10 * (r[1] + t * r[3]) + w11 * (s[1] + t * s[3])
+    return u, v
+
+
+def _sigma_y(t: float, sv: float, scale: float) -> float:
+    reach = sv * t
+    return float(reach * (1 + scale * reach) ** -0.3)
+
+
+def _sigma_z(t: float, u: float, us: float, ob: float, w: float, sw: float, tl: float) -> float:
+    if ob > 0:
+        near = 0.57 * us * t / (1 + 3 * (us / u) * (u * t / ob) ** 0.6666666666666666)
+    else:
+        near = 0.57 * us * t * (1 - 1.5 * us * t / ob)
+    if w >= 1:
+        return float(near)
+    return float(w * near + (1 - w) * sw * t / np.sqrt(1 + t / (2 * tl)))
+
+
+def _ground(h: float, s: float, zi: float) -> float:
+    """Vertical share at the ground, 1/m: `plume.ground_factor` at z = 0."""
+    if h > zi:
+        return 0.0
+    if s > 0.8 * zi:
+        return 1 / zi
+    a = h / s
+    total = np.exp(-0.5 * a * a)
+    if s > 0.2 * zi or h > 0.5 * zi:
+        for n in (1, 2):
+            b, c = (2 * n * zi - h) / s, (2 * n * zi + h) / s
+            total += np.exp(-0.5 * b * b) + np.exp(-0.5 * c * c)
+    return float(0.7978845608028654 * total / s)
+
+
+wind = _wind = _njit(_wind)
+_sigma_y = _njit(_sigma_y)
+_sigma_z = _njit(_sigma_z)
+ground = _ground = _njit(_ground)
+
+
+def _vertical(z: float, h: float, s: float, zi: float) -> float:
+    """Vertical share at z, 1/m: `plume.ground_factor`."""
+    if h > zi:
+        return 0.0
+    if s > 0.8 * zi:
+        return 1 / zi
+    total = 0.0
+    for n in range(-2, 3):
+        a, b = (z - h - 2 * n * zi) / s, (z + h - 2 * n * zi) / s
+        total += np.exp(-0.5 * a * a) + np.exp(-0.5 * b * b)
+    return float(0.3989422804014327 * total / s)
+
+
+vertical = _vertical = _njit(_vertical)
+
+
+def _line(dx: float, dy: float, lx: float, ly: float, s: float) -> float:
+    """Horizontal share, 1/m², of a puff smeared evenly over the line (lx, ly) whose middle is
+    (dx, dy) away: Gaussian across it, difference of error functions along it."""
+    length = np.sqrt(lx * lx + ly * ly)
+    square = dx * dx + dy * dy
+    if s <= 0 or square > (4 * s + 0.5 * length) ** 2:
+        return 0.0
+    if length < 0.1 * s:
+        return float(0.15915494309189535 * np.exp(-0.5 * square / (s * s)) / (s * s))
+    along = (dx * lx + dy * ly) / length
+    across = square - along * along
+    root = 1.4142135623730951 * s
+    ends = math.erf((along + 0.5 * length) / root) - math.erf((along - 0.5 * length) / root)
+    return float(0.19947114020071635 * np.exp(-0.5 * across / (s * s)) / s * ends / length)
+
+
+line = _line = _njit(_line)
+
+
+def _local(
+    x: float, y: float, h: float, turbulence: Floats, node: Floats
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """Turbulence of the nearest node for a puff at height h: u*, L, zi, sigma_v, the scale of
+    sigma_y, the near-ground share of sigma_z, sigma_w and its time scale."""
+    ny, nx = turbulence.shape[0], turbulence.shape[1]
+    i = int(min(max(np.rint((x - node[0]) / node[2]), 0), nx - 1))
+    j = int(min(max(np.rint((y - node[1]) / node[2]), 0), ny - 1))
+    us, ws, ob = turbulence[j, i, 0], turbulence[j, i, 1], turbulence[j, i, 2]
+    zi, sv = turbulence[j, i, 3], turbulence[j, i, 4]
+    scale = max(78 * 0.46 / max(h, 0.46), 0.7) / zi
+    at = min(max(h, 0.5), 0.9 * zi)
+    share = min(max(at / zi, 1e-6), 1.0)
+    convective = min(1.6 * share**0.6666666666666666, 0.35) * ws * ws
+    sw = max(np.sqrt(convective + 1.69 * us * us * (1 - share)), 0.02)
+    if ob < 0:
+        tl = 0.15 * zi / sw
+        low = h <= 0.1 * zi
+    else:
+        tl = 1 / (1 / (0.36 * at) + 0.02 / (0.27 * sw)) / sw
+        low = h <= 2.0
+    w = 1.0 if low else min(max(1 - h / zi, 0.0), 1.0)
+    return us, ob, zi, sv, scale, w, sw, tl
+
+
+_local = _njit(_local)
+
+
+def _move(
+    x: float, y: float, t: float, dt: float, flow: Floats, node: Floats
+) -> tuple[float, float, float, float, float]:
+    """Midpoint step: place in the middle, place at the end, and the speed in the middle."""
+    h = dt / 3600
+    u, v = _wind(x, y, t, flow, node)
+    xm, ym = x + 0.5 * dt * u, y + 0.5 * dt * v
+    u, v = _wind(xm, ym, t + 0.5 * h, flow, node)
+    return x + 0.5 * dt * u, y + 0.5 * dt * v, x + dt * u, y + dt * v, np.sqrt(u * u + v * v)
+
+
+_move = _njit(_move)
+
+
+def _advance(
+    state: Single,
+    group: npt.NDArray[np.int32],
+    age: float,
+    begin: float,
+    length: float,
+    count: int,
+    flow: Floats,
+    turbulence: Floats,
+    node: Floats,
+    rates: Floats,
+    cell: Floats,
+    edges: Floats,
+    sigmas: Floats,
+    out: Single,
+    places: Floats,
+    square: Floats,
+    starts: Ints,
+    order: Ints,
+    series: Floats,
+    sums: Floats,
+) -> None:
+    """Follow the puffs of a block for `length` s in `count` steps; begin: hours after the hour.
+
+    Their ground-level mass (hourly mean, u/m) goes to the layers `out` (c, ny, nx), none where c
+    is 0; concentrations at `places` (n, 3) to `series` (n, groups), where a step counts as the
+    line it is, not as its middle. `edges`: west, south, east, north, margin. `sums` gains: mass
+    that left, mass lost, mass dropped.
+    """
+    n = state.shape[1]
+    classes, ny, nx = out.shape
+    bx, by = int(square[3]), int(square[4])
+    dt = length / count
+    inverse = 1 / cell[2]
+    own = cell[2] * cell[2] / 12
+    step = np.log(1.35)
+    for p in range(n):
+        m = float(state[4, p])
+        if m <= 0:
+            continue
+        x, y = float(state[0, p]), float(state[1, p])
+        sy, sz, h = float(state[2, p]), float(state[3, p]), float(state[5, p])
+        us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence, node)
+        lid = 0.7978845608028654 * zi
+        t = age
+        before_y = _sigma_y(t, sv, scale)
+        before_z = -1.0
+        for k in range(count):
+            xs, ys = x, y
+            xm, ym, x, y, u = _move(x, y, begin + k * dt / 3600, dt, flow, node)
+            u = max(u, 0.5)
+            if before_z < 0:
+                before_z = _sigma_z(t, u, us, ob, w, sw, tl)
+            after_y = _sigma_y(t + dt, sv, scale)
+            mid = sy + 0.5 * (after_y - before_y)
+            sy += after_y - before_y
+            before_y = after_y
+            low = sz
+            if sz < lid:
+                after_z = _sigma_z(t + dt, u, us, ob, w, sw, tl)
+                sz = min(sz + max(after_z - before_z, 0.0), lid)
+                before_z = after_z
+            share = _ground(h, max(0.5 * (low + sz), 0.1), zi)
+            t += dt
+            if rates[0] > 0 or rates[1] > 0:
+                kept = m * np.exp(-(rates[1] + rates[0] * share) * dt)
+                sums[1] += m - kept
+                m = kept
+            if len(order) > 0 and share > 0:
+                reach = 4 * mid + 0.5 * u * dt
+                i0 = max(int(np.floor((xm - reach - square[0]) / square[2])), 0)
+                i1 = min(int(np.floor((xm + reach - square[0]) / square[2])), bx - 1)
+                j0 = max(int(np.floor((ym - reach - square[1]) / square[2])), 0)
+                j1 = min(int(np.floor((ym + reach - square[1]) / square[2])), by - 1)
+                for jj in range(j0, j1 + 1):
+                    for ii in range(i0, i1 + 1):
+                        for e in range(starts[jj * bx + ii], starts[jj * bx + ii + 1]):
+                            r = order[e]
+                            c = _line(places[r, 0] - xm, places[r, 1] - ym, x - xs, y - ys, mid)
+                            if c > 0:
+                                above = places[r, 2]
+                                v = share
+                                if above > 0:
+                                    v = _vertical(above, h, max(0.5 * (low + sz), 0.1), zi)
+                                series[r, group[p]] += m * c * v * dt / 3600
+            a, b = (xm - cell[0]) * inverse, (ym - cell[1]) * inverse
+            i, j = int(np.floor(a)), int(np.floor(b))
+            if classes > 0 and share > 0 and i >= 0 and j >= 0 and i < nx - 1 and j < ny - 1:
+                amount = m * share * dt / 3600
+                sums[2] += amount
+                variance = max(mid * mid - own, 0.0)
+                s = np.sqrt(variance)
+                c = 0
+                if s >= sigmas[1]:
+                    c = min(1 + int(np.log(s / sigmas[1]) / step), classes - 2)
+                lower, upper = sigmas[c] * sigmas[c], sigmas[c + 1] * sigmas[c + 1]
+                f = min(max((variance - lower) / (upper - lower), 0.0), 1.0)
+                # A square as wide as the puff, at most a cell, shared by area: the exact cell means
+                # of a square, so that only the variance beyond its own is left to the blur.
+                wide = min(max(mid * inverse * 3.4641016151377544, 1e-6), 1.0)
+                fx = min(max((a - i - 0.5) / wide + 0.5, 0.0), 1.0)
+                fy = min(max((b - j - 0.5) / wide + 0.5, 0.0), 1.0)
+                for q in range(2):
+                    part = amount * (f if q else 1 - f)
+                    out[c + q, j, i] += part * (1 - fx) * (1 - fy)
+                    out[c + q, j, i + 1] += part * fx * (1 - fy)
+                    out[c + q, j + 1, i] += part * (1 - fx) * fy
+                    out[c + q, j + 1, i + 1] += part * fx * fy
+            # Further out than the margin and three of its sigmas, a puff has no weight any more.
+            away = max(edges[0] - x, x - edges[2], edges[1] - y, y - edges[3])
+            if away > edges[4] + 3 * sy:
+                sums[0] += m
+                m = 0.0
+                break
+        state[0, p], state[1, p], state[2, p] = x, y, sy
+        state[3, p], state[4, p] = sz, m
+
+
+advance = _njit(_advance)
+
+
+def buckets(places: Floats, size: float = 5000.0) -> tuple[Floats, Ints, Ints]:
+    """Receptors sorted into squares: (x0, y0, size, nx, ny), starts, indices."""
+    if not len(places):
+        return np.array([0.0, 0.0, size, 1.0, 1.0]), np.zeros(2, np.int64), np.zeros(0, np.int64)
+    low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
+    size = max(size, float((high - low).max()) / 500)
+    nx, ny = (int((high[k] - low[k]) / size) + 1 for k in (0, 1))
+    square = ((places[:, 1] - low[1]) / size).astype(np.int64) * nx
+    square += ((places[:, 0] - low[0]) / size).astype(np.int64)
+    order = np.argsort(square, kind="stable").astype(np.int64)
+    starts = np.searchsorted(square[order], np.arange(nx * ny + 1)).astype(np.int64)
+    return np.array([low[0], low[1], size, nx, ny]), starts, order
+
+
+def _blur_rows(source: Single, weights: Floats, out: Single) -> None:
+    """out[j] += sum over k of weights[|k|] source[j + k]; nothing comes in from outside."""
+    ny, nx = source.shape
+    reach = len(weights) - 1
+    for j in range(ny):
+        row = out[j]
+        for k in range(max(-reach, -j), min(reach, ny - 1 - j) + 1):
+            w = np.float32(weights[abs(k)])
+            line = source[j + k]
+            for i in range(nx):
+                row[i] += w * line[i]
+
+
+blur_rows = _njit(_blur_rows, fastmath=True)
+
+
+def blur(layers: Single, weights: list[Floats], out: Single, pool: Executor) -> None:
+    """Sum of all layers, each blurred along both axes by its own weights, added to `out` (ny, nx)."""
+
+    def one(c: int) -> Single | None:
+        if not layers[c].any():
+            return None
+        across = np.zeros(layers[c].shape, np.float32)
+        blur_rows(layers[c], weights[c], across)
+        turned = np.ascontiguousarray(across.T)
+        along = np.zeros(turned.shape, np.float32)
+        blur_rows(turned, weights[c], along)
+        return along
+
+    for found in pool.map(one, range(len(layers))):
+        if found is not None:
+            out += found.T
+
+
+def _back(
+    place: Floats,
+    hour: int,
+    start: float,
+    share: float,
+    plan: Ints,
+    flow: Floats,
+    turbulence: Floats,
+    node: Floats,
+    rates: Floats,
+    spots: Floats,
+    heights: Floats,
+    square: Floats,
+    starts: Ints,
+    order: Ints,
+    out: Floats,
+) -> None:
+    """Follow one puff from a receptor back in time and gather every source's share: out (n,) +=
+    s/m³. `start`: hours after the whole hour at which it arrives; flow and turbulence of all hours.
+    """
+    x, y = place[0], place[1]
+    sy, age, kept = 0.0, 0.0, 1.0
+    bx, by = int(square[3]), int(square[4])
+    vertical_age = 0.0
+    k = hour
+    for back in range(len(plan)):
+        if k < 0:
+            break
+        length = 3600 * start if back == 0 else 3600.0
+        if back == len(plan) - 1:
+            length = 3600 * (1 - start)
+        count = max(1, int(np.rint(plan[back] * length / 3600)))
+        dt = length / count
+        at = start if back == 0 else 1.0
+        for i in range(count):
+            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, 20.0, turbulence[k], node)
+            xs, ys = x, y
+            xm, ym, x, y, u = _move(x, y, at - i * dt / 3600, -dt, flow[k], node)
+            u = max(u, 0.5)
+            grown = _sigma_y(age + dt, sv, scale) - _sigma_y(age, sv, scale)
+            mid = sy + 0.5 * grown
+            sy += grown
+            vertical_age = age + 0.5 * dt
+            age += dt
+            reach = 4 * mid + 0.5 * u * dt
+            i0 = max(int(np.floor((xm - reach - square[0]) / square[2])), 0)
+            i1 = min(int(np.floor((xm + reach - square[0]) / square[2])), bx - 1)
+            j0 = max(int(np.floor((ym - reach - square[1]) / square[2])), 0)
+            j1 = min(int(np.floor((ym + reach - square[1]) / square[2])), by - 1)
+            for jj in range(j0, j1 + 1):
+                for ii in range(i0, i1 + 1):
+                    for e in range(starts[jj * bx + ii], starts[jj * bx + ii + 1]):
+                        r = order[e]
+                        c = _line(spots[r, 0] - xm, spots[r, 1] - ym, x - xs, y - ys, mid)
+                        if c > 0:
+                            h = heights[k, r]
+                            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence[k], node)
+                            sz = _sigma_z(vertical_age, u, us, ob, w, sw, tl)
+                            sz = max(min(sz, 0.7978845608028654 * zi), 0.1)
+                            out[r] += share * kept * c * _vertical(place[2], h, sz, zi) * dt
+            kept *= np.exp(-rates[1] * dt)
+        k -= 1
+
+
+back = _njit(_back)
+
+
+def _gibbs(
+    h: Floats,
+    g: Floats,
+    log_grid: Floats,
+    prior: Floats,
+    begin: Floats,
+    fixed: npt.NDArray[np.bool_],
+    draws: int,
+    burn: int,
+    seed: int,
+) -> Floats:
+    """Draws (draws, n) of factors with likelihood exp(g f - f h f / 2) and the same prior on the
+    log of each, one after the other on a grid of cells (griddy Gibbs, Ritter and Tanner 1992)."""
+    np.random.seed(seed)
+    n = len(g)
+    f = begin.copy()
+    grid = np.exp(log_grid)
+    cells = len(grid)
+    width = log_grid[1] - log_grid[0]
+    weight = np.empty(cells)
+    push = g - h @ f
+    out = np.empty((draws, n))
+    for d in range(burn + draws):
+        for j in range(n):
+            if fixed[j]:
+                continue
+            a, b = h[j, j], push[j] + h[j, j] * f[j]
+            top = -np.inf
+            for c in range(cells):
+                weight[c] = prior[c] + b * grid[c] - 0.5 * a * grid[c] * grid[c]
+                top = max(top, weight[c])
+            total = 0.0
+            for c in range(cells):
+                total += np.exp(weight[c] - top)
+                weight[c] = total
+            pick = min(int(np.searchsorted(weight, np.random.random() * total)), cells - 1)
+            new = np.exp(log_grid[pick] + (np.random.random() - 0.5) * width)
+            change = new - f[j]
+            f[j] = new
+            if a > 0:
+                for i in range(n):
+                    push[i] -= h[j, i] * change
+        if d >= burn:
+            out[d - burn] = f
+    return out
+
+
+gibbs = _njit(_gibbs)
