@@ -25,10 +25,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOMS = [
     "evidencelog",
     "accounts",
+    "notices",
     "registry",
     "findings",
     "monitoring",
     "cases",
+    "campaigns",
+    "inspections",
+    "penalties",
+    "api",
     "console",
 ]
 INSTALLED_APPS = [

@@ -1,0 +1,1 @@
+"""Room: The machine interface (OpenAPI)."""

@@ -1,0 +1,1 @@
+"""Room: Rectification lists, special campaigns, four-step supervision: many problems, one board."""

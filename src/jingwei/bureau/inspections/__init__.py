@@ -1,0 +1,1 @@
+"""Room: Inspections on the spot: plans, verifiable draws, checklists, records."""

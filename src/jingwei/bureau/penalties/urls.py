@@ -1,0 +1,2 @@
+app_name = "penalties"
+urlpatterns: list[object] = []
