@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.registry.models import PermitLimit, Point
+from jingwei.bureau.registry.models import Enterprise, PermitLimit, Point
 
 
 class Exceedance(models.Model):
@@ -127,6 +128,98 @@ class TransmissionDay(models.Model):
         if not self.expected or not self.received:
             return 0.0
         return min(1.0, self.received / self.expected) * (self.valid / self.received)
+
+
+class EmissionDay(models.Model):
+    """The mass of one factor that one point's outlet emitted on one local day, from hourly data.
+
+    `kg` holds what stands in for hours that are not valid too; `substituted` is that part.
+    `rules` counts the substituted hours by rule and the ones that nothing stands in for. `peak` is
+    the highest measured rate of an hour (kg/h), at `peak_at`; `mean` the mean measured
+    concentration of the valid hours.
+    """
+
+    point = models.ForeignKey(Point, models.CASCADE, related_name="emission_days")
+    factor = models.CharField(_("factor"), max_length=12)
+    day = models.DateField(_("day"))
+    kg = models.FloatField(_("mass (kg)"))
+    substituted = models.FloatField(_("of it substituted (kg)"), default=0)
+    hours = models.PositiveSmallIntegerField(_("hours due"))
+    valid = models.PositiveSmallIntegerField(_("valid hours"))
+    stopped = models.PositiveSmallIntegerField(_("hours stopped"), default=0)
+    without = models.PositiveSmallIntegerField(_("hours without a value"), default=0)
+    rules = models.JSONField(default=dict)
+    mean = models.FloatField(_("mean concentration"), null=True)
+    peak = models.FloatField(_("highest rate (kg/h)"), null=True)
+    peak_at = models.DateTimeField(null=True)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["day", "point", "factor"]
+        constraints = [
+            models.UniqueConstraint(fields=["point", "factor", "day"], name="emission_day_once")
+        ]
+        indexes = [models.Index(fields=["day", "factor"])]
+        verbose_name = _("daily emission")
+        verbose_name_plural = _("daily emissions")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.factor} {self.day}"
+
+
+class OrderProposal(models.Model):
+    """A draft order that a live trigger proposes. A person issues an order, never the trigger."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Proposed")
+        TAKEN = "taken", _("Taken into a case")
+        DECLINED = "declined", _("Declined")
+
+    code = models.CharField(_("rule"), max_length=20)
+    version = models.PositiveIntegerField(_("version"))
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="proposals")
+    point = models.ForeignKey(
+        Point, models.PROTECT, null=True, blank=True, related_name="proposals"
+    )
+    triggered = models.DateTimeField(_("triggered"))
+    due = models.DateTimeField(_("to be answered by"))
+    receiver = models.CharField(_("receiver"), max_length=12)
+    severity = models.PositiveSmallIntegerField(_("severity"))
+    events = models.JSONField(_("events"), default=list)
+    findings = models.ManyToManyField(Finding, blank=True, related_name="proposals")
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.OPEN)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    decided = models.DateTimeField(_("decided"), null=True, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "enterprise__region_id", "enterprise": "enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-triggered", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["code", "version", "point", "triggered"], name="proposal_once"
+            ),
+            models.UniqueConstraint(
+                fields=["code", "version", "enterprise", "triggered"],
+                condition=models.Q(point=None),
+                name="proposal_of_enterprise_once",
+            ),
+        ]
+        verbose_name = _("proposed order")
+        verbose_name_plural = _("proposed orders")
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enterprise} {self.triggered:%Y-%m-%d %H:%M}"
 
 
 class Cursor(models.Model):

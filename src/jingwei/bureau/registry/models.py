@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import RestrictedQuerySet
+from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.language import english
 
 LONGITUDE = [MinValueValidator(-180), MaxValueValidator(180)]
@@ -104,6 +106,9 @@ class Permit(models.Model):
     valid_from = models.DateField(_("valid from"))
     valid_to = models.DateField(_("valid to"))
 
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "enterprise__region_id", "enterprise": "enterprise__uscc"}
+
     class Meta:
         ordering = ["number"]
         constraints = [
@@ -117,6 +122,51 @@ class Permit(models.Model):
     def __str__(self) -> str:
         return self.number
 
+    def get_absolute_url(self) -> str:
+        return reverse("registry:permit", args=[self.pk])
+
+
+class PermitVersion(models.Model):
+    """A permit as it was issued or changed; written once, withdrawn only while nothing rests on it.
+
+    What a version permits are the limits and amounts that are in force on its first day. `ended`
+    holds what it put an end to, `[table, row, last day before]`, so that it can be taken back.
+    """
+
+    class Act(models.TextChoices):
+        ISSUED = "issued", _("First issued")
+        CHANGED = "changed", _("Changed")
+        EXTENDED = "extended", _("Extended")
+        REISSUED = "reissued", _("Applied for anew")
+
+    permit = models.ForeignKey(Permit, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField(_("version"))
+    act = models.CharField(_("what was done"), max_length=12, choices=Act)
+    in_force = models.DateField(_("in force from"))
+    category = models.CharField(_("category"), max_length=16, choices=Permit.Category)
+    valid_from = models.DateField(_("valid from"))
+    valid_to = models.DateField(_("valid to"))
+    note = models.CharField(_("reason"), max_length=300, blank=True)
+    ended = models.JSONField(default=list, editable=False)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField(_("entered"), auto_now_add=True)
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["permit", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["permit", "number"], name="permit_version_once")
+        ]
+        verbose_name = _("permit version")
+        verbose_name_plural = _("permit versions")
+
+    def __str__(self) -> str:
+        return f"{self.permit} {self.number}"
+
 
 class Outlet(models.Model):
     """A discharge outlet (排放口): DA001 for air, DW001 for water."""
@@ -129,6 +179,9 @@ class Outlet(models.Model):
     latitude = models.FloatField(_("latitude"), validators=LATITUDE)
     height = models.FloatField(_("height (m)"), null=True, blank=True)
     diameter = models.FloatField(_("inner diameter (m)"), null=True, blank=True)
+    basin = models.CharField(
+        _("basin"), max_length=40, blank=True, help_text=_("Of the water that receives it")
+    )
 
     objects = RestrictedQuerySet.as_manager()
     place = {"area": "enterprise__region_id", "enterprise": "enterprise__uscc"}
@@ -173,6 +226,12 @@ class PermitLimit(models.Model):
     verified = models.CharField(_("how sure"), max_length=12, choices=Verified)
     valid_from = models.DateField(_("in force from"))
     valid_to = models.DateField(_("in force to"), null=True, blank=True)
+    version = models.ForeignKey(
+        PermitVersion, models.PROTECT, null=True, blank=True, related_name="limits", editable=False
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "permit__enterprise__region_id", "enterprise": "permit__enterprise__uscc"}
 
     class Meta:
         ordering = ["outlet", "factor", "period", "valid_from"]
@@ -188,6 +247,212 @@ class PermitLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outlet.code} {self.factor} {self.value:g} {self.unit}"
+
+
+class PermitAmount(models.Model):
+    """How much mass of a factor is permitted: an hour (the emission rate), a month or a year.
+
+    Of one outlet, or of the whole enterprise where `outlet` is empty. `value` in `unit`: kg/h for
+    the rate, t or kg for a month or a year.
+    """
+
+    class Period(models.TextChoices):
+        RATE = "rate", _("Emission rate")
+        MONTH = "month", _("Monthly amount")
+        YEAR = "year", _("Yearly amount")
+
+    permit = models.ForeignKey(Permit, models.CASCADE, related_name="amounts")
+    outlet = models.ForeignKey(
+        Outlet, models.CASCADE, null=True, blank=True, related_name="amounts"
+    )
+    factor = models.CharField(_("factor"), max_length=12)
+    period = models.CharField(_("period"), max_length=8, choices=Period)
+    value = models.DecimalField(_("permitted amount"), max_digits=16, decimal_places=6)
+    unit = models.CharField(_("unit"), max_length=16)
+    source = models.CharField(_("source"), max_length=200)
+    verified = models.CharField(_("how sure"), max_length=12, choices=PermitLimit.Verified)
+    valid_from = models.DateField(_("in force from"))
+    valid_to = models.DateField(_("in force to"), null=True, blank=True)
+    version = models.ForeignKey(
+        PermitVersion, models.PROTECT, null=True, blank=True, related_name="amounts", editable=False
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "permit__enterprise__region_id", "enterprise": "permit__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["permit", "outlet", "factor", "period", "valid_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["permit", "outlet", "factor", "period", "valid_from"],
+                name="amount_version_once",
+            ),
+            models.UniqueConstraint(
+                fields=["permit", "factor", "period", "valid_from"],
+                condition=models.Q(outlet=None),
+                name="amount_of_enterprise_once",
+            ),
+            models.CheckConstraint(condition=models.Q(value__gte=0), name="amount_not_negative"),
+        ]
+        verbose_name = _("permitted amount")
+        verbose_name_plural = _("permitted amounts")
+
+    def __str__(self) -> str:
+        where = self.outlet.code if self.outlet else self.permit.enterprise.name
+        return f"{where} {self.factor} {self.value:g} {self.unit}"
+
+
+class MonitoringPlan(models.Model):
+    """One line of the permit's self-monitoring plan (自行监测方案): what, how often, by what means.
+
+    `times` measurements `every` period; reported and published within so many days of the sampling
+    (empty: the permit does not say). An automatic line is carried out by the outlet's monitor.
+    """
+
+    class Means(models.TextChoices):
+        MANUAL = "manual", _("Manual")
+        AUTOMATIC = "automatic", _("Automatic")
+
+    class Every(models.TextChoices):
+        DAY = "day", _("day")
+        WEEK = "week", _("week")
+        MONTH = "month", _("month")
+        QUARTER = "quarter", _("quarter")
+        HALF_YEAR = "half_year", _("half-year")
+        YEAR = "year", _("year")
+
+    permit = models.ForeignKey(Permit, models.CASCADE, related_name="plans")
+    outlet = models.ForeignKey(Outlet, models.CASCADE, related_name="plans")
+    factor = models.CharField(_("factor"), max_length=12)
+    means = models.CharField(_("means"), max_length=10, choices=Means)
+    every = models.CharField(_("frequency"), max_length=10, choices=Every)
+    times = models.PositiveSmallIntegerField(
+        _("times a period"), default=1, validators=[MinValueValidator(1), MaxValueValidator(200)]
+    )
+    report_days = models.PositiveSmallIntegerField(_("report within (days)"), null=True, blank=True)
+    publish_days = models.PositiveSmallIntegerField(
+        _("publish within (days)"), null=True, blank=True
+    )
+    source = models.CharField(_("source"), max_length=200, blank=True)
+    valid_from = models.DateField(_("in force from"))
+    valid_to = models.DateField(_("in force to"), null=True, blank=True)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "permit__enterprise__region_id", "enterprise": "permit__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["outlet", "factor", "valid_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["outlet", "factor", "means", "valid_from"], name="plan_line_once"
+            )
+        ]
+        verbose_name = _("monitoring plan")
+        verbose_name_plural = _("monitoring plans")
+
+    def __str__(self) -> str:
+        return f"{self.outlet.code} {self.factor} {self.times}/{self.every}"
+
+
+class ManualResult(models.Model):
+    """One manual measurement of self-monitoring. Never changed: a correction is a new row that the
+    old one names in `replaced_by`."""
+
+    outlet = models.ForeignKey(Outlet, models.CASCADE, related_name="results")
+    factor = models.CharField(_("factor"), max_length=12)
+    sampled = models.DateField(_("sampled"))
+    value = models.DecimalField(_("value"), max_digits=14, decimal_places=6)
+    unit = models.CharField(_("unit"), max_length=16)
+    below_detection = models.BooleanField(_("below the limit of detection"), default=False)
+    laboratory = models.CharField(_("laboratory"), max_length=120, blank=True)
+    report = models.CharField(_("number of the test report"), max_length=80, blank=True)
+    reported = models.DateField(_("reported"))
+    published = models.DateField(_("published"), null=True, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField(_("entered"), auto_now_add=True)
+    replaced_by = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="replaces"
+    )
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "outlet__enterprise__region_id", "enterprise": "outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-sampled", "-id"]
+        indexes = [models.Index(fields=["outlet", "factor", "-sampled"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reported__gte=models.F("sampled")), name="result_after_sampling"
+            )
+        ]
+        verbose_name = _("manual result")
+        verbose_name_plural = _("manual results")
+
+    def __str__(self) -> str:
+        return f"{self.outlet.code} {self.factor} {self.sampled}"
+
+
+class TriggerRule(models.Model):
+    """One version of a trigger of supervision orders. A change is a new version; at most one
+    version of a code is live. Where a code has no version, the preset of `standards` stands."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        LIVE = "live", _("Live")
+        ENDED = "ended", _("Ended")
+
+    class Per(models.TextChoices):
+        POINT = "point", _("each point")
+        ENTERPRISE = "enterprise", _("each enterprise")
+
+    class Receiver(models.TextChoices):
+        ENTERPRISE = "enterprise", _("Enterprise")
+        DISTRICT = "district", _("District centre")
+        CITY = "city", _("City centre")
+
+    code = models.CharField(_("rule"), max_length=20)
+    version = models.PositiveIntegerField(_("version"))
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.DRAFT)
+    event = models.CharField(_("event"), max_length=40)
+    count = models.PositiveIntegerField(_("how often"), validators=[MinValueValidator(1)])
+    window_hours = models.FloatField(_("within (hours)"), validators=[MinValueValidator(0)])
+    per = models.CharField(_("counted for"), max_length=12, choices=Per)
+    receiver = models.CharField(_("receiver"), max_length=12, choices=Receiver)
+    deadline_hours = models.FloatField(_("deadline (hours)"), validators=[MinValueValidator(0.5)])
+    severity = models.PositiveSmallIntegerField(
+        _("severity"), validators=[MinValueValidator(1), MaxValueValidator(3)]
+    )
+    verified = models.CharField(_("how sure"), max_length=12)
+    source = models.CharField(_("source"), max_length=200)
+    note = models.CharField(_("reason"), max_length=300, blank=True)
+    since = models.DateTimeField(_("live since"), null=True, blank=True)
+    until = models.DateTimeField(_("live until"), null=True, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField(_("entered"), auto_now_add=True)
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["code", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["code", "version"], name="trigger_version_once"),
+            models.UniqueConstraint(
+                fields=["code"], condition=models.Q(state="live"), name="trigger_live_once"
+            ),
+        ]
+        verbose_name = _("trigger rule")
+        verbose_name_plural = _("trigger rules")
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.version}"
 
 
 class Point(models.Model):
