@@ -42,6 +42,9 @@ class Environment:
     origins: tuple[str, ...]
     proxies: tuple[str, ...]  # addresses of proxies whose X-Forwarded-… headers are believed
     document_prefix: str  # before 〔year〕number in the numbers of documents (文号)
+    mail: str  # smtp://user:password@host:port; empty: no e-mail
+    mail_from: str
+    webhook_hosts: tuple[str, ...]  # origins (https://host) that robots may be asked at
     tiles: str  # raster tile URL, PMTiles URL or file; empty: the built-in quiet map
 
     @property
@@ -108,6 +111,15 @@ def read() -> Environment:
             f"JINGWEI_TILES={tiles!r}: wanted a tile address such as "
             "https://host/{z}/{x}/{y}.png, or an existing .pmtiles file"
         )
+    mail = os.environ.get("JINGWEI_MAIL", "")
+    mail_from = os.environ.get("JINGWEI_MAIL_FROM", "")
+    if mail:
+        mail_server(mail)
+        if "@" not in mail_from:
+            raise SettingError(
+                f"JINGWEI_MAIL_FROM={mail_from!r}: wanted the sender's address,"
+                " for example jingwei@bureau.example"
+            )
     http = address("JINGWEI_HTTP", "127.0.0.1:8000")
     hosts = [h.strip() for h in os.environ.get("JINGWEI_HOSTS", "").split(",") if h.strip()]
     return Environment(
@@ -127,6 +139,9 @@ def read() -> Environment:
         ),
         document_prefix=os.environ.get("JINGWEI_DOCUMENT_PREFIX")
         or ("示环督" if profile == "demo" else "环督"),
+        mail=mail,
+        mail_from=mail_from,
+        webhook_hosts=webhook_hosts(os.environ.get("JINGWEI_WEBHOOK_HOSTS", "")),
         tiles=tiles and (tiles if "://" in tiles else str(Path(tiles).resolve())),
     )
 
@@ -192,6 +207,45 @@ def database(url: str) -> dict[str, object]:
         f"JINGWEI_DATABASE of kind {parts.scheme!r}: wanted sqlite:///PATH "
         "or postgresql://USER:PASSWORD@HOST:PORT/NAME"
     )
+
+
+def mail_server(url: str) -> dict[str, object]:
+    """Arguments of Django's SMTP backend for `smtp://`, `smtp+starttls://` or `smtps://`
+    `[user:password@]host[:port]`. Raises `SettingError`."""
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    parts = urlparse(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in ports or not parts.hostname or port == 0 or parts.path.strip("/"):
+        raise SettingError(
+            "JINGWEI_MAIL: wanted smtp://HOST:PORT, smtp+starttls://USER:PASSWORD@HOST:PORT"
+            " or smtps://USER:PASSWORD@HOST:PORT"
+        )
+    return {
+        "host": parts.hostname,
+        "port": port or ports[parts.scheme],
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_tls": parts.scheme == "smtp+starttls",
+        "use_ssl": parts.scheme == "smtps",
+    }
+
+
+def webhook_hosts(text: str) -> tuple[str, ...]:
+    """Origins such as `https://host` or `http://10.1.2.3:8080`, separated by commas."""
+    found = []
+    for part in filter(None, (p.strip().rstrip("/").lower() for p in text.split(","))):
+        parts = urlparse(part)
+        if parts.scheme not in ("http", "https") or part != f"{parts.scheme}://{parts.netloc}":
+            raise SettingError(
+                f"JINGWEI_WEBHOOK_HOSTS: {part!r} is no origin such as https://oapi.dingtalk.com"
+            )
+        if not parts.hostname or "@" in parts.netloc:
+            raise SettingError(f"JINGWEI_WEBHOOK_HOSTS: {part!r} names no host")
+        found.append(part)
+    return tuple(found)
 
 
 def tile_host(url: str) -> str:

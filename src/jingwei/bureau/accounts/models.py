@@ -90,6 +90,57 @@ class User(AbstractUser):
         return self._areas
 
 
+class Substitution(models.Model):
+    """Who stands in for whom, from the first day to the last (both included, local dates).
+
+    A substitute has the role of the absent person: standing in widens the place of one's work,
+    never its kind. `ended`: called off before its last day.
+    """
+
+    absent = models.ForeignKey(
+        User, models.PROTECT, related_name="absences", verbose_name=_("absent")
+    )
+    substitute = models.ForeignKey(
+        User, models.PROTECT, related_name="substitutions", verbose_name=_("substitute")
+    )
+    begins = models.DateField(_("first day"))
+    ends = models.DateField(_("last day"))
+    reason = models.CharField(_("reason"), max_length=200)
+    made_by = models.ForeignKey(
+        User, models.PROTECT, related_name="+", verbose_name=_("entered by")
+    )
+    created = models.DateTimeField(_("created"), auto_now_add=True)
+    ended = models.DateTimeField(_("called off"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-begins", "-id"]
+        indexes = [
+            models.Index(
+                fields=["absent", "ends"],
+                name="substitution_absent",
+                condition=models.Q(ended__isnull=True),
+            ),
+            models.Index(
+                fields=["substitute", "ends"],
+                name="substitution_substitute",
+                condition=models.Q(ended__isnull=True),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends__gte=models.F("begins")), name="substitution_forward"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(absent=models.F("substitute")), name="substitution_of_another"
+            ),
+        ]
+        verbose_name = _("substitution")
+        verbose_name_plural = _("substitutions")
+
+    def __str__(self) -> str:
+        return f"{self.substitute} ← {self.absent} {self.begins}…{self.ends}"
+
+
 class LoginFailure(models.Model):
     """How often a login failed for one name from one address."""
 

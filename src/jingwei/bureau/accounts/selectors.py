@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from jingwei.bureau.accounts.models import Department, User
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from jingwei.bureau.access import CITY_WIDE
+from jingwei.bureau.accounts.models import Department, Substitution, User
 from jingwei.bureau.language import english
 
 
@@ -36,3 +41,41 @@ def profile(user: User) -> Profile:
         else set()
     )
     return Profile(chain, None if "" in matters else sorted(matters))
+
+
+def people(
+    role: str = "",
+    *,
+    area: str | None = None,
+    matter: str | None = None,
+    department: Department | None = None,
+    enterprise: str = "",
+) -> QuerySet[User]:
+    """The active people of a role and a place: those whose turn it is, or who are to be told.
+
+    `area`: code of a region that their jurisdiction holds (roles that work for the whole city are
+    found whatever the area); `matter`: a matter that it holds; `department`: those of one
+    department; `enterprise`: the representatives of a unified social credit code.
+    """
+    found = User.objects.filter(is_active=True)
+    if role:
+        found = found.filter(role=role)
+    if enterprise:
+        found = found.filter(enterprise_code=enterprise)
+    if department is not None:
+        found = found.filter(department=department)
+    if area is not None or matter is not None:
+        place = Q()
+        if area is not None:
+            place &= Q(jurisdictions__area__in=["", area])
+        if matter is not None:
+            place &= Q(jurisdictions__matter__in=["", matter])
+        offices = Department.objects.filter(place)
+        found = found.filter(Q(department__in=offices) | Q(role__in=CITY_WIDE))
+    return found
+
+
+def substitutions(now: datetime | None = None) -> QuerySet[Substitution]:
+    """The substitutions in force at `now`."""
+    today = timezone.localdate(now)
+    return Substitution.objects.filter(ended=None, begins__lte=today, ends__gte=today)

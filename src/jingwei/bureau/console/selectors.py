@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from jingwei.bureau.access import Role, may
+from jingwei.bureau.access import CITY_WIDE, Role, may
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.findings import selectors as findings
@@ -55,7 +55,7 @@ def own_areas(user: Any) -> list[str] | None:
 
     An enterprise has no area, only its points: an empty list.
     """
-    if user.is_superuser or user.role in (Role.DISPATCHER, Role.AUDITOR):
+    if user.is_superuser or user.role in CITY_WIDE:
         return None
     return [] if user.role == Role.ENTERPRISE else user.areas()
 
