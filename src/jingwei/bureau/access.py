@@ -50,6 +50,10 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "evidence.view": _OFFICE,
     "notice.view": _ALL,
     "notice.outbox": frozenset(),  # superusers alone
+    "device.view": _OFFICE,
+    "device.command": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "device.adopt": frozenset({Role.DISPATCHER}),
+    "device.settings": frozenset(),  # administrators
 }
 
 

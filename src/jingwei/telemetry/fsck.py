@@ -17,7 +17,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from jingwei.telemetry import journal, seal
-from jingwei.telemetry.ingest import AHEAD, Row, decode, observations
+from jingwei.telemetry.ingest import AHEAD, Row, decode, keys_beside, observations
 from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
 from jingwei.telemetry.lake import LakeError, catalog, engine, partition
 
@@ -182,9 +182,10 @@ def _compare(
     good: dict[tuple[str, str], list[str]],
 ) -> Iterator[str]:
     wanted: dict[int, tuple[str, str, list[Row]]] = {}
+    keys = keys_beside(journal_root)
     for telegram in telegrams:
         resolution, rows = observations(
-            decode(telegram.raw), microseconds(telegram.received), telegram.seq
+            decode(telegram.raw, keys), microseconds(telegram.received), telegram.seq
         )
         if rows:
             wanted[telegram.seq] = (resolution, partition(resolution, rows[0][3]), rows)

@@ -44,6 +44,7 @@ from jingwei.telemetry.journal import (
     sync_folder,
 )
 from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition, reason
+from jingwei.telemetry.register import Register
 
 log = logging.getLogger("jingwei.ingest")
 
@@ -118,9 +119,27 @@ class Report:
     problems: tuple[str, ...] = ()
 
 
-def decode(raw: bytes) -> Message:
-    """The message of a telegram that the gateway has accepted (in whatever CRC dialect)."""
-    return hj212.decode(raw, dialects=frozenset(hj212.DIALECTS))
+Keys = Callable[[str], Sequence[bytes]]  # the SM4 keys that a device (MN) has or had
+
+
+def keys_beside(journal_root: Path) -> Keys:
+    """The keys of the device register in the journal's data folder."""
+    return Register(journal_root.with_name("register.json")).keys
+
+
+def decode(raw: bytes, keys: Keys = lambda mn: ()) -> Message:
+    """The message of a telegram that the gateway has accepted (in whatever CRC dialect).
+
+    `keys` opens what came encrypted.
+    """
+    dialects = frozenset(hj212.DIALECTS)
+    message = hj212.decode(raw, dialects=dialects)
+    if not message.ok and message.mn and (message.error or "").startswith("encrypted"):
+        for key in keys(message.mn):
+            clear = hj212.decode(raw, version="2025", key=key, dialects=dialects)
+            if clear.ok:
+                return clear
+    return message
 
 
 def observations(
@@ -212,6 +231,7 @@ class Ingest:
     ) -> None:
         self.journal_root = journal_root
         self.root = lake_root
+        self._keys = keys_beside(journal_root)
         self._clock = clock
         self._mutex = threading.Lock()
         self._handle: IO[bytes] | None = None
@@ -349,7 +369,7 @@ class Ingest:
         for telegram in telegrams:
             received, seq = microseconds(telegram.received), telegram.seq
             kinds: list[str] = []
-            message = decode(telegram.raw)
+            message = decode(telegram.raw, self._keys)
             resolution, some = observations(message, received, seq, kinds.append)
             if some:
                 hash_ = _hash(telegram.raw)

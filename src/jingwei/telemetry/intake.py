@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jingwei import hj212
 from jingwei.hj212 import Message
@@ -24,12 +24,16 @@ REASONS = {
     "network": "the device may not send from this address",
     "disabled": "the device is disabled",
     "password": "wrong password",
+    "no_key": "encrypted, and no key is registered for the device",
+    "wrong_key": "encrypted, and no key of the device opens it",
     "st": "the system type is not registered for the device",
     "oversized": "a telegram longer than the gateway takes",
     "rubbish": "bytes that are no telegram",
     "half": "a telegram that never ended",
 }
 _INTERACTION = "91"  # ST of answers (HJ 212-2017 table 5)
+_KEYS = 2  # the present key, and the one before it: what was under way when it changed
+_MN = re.compile(rb"(?:^|;)MN=([!-:<-~]{1,27});")
 _PASSWORD = re.compile(rb"(PW=)[^;]*")
 
 
@@ -52,16 +56,34 @@ class Intake:
 
     def judge(self, frame: bytes, peer: str) -> Verdict:
         """The verdict on one frame (`##` to check sum) from `peer` ("address:port")."""
-        message = hj212.decode(frame)
-        device = self.register.get(message.mn) if message.mn else None
-        if device is not None and (device.dialects or message.version != device.version):
-            message = hj212.decode(
-                frame, version=device.version, dialects=frozenset(device.dialects)
-            )
+        found = _MN.search(frame, 6, 300)
+        device = self.register.get(found[1].decode()) if found else None
+        message = self._read(frame, device)
+        if message.mn and (device is None or device.mn != message.mn):
+            other = self.register.get(message.mn)  # an MN written in some odd way
+            if other is not device:
+                device, message = other, self._read(frame, other)
         reason = _reason(message, device, peer)
         if reason:
             return Verdict(False, reason, message, None)
         return Verdict(True, "", message, _answer(message))
+
+    def _read(self, frame: bytes, device: Device | None) -> Message:
+        """The message as the device's register row says: version, dialects, key."""
+        if device is None:
+            return hj212.decode(frame)
+        version, dialects = device.version, frozenset(device.dialects)
+        keys = self.register.keys(device.mn)[:_KEYS] if device.keys else ()
+        if not keys:
+            return hj212.decode(frame, version=version, dialects=dialects)
+        for number, key in enumerate(keys):
+            message = hj212.decode(frame, version=version, key=key, dialects=dialects)
+            if message.ok or not encrypted(message):
+                if number and message.ok:
+                    old = (*message.problems, "the key before the present one")
+                    message = replace(message, problems=old)
+                break
+        return message
 
 
 def masked(raw: bytes) -> str:
@@ -69,8 +91,13 @@ def masked(raw: bytes) -> str:
     return _PASSWORD.sub(rb"\1******", raw).decode("utf-8", "backslashreplace").strip()
 
 
+def encrypted(message: Message) -> bool:
+    """Whether a message could not be read because it is encrypted."""
+    return (message.error or "").startswith("encrypted")
+
+
 def _reason(message: Message, device: Device | None, peer: str) -> str:
-    if not message.ok:
+    if not message.ok and not encrypted(message):
         return "crc" if (message.error or "").startswith(("wrong CRC", "CRC")) else "format"
     if device is None:
         return "unknown_mn"
@@ -82,6 +109,8 @@ def _reason(message: Message, device: Device | None, peer: str) -> str:
         return "password"
     if device.systems and message.st not in device.systems and message.st != _INTERACTION:
         return "st"
+    if not message.ok:
+        return "wrong_key" if device.keys else "no_key"
     return ""
 
 

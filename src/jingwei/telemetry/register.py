@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jingwei.hj212 import VERSIONS
+from jingwei.telemetry.keys import NAME, KeyBox, SealError
 
 
 class RegisterError(ValueError):
@@ -27,7 +28,8 @@ class RegisterError(ValueError):
 class Device:
     """One logger. `systems`: the system types (ST) registered for it, empty for any;
     `networks`: CIDR networks it may send from, empty for any; `dialects`: names of CRC dialects
-    accepted from it; `version`: "2005", "2017" or "2025"."""
+    accepted from it; `version`: "2005", "2017" or "2025"; `keys`: its SM4 keys, the present one
+    first, sealed (`keys.KeyBox`); `form`: how it writes ciphertext (`hj212.sm4.FORMS`)."""
 
     mn: str
     password: str
@@ -37,6 +39,8 @@ class Device:
     enabled: bool = True
     networks: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    form: str = "raw"
 
     def allows(self, host: str) -> bool:
         """Whether the device may send from this IP address."""
@@ -127,17 +131,22 @@ def _device(row: dict[str, Any]) -> Device:
         enabled=bool(row.get("enabled", True)),
         networks=tuple(map(str, row.get("networks", ()))),
         dialects=tuple(map(str, row.get("dialects", ()))),
+        keys=tuple(map(str, row.get("keys", ()))),
+        form=str(row.get("form") or "raw"),
     )
 
 
 class Register:
     """The register as a process sees it; read again whenever the file has changed.
 
-    A file that cannot be read leaves the last good register in force and sets `problem`.
+    A file that cannot be read leaves the last good register in force and sets `problem`. The SM4
+    keys are opened with the key file beside the register.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.box = KeyBox(path.with_name(NAME))
+        self._keys: dict[str, tuple[bytes, ...]] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._devices: dict[str, Device] = {}
         self.problem = ""
@@ -156,6 +165,7 @@ class Register:
         self._stamp = stamp
         try:
             self._devices = load(self._path)
+            self._keys = {}
             self.problem = ""
         except RegisterError as error:
             self.problem = str(error)
@@ -164,6 +174,23 @@ class Register:
         """The device with this MN as the file says now, or None."""
         self._refresh()
         return self._devices.get(mn)
+
+    def keys(self, mn: str) -> tuple[bytes, ...]:
+        """The device's SM4 keys, the present one first; what cannot be opened is left out and
+        said in `problem`."""
+        device = self.get(mn)
+        if device is None or not device.keys:
+            return ()
+        opened = self._keys.get(mn)
+        if opened is None:
+            found = []
+            for sealed in device.keys:
+                try:
+                    found.append(self.box.open(mn, sealed))
+                except SealError as error:
+                    self.problem = str(error)
+            opened = self._keys[mn] = tuple(found)
+        return opened
 
     def __len__(self) -> int:
         self._refresh()

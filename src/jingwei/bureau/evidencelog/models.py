@@ -19,6 +19,9 @@ KINDS = {
     "case_event": _("Case event"),
     "draw": _("Random draw"),
     "export": _("Export of evidence"),
+    "device": _("Device settings"),
+    "device.command": _("Command to a device"),
+    "device.adopted": _("Device adopted"),
 }
 
 

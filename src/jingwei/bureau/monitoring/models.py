@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
 from jingwei.bureau.registry.models import Enterprise, PermitLimit, Point
 
 

@@ -504,3 +504,37 @@ class Point(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("monitoring:point", args=[self.mn, self.st])
+
+
+class Device(models.Model):
+    """What the gateway knows of one logger (MN) beside the password and version of its points.
+
+    A logger without a row has the defaults: any address, the printed check sum, no key.
+    """
+
+    class Form(models.TextChoices):
+        RAW = "raw", _("raw bytes")
+        HEX = "hex", _("hexadecimal digits")
+        BASE64 = "base64", "Base64"
+        LITERAL = "literal", _("text {0x..,0x..}")
+
+    mn = models.CharField(_("device number (MN)"), max_length=27, unique=True)
+    networks = models.JSONField(_("allowed networks"), default=list, blank=True)
+    dialects = models.JSONField(_("accepted check sums"), default=list, blank=True)
+    keys = models.JSONField(_("SM4 keys, sealed"), default=list, blank=True, editable=False)
+    form = models.CharField(_("form of ciphertext"), max_length=8, choices=Form, default=Form.RAW)
+    pull = models.BooleanField(_("pull missing data"), default=True)
+    pull_from = models.PositiveSmallIntegerField(
+        _("pull from (hour)"), default=0, validators=[MaxValueValidator(23)]
+    )
+    pull_until = models.PositiveSmallIntegerField(
+        _("pull until (hour)"), default=24, validators=[MaxValueValidator(24)]
+    )
+
+    class Meta:
+        ordering = ["mn"]
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+
+    def __str__(self) -> str:
+        return self.mn

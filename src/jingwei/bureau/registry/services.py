@@ -15,6 +15,7 @@ from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.registry.models import (
+    Device,
     Enterprise,
     Outlet,
     Permit,
@@ -216,6 +217,18 @@ def create_point(**values: Any) -> Point:
     return point
 
 
+def _wire(device: Device | None) -> dict[str, Any]:
+    """What the register says of a logger beside its points."""
+    if device is None:
+        return {}
+    return {
+        "networks": tuple(device.networks),
+        "dialects": tuple(device.dialects),
+        "keys": tuple(key["sealed"] for key in device.keys),
+        "form": device.form,
+    }
+
+
 def publish_register() -> int:
     """Write the device register that the gateway reads, if it differs; the number of devices.
 
@@ -223,6 +236,7 @@ def publish_register() -> int:
     point stays in the register as not enabled, so that its telegrams are refused with that reason.
     """
     rows: dict[str, list[Point]] = {}
+    settled = {device.mn: device for device in Device.objects.all()}
     for point in Point.objects.order_by("mn", "st"):
         rows.setdefault(point.mn, []).append(point)
     devices: dict[str, register.Device] = {}
@@ -236,6 +250,7 @@ def publish_register() -> int:
             systems=tuple(p.st for p in enabled or points),
             name=first.name,
             enabled=bool(enabled),
+            **_wire(settled.get(mn)),
         )
     path = settings.ENV.register
     try:
