@@ -36,7 +36,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from jingwei.demo.gcj02 import to_wgs84
+from jingwei.standards.geo import wgs84_from_gcj02
 
 TARGET = Path(__file__).resolve().parent.parent / "src/jingwei/demo/data"
 NAMES = {
@@ -159,7 +159,7 @@ def districts(folder: Path) -> None:
             for part in parts[1:]:
                 line += simplify(part, 0.0006)[1:]
             cache[key] = [
-                (round(lon, 5), round(lat, 5)) for lon, lat in (to_wgs84(*p) for p in line)
+                (round(lon, 5), round(lat, 5)) for lon, lat in (wgs84_from_gcj02(*p) for p in line)
             ]
         line = cache[key]
         return list(reversed(line)) if turned else line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# Ten files of 15 MB (cases/files.py) and the form around them; a stranger sends a form at most.
+# Ten files of 15 MB (findings/files.py) and the form around them; a stranger sends a form at most.
 LARGEST = 160 * 1024 * 1024
 LARGEST_WITHOUT_SESSION = 1024 * 1024
 

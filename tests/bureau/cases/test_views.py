@@ -15,9 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
-from jingwei.bureau.cases import checks, files, selectors, services, views
+from jingwei.bureau.cases import checks, selectors, services, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.services import sequence
+from jingwei.bureau.findings import files
 
 pytestmark = pytest.mark.django_db
 

@@ -8,48 +8,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.cases import files
 from jingwei.bureau.cases.flow import Field, Transition
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.findings import files
+from jingwei.bureau.findings.files import FilesField
 
 MAX_TEXT = 4000
-
-
-class _FilesInput(forms.ClearableFileInput):
-    allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
-
-
-class FilesField(forms.FileField):
-    """Several files at once; their types are read from their bytes."""
-
-    widget = _FilesInput
-
-    def __init__(self, *, photos: bool, **options: Any) -> None:
-        self.allowed = files.IMAGES if photos else (*files.IMAGES, files.PDF)
-        super().__init__(**options)
-        self.widget.attrs["accept"] = "image/*" if photos else ",".join(self.allowed)
-        if photos:
-            self.widget.attrs["capture"] = "environment"
-
-    def clean(self, data: Any, initial: Any = None) -> list[tuple[Any, str]]:
-        uploads = [u for u in (data or []) if u]
-        if not uploads:
-            if self.required:
-                raise ValidationError(self.error_messages["required"], code="required")
-            return []
-        if len(uploads) > files.MAX_FILES:
-            raise ValidationError(_("Too many files: at most %(max)d.") % {"max": files.MAX_FILES})
-        found, errors = [], []
-        for upload in uploads:
-            try:
-                super().clean(upload, None)
-                found.append((upload, files.inspect(upload, self.allowed)))
-            except ValidationError as error:
-                errors += error.messages
-        if errors:
-            raise ValidationError(errors)
-        return found
 
 
 class PositionField(forms.CharField):

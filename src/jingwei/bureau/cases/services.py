@@ -6,15 +6,11 @@ event, its files, and the event's entry in the evidence log stand or fall togeth
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from django.core.files.base import File
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -23,7 +19,6 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.cases import files as filing
 from jingwei.bureau.cases import selectors
 from jingwei.bureau.cases.deadlines import deadline
 from jingwei.bureau.cases.errors import Invalid, Refused, Stale
@@ -32,6 +27,7 @@ from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings import files as filing
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
@@ -82,7 +78,7 @@ def open_case(
     form = TransitionForm(step, None, data)
     key = _key(user, token)
     try:
-        with _cleared_away() as written, transaction.atomic():
+        with filing.cleared_away() as written, transaction.atomic():
             if not may(user, "case.open") or user.role not in step.roles:
                 raise Refused(_("Your role may not open a case."))
             done = _done(key)
@@ -146,7 +142,7 @@ def act(
     may not see), `Refused`, `Stale`, `Invalid` with the bound form.
     """
     now = now or timezone.now()
-    with _cleared_away() as written, transaction.atomic():
+    with filing.cleared_away() as written, transaction.atomic():
         # From here to the end nobody else can act on this case: on PostgreSQL by the row's lock,
         # on SQLite because a writing transaction is alone.
         case = (
@@ -355,7 +351,7 @@ def _append(
             name=filing.display_name(upload.name),
             content_type=content_type,
             size=upload.size,
-            file=_store(upload, written if written is not None else []),
+            file=filing.store("cases", upload, written if written is not None else []),
             **found,
         )
     return event
@@ -380,30 +376,6 @@ def testimony(event: CaseEvent, files: list[dict[str, str]]) -> dict[str, Any]:
         "body": digest.both(body),
         "files": files,
     }
-
-
-def _store(upload: File, written: list[str]) -> str:
-    name = default_storage.save(filing.place(), upload)
-    written.append(name)
-    # The row that names the file must not outlive it: on the disk before the commit.
-    fd = os.open(default_storage.path(name), os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    return name
-
-
-@contextmanager
-def _cleared_away() -> Iterator[list[str]]:
-    """Names of files written on the way; they go where the transaction does not come about."""
-    written: list[str] = []
-    try:
-        yield written
-    except BaseException:
-        for name in written:
-            default_storage.delete(name)
-        raise
 
 
 def _of_one_enterprise(user: User, findings: Iterable[Finding]) -> list[Finding]:

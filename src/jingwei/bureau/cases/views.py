@@ -17,13 +17,14 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import Role, may, requires
 from jingwei.bureau.accounts.models import Department
-from jingwei.bureau.cases import drafts, files, selectors, services
+from jingwei.bureau.cases import drafts, selectors, services
 from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS, ORDER
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
+from jingwei.bureau.findings import files
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.selectors import findings as findings_of
 from jingwei.bureau.language import factor_name

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django import forms
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
+from django.core.files.base import File
+from django.core.files.storage import default_storage
 from django.utils.text import get_valid_filename
 from django.utils.translation import gettext as _
 
@@ -71,13 +76,75 @@ def download_name(name: str, content_type: str) -> str:
     return f"{stem}.{EXTENSIONS[content_type]}"
 
 
-def place() -> str:
+def place(room: str) -> str:
     """A random path below the media folder; nothing of the uploaded name is in it."""
     token = secrets.token_hex(20)
-    return f"cases/{token[:2]}/{token[2:]}"
+    return f"{room}/{token[:2]}/{token[2:]}"
 
 
 def chunks(upload: Any) -> Iterator[bytes]:
     upload.seek(0)
     yield from upload.chunks()
     upload.seek(0)
+
+
+def store(room: str, upload: File, written: list[str]) -> str:
+    """Keep an upload in the media folder; its name there, which is added to `written` too."""
+    name = default_storage.save(place(room), upload)
+    written.append(name)
+    # The row that names the file must not outlive it: on the disk before the commit.
+    fd = os.open(default_storage.path(name), os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return name
+
+
+@contextmanager
+def cleared_away() -> Iterator[list[str]]:
+    """Names of files written on the way; they go where the transaction does not come about."""
+    written: list[str] = []
+    try:
+        yield written
+    except BaseException:
+        for name in written:
+            default_storage.delete(name)
+        raise
+
+
+class _FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+    template_name = "django/forms/widgets/file.html"
+
+
+class FilesField(forms.FileField):
+    """Several files at once; their types are read from their bytes."""
+
+    widget = _FilesInput
+
+    def __init__(self, *, photos: bool, **options: Any) -> None:
+        self.allowed = IMAGES if photos else (*IMAGES, PDF)
+        super().__init__(**options)
+        self.widget.attrs["accept"] = "image/*" if photos else ",".join(self.allowed)
+        if photos:
+            self.widget.attrs["capture"] = "environment"
+
+    def clean(self, data: Any, initial: Any = None) -> list[tuple[Any, str]]:
+        uploads = [u for u in (data or []) if u]
+        if not uploads:
+            if self.required:
+                raise ValidationError(self.error_messages["required"], code="required")
+            return []
+        if len(uploads) > MAX_FILES:
+            raise ValidationError(_("Too many files: at most %(max)d.") % {"max": MAX_FILES})
+        found, errors = [], []
+        for upload in uploads:
+            try:
+                super().clean(upload, None)
+                found.append((upload, inspect(upload, self.allowed)))
+            except ValidationError as error:
+                errors += error.messages
+        if errors:
+            raise ValidationError(errors)
+        return found
