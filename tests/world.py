@@ -82,6 +82,7 @@ def build() -> World:
         ("department", Role.DEPARTMENT, "housing"),
         ("enterprise", Role.ENTERPRISE, ""),
         ("auditor", Role.AUDITOR, "audit"),
+        ("leader", Role.LEADER, "city"),
     ):
         user = User(
             username=username,

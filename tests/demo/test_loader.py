@@ -131,9 +131,16 @@ def test_accounts_of_all_roles_can_log_in(client):
     assert Department.objects.filter(kind="department").count() == 5
     assert set(User.objects.exclude(role="").values_list("role", flat=True)) == set(Role)
     shown = [username for username, _ in city.accounts()]
-    assert {"dispatcher", "district1", "grid1", "department", "enterprise", "auditor", "admin"} == (
-        set(shown)
-    )
+    assert {
+        "dispatcher",
+        "district1",
+        "grid1",
+        "department",
+        "enterprise",
+        "auditor",
+        "leader",
+        "admin",
+    } == (set(shown))
     for username in shown:
         assert client.login(username=username, password=city.PASSWORD), username
     assert User.objects.get(username="admin").is_superuser

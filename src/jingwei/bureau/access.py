@@ -29,11 +29,12 @@ class Role(models.TextChoices):
     DEPARTMENT = "department", _("Department liaison")
     ENTERPRISE = "enterprise", _("Enterprise")
     AUDITOR = "auditor", _("Auditor")
+    LEADER = "leader", _("Leader")
 
 
 _ALL = frozenset(Role)
 _OFFICE = _ALL - {Role.ENTERPRISE}
-CITY_WIDE = frozenset({Role.DISPATCHER, Role.AUDITOR})  # see every row, whatever their department
+CITY_WIDE = frozenset({Role.DISPATCHER, Role.AUDITOR, Role.LEADER})  # see every row
 
 PERMISSIONS: dict[str, frozenset[Role]] = {
     "home.view": _ALL,
@@ -98,6 +99,9 @@ def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return open_view
 
 
+NOTHING = models.Q(pk__in=[])
+
+
 class RestrictedQuerySet(models.QuerySet):
     """Rows with a place. The model says where its place stands:
 
@@ -109,12 +113,17 @@ class RestrictedQuerySet(models.QuerySet):
         """The rows on which `user` may do `action`; none without the role."""
         if not may(user, action):
             return self.none()
+        reach = self.reach(user)
+        return self if reach is None else self.filter(reach)
+
+    def reach(self, user: Any) -> models.Q | None:
+        """The rows in the user's jurisdiction; None for all."""
         if user.is_superuser or user.role in CITY_WIDE:
-            return self
+            return None
         place: dict[str, str] = self.model.place
         if user.role == Role.ENTERPRISE:
             if not user.enterprise_code or "enterprise" not in place:
-                return self.none()
-            return self.filter(**{place["enterprise"]: user.enterprise_code})
+                return NOTHING
+            return models.Q(**{place["enterprise"]: user.enterprise_code})
         areas = user.areas()
-        return self if areas is None else self.filter(**{place["area"] + "__in": areas})
+        return None if areas is None else models.Q(**{place["area"] + "__in": areas})

@@ -492,4 +492,5 @@ def accounts() -> Iterator[tuple[str, str]]:
     yield "department", "部门联络员 department liaison, also 2 to 5"
     yield "enterprise", f"企业 enterprise, also 2 to {len(enterprises())}"
     yield "auditor", "审计员 auditor"
+    yield "leader", "领导 leader"
     yield "admin", "管理员 administrator"

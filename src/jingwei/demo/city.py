@@ -70,6 +70,7 @@ def build_organisation() -> None:
     wanted: list[tuple[str, str, Department | None, str]] = [
         ("dispatcher", "dispatcher", city, ""),
         ("auditor", "auditor", city, ""),
+        ("leader", "leader", city, ""),
         *((f"district{n}", "district", d, "") for n, d in enumerate(centres, 1)),
         *((f"grid{n}", "grid", d, "") for n, d in enumerate(grids, 1)),
         *(

@@ -120,6 +120,7 @@ def build() -> SimpleNamespace:
         "department": person("department", "department", water),
         "enterprise": person("enterprise", "enterprise", enterprise=enterprises[0]),
         "auditor": person("auditor", "auditor", centre),
+        "leader": person("leader", "leader", centre),
         "district2": person("district2", "district", districts[1]),
         "grid2": person("grid2", "grid", grids[1]),
         "enterprise2": person("enterprise2", "enterprise", enterprise=enterprises[1]),

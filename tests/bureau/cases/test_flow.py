@@ -12,7 +12,8 @@ from jingwei.bureau.access import Role
 from jingwei.bureau.cases import checks, services
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import Flow, FlowError, Limit, State, Transition
-from jingwei.bureau.cases.flows import FLOWS, ORDER
+from jingwei.bureau.cases.flows import FLOWS
+from jingwei.bureau.cases.flows.order import ORDER
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.findings.models import Finding
 

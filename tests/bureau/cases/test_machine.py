@@ -25,7 +25,7 @@ SPECIFICATION = {
     ("draft", "issue"): ("dispatcher", "issued"),
     ("draft", "amend"): ("dispatcher", "draft"),
     ("draft", "withdraw"): ("dispatcher", "withdrawn"),
-    ("draft", "comment"): ("dispatcher district grid department", "draft"),
+    ("draft", "comment"): ("dispatcher district grid", "draft"),
     ("issued", "sign"): ("district", "rectifying"),
     ("issued", "extend"): ("dispatcher", "issued"),
     ("issued", "transfer"): ("dispatcher district", "issued"),

@@ -10,4 +10,8 @@ class CasesConfig(AppConfig):
     label = "cases"
 
     def ready(self) -> None:
+        from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.cases.flows.order import ORDER
+
+        register(ORDER)
         immutable.keep(self, APPEND_ONLY)

@@ -10,7 +10,7 @@ from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.cases.services import FOLDED, next_escalation, plain, testimony
+from jingwei.bureau.cases.services import COLUMNS, FOLDED, next_escalation, plain, testimony
 from jingwei.bureau.findings import immutable
 from jingwei.evidence import digest
 
@@ -34,9 +34,10 @@ def replay(case: Case) -> Iterator[str]:
         yield f"the flow {case.flow!r} has no state {case.state!r}"
         return
     folded: dict[str, Any] = {
-        name: plain(Case._meta.get_field(name).get_default()) for name in FOLDED
+        name: plain(Case._meta.get_field(name.removesuffix("_id")).get_default())
+        for name in COLUMNS
     }
-    folded["state"] = ""
+    folded |= {"state": "", "party_ids": []}
     version = 0
     events = (
         CaseEvent.objects.filter(case=case)
@@ -58,9 +59,10 @@ def replay(case: Case) -> Iterator[str]:
             yield f"event {number}: {event.transition!r} is not possible from {event.source!r}"
         elif event.target != step.target_from(event.source):
             yield f"event {number}: {event.transition!r} does not lead to {event.target!r}"
-        elif event.role not in step.roles:
+        elif event.role not in step.roles and not (step.clock and event.actor_id is None):
             yield f"event {number}: {event.role!r} may not do {event.transition!r}"
-        folded.update(event.changes)
+        detail = {**folded["detail"], **event.changes.get("detail", {})}
+        folded |= event.changes | {"detail": detail}
         if event.target != folded["state"]:
             yield f"event {number} ends in {event.target!r}, but changed the state to {folded['state']!r}"
         version += step is not None and step.locks

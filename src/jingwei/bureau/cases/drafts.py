@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.findings.models import Finding
+if TYPE_CHECKING:
+    from jingwei.bureau.findings.models import Finding
 
 
 def order(findings: Sequence[Finding]) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """What a flow is: data. States, transitions, who may do what, which form, which limit.
 
-A flow is written once, in one file of `flows/`; the kernel in `services` runs every flow alike,
-and the tests and `docs/flows/` are generated from the same data. A transition's `effect` returns
+A flow is written once, in one file, and registered (`flows.register`) in the `ready()` of the room
+that owns it; the kernel in `services` runs every flow alike, and the tests and `docs/flows/` are generated from the same data. A transition's `effect` returns
 what changes on the case as a dictionary; the kernel writes it to the event and to the case, so
 that the case's row is nothing but the fold of its events (`checks` proves it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,11 @@ from django.utils.translation import gettext_noop
 from jingwei.bureau.access import Role
 
 if TYPE_CHECKING:
+    from django import forms
+
     from jingwei.bureau.accounts.models import User
     from jingwei.bureau.cases.models import Case
+    from jingwei.bureau.findings.models import Finding
 
 Text = str | Promise
 
@@ -48,41 +51,68 @@ class Limit:
         return f"{self.days} working days" if self.days else f"{self.hours} working hours"
 
 
+KINDS = frozenset({
+    "text", "line", "days", "number", "date", "bool", "choice", "choices", "department",
+    "departments", "person", "files", "photos", "position",
+})  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that a form asks. `kind`: text, line, days, choice, files, photos, position.
+    """One thing that a form asks. `kind` is one of `KINDS`, or a function that makes a form field.
 
-    The field named "text" is the act's reason or report: it stands in the timeline.
+    `number` is a Decimal within `least` and `most`; `choices` are several of a list, `departments`
+    several departments. A department or person is given by its primary key; without `choices`
+    every department, or every person of the case's department, is offered. The field named "text"
+    is the act's reason or report: it stands in the timeline. A case is None when one is opened.
     """
 
     name: str
     label: Text
-    kind: str = "text"
+    kind: str | Callable[[Field, Case | None], forms.Field] = "text"
     required: bool = True
     help: Text = ""
-    choices: Callable[[Case | None], list[tuple[str, Text]]] | None = None
+    choices: Callable[[Case | None], list[tuple[Any, Text]]] | None = None
     initial: Callable[[Case | None], Any] | None = None
+    least: float | None = None
+    most: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str) and self.kind not in KINDS:
+            raise FlowError(f"field {self.name}: unknown kind {self.kind!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state, the role that must act in it, and the clock of that role.
+    """A state, the roles that must act in it, and their clock.
 
     `limit` is the level clock: it starts when the case comes into the state. `business` says that
-    the case's own deadline runs here; it never starts anew.
+    the case's own deadline runs here; it never starts anew. `lead`: of these roles only the
+    people of the case's department are waited for, not everybody with the jurisdiction.
     """
 
     name: str
     label: Text
-    waits_for: Role | None = None
+    waits_for: Role | tuple[Role, ...] | None = None
     limit: Limit | None = None
     business: bool = False
     issued: bool = True  # parties outside the bureau may know of the case
     colour: str = "watch"  # of the design system: normal, watch, abnormal, offline
+    lead: bool = False
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        if self.waits_for is None:
+            return ()
+        return (self.waits_for,) if isinstance(self.waits_for, Role) else self.waits_for
 
     @property
     def final(self) -> bool:
-        return self.waits_for is None
+        return not self.roles
+
+    @property
+    def waits_label(self) -> str:
+        return " / ".join(str(role.label) for role in self.roles)
 
 
 Effect = Callable[["Case", Mapping[str, Any], datetime], dict[str, Any]]
@@ -96,6 +126,10 @@ class Transition:
     `target` None leaves the state as it is. `guard` answers why this user may not do it in this
     case, None where nothing stands against it. `locks` False is for acts that disturb nobody
     (a comment): they do not count as a version. `internal` acts are shown to the bureau alone.
+
+    `only` narrows the roles outside the city centre: "lead" to people of the case's department,
+    "joint" to these and the people of its parties. `reopens` acts may leave a final state.
+    `clock` acts have no roles: `tick` does them when the case's `wake_at` has come.
     """
 
     name: str
@@ -110,6 +144,9 @@ class Transition:
     internal: bool = False
     tone: str = ""  # "primary", "danger" or ""
     help: Text = ""
+    only: str = ""
+    reopens: bool = False
+    clock: bool = False
 
     def target_from(self, source: str) -> str:
         return self.target or source
@@ -117,7 +154,15 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A flow: checked when it is made, so that a wrong one cannot be imported."""
+    """A flow: checked when it is made, so that a wrong one cannot be imported.
+
+    `action` of `bureau.access` is what opening a case needs besides the role of the opening;
+    `needs_findings` and `needs_enterprise` say what a case of this flow cannot be without.
+    `known_to` are the roles outside the bureau that see a case once it is issued. `draft` gives
+    the opening form its first words. `panel` is a template that the case's page shows above the
+    forms, with what `panel_context` answers; `documents` are (URL name, label) of pages to print,
+    whose URLs take the case's number, or a function of case and user that answers them.
+    """
 
     name: str
     label: Text
@@ -126,6 +171,17 @@ class Flow:
     transitions: tuple[Transition, ...]
     # (level, after): each level is told that long after the clock ran out; None: at once.
     escalation: tuple[tuple[int, Limit | None], ...] = ()
+    action: str = "case.open"
+    needs_findings: bool = False
+    needs_enterprise: bool = False
+    known_to: frozenset[Role] = frozenset({Role.ENTERPRISE, Role.DEPARTMENT})
+    draft: Callable[[Sequence[Finding]], dict[str, Any]] | None = None
+    submit: Text = ""  # the button of the opening form; else the opening's label
+    panel: str = ""
+    panel_context: Callable[[Case, User], dict[str, Any]] | None = None
+    documents: (
+        tuple[tuple[str, Text], ...] | Callable[[Case, User], Iterable[tuple[str, Text]]]
+    ) = ()
     _states: dict[str, State] = field(init=False, repr=False)
     _transitions: dict[str, Transition] = field(init=False, repr=False)
 
@@ -145,10 +201,10 @@ class Flow:
             unknown = {*step.sources, step.target or step.sources[0]} - set(states)
             if unknown:
                 raise FlowError(f"{self.name}.{step.name}: unknown states {sorted(unknown)}")
-            if not step.roles or not step.sources:
+            if bool(step.roles) == step.clock or not step.sources:
                 raise FlowError(f"{self.name}.{step.name}: nobody can ever do it")
             final = [s for s in step.sources if states[s].final]
-            if final:
+            if final and not (step.reopens or step.clock or step.target is None):
                 raise FlowError(f"{self.name}.{step.name}: leaves the final state {final[0]}")
             reached.add(step.target or step.sources[0])
         for state in self.states:
@@ -157,7 +213,7 @@ class Flow:
             if not state.final and not any(
                 state.name in t.sources
                 and t.target not in (None, state.name)
-                and state.waits_for in t.roles
+                and set(state.roles) & t.roles
                 for t in self.transitions
             ):
                 raise FlowError(f"{self.name}: who is waited for cannot leave {state.name}")
@@ -171,6 +227,14 @@ class Flow:
     def allowed(self, state: str, role: str) -> list[Transition]:
         """The transitions that the table gives this role in this state, in the table's order."""
         return [t for t in self.transitions if state in t.sources and role in t.roles]
+
+    def alarm(self, state: str) -> Transition | None:
+        """What the clock does in this state when the case's time to wake has come."""
+        return next((t for t in self.transitions if t.clock and state in t.sources), None)
+
+    def papers(self, case: Case, user: User) -> list[tuple[str, Text]]:
+        """(URL name, label) of the documents of a case."""
+        return list(self.documents(case, user) if callable(self.documents) else self.documents)
 
     def label_of(self, transition: str) -> Text:
         if transition == ESCALATE:
@@ -214,7 +278,7 @@ class Flow:
         ]
         for s in self.states:
             lines.append(
-                f"| `{s.name}` | {s.label} | {s.waits_for.label if s.waits_for else '(final)'}"
+                f"| `{s.name}` | {s.label} | {s.waits_label or '(final)'}{' of the case’s department' if s.lead else ''}"
                 f" | {s.limit or ''} | {'yes' if s.business else ''}"
                 f" | {'yes' if s.issued else ''} |"
             )
@@ -227,7 +291,9 @@ class Flow:
         ]
         for t in (self.opening, *self.transitions):
             form = ", ".join(f"{f.label}{'*' if f.required else ''}" for f in t.fields)
-            roles = ", ".join(str(r.label) for r in Role if r in t.roles)
+            roles = ", ".join(str(r.label) for r in Role if r in t.roles) or "the clock"
+            if t.only:
+                roles += " (of the lead)" if t.only == "lead" else " (of the lead or a party)"
             lines.append(
                 f"| `{t.name}` | {t.label} | {', '.join(t.sources)} | {t.target or '(same)'}"
                 f" | {roles} | {form} | {'' if t.internal else 'yes'}"

@@ -8,6 +8,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from jingwei.bureau.accounts.models import Department, User
+from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.flow import Field, Transition
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.findings import files
@@ -35,6 +37,8 @@ class PositionField(forms.CharField):
 
 
 def _form_field(field: Field, case: Case | None) -> forms.Field:
+    if callable(field.kind):
+        return field.kind(field, case)
     options: dict[str, Any] = {
         "label": field.label,
         "required": field.required,
@@ -42,6 +46,7 @@ def _form_field(field: Field, case: Case | None) -> forms.Field:
     }
     if field.initial:
         options["initial"] = field.initial(case)
+    empty = [("", "—")]
     match field.kind:
         case "text":
             area = forms.Textarea(attrs={"rows": 4})
@@ -49,15 +54,51 @@ def _form_field(field: Field, case: Case | None) -> forms.Field:
         case "line":
             return forms.CharField(max_length=200, **options)
         case "days":
-            return forms.IntegerField(min_value=1, max_value=180, **options)
+            return forms.IntegerField(
+                min_value=int(field.least or 1), max_value=int(field.most or 180), **options
+            )
+        case "number":
+            return forms.DecimalField(
+                min_value=field.least,
+                max_value=field.most,
+                max_digits=20,
+                decimal_places=6,
+                widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+                **options,
+            )
+        case "date":
+            return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+        case "bool":
+            return forms.BooleanField(**options)
         case "choice":
-            choices = field.choices(case) if field.choices else []
-            return forms.ChoiceField(choices=[("", "—"), *choices], **options)
+            return forms.ChoiceField(choices=[*empty, *_choices(field, case)], **options)
+        case "choices":
+            boxes = forms.CheckboxSelectMultiple()
+            return forms.MultipleChoiceField(choices=_choices(field, case), widget=boxes, **options)
+        case "department" | "person":
+            found = [*empty, *_choices(field, case)]
+            return forms.TypedChoiceField(choices=found, coerce=int, empty_value=None, **options)
+        case "departments":
+            boxes = forms.CheckboxSelectMultiple()
+            return forms.TypedMultipleChoiceField(
+                choices=_choices(field, case), coerce=int, widget=boxes, **options
+            )
         case "files" | "photos":
             return FilesField(photos=field.kind == "photos", **options)
         case "position":
             return PositionField(**options)
     raise ValueError(f"field {field.name}: unknown kind {field.kind!r}")
+
+
+def _choices(field: Field, case: Case | None) -> list[tuple[Any, Any]]:
+    if field.choices:
+        return field.choices(case)
+    if field.kind in ("department", "departments"):
+        return [(d.pk, department_label(d)) for d in Department.objects.all()]
+    if field.kind == "person" and case is not None:
+        people = User.objects.filter(department=case.department_id, is_active=True)
+        return [(u.pk, str(u)) for u in people.order_by("username")]
+    return []
 
 
 class TransitionForm(forms.Form):

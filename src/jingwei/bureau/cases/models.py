@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.access import RestrictedQuerySet, Role
+from jingwei.bureau.access import NOTHING, RestrictedQuerySet, Role
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases.flow import Flow, State, Text
 from jingwei.bureau.cases.flows import FLOWS
@@ -23,36 +23,99 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Enterprise, Region
 
-
-def _outside(user: Any) -> bool:
-    """Whether the user is none of the bureau: sees what is issued, and nothing internal."""
-    role = getattr(user, "role", "")
-    return role in (Role.ENTERPRISE, Role.DEPARTMENT) and not user.is_superuser
+OUTSIDE = (Role.ENTERPRISE, Role.DEPARTMENT)
 
 
-class CaseQuerySet(RestrictedQuerySet):
-    def restrict(self, user: Any, action: str) -> CaseQuerySet:
-        """By jurisdiction; enterprises and departments see cases from the moment they are issued."""
+class _OfCase(RestrictedQuerySet):
+    """Rows that belong to a case, seen where the case is; `case` is the lookup that leads to it."""
+
+    case = ""
+
+    def restrict(self, user: Any, action: str) -> _OfCase:
+        """By jurisdiction, or as lead or party; who is none of the bureau (an enterprise, another
+        department) sees what is issued, of flows that are known to them, and nothing internal."""
         rows = super().restrict(user, action)
-        return rows.filter(issued__isnull=False) if _outside(user) else rows
+        if getattr(user, "role", "") not in OUTSIDE or user.is_superuser:
+            return rows
+        flows = [flow.name for flow in FLOWS.values() if user.role in flow.known_to]
+        return self.known(
+            rows.filter(**{f"{self.case}issued__isnull": False, f"{self.case}flow__in": flows})
+        )
+
+    def known(self, rows: Any) -> Any:
+        return rows
+
+    def reach(self, user: Any) -> models.Q | None:
+        if user.role == Role.DEPARTMENT and user.department_id and not user.is_superuser:
+            reach = self._matters(user)
+        else:
+            reach = super().reach(user)
+        if reach is None or user.role == Role.ENTERPRISE or not user.department_id:
+            return reach
+        parties = Case.parties.through.objects.filter(department_id=user.department_id)
+        return (
+            reach
+            | models.Q(**{f"{self.case}department_id": user.department_id})
+            | models.Q(**{f"{self.case}pk__in": parties.values("case_id")})
+        )
+
+    def _matters(self, user: Any) -> models.Q | None:
+        """A department has jurisdiction by area and matter; an empty one is all of them."""
+        reach = NOTHING
+        for area, matter in user.department.jurisdictions.values_list("area", "matter"):
+            if not area and not matter:
+                return None
+            place = {f"{self.case}region_id": area} if area else {}
+            about = {f"{self.case}matter": matter} if matter else {}
+            reach |= models.Q(**place, **about)
+        return reach
+
+
+class CaseQuerySet(_OfCase):
+    pass
 
 
 class Case(models.Model):
-    """A closed loop started from one or more findings (案件)."""
+    """A closed loop, mostly started from findings (案件).
+
+    `detail` holds what its flow needs beyond these columns, `parent` is the case it came from,
+    `parties` are the departments in joint handling besides the one that leads (`department`).
+    `matter` is what the case is about: the kind of its findings, as jurisdictions name it.
+    """
 
     flow = models.CharField(_("flow"), max_length=24)
     state = models.CharField(_("state"), max_length=24)
     version = models.PositiveIntegerField(_("version"), default=1)
     title = models.CharField(_("title"), max_length=200)
-    text = models.TextField(_("requirement"))
-    basis = models.TextField(_("basis"))
+    text = models.TextField(_("requirement"), blank=True)
+    basis = models.TextField(_("basis"), blank=True)
+    matter = models.CharField(_("matter"), max_length=32, blank=True)
+    detail = models.JSONField(_("details"), default=dict, blank=True)
     # What the findings said when the order was issued: the document stays as it was sent.
     facts = models.JSONField(_("facts"), default=list, blank=True)
     findings = models.ManyToManyField(Finding, related_name="cases", verbose_name=_("findings"))
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="cases")
+    enterprise = models.ForeignKey(
+        Enterprise,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="cases",
+        verbose_name=_("enterprise"),
+    )
+    parent = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="children",
+        verbose_name=_("from the case"),
+    )
     region = models.ForeignKey(Region, models.PROTECT, related_name="cases")
     department = models.ForeignKey(
-        Department, models.PROTECT, related_name="cases", verbose_name=_("responsible district")
+        Department, models.PROTECT, related_name="cases", verbose_name=_("responsible department")
+    )
+    parties = models.ManyToManyField(
+        Department, related_name="joint_cases", blank=True, verbose_name=_("joint handling with")
     )
     number = models.CharField(
         _("document number"), max_length=40, null=True, blank=True, unique=True
@@ -69,6 +132,8 @@ class Case(models.Model):
     level_derivation = models.JSONField(_("how that was reckoned"), default=list, blank=True)
     escalated = models.PositiveSmallIntegerField(_("escalated to level"), default=0)
     escalate_at = models.DateTimeField(_("next escalation"), null=True, blank=True)
+    # When the clock itself acts: the flow's `clock` transition of the state.
+    wake_at = models.DateTimeField(_("next act of the clock"), null=True, blank=True)
 
     objects = CaseQuerySet.as_manager()
     place = {"area": "region_id", "enterprise": "enterprise__uscc"}
@@ -85,6 +150,12 @@ class Case(models.Model):
                 name="case_escalation_due",
                 condition=models.Q(escalate_at__isnull=False),
             ),
+            models.Index(
+                fields=["wake_at"],
+                name="case_wake_due",
+                condition=models.Q(wake_at__isnull=False),
+            ),
+            models.Index(fields=["department", "-id"], name="case_department"),
         ]
         verbose_name = _("case")
         verbose_name_plural = _("cases")
@@ -104,6 +175,22 @@ class Case(models.Model):
         return self.rules.state(self.state)
 
     @property
+    def party_ids(self) -> list[int]:
+        """Departments in joint handling, in order; what an act has just set, before it is saved."""
+        pending: list[int] | None = self.__dict__.get("_party_ids")
+        return sorted(d.pk for d in self.parties.all()) if pending is None else pending
+
+    @party_ids.setter
+    def party_ids(self, value: list[int]) -> None:
+        self.__dict__["_party_ids"] = sorted(set(value))
+
+    def save_parties(self) -> None:
+        """Write the parties that an act has set."""
+        pending = self.__dict__.pop("_party_ids", None)
+        if pending is not None:
+            self.parties.set(pending)
+
+    @property
     def state_label(self) -> Text:
         return self.at.label
 
@@ -120,12 +207,11 @@ class Case(models.Model):
         return bool(self.next_due and self.next_due <= timezone.now())
 
 
-class EventQuerySet(RestrictedQuerySet):
-    def restrict(self, user: Any, action: str) -> EventQuerySet:
-        rows = super().restrict(user, action)
-        if _outside(user):
-            return rows.filter(case__issued__isnull=False, internal=False)
-        return rows
+class EventQuerySet(_OfCase):
+    case = "case__"
+
+    def known(self, rows: Any) -> Any:
+        return rows.filter(internal=False)
 
 
 class CaseEvent(models.Model):
@@ -174,12 +260,11 @@ class CaseEvent(models.Model):
         return self.case.rules.label_of(self.transition)
 
 
-class FileQuerySet(RestrictedQuerySet):
-    def restrict(self, user: Any, action: str) -> FileQuerySet:
-        rows = super().restrict(user, action)
-        if _outside(user):
-            return rows.filter(event__case__issued__isnull=False, event__internal=False)
-        return rows
+class FileQuerySet(_OfCase):
+    case = "event__case__"
+
+    def known(self, rows: Any) -> Any:
+        return rows.filter(event__internal=False)
 
 
 class CaseFile(models.Model):

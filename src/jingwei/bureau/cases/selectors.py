@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import Role
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import Transition
+from jingwei.bureau.cases.flow import Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
-from jingwei.bureau.cases.models import Case, CaseEvent, CaseQuerySet
+from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
 from jingwei.bureau.findings.selectors import asked, day, exceedances
 from jingwei.bureau.registry.models import Region
 
@@ -59,18 +59,45 @@ def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
     )
 
 
-def _states(*, final: bool | None = None, role: str | None = None, business: bool = False) -> Q:
-    """States of all flows: final or not, waiting for a role, with the business clock running."""
+def flows(user: Any) -> list[Flow]:
+    """The flows of which the user may see cases."""
+    outside = user.role in OUTSIDE and not user.is_superuser
+    return [f for f in FLOWS.values() if not outside or user.role in f.known_to]
+
+
+def states(user: Any, flow: str = "") -> list[tuple[str, Text]]:
+    """(name, label) of the states in which the user may see cases, of one flow or all; one name
+    stands once, with the labels that flows give it."""
+    outside = user.role in OUTSIDE and not user.is_superuser
+    found: dict[str, dict[str, None]] = {}
+    for rules in flows(user):
+        for state in rules.states:
+            if (not flow or rules.name == flow) and (state.issued or not outside):
+                found.setdefault(state.name, {})[str(state.label)] = None
+    return [(name, " / ".join(labels)) for name, labels in found.items()]
+
+
+def _states(
+    *,
+    final: bool | None = None,
+    role: str | None = None,
+    business: bool = False,
+    lead: bool | None = None,
+) -> Q:
+    """States of all flows: final or not, waiting for a role (of the case's department alone or
+    not), with the business clock running."""
     wanted = Q(pk__in=[])
     for flow in FLOWS.values():
         names = [
             s.name
             for s in flow.states
             if (final is None or s.final == final)
-            and (role is None or s.waits_for == role)
+            and (role is None or role in s.roles)
             and (not business or s.business)
+            and (lead is None or s.lead == lead)
         ]
-        wanted |= Q(flow=flow.name, state__in=names)
+        if names:
+            wanted |= Q(flow=flow.name, state__in=names)
     return wanted
 
 
@@ -102,14 +129,17 @@ def waiting_for(user: Any) -> CaseQuerySet:
     """The cases in which this user's role and jurisdiction must act now, the most urgent first.
 
     Delays rise: what its own people, grids and enterprises leave undone comes to the district at
-    level 1, everything to the city at level 2.
+    level 1, everything to the city at level 2, to its leaders at level 3.
     """
-    mine = _states(final=False, role=user.role)
+    mine = _states(role=user.role, lead=False)
+    mine |= _states(role=user.role, lead=True) & Q(department=user.department_id)
     if user.role == Role.DISTRICT:
         for role in _UNDER_DISTRICT:
             mine |= _states(role=role) & Q(escalated__gte=1)
     elif user.role == Role.DISPATCHER:
         mine |= _states(final=False) & Q(escalated__gte=2)
+    elif user.role == Role.LEADER:
+        mine |= _states(final=False) & Q(escalated__gte=3)
     return cases(user, "case.act").filter(mine).order_by("clock", "pk")
 
 
@@ -132,11 +162,13 @@ def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:
 
 
 def search(user: Any, query: Any) -> CaseQuerySet:
-    """The list by its URL: `state`, `mine`, `overdue`, `q` (title, number, enterprise), `region`,
+    """The list by its URL: `flow`, `state`, `mine`, `overdue`, `q` (title, number, enterprise), `region`,
     `from`, `to` (days of opening, Asia/Shanghai), `sort`."""
     mine = asked(query, "mine")
     rows = waiting_for(user) if mine else cases(user)
-    state, region, text = (asked(query, name) for name in ("state", "region", "q"))
+    flow, state, region, text = (asked(query, n) for n in ("flow", "state", "region", "q"))
+    if flow:
+        rows = rows.filter(flow=flow)
     if state == "open":
         rows = rows.filter(_states(final=False))
     elif state:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.access import may
+from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import selectors
 from jingwei.bureau.cases.deadlines import deadline
@@ -31,6 +31,7 @@ from jingwei.bureau.findings import files as filing
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
+from jingwei.bureau.registry.models import Enterprise, Region
 from jingwei.evidence import canonical, digest
 
 # What events may change on a case; the fold of their `changes` is the case's row.
@@ -39,9 +40,14 @@ FOLDED = (
     "title",
     "text",
     "basis",
+    "matter",
+    "detail",
     "facts",
+    "enterprise_id",
+    "parent_id",
     "region_id",
     "department_id",
+    "party_ids",
     "number",
     "opened",
     "issued",
@@ -52,7 +58,11 @@ FOLDED = (
     "level_due",
     "level_derivation",
     "escalated",
+    "wake_at",
 )
+COLUMNS = tuple(name for name in FOLDED if name != "party_ids")
+# Who speaks for the city: not bound to the case's department where an act is its lead's.
+CITY = (Role.DISPATCHER, Role.LEADER)
 
 
 # --- acts -------------------------------------------------------------------------------------
@@ -60,44 +70,60 @@ FOLDED = (
 
 def open_case(
     user: User,
-    findings: Iterable[Finding],
-    data: Mapping[str, Any],
+    findings: Iterable[Finding] = (),
+    data: Mapping[str, Any] | None = None,
     *,
     flow: str = "order",
+    enterprise: Enterprise | None = None,
+    region: Region | str | None = None,
+    parent: Case | None = None,
+    files: Mapping[str, Any] | None = None,
     token: str = "",
     now: datetime | None = None,
+    opening: Mapping[str, Any] | None = None,
 ) -> Case:
-    """Open a case from findings; `data` are the values of the flow's opening form.
+    """Open a case; `data` and `files` are the values of the flow's opening form.
 
-    All findings must be open, in the user's jurisdiction, and of one enterprise. `token` makes
+    Findings must be open and in the user's jurisdiction; they are taken into the case, and with
+    them come enterprise and region where these are not given. A `parent`, which the user must be
+    allowed to see, gives what is still missing. `opening` are further changes that the caller's
+    room knows (`detail`, `matter`, `department_id`, …). The case goes to the district centre of
+    its region where neither the opening's effect nor `opening` names a department. `token` makes
     the act happen once: the same user and token again return the same case. Raises `Refused`,
     `Invalid`.
     """
     now = now or timezone.now()
-    step = FLOWS[flow].opening
-    form = TransitionForm(step, None, data)
+    rules = FLOWS[flow]
+    step = rules.opening
+    form = TransitionForm(step, None, data or {}, _multi(files))
     key = _key(user, token)
     try:
         with filing.cleared_away() as written, transaction.atomic():
-            if not may(user, "case.open") or user.role not in step.roles:
+            if not may(user, rules.action) or user.role not in step.roles:
                 raise Refused(_("Your role may not open a case."))
             done = _done(key)
             if done:
                 return done.case
-            chosen = _of_one_enterprise(user, findings)
+            chosen = _chosen(user, findings)
+            if not chosen and rules.needs_findings:
+                raise Refused(_("Choose at least one finding that you may judge."))
+            if (
+                parent is not None
+                and not Case.objects.restrict(user, "case.view").filter(pk=parent.pk).exists()
+            ):
+                raise Refused(_("The case from which this one comes is not in your jurisdiction."))
             if not form.is_valid():
                 raise Invalid(form)
-            enterprise = chosen[0].enterprise
-            case = Case(flow=flow, enterprise=enterprise)
-            changes = {
-                "state": step.target,
-                "opened": now,
-                "region_id": enterprise.region_id,
-                "department_id": selectors.district_of(enterprise.region_id).pk,
-                **_effect(step, case, form, now),
-            }
+            begin = _begin(chosen, enterprise, region, parent, rules.needs_enterprise)
+            case = Case(flow=flow)
+            changes = {"state": step.target, "opened": now, **begin, **(opening or {})}
+            _apply(case, changes)
+            changes = _merged(changes, _effect(step, case, form, now))
+            if "department_id" not in changes:
+                changes["department_id"] = selectors.district_of(changes["region_id"]).pk
             changes |= _with_clocks(case, changes, now)
             case.save(force_insert=True)
+            case.save_parties()
             case.findings.set(chosen)
             take(chosen)
             _append(
@@ -156,7 +182,7 @@ def act(
         if done:
             return done
         step = case.rules.transition(transition)
-        if step is None or step is case.rules.opening:
+        if step is None or step is case.rules.opening or step.clock:
             raise Refused(_("There is no such act."))
         if step.locks and case.version != version:
             raise Stale(_meanwhile(case))
@@ -196,8 +222,14 @@ def refusal(user: User, case: Case, step: Transition) -> str | None:
             "state": case.state_label,
             "act": step.label,
         }
+    if step.only and user.role not in CITY and user.department_id not in _involved(case, step):
+        return _("Only the responsible department may do this.")
     guarded = step.guard(case, user) if step.guard else None
     return str(guarded) if guarded else None
+
+
+def _involved(case: Case, step: Transition) -> set[int]:
+    return {case.department_id, *(case.party_ids if step.only == "joint" else ())}
 
 
 # --- the clock -------------------------------------------------------------------------------
@@ -235,6 +267,40 @@ def escalate(case_id: int, now: datetime) -> list[CaseEvent]:
         # The version stays: the clock does not make a form stale that somebody is filling in.
         case.save(update_fields=["escalated", "escalate_at"])
         return events
+
+
+def wake(case_id: int, now: datetime) -> CaseEvent | None:
+    """Do what the clock does in a case whose `wake_at` has come; None where nothing is to be done.
+
+    Two machines at once: the second finds that the time has been changed.
+    """
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=case_id)
+        if case.wake_at is None or case.wake_at > now:
+            return None
+        step, due = case.rules.alarm(case.state), case.wake_at
+        changes: dict[str, Any] = {"wake_at": None}
+        case.wake_at = None
+        source = case.state
+        if step is None:
+            raise ValueError(f"case {case_id}: nothing wakes in the state {source!r}")
+        if step.effect:
+            changes |= step.effect(case, {}, now)
+        if step.target_from(source) != source:
+            changes["state"] = step.target
+        changes |= _with_clocks(case, changes, now)
+        _save(case, case.version)
+        return _append(
+            case,
+            step.name,
+            source=source,
+            user=None,
+            now=now,
+            data={"due": due},
+            changes=changes,
+            internal=step.internal,
+            key=f"wake:{case.pk}:{due.astimezone(UTC):%Y%m%dT%H%M%S.%f}",
+        )
 
 
 def escalations(case: Case) -> list[tuple[datetime, str, int, datetime]]:
@@ -291,11 +357,12 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
 
 
 def _save(case: Case, version: int) -> None:
-    values = {name: getattr(case, name) for name in (*FOLDED, "escalate_at")}
+    values = {name: getattr(case, name) for name in (*COLUMNS, "escalate_at")}
     changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
     if not changed:
         raise Stale(_meanwhile(case))
     case.version = version + 1
+    case.save_parties()
 
 
 def _append(
@@ -378,7 +445,7 @@ def testimony(event: CaseEvent, files: list[dict[str, str]]) -> dict[str, Any]:
     }
 
 
-def _of_one_enterprise(user: User, findings: Iterable[Finding]) -> list[Finding]:
+def _chosen(user: User, findings: Iterable[Finding]) -> list[Finding]:
     wanted = {f.pk for f in findings}
     chosen = list(
         Finding.objects.restrict(user, "finding.judge")
@@ -386,14 +453,41 @@ def _of_one_enterprise(user: User, findings: Iterable[Finding]) -> list[Finding]
         .select_related("enterprise")
         .order_by("pk")
     )
-    if not chosen or len(chosen) != len(wanted):
+    if len(chosen) != len(wanted):
         raise Refused(_("Choose at least one finding that you may judge."))
-    enterprises = {f.enterprise_id for f in chosen}
-    if None in enterprises:
-        raise Refused(_("A finding without an enterprise cannot go into a supervision order."))
-    if len(enterprises) > 1:
-        raise Refused(_("The findings belong to different enterprises: open one case for each."))
     return chosen
+
+
+def _begin(
+    chosen: list[Finding],
+    enterprise: Enterprise | None,
+    region: Region | str | None,
+    parent: Case | None,
+    needs_enterprise: bool,
+) -> dict[str, Any]:
+    """Enterprise, region, matter and parent of a new case."""
+    found = {f.enterprise_id for f in chosen}
+    if needs_enterprise and chosen and None in found:
+        raise Refused(_("A finding without an enterprise cannot go into a supervision order."))
+    if len(found - {None}) > 1:
+        raise Refused(_("The findings belong to different enterprises: open one case for each."))
+    if enterprise is None:
+        enterprise = next((f.enterprise for f in chosen if f.enterprise), None)
+    if enterprise is None and parent is not None and not chosen:
+        enterprise = parent.enterprise
+    if enterprise is None and needs_enterprise:
+        raise Refused(_("Say which enterprise the case is about."))
+    place = region.pk if isinstance(region, Region) else region
+    for source in (enterprise, *chosen, parent):
+        place = place or (source.region_id if source else None)
+    if not place:
+        raise Refused(_("Say in which district it is."))
+    return {
+        "enterprise_id": enterprise.pk if enterprise else None,
+        "region_id": place,
+        "matter": chosen[0].kind if chosen else parent.matter if parent else "",
+        "parent_id": parent.pk if parent else None,
+    }
 
 
 def _key(user: User, token: str) -> str | None:
@@ -428,11 +522,19 @@ def _effect(step: Transition, case: Case, form: TransitionForm, now: datetime) -
     return dict(step.effect(case, form.said, now)) if step.effect else {}
 
 
+def _merged(changes: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both together; of `detail` the parts of both."""
+    both = {**changes, **more}
+    if "detail" in changes and "detail" in more:
+        both["detail"] = {**changes["detail"], **more["detail"]}
+    return both
+
+
 def _apply(case: Case, changes: Mapping[str, Any]) -> None:
     for name, value in changes.items():
         if name not in FOLDED:
             raise ValueError(f"{name} is not folded from events")
-        setattr(case, name, value)
+        setattr(case, name, {**case.detail, **plain(value)} if name == "detail" else value)
 
 
 def plain(value: Any) -> Any:

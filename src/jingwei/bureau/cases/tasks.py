@@ -12,13 +12,15 @@ log = logging.getLogger(__name__)
 
 
 def tick(now: datetime) -> None:
-    """Write every escalation that is due at `now`. Idempotent; may run on several machines.
+    """Do whatever the clock has to do at `now`: wake cases, write the escalations that are due.
 
-    One case that cannot be escalated is logged and does not stop the others.
+    Idempotent; may run on several machines. One case that fails is logged and does not stop the
+    others.
     """
-    due = Case.objects.filter(escalate_at__lte=now).order_by("escalate_at", "pk")
-    for pk in list(due.values_list("pk", flat=True)):
-        try:
-            services.escalate(pk, now)
-        except Exception:
-            log.exception("case %s: its escalation failed; the next tick tries again", pk)
+    for name, act in (("wake_at", services.wake), ("escalate_at", services.escalate)):
+        due = Case.objects.filter(**{f"{name}__lte": now}).order_by(name, "pk")
+        for pk in list(due.values_list("pk", flat=True)):
+            try:
+                act(pk, now)
+            except Exception:
+                log.exception("case %s: the clock failed (%s); the next tick tries again", pk, name)

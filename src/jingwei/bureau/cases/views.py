@@ -17,11 +17,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import Role, may, requires
 from jingwei.bureau.accounts.models import Department
-from jingwei.bureau.cases import drafts, selectors, services
+from jingwei.bureau.cases import selectors, services
 from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import Transition
-from jingwei.bureau.cases.flows import FLOWS, ORDER
+from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
 from jingwei.bureau.findings import files
@@ -49,12 +49,8 @@ def listing(request: HttpRequest) -> HttpResponse:
         {
             "page": page,
             "query": query,
-            "states": [
-                (s.name, s.label)
-                for flow in FLOWS.values()
-                for s in flow.states
-                if s.issued or not outside
-            ],
+            "flows": [(flow.name, flow.label) for flow in selectors.flows(request.user)],
+            "states": selectors.states(request.user, query.get("flow", "")),
             "districts": [] if outside else selectors.districts(),
             "acts": may(request.user, "case.act"),
         },
@@ -65,6 +61,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @requires("case.view")
 def export(request: HttpRequest) -> HttpResponse:
     header = [
+        _("Flow"),
         _("Document number"),
         _("Title"),
         _("State"),
@@ -80,10 +77,11 @@ def export(request: HttpRequest) -> HttpResponse:
     ]
     rows = (
         (
+            c.rules.label,
             c.number,
             c.title,
             c.state_label,
-            c.enterprise.name,
+            c.enterprise.name if c.enterprise else "",
             c.region.label,
             c.opened,
             c.issued,
@@ -102,36 +100,61 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@requires("case.open")
+@requires("case.act")
 def open_case(request: HttpRequest) -> HttpResponse:
-    """The opening form; the findings stand in the URL (`?finding=1&finding=2`)."""
+    """The opening form of a flow (`?flow=`, else the order); findings stand in the URL
+    (`?finding=1&finding=2`), and so does the case from which it comes (`?parent=`)."""
+    rules = FLOWS.get(request.GET.get("flow") or "order")
+    if rules is None:
+        raise Http404
+    if not may(request.user, rules.action) or request.user.role not in rules.opening.roles:
+        messages.error(request, _("Your role may not open a case."))
+        return redirect("cases:list")
     ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
     chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk"))
+    number = request.GET.get("parent", "")
+    parent = (
+        get_object_or_404(selectors.cases(request.user), pk=number)
+        if number.isdigit() and len(number) < 19
+        else None
+    )
     refused, status = "", 200
     if request.method == "POST":
         try:
             case = services.open_case(
-                request.user, chosen, request.POST, token=request.POST.get("token", "")
+                request.user,
+                chosen,
+                request.POST,
+                flow=rules.name,
+                parent=parent,
+                files=request.FILES,
+                token=request.POST.get("token", ""),
             )
         except Invalid as error:
             form, refused, status = error.form, str(error), 422
         except Refused as error:
             form, refused, status = (
-                TransitionForm(ORDER.opening, None, request.POST),
+                TransitionForm(rules.opening, None, request.POST),
                 str(error),
                 409,
             )
         else:
-            messages.success(
-                request, _("The draft is saved. Check it, then issue it with a deadline.")
-            )
+            messages.success(request, _("Done: %(act)s.") % {"act": rules.opening.label})
             return redirect(case)
     else:
-        form = TransitionForm(ORDER.opening, None, initial=drafts.order(chosen))
+        initial = rules.draft(chosen) if rules.draft else {}
+        form = TransitionForm(rules.opening, None, initial=initial)
     return render(
         request,
         "cases/open.html",
-        {"findings": chosen, "form": form, "refused": refused, "token": secrets.token_hex(8)},
+        {
+            "flow": rules,
+            "findings": chosen,
+            "parent": parent,
+            "form": form,
+            "refused": refused,
+            "token": secrets.token_hex(8),
+        },
         status=status,
     )
 
@@ -182,6 +205,11 @@ def _context(
         "level_derivation": sentences(row.level_derivation),
         "may_prove": may(request.user, "evidence.view"),
         "may_check": any(act.name == "verify" for act in allowed),
+        "papers": row.rules.papers(row, request.user),
+        "children": selectors.cases(request.user).filter(parent=row),
+        "parent": selectors.cases(request.user).filter(pk=row.parent_id).first(),
+        "parties": row.parties.all(),
+        **(row.rules.panel_context(row, request.user) if row.rules.panel_context else {}),
     }
 
 
@@ -241,7 +269,7 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     """
     row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
     step = row.rules.transition(transition)
-    if step is None or step is row.rules.opening:
+    if step is None or step is row.rules.opening or step.clock:
         raise Http404
     if request.method == "GET":
         return redirect(f"{row.get_absolute_url()}?act={step.name}#act-{step.name}")
@@ -299,7 +327,7 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("case.view")
 def order(request: HttpRequest, pk: int) -> HttpResponse:
     """The order as a document, to be printed."""
-    row = get_object_or_404(selectors.cases(request.user), pk=pk)
+    row = get_object_or_404(selectors.cases(request.user), pk=pk, flow="order")
     issue = selectors.last_event(row, "issue")
     with translation.override("zh-hans"):  # the document speaks the language of the office
         facts = _shown(selectors.facts(row))

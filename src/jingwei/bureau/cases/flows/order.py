@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
+from jingwei.bureau.cases import drafts
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ ORDER = Flow(
     name="order",
     label=_("Electronic supervision order"),
     states=(
-        State("draft", _("Draft"), Role.DISPATCHER, issued=False, colour="offline"),
+        State("draft", _("Draft"), Role.DISPATCHER, Limit(days=3), issued=False, colour="offline"),
         State("issued", _("To be signed for"), Role.DISTRICT, Limit(hours=8), business=True),
         State("rectifying", _("Being rectified"), Role.ENTERPRISE, business=True),
         State("answered", _("To be verified on the spot"), Role.GRID, Limit(days=3)),
@@ -110,7 +111,8 @@ ORDER = Flow(
         State("withdrawn", _("Withdrawn"), issued=False, colour="offline"),
     ),
     opening=Transition(
-        "open", _("Opened"), (), "draft", CITY, DOCUMENT, effect=_write, internal=True
+        "open", _("Opened"), (), "draft", CITY, DOCUMENT, effect=_write, internal=True,
+        help=_("First a draft, seen by the bureau alone; it goes out when it is issued."),
     ),
     transitions=(
         Transition(
@@ -209,4 +211,9 @@ ORDER = Flow(
         ),
     ),
     escalation=((1, None), (2, Limit(days=2))),
+    needs_findings=True,
+    needs_enterprise=True,
+    draft=drafts.order,
+    submit=_("Save the draft"),
+    documents=(("cases:order", _("The order as a document")),),
 )  # fmt: skip
