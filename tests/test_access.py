@@ -104,6 +104,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "cases": case.pk,
         "evidencelog": things["entry"].pk,
         "monitoring": things["exceedance"].pk,
+        "registry": things["world"].permit.pk,
     }.get(room)
     wanted = entry.pattern.regex.groupindex
     if any(values.get(key) is None for key in wanted):

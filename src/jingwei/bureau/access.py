@@ -55,6 +55,12 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "device.command": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "device.adopt": frozenset({Role.DISPATCHER}),
     "device.settings": frozenset(),  # administrators
+    "permit.edit": frozenset({Role.DISPATCHER}),
+    "plan.edit": frozenset({Role.DISPATCHER}),
+    "result.enter": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.ENTERPRISE}),
+    "rule.view": _ALL,
+    "trigger.view": _OFFICE,
+    "trigger.edit": frozenset({Role.DISPATCHER}),
 }
 
 

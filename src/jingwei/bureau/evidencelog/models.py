@@ -22,6 +22,10 @@ KINDS = {
     "device": _("Device settings"),
     "device.command": _("Command to a device"),
     "device.adopted": _("Device adopted"),
+    "permit": _("Discharge permit"),
+    "manual_result": _("Manual result"),
+    "trigger": _("Trigger rule"),
+    "proposal": _("Proposed order"),
 }
 
 

@@ -152,6 +152,7 @@ class File:
     outlets: list[OutletPart]
     findings: list[Any] | None
     cases: list[Any] | None
+    may_edit: bool
 
     @property
     def valid_permit(self) -> bool:
@@ -191,6 +192,7 @@ def enterprise_file(user: Any, uscc: str) -> File:
         outlets=[_outlet(o) for o in enterprise.outlets.all()],
         findings=_latest(user, enterprise, "findings", "finding.view", "-ended"),
         cases=_latest(user, enterprise, "cases", "case.view", "-pk"),
+        may_edit=may(user, "permit.edit"),
     )
 
 

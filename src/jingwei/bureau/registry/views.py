@@ -16,7 +16,7 @@ from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from jingwei.bureau.access import requires
+from jingwei.bureau.access import may, requires
 from jingwei.bureau.registry import selectors
 from jingwei.bureau.registry.models import Enterprise
 
@@ -46,6 +46,7 @@ def enterprises(request: HttpRequest) -> HttpResponse:
                 ("points", _("Monitoring points")),
             ],
             "filters": {name: request.GET.get(name, "") for name in FILTERS},
+            "may_edit": may(request.user, "permit.edit"),
             "filtered": any(request.GET.get(name) for name in FILTERS if name != "sort"),
         },
     )
