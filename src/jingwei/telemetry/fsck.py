@@ -17,9 +17,9 @@ import duckdb
 import pyarrow.parquet as pq
 
 from jingwei.telemetry import journal, seal
-from jingwei.telemetry.ingest import AHEAD, Row, decode, keys_beside, observations
 from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
 from jingwei.telemetry.lake import LakeError, catalog, engine, partition
+from jingwei.telemetry.observations import AHEAD, Row, decode, keys_beside, observations
 
 SAMPLE = 5_000  # telegrams compared with the lake unless all are
 _PORTION = 5_000
@@ -156,7 +156,7 @@ def _segment(
     """Telegrams of one segment against the rows of the lake."""
     try:
         with segment.open() as db:
-            (last,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
+            last = segment.last(db)
         if until != ALL and last < until:
             yield f"{segment.path} has {last} telegrams, the lake has taken in {until}"
         last = min(last, until)

@@ -21,7 +21,6 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -29,26 +28,24 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei import hj212
-from jingwei.hj212 import Message, number
-from jingwei.telemetry import journal
+from jingwei.telemetry import columns, journal
 from jingwei.telemetry.journal import (
     ALL,
     BrokenSegmentError,
-    Telegram,
+    Record,
     make_folder,
     microseconds,
     sync_folder,
 )
 from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition, reason
-from jingwei.telemetry.register import Register
+from jingwei.telemetry.observations import keys_beside
 
 log = logging.getLogger("jingwei.ingest")
-
-COMMANDS = {"2011": "realtime", "2051": "minute", "2061": "hour", "2031": "day", "2021": "state"}
 
 MERGE = 12  # so many files of one level in a partition make one of the next
 CLOSE_AFTER = timedelta(hours=3)  # after the end of a partition's last day, local time
@@ -63,9 +60,6 @@ KEEP_CHANGES = {
     "day": timedelta(days=60),
 }
 KEEP_PROBLEMS = timedelta(days=400)
-EARLIEST, LATEST = (microseconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (1990, 2200))
-AHEAD = 600_000_000  # microseconds a device's clock may run ahead before it is called wrong
-BEHIND = 366 * 86_400_000_000
 TRY_AGAIN = timedelta(minutes=10)  # a partition that could not be merged is left alone so long
 TIDY_SECONDS = 1.0  # a step spends about so long on merging
 
@@ -78,34 +72,6 @@ ON CONFLICT DO UPDATE SET time = excluded.time, value = excluded.value, zs = exc
 WHERE (excluded.time, excluded.received, excluded.seq) > (time, received, seq)
 """
 
-# The fields that give `value` and `zs`, by resolution, the first present counting.
-_PERIOD = (("Avg", "Rtd", "Data"), ("ZsAvg", "ZsRtd"))
-_VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "realtime": (("Rtd", "Avg", "Data"), ("ZsRtd", "ZsAvg")),
-    "minute": _PERIOD,
-    "hour": _PERIOD,
-    "day": _PERIOD,
-    "state": (("RS",), ()),
-}
-_KNOWN = {
-    resolution: frozenset((*main, *converted, "Min", "Max", "Cou", "ZsMin", "ZsMax", "Flag"))
-    for resolution, (main, converted) in _VALUES.items()
-}
-
-Row = tuple[Any, ...]  # one row of the lake without its batch, times in microseconds
-
-
-PROBLEMS = {
-    "not_a_number": "a value is no number; it counts as missing",
-    "no_value": "an item without any value",
-    "given_twice": "one factor twice in a telegram; the later one counts",
-    "no_time": "the telegram has no time that can be",
-    "clock_ahead": "the time lies ahead of the reception; not taken for the latest value",
-    "clock_behind": "the time lies more than a year back",
-    "repeated": "the same telegram came again; stored once",
-    "unreadable": "the telegram in the journal cannot be read",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -117,99 +83,6 @@ class Report:
     observations: int
     batch: int
     problems: tuple[str, ...] = ()
-
-
-Keys = Callable[[str], Sequence[bytes]]  # the SM4 keys that a device (MN) has or had
-
-
-def keys_beside(journal_root: Path) -> Keys:
-    """The keys of the device register in the journal's data folder."""
-    return Register(journal_root.with_name("register.json")).keys
-
-
-def decode(raw: bytes, keys: Keys = lambda mn: ()) -> Message:
-    """The message of a telegram that the gateway has accepted (in whatever CRC dialect).
-
-    `keys` opens what came encrypted.
-    """
-    dialects = frozenset(hj212.DIALECTS)
-    message = hj212.decode(raw, dialects=dialects)
-    if not message.ok and message.mn and (message.error or "").startswith("encrypted"):
-        for key in keys(message.mn):
-            clear = hj212.decode(raw, version="2025", key=key, dialects=dialects)
-            if clear.ok:
-                return clear
-    return message
-
-
-def observations(
-    message: Message, received: int, seq: int, odd: Callable[[str], None] = lambda kind: None
-) -> tuple[str, list[Row]]:
-    """The resolution and the rows that a message brings to the lake; no rows when it is no data.
-
-    `received` in microseconds. `odd` is told the kind (`PROBLEMS`) of everything strange.
-    """
-    resolution = COMMANDS.get(message.cn or "", "")
-    if not message.ok:
-        odd("unreadable")
-        return resolution, []
-    if not resolution:
-        return "", []
-    when = message.time
-    at = 0 if when is None else microseconds(when)
-    if when is None or not EARLIEST <= at < LATEST:
-        odd("no_time")
-        return resolution, []
-    if at > received + AHEAD:
-        odd("clock_ahead")
-    elif at < received - BEHIND:
-        odd("clock_behind")
-
-    def value(fields: dict[str, str], *names: str) -> float | None:
-        for name in names:
-            text = fields.get(name)
-            if text is not None:
-                found = number(text)
-                if found is None:
-                    odd("not_a_number")
-                return found
-        return None
-
-    main, converted = _VALUES[resolution]
-    known = _KNOWN[resolution]
-    mn, st = _sound(message.mn or ""), _sound(message.st or "")
-    rows: dict[str, Row] = {}
-    for item in message.items:
-        fields = item.fields
-        if known.isdisjoint(fields):
-            odd("no_value")
-            continue
-        code = _sound(item.code)
-        if code in rows:
-            odd("given_twice")
-        flag = fields.get("Flag")
-        rows[code] = (
-            mn,
-            st,
-            code,
-            at,
-            value(fields, *main),
-            value(fields, "Min"),
-            value(fields, "Max"),
-            value(fields, "Cou"),
-            value(fields, *converted),
-            value(fields, "ZsMin"),
-            value(fields, "ZsMax"),
-            None if flag is None else _sound(flag),
-            received,
-            seq,
-        )
-    return resolution, list(rows.values())
-
-
-def _sound(text: str) -> str:
-    """Text that every store takes."""
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _hash(raw: bytes) -> int:
@@ -293,7 +166,7 @@ class Ingest:
             "SELECT coalesce((SELECT value FROM meta WHERE key = 'batch'), 0)"
         ).fetchone()
         positions = dict(db.execute("SELECT segment, row FROM position"))
-        telegrams: list[Telegram] = []
+        telegrams: list[tuple[int, Record]] = []  # with the number of the segment
         moved: dict[int, int] = {}
         problems: list[str] = []
         for segment in journal.segments(self.journal_root):
@@ -303,23 +176,23 @@ class Ingest:
             if len(telegrams) >= limit:
                 break
             try:
-                found, ended = segment.read(before, limit - len(telegrams))
+                found, ended = segment.take(before, limit - len(telegrams))
             except (BrokenSegmentError, sqlite3.OperationalError) as error:
                 problems.append(str(error))
                 continue
-            telegrams += found
-            after = ALL if ended else journal.row_of(found[-1].seq) if found else before
+            telegrams += ((segment.number, record) for record in found)
+            after = ALL if ended else found[-1][0] if found else before
             if after != before:
                 moved[segment.number] = after
         if not moved:
             return Report(0, 0, last, tuple(problems))
         batch = last + 1 if telegrams else last
-        rows, seen, odd = self._decode(db, telegrams)
+        parts, seen, odd = self._decode(db, telegrams)
         written: list[tuple[Any, ...]] = []
         now = microseconds(self._clock())
         try:
-            for (resolution, day), some in sorted(rows.items()):
-                written.append(self._write(resolution, day, some, batch, now))
+            for (resolution, day), table in sorted(parts.items()):
+                written.append(self._write(resolution, day, table, batch, now))
             db.execute("BEGIN IMMEDIATE")
             try:
                 db.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", written)
@@ -331,13 +204,12 @@ class Ingest:
                     "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
                     [(hash_, seq, batch) for hash_, seq in seen.items()],
                 )
-                db.executemany(_NEWEST, _newest(rows))
-                db.executemany(
-                    "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?)",
-                    sorted(
-                        {(r, batch, *row[:2], row[3]) for (r, _), s in rows.items() for row in s}
-                    ),
-                )
+                for (resolution, _day), table in parts.items():
+                    db.executemany(_NEWEST, columns.newest(table, resolution))
+                    db.executemany(
+                        "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?)",
+                        ((resolution, batch, *key) for key in columns.touched(table)),
+                    )
                 db.executemany(
                     "INSERT INTO problem VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                     " count = count + excluded.count, seq = excluded.seq",
@@ -352,43 +224,67 @@ class Ingest:
             for path, *_ in written:
                 (self.root / path).unlink(missing_ok=True)
             raise
-        return Report(len(telegrams), sum(len(s) for s in rows.values()), batch, tuple(problems))
+        count = sum(table.num_rows for table in parts.values())
+        return Report(len(telegrams), count, batch, tuple(problems))
 
     def _decode(
-        self, db: sqlite3.Connection, telegrams: Sequence[Telegram]
+        self, db: sqlite3.Connection, telegrams: Sequence[tuple[int, Record]]
     ) -> tuple[
-        dict[tuple[str, str], list[Row]],
+        dict[tuple[str, str], pa.Table],
         dict[int, int],
         dict[tuple[str, str, str], tuple[int, int]],
     ]:
-        """Rows by (resolution, partition), hashes of new frames, counted oddities."""
-        rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        """Sorted rows by (resolution, partition), hashes of new frames, counted oddities."""
+        count = len(telegrams)
+        raws = [record[4] for _, record in telegrams]
+        received = np.fromiter((record[1] for _, record in telegrams), np.int64, count)
+        seqs = np.fromiter((number << 32 | r[0] for number, r in telegrams), np.int64, count)
+        said = columns.read(raws, received, seqs, self._keys)
+        bearing = sorted({i for table in said.rows.values() for i in table["telegram"].to_pylist()})
+        repeated, seen = self._repeated(db, bearing, raws, seqs)
+        odd: dict[tuple[str, str, str], tuple[int, int]] = {}
+
+        def count_odd(i: int, kind: str, mn: str) -> None:
+            key = (partition("hour", int(received[i])), kind, mn)
+            odd[key] = (odd.get(key, (0, 0))[0] + 1, int(seqs[i]))
+
+        for i, kind, mn in said.odd:
+            if i not in repeated:
+                count_odd(i, kind, mn)
+        for i, mn in columns.senders(said.rows.values(), repeated).items():
+            count_odd(i, "repeated", mn)
+        parts: dict[tuple[str, str], pa.Table] = {}
+        for resolution, table in said.rows.items():
+            for day, part in columns.partitions(columns.without(table, repeated), resolution):
+                parts[resolution, day] = columns.arranged(part)
+        return parts, seen, odd
+
+    def _repeated(
+        self,
+        db: sqlite3.Connection,
+        bearing: Sequence[int],
+        raws: Sequence[bytes],
+        seqs: npt.NDArray[np.int64],
+    ) -> tuple[set[int], dict[int, int]]:
+        """Which of the telegrams that bear data have come before, and the hashes of the others."""
+        hashes = [_hash(raws[i]) for i in bearing]
+        known: dict[int, int] = {}
+        for at in range(0, len(hashes), 30_000):
+            some = hashes[at : at + 30_000]
+            marks = ",".join("?" * len(some))
+            known.update(
+                db.execute(f"SELECT hash, seq FROM seen WHERE hash IN ({marks})", some)  # noqa: S608
+            )
         seen: dict[int, int] = {}
         bytes_of: dict[int, bytes] = {}
-        odd: dict[tuple[str, str, str], tuple[int, int]] = {}
-        for telegram in telegrams:
-            received, seq = microseconds(telegram.received), telegram.seq
-            kinds: list[str] = []
-            message = decode(telegram.raw, self._keys)
-            resolution, some = observations(message, received, seq, kinds.append)
-            if some:
-                hash_ = _hash(telegram.raw)
-                first = seen.get(hash_)
-                if first is None:
-                    found = db.execute("SELECT seq FROM seen WHERE hash = ?", (hash_,)).fetchone()
-                    first = found[0] if found else None
-                if first is None:
-                    seen[hash_], bytes_of[seq] = seq, telegram.raw
-                elif telegram.raw == (bytes_of.get(first) or self._raw(first)):
-                    kinds, some = ["repeated"], []
-            if some:
-                rows[resolution, partition(resolution, some[0][3])] += some
-            if kinds:
-                day = partition("hour", received)
-                for kind, count in Counter(kinds).items():
-                    key = (day, kind, message.mn or "")
-                    odd[key] = (odd.get(key, (0, 0))[0] + count, seq)
-        return rows, seen, odd
+        repeated: set[int] = set()
+        for i, hash_ in zip(bearing, hashes, strict=True):
+            first = seen.get(hash_, known.get(hash_))
+            if first is None:
+                seen[hash_], bytes_of[int(seqs[i])] = int(seqs[i]), raws[i]
+            elif raws[i] == (bytes_of.get(first) or self._raw(first)):
+                repeated.add(i)
+        return repeated, seen
 
     def _raw(self, seq: int) -> bytes | None:
         try:
@@ -397,15 +293,9 @@ class Ingest:
             return None
 
     def _write(
-        self, resolution: str, day: str, rows: list[Row], batch: int, now: int
+        self, resolution: str, day: str, table: pa.Table, batch: int, now: int
     ) -> tuple[Any, ...]:
         """Write a fresh file, durable; returns its row of the catalog."""
-        rows.sort(key=lambda row: (row[:4], row[12:]))
-        columns = [*zip(*rows, strict=True), [batch] * len(rows)]
-        table = pa.table(
-            [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)],
-            schema=SCHEMA,
-        )
         path = self._new(resolution, day, batch)
         try:
             with (self.root / path).open("xb") as f:
@@ -416,7 +306,7 @@ class Ingest:
         except BaseException:
             (self.root / path).unlink(missing_ok=True)
             raise
-        return (path, resolution, day, 0, len(rows), batch, batch, 0, now)
+        return (path, resolution, day, 0, table.num_rows, batch, batch, 0, now)
 
     def _new(self, resolution: str, day: str, batch: int) -> str:
         make_folder(self.root / resolution / day)
@@ -567,21 +457,6 @@ class Ingest:
         for path in self.root.glob("*/*/*.parquet"):
             if path.relative_to(self.root).as_posix() not in known:
                 path.unlink(missing_ok=True)
-
-
-def _newest(rows: dict[tuple[str, str], list[Row]]) -> list[Row]:
-    newest: dict[tuple[str, str, str, str], Row] = {}
-    for (resolution, _), some in rows.items():
-        for row in some:
-            mn, st, factor, at, value = row[:5]
-            zs, flag, received, seq = row[8], row[11], row[12], row[13]
-            if at > received + AHEAD:
-                continue
-            key = (mn, st, factor, resolution)
-            old = newest.get(key)
-            if old is None or (at, received, seq) > (old[4], old[8], old[9]):
-                newest[key] = (*key, at, value, zs, flag, received, seq)
-    return list(newest.values())
 
 
 def _over(resolution: str, day: date) -> datetime:

@@ -94,6 +94,9 @@ def row_of(seq: int) -> int:
     return seq & ALL
 
 
+Record = tuple[int, int, str, str, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One file of a journal."""
@@ -137,21 +140,35 @@ class Segment:
         with self.open() as db:
             return dict(db.execute("SELECT key, value FROM meta"))
 
-    def read(self, after: int = 0, limit: int = -1) -> tuple[list[Telegram], bool]:
-        """Telegrams with a row greater than `after`, and whether the segment ends with them."""
+    def records(self, db: sqlite3.Connection, after: int = 0, limit: int = -1) -> Iterator[Record]:
+        """(row, received in microseconds, peer, reason, raw) behind the row `after`, in order."""
+        yield from db.execute(
+            "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
+            " WHERE row > ? ORDER BY row LIMIT ?",
+            (after, limit),
+        )
+
+    def last(self, db: sqlite3.Connection) -> int:
+        """The last row, 0 where there is none."""
+        (row,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
+        return int(row)
+
+    def take(self, after: int = 0, limit: int = -1) -> tuple[list[Record], bool]:
+        """The records with a row greater than `after`, and whether the segment ends with them."""
         with self.open() as db:
             db.execute("BEGIN")
             (state,) = db.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
-            high = self.number << 32
-            found = [
-                Telegram(moment(received), peer, raw, reason, high | row)
-                for row, received, peer, reason, raw in db.execute(
-                    "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
-                    " WHERE row > ? ORDER BY row LIMIT ?",
-                    (after, limit),
-                )
-            ]
+            found = list(self.records(db, after, limit))
             return found, state != "open" and (limit < 0 or len(found) < limit)
+
+    def read(self, after: int = 0, limit: int = -1) -> tuple[list[Telegram], bool]:
+        """The same as `Telegram`s."""
+        found, ended = self.take(after, limit)
+        return [self.telegram(record) for record in found], ended
+
+    def telegram(self, record: Record) -> Telegram:
+        row, received, peer, reason, raw = record
+        return Telegram(moment(received), peer, raw, reason, self.number << 32 | row)
 
 
 def _month(number: int) -> str:

@@ -21,7 +21,6 @@ resolution "day" is kept by month). Columns:
     flag                  text: data mark as sent, null where none came
     received              timestamp, UTC: when the telegram arrived
     seq                   int64: the telegram in the journal (`journal.get`)
-    batch                 int64: the ingest batch (see `Lake.changes`)
 """
 
 from __future__ import annotations
@@ -62,7 +61,6 @@ SCHEMA = pa.schema(
         ("flag", pa.string()),
         ("received", pa.timestamp("us", "UTC")),
         ("seq", pa.int64()),
-        ("batch", pa.int64()),
     ]
 )
 KEY = ("mn", "st", "factor", "time")
@@ -169,14 +167,14 @@ class Problem:
     seq: int
 
 
-_CHINA = 8 * 3_600_000_000
-_DAY = 86_400_000_000
+CHINA = 8 * 3_600_000_000
+DAY = 86_400_000_000
 _FIRST_DAY = date(1970, 1, 1)
 
 
 def partition(resolution: str, time: int) -> str:
     """The partition (ISO date of its first local day) of a time in microseconds since 1970 UTC."""
-    day = _FIRST_DAY + timedelta(days=(time + _CHINA) // _DAY)
+    day = _FIRST_DAY + timedelta(days=(time + CHINA) // DAY)
     return (day.replace(day=1) if resolution == "day" else day).isoformat()
 
 

@@ -66,9 +66,7 @@ def compute(root: Path, segment: Segment) -> Seal:
     first: int | None = None
     last: int | None = None
     with segment.open() as db:
-        for received, peer, reason, raw in db.execute(
-            "SELECT received, peer, reason, CAST(raw AS BLOB) FROM telegram ORDER BY row"
-        ):
+        for _, received, peer, reason, raw in segment.records(db):
             entry = leaf(received, peer, reason, raw)
             edge.append(leaf_hash(entry))
             flat.update(len(entry).to_bytes(4, "big"))

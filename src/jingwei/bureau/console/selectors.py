@@ -144,7 +144,7 @@ def refused_telegrams(reason: str = "") -> tuple[Counter[str], list[Refused]]:
     for segment in reversed(journal.segments(root) if root.is_dir() else []):
         try:
             with segment.open() as db:
-                (last,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
+                last = segment.last(db)
             rows, _ = segment.read(max(0, last - REFUSED_KEPT))
         except (journal.BrokenSegmentError, sqlite3.OperationalError):
             continue

@@ -205,9 +205,7 @@ class _Writer:
         tree, places, leaves = merkle.Tree(), dict[int, int](), dict[int, bytes]()
         numbers = {journal.row_of(seq): seq for seq in seqs}
         with segment.open() as db:
-            for row, received, peer, reason, raw in db.execute(
-                "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram ORDER BY row"
-            ):
+            for row, received, peer, reason, raw in segment.records(db):
                 leaf = seal.leaf(received, peer, reason, raw)
                 if row in numbers:
                     places[numbers[row]], leaves[numbers[row]] = len(tree), leaf
