@@ -37,13 +37,13 @@ from jingwei.telemetry import columns, journal
 from jingwei.telemetry.journal import (
     ALL,
     BrokenSegmentError,
-    Record,
     make_folder,
     microseconds,
     sync_folder,
 )
 from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition, reason
 from jingwei.telemetry.observations import keys_beside
+from jingwei.telemetry.packing import Record
 
 log = logging.getLogger("jingwei.ingest")
 

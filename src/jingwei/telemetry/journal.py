@@ -10,7 +10,8 @@ telegram's number is `seq = segment << 32 | row`; it finds the telegram without 
 exceeds 2**53: hand it to JavaScript as text.)
 
 A segment is *open* while it may be written, *rolled* when it may not, *sealed* when its Merkle
-root is stored in it (`seal.py`). A writer looks at the state inside each commit, so that a segment
+root is stored in it (`seal.py`). When its seal is recorded it is packed: the same telegrams in
+compressed blocks (`packing.py`) in a file that takes the place of the first. A writer looks at the state inside each commit, so that a segment
 whose writer was killed can be rolled by somebody else without asking.
 """
 
@@ -23,11 +24,14 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
+
+from jingwei.telemetry import packing
+from jingwei.telemetry.packing import Record
 
 APPLICATION_ID = 0x4A4E4757  # "JNGW": SQLite's application_id of a segment
 MAX_BYTES = 256 << 20  # a segment is rolled when its telegrams reach this size
@@ -53,6 +57,24 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER telegram_stays BEFORE UPDATE ON telegram
     BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER telegram_kept BEFORE DELETE ON telegram
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+"""
+
+
+PACKED = 2  # SQLite's user_version of a packed segment; 1 is that of an open one
+PACKED_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {PACKED};
+CREATE TABLE block(
+    first INTEGER PRIMARY KEY,  -- row of its first telegram
+    last INTEGER NOT NULL,
+    size INTEGER NOT NULL,      -- bytes before compression
+    data BLOB NOT NULL          -- see packing.py
+);
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER block_stays BEFORE UPDATE ON block
+    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER block_kept BEFORE DELETE ON block
     BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
 
@@ -92,9 +114,6 @@ def segment_of(seq: int) -> int:
 
 def row_of(seq: int) -> int:
     return seq & ALL
-
-
-Record = tuple[int, int, str, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +161,55 @@ class Segment:
 
     def records(self, db: sqlite3.Connection, after: int = 0, limit: int = -1) -> Iterator[Record]:
         """(row, received in microseconds, peer, reason, raw) behind the row `after`, in order."""
-        yield from db.execute(
-            "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
-            " WHERE row > ? ORDER BY row LIMIT ?",
-            (after, limit),
-        )
+        if not packed(db):
+            yield from db.execute(
+                "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
+                " WHERE row > ? ORDER BY row LIMIT ?",
+                (after, limit),
+            )
+            return
+        for first, size, data in db.execute(
+            "SELECT first, size, CAST(data AS BLOB) FROM block WHERE last > ? ORDER BY first",
+            (after,),
+        ):
+            for record in packing.records(packing.decompress(data, size), first):
+                if record[0] > after and limit:
+                    yield record
+                    limit -= 1
+            if not limit:
+                return
 
     def last(self, db: sqlite3.Connection) -> int:
         """The last row, 0 where there is none."""
-        (row,) = db.execute("SELECT coalesce(max(row), 0) FROM telegram").fetchone()
-        return int(row)
+        query = "SELECT max(last) FROM block" if packed(db) else "SELECT max(row) FROM telegram"
+        (row,) = db.execute(query).fetchone()
+        return int(row or 0)
+
+    def newest(self, text: bytes, since: int, limit: int) -> list[Telegram]:
+        """The last `limit` telegrams received since, with these bytes in them; the newest first."""
+        with self.open() as db:
+            if not packed(db):
+                records: Iterable[Record] = db.execute(
+                    "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
+                    " WHERE received >= ? AND (? = x'' OR instr(raw, ?)) ORDER BY row DESC LIMIT ?",
+                    (since, text, text, limit),
+                ).fetchall()
+                return [self.telegram(record) for record in records]
+            found: list[Telegram] = []
+            for first, size, data in db.execute(
+                "SELECT first, size, CAST(data AS BLOB) FROM block ORDER BY first DESC"
+            ):
+                block = packing.decompress(data, size)
+                if text in block:
+                    some = [
+                        record
+                        for record in packing.records(block, first)
+                        if record[1] >= since and text in record[4]
+                    ]
+                    found += [self.telegram(record) for record in reversed(some)]
+                if len(found) >= limit:
+                    break
+            return found[:limit]
 
     def take(self, after: int = 0, limit: int = -1) -> tuple[list[Record], bool]:
         """The records with a row greater than `after`, and whether the segment ends with them."""
@@ -264,20 +322,10 @@ def newest(
         if len(found) >= limit:
             break
         try:
-            with segment.open() as db:
-                rows = db.execute(
-                    "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram WHERE received >= ?"
-                    " AND (? = x'' OR instr(raw, ?)) ORDER BY row DESC LIMIT ?",
-                    (first, text, text, limit - len(found)),
-                ).fetchall()
+            found += segment.newest(text, first, limit - len(found))
         except (BrokenSegmentError, sqlite3.OperationalError) as error:
             if problems is not None:
                 problems.append(str(error))
-            continue
-        found += [
-            Telegram(moment(received), peer, raw, reason, segment.number << 32 | row)
-            for row, received, peer, reason, raw in rows
-        ]
     return found[::-1]
 
 
@@ -286,13 +334,16 @@ def get(root: Path, seq: int) -> Telegram:
     number, row = segment_of(seq), row_of(seq)
     segment = Segment(root / _month(number) / f"{number}.sqlite", number)
     with segment.open() as db:
-        found = db.execute(
-            "SELECT received, peer, reason, CAST(raw AS BLOB) FROM telegram WHERE row = ?", (row,)
-        ).fetchone()
-    if found is None:
+        found = next(segment.records(db, row - 1, 1), None)
+    if found is None or found[0] != row:
         raise JournalError(f"no telegram {seq} in {segment.path}")
-    received, peer, reason, raw = found
-    return Telegram(moment(received), peer, raw, reason, seq)
+    return segment.telegram(found)
+
+
+def packed(db: sqlite3.Connection) -> bool:
+    """Whether the segment holds its telegrams in compressed blocks."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return bool(version == PACKED)
 
 
 def sync_folder(folder: Path) -> None:

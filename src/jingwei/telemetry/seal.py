@@ -6,14 +6,9 @@ root over the telegrams in the order of their rows, and a SHA-256 over the same 
 who has no Merkle code at hand. The caller records the seal in the evidence log and then says so
 with `recorded`; the file becomes read-only with that.
 
-The leaf of a telegram (`leaf`) is, big-endian:
-
-    received   8 bytes, signed: microseconds since 1970-01-01 UTC
-    peer       2 bytes of length, then UTF-8
-    reason     2 bytes of length, then UTF-8 (empty in the journal of accepted telegrams)
-    raw        the telegram as it came, to the end
-
-The SHA-256 is taken over, for each telegram, 4 bytes of length of the leaf and the leaf.
+Leaves and the bytes that the SHA-256 is over are those of `packing.py`. When the seal is recorded,
+`pack` puts the telegrams into compressed blocks: the same telegrams, the same seal, about a tenth
+of the bytes.
 """
 
 from __future__ import annotations
@@ -21,12 +16,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jingwei.evidence.merkle import CompactRange, leaf_hash
-from jingwei.telemetry.journal import BrokenSegmentError, JournalError, Segment, moment, segments
+from jingwei.telemetry import packing
+from jingwei.telemetry.journal import (
+    PACKED_SCHEMA,
+    BrokenSegmentError,
+    JournalError,
+    Segment,
+    moment,
+    packed,
+    segments,
+    sync_folder,
+)
+from jingwei.telemetry.packing import framed, leaf
 
 GRACE = timedelta(minutes=2)  # how long after its hour a segment is left to its writer
 
@@ -44,21 +53,6 @@ class Seal:
     sha256: str  # hex
 
 
-def leaf(received: int, peer: str, reason: str, raw: bytes) -> bytes:
-    """The canonical bytes of one telegram (module docstring); `received` in microseconds."""
-    who, why = peer.encode(), reason.encode()
-    return b"".join(
-        (
-            received.to_bytes(8, "big", signed=True),
-            len(who).to_bytes(2, "big"),
-            who,
-            len(why).to_bytes(2, "big"),
-            why,
-            raw,
-        )
-    )
-
-
 def compute(root: Path, segment: Segment) -> Seal:
     """The seal that the segment's telegrams give now."""
     edge = CompactRange()
@@ -69,8 +63,7 @@ def compute(root: Path, segment: Segment) -> Seal:
         for _, received, peer, reason, raw in segment.records(db):
             entry = leaf(received, peer, reason, raw)
             edge.append(leaf_hash(entry))
-            flat.update(len(entry).to_bytes(4, "big"))
-            flat.update(entry)
+            flat.update(framed(entry))
             first = received if first is None else min(first, received)
             last = received if last is None else max(last, received)
     return Seal(
@@ -217,6 +210,85 @@ def recorded(root: Path, name: str, reference: str = "") -> None:
         (mode,) = db.execute("PRAGMA journal_mode").fetchone()
     if mode == "delete":
         segment.path.chmod(0o444)
+
+
+_packed: dict[Path, set[int]] = {}  # by journal: segments known to be packed
+
+
+def pack(root: Path, limit: int = 4, *, problems: list[str] | None = None) -> int:
+    """Compress up to `limit` recorded segments; how many were.
+
+    The packed file is checked against the seal before it takes the other's place by renaming, so
+    that a reader sees the one or the other and nothing is ever between them.
+    """
+    done = _packed.setdefault(root, set())
+    count = 0
+    if not done:
+        _sweep(root)
+    for segment in segments(root):
+        if count >= limit:
+            break
+        if segment.number in done:
+            continue
+        try:
+            if not _done(segment):
+                continue
+            with segment.open() as db:
+                there = packed(db)
+            if not there:
+                _pack(root, segment)
+                count += 1
+            done.add(segment.number)
+        except (OSError, JournalError, sqlite3.OperationalError) as error:
+            if problems is not None:
+                problems.append(str(error))
+    return count
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a killed packer left half made an hour ago or earlier."""
+    for path in root.glob("*/*/.*.new*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
+
+
+def _pack(root: Path, segment: Segment) -> None:
+    blank = segment.path.with_name(f".{uuid.uuid4().hex}.new")
+    try:
+        with (
+            segment.open() as db,
+            contextlib.closing(sqlite3.connect(blank, isolation_level=None)) as new,
+        ):
+            new.executescript(PACKED_SCHEMA)
+            new.execute("PRAGMA synchronous = FULL")
+            new.execute("BEGIN")
+            new.executemany("INSERT INTO meta VALUES (?, ?)", db.execute("SELECT * FROM meta"))
+            new.executemany("INSERT INTO block VALUES (?, ?, ?, ?)", _blocks(segment, db))
+            new.execute("COMMIT")
+        problem = verify(root, Segment(blank, segment.number))
+        if problem or stored(root, Segment(blank, segment.number)) is None:
+            raise JournalError(f"{segment.path} cannot be packed: {problem or 'it is not sealed'}")
+        blank.chmod(0o444)
+        blank.rename(segment.path)
+        sync_folder(segment.path.parent)
+    finally:
+        blank.unlink(missing_ok=True)
+
+
+def _blocks(segment: Segment, db: sqlite3.Connection) -> Iterator[tuple[int, int, int, bytes]]:
+    waiting: list[bytes] = []
+    size = first = last = 0
+    for row, received, peer, reason, raw in segment.records(db):
+        if waiting and (size >= packing.BLOCK or row != last + 1):
+            yield first, last, size, packing.compress(b"".join(waiting))
+            waiting, size = [], 0
+        entry = framed(leaf(received, peer, reason, raw))
+        first, last = (first if waiting else row), row
+        waiting.append(entry)
+        size += len(entry)
+    if waiting:
+        yield first, last, size, packing.compress(b"".join(waiting))
 
 
 def verify(root: Path, segment: Segment) -> str | None:

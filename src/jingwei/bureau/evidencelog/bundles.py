@@ -33,7 +33,7 @@ from jingwei.evidence.log import LogError, OpenLog, open_log
 from jingwei.evidence.note import NoteError, Verifier, parse_note
 from jingwei.evidence.policy import Policy, PolicyError
 from jingwei.evidence.tiles import TileError, kept_path
-from jingwei.telemetry import journal, seal
+from jingwei.telemetry import journal, packing
 
 EXPORT = "export"
 VERIFIER_MODULES = (
@@ -206,7 +206,7 @@ class _Writer:
         numbers = {journal.row_of(seq): seq for seq in seqs}
         with segment.open() as db:
             for row, received, peer, reason, raw in segment.records(db):
-                leaf = seal.leaf(received, peer, reason, raw)
+                leaf = packing.leaf(received, peer, reason, raw)
                 if row in numbers:
                     places[numbers[row]], leaves[numbers[row]] = len(tree), leaf
                 tree.append(merkle.leaf_hash(leaf))

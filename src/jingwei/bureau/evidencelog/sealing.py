@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def seal_segments(journal: Path, now: datetime) -> int:
-    """Seal the journal's complete segments and leave an entry for each; returns how many.
+    """Seal the journal's complete segments, leave an entry for each, pack what has its entry.
+
+    Returns how many entries were written.
 
     Safe to repeat after a crash anywhere: a seal comes again until it is marked as recorded, and
     an entry that is there already is not written twice.
@@ -43,6 +45,7 @@ def seal_segments(journal: Path, now: datetime) -> int:
                 )
                 done += 1
         seal.recorded(journal, sealed.name, str(entry.uid))
+    seal.pack(journal, problems=problems)
     for problem in problems:
         logger.error("%s", problem)
     return done
