@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
@@ -79,11 +80,33 @@ def arguments(db, data) -> dict[str, object]:
         evidence=finding.evidence,
     )
     return {
+        **inspections(world),
         "world": world,
         "finding": finding,
         "case": case,
         "entry": finding.evidence,
         "exceedance": exceedance,
+    }
+
+
+def inspections(world) -> dict[str, object]:
+    """A draw that came to nothing, an inspector of the pool."""
+    from jingwei.bureau.inspections.models import Draw, Inspector
+
+    made = {"created": timezone.now(), "by": world.users["dispatcher"]}
+    lists = {"excluded": {}, "ratios": {}, "team": 2, "load": 5}
+    return {
+        "draw": Draw.objects.create(
+            name="SJ-20261121-1",
+            purpose="抽查",
+            lists=lists,
+            plan_sha256="0" * 64,
+            state="void",
+            **made,
+        ),
+        "inspector": Inspector.objects.create(
+            code="ZF001", user=world.users["district"], certificate="示例"
+        ),
     }
 
 
@@ -97,6 +120,9 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "transition": "issue",
         "factor": "a21002",
         "resolution": "hour",
+        "draw": things["draw"].pk,
+        "inspector": things["inspector"].pk,
+        "act": "freeze",
     }
     room = name.split(":")[0]
     values["pk"] = {

@@ -61,6 +61,12 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "rule.view": _ALL,
     "trigger.view": _OFFICE,
     "trigger.edit": frozenset({Role.DISPATCHER}),
+    "draw.view": _OFFICE,
+    "draw.manage": frozenset({Role.DISPATCHER}),
+    "draw.own": frozenset({Role.ENTERPRISE}),
+    "inspection.view": _ALL,
+    "inspection.plan": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "inspection.act": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID}),
 }
 
 

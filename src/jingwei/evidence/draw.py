@@ -5,6 +5,7 @@ the verifier that is published with every draw.
 
     python3 draw.py RESULT.json          recomputes the draw; says what differs, if anything does
     python3 draw.py RESULT.json CODE     and shows one unit's ticket and rank
+    python3 draw.py FOLDER [CODE]        the same for all files of a publication, each by its digest
 
 A draw has two parts. The *plan* is frozen, published and logged before the seed can be known: the
 list in the order of the codes, strata with ratios, exclusions, inspectors, recusals, and the
@@ -42,6 +43,8 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "jingwei-draw/1"
+FILES = "jingwei-draw-files/1"
+MANIFEST, PLAN, RESULT = "manifest.json", "plan.json", "result.json"
 MAX_FILE = 64 * 1024 * 1024
 MAX_UNITS = 200_000
 MAX_INSPECTORS = 10_000
@@ -491,6 +494,51 @@ def verify(result: Any) -> Result:
     return right
 
 
+def manifest(result: Result, files: Mapping[str, bytes]) -> bytes:
+    """The manifest of a publication, canonical: the SHA-256 of every file. Its own is what is logged."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    body = {"format": FILES, "draw": result["plan"]["draw"], "files": hashes}
+    return canonical(body | {"plan_sha256": result["plan_sha256"]})
+
+
+def verify_files(files: Mapping[str, bytes]) -> Result:
+    """Check a publication, file by file, and recompute it; the result, or `DrawError`."""
+    for name in (MANIFEST, PLAN, RESULT):
+        if name not in files:
+            raise DrawError(f"{name} is missing")
+    book = load(files[MANIFEST])
+    _keys(book, MANIFEST, "format", "draw", "files", "plan_sha256")
+    if not isinstance(book["files"], dict) or not {PLAN, RESULT} <= set(book["files"]):
+        raise DrawError(f"{MANIFEST} does not name {PLAN} and {RESULT}")
+    for name, wanted in book["files"].items():
+        if name not in files:
+            raise DrawError(f"{name} is missing")
+        if hashlib.sha256(files[name]).hexdigest() != wanted:
+            raise DrawError(f"{name} is not the file that {MANIFEST} names")
+    result = verify(load(files[RESULT]))
+    if files[PLAN] != canonical(result["plan"]):
+        raise DrawError(f"{PLAN} is not the plan of {RESULT}")
+    if files[MANIFEST] != manifest(result, {name: files[name] for name in book["files"]}):
+        raise DrawError(f"{MANIFEST} is not what its files give")
+    return result
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The files of a publication in a folder: the manifest and what it names."""
+    files: dict[str, bytes] = {}
+    names = [MANIFEST]
+    for name in names:
+        if Path(name).name != name or not (folder / name).is_file():
+            continue
+        with (folder / name).open("rb") as file:
+            files[name] = file.read(MAX_FILE + 1)
+        if name == MANIFEST:
+            book = load(files[name])
+            named = book.get("files") if isinstance(book, dict) else None
+            names += [str(n) for n in named][:100] if isinstance(named, dict) else []
+    return files
+
+
 def load(data: bytes) -> Any:
     """Parse a published file: bounded, without floats, without repeated keys. Raises `DrawError`."""
     if len(data) > MAX_FILE:
@@ -604,20 +652,29 @@ def _ascending(values: Sequence[Any], at: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """0 the result is right, 1 it is not, 2 it cannot be read."""
     if len(arguments) not in (1, 2):
-        sys.stderr.write("usage: python3 draw.py RESULT.json [CODE]\n")
+        sys.stderr.write("usage: python3 draw.py RESULT.json|FOLDER [CODE]\n")
         return 2
+    files: dict[str, bytes] = {}
     try:
-        with Path(arguments[0]).open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+        if Path(arguments[0]).is_dir():
+            files = read_folder(Path(arguments[0]))
+            result = verify_files(files)
+        else:
+            with Path(arguments[0]).open("rb") as file:
+                result = verify(load(file.read(MAX_FILE + 1)))
     except OSError as error:
         sys.stderr.write(f"cannot read {arguments[0]}: {error.strerror}\n")
         return 2
-    try:
-        result = verify(load(data))
     except DrawError as error:
         sys.stderr.write(f"NOT RIGHT 不符: {error}\n")
         return 1
     out = [
+        *(
+            f"{MANIFEST} SHA-256 {hashlib.sha256(data).hexdigest()}"
+            " (compare with the logged one 请与存证比对)"
+            for name, data in files.items()
+            if name == MANIFEST
+        ),
         f"RIGHT 相符: draw 抽取 {result['plan']['draw']}",
         f"plan 方案 SHA-256 {result['plan_sha256']} (compare with the logged one 请与存证比对)",
         f"seed 种子 {result['seed']} from 来自 {result['key']}",

@@ -37,6 +37,13 @@ SECTIONS = (
     Section("findings", gettext_lazy("Findings"), "findings", "findings:list", "finding.view"),
     Section("cases", gettext_lazy("Cases"), "cases", "cases:list", "case.view"),
     Section(
+        "inspections",
+        gettext_lazy("Inspections"),
+        "inspections",
+        "inspections:draws",
+        "draw.view",
+    ),
+    Section(
         "enterprises", gettext_lazy("Enterprises"), "registry", "registry:list", "enterprise.view"
     ),
     Section(
