@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from jingwei import hj212
-from jingwei.telemetry import gateway as gateway_module
-from jingwei.telemetry import health, journal
+from jingwei.telemetry import health, journal, tally
 from jingwei.telemetry.gateway import Gateway, Limits
 
 MN = "010000A8900016F000169DC0"
@@ -173,8 +173,8 @@ def test_a_refused_telegram_is_kept_apart_and_the_next_one_taken(
 
 
 def test_an_oversized_telegram_is_refused_and_the_line_goes_on(play, frame, house):
-    big = frame(values={f"a{i:05}": "1" * 60 for i in range(60)})
-    assert len(big) > 5000
+    big = frame(values={f"a{i:05}": "1" * 60 for i in range(70)})
+    assert len(big) > 5200
     liar = b"##9999" + frame()[6:]
     longest = frame(values={f"a{i:05}": "1" * 60 for i in range(40)})
     assert 3000 < len(longest) < 4096
@@ -427,12 +427,12 @@ def test_stopping_writes_and_answers_what_has_come(play, frame, house):
 
 
 def test_the_table_of_peers_is_bounded(monkeypatch):
-    monkeypatch.setattr(gateway_module, "_TABLE_SIZE", 3)
-    table = gateway_module.OrderedDict()
-    kept = gateway_module._recent(table, "open", gateway_module._Peer, lambda p: not p.open)
+    monkeypatch.setattr(tally, "TABLE_SIZE", 3)
+    table = OrderedDict()
+    kept = tally.recent(table, "open", tally.Peer, lambda p: not p.open)
     kept.open = 1
     for n in range(10):
-        gateway_module._recent(table, str(n), gateway_module._Peer, lambda p: not p.open)
+        tally.recent(table, str(n), tally.Peer, lambda p: not p.open)
     assert list(table) == ["open", "8", "9"]
 
 

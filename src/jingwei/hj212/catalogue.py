@@ -493,6 +493,13 @@ def request(
     carry no Flag (HJ/T 212-2005 appendix C).
     """
     cp = encode(cn, version, "down", params, items)
+    return command_segment(cn, version=version, st=st, mn=mn, pw=pw, number=number, cp=cp)
+
+
+def command_segment(
+    cn: str, *, version: str, st: str, mn: str, pw: str, number: str, cp: str
+) -> str:
+    """The data segment of a command from the host whose CP is written already (see `request`)."""
     if version != "2005":
         flag = 5 if version == "2017" else 9
         return segment(cn=cn, st=st, mn=mn, pw=pw, qn=number, flag=flag, cp=cp)

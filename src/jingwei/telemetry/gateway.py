@@ -18,24 +18,26 @@ import contextlib
 import logging
 import resource
 import signal
+import ssl
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from jingwei.hj212 import Reader, Rubbish
-from jingwei.telemetry import health
+from jingwei.hj212 import Message, Reader, Reassembler, Rubbish
+from jingwei.telemetry import book, health
+from jingwei.telemetry.desk import Desk
+from jingwei.telemetry.dialogue import Timing
 from jingwei.telemetry.intake import Intake
 from jingwei.telemetry.journal import Journal, JournalError, Telegram
 from jingwei.telemetry.register import Register
+from jingwei.telemetry.tally import Device, Peer, recent, row
 
 log = logging.getLogger("jingwei.gateway")
 
-_TABLE_SIZE = 2000  # peers, and unknown devices, remembered at most
-T = TypeVar("T")
 _OVERHEAD = 200  # bytes of memory that count for a waiting telegram beside its own
 
 
@@ -44,9 +46,12 @@ class Limits:
     """What the gateway bears. Times in seconds."""
 
     idle: float = 900.0  # without one whole telegram
+    handshake: float = 10.0  # for TLS
     half: float = 30.0  # for one telegram, first byte to last
     unread: float = 30.0  # answers that the client does not take
-    segment: int = 4096  # bytes of a data segment; the standard says 1024, some send 1623
+    # Bytes of a data segment: the standard says 1024, some send 1623, and ciphertext as literal
+    # text takes five for one.
+    segment: int = 5120
     connections: int = 20_000
     connections_per_peer: int = 2_000
     waiting: int = 32 << 20  # bytes read and not yet on the disk, all connections
@@ -58,37 +63,12 @@ class Limits:
     linger: float = 0.01  # how long a group gathers before it is committed
 
 
-@dataclass
-class _Peer:
-    """What is counted of one address."""
-
-    open: int = 0
-    accepted: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
-    last: str = ""
-    kept_hour: str = ""
-    kept: int = 0
-
-
-@dataclass
-class _Device:
-    """What is counted of one MN."""
-
-    accepted: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    last: str = ""
-    last_refused: str = ""
-    cn: str = ""
-    peer: str = ""
-
-
 class Connection(asyncio.Protocol):
     """One client."""
 
     __slots__ = (
-        "blocked_since", "gateway", "half_since", "heard", "holds", "host", "lost", "peer",
-        "reader", "refused_row", "rubbish", "transport", "waiting",
+        "blocked_since", "gateway", "half_since", "heard", "holds", "host", "lost", "mns",
+        "parts", "peer", "reader", "refused_row", "rubbish", "transport", "waiting",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway) -> None:
@@ -106,6 +86,8 @@ class Connection(asyncio.Protocol):
         self.rubbish = 0
         self.refused_row = 0
         self.lost = False
+        self.mns: set[str] = set()  # devices that speak through it
+        self.parts: Reassembler | None = None  # split telegrams that are not complete
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -142,12 +124,17 @@ class Connection(asyncio.Protocol):
             self.leave()
         self.gateway.closed(self)
 
+    def send(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
     def leave(self) -> None:
         """Hand out what has come of an unfinished telegram."""
         for piece in self.reader.flush():
             if isinstance(piece, Rubbish):
                 self.gateway.refuse(self, piece.data, "half", None)
         self.lost = True
+        self.gateway.desk.lost(self)
 
     def hold(self, why: str) -> None:
         if not self.holds and self.transport is not None and not self.transport.is_closing():
@@ -191,6 +178,7 @@ class Gateway:
         *,
         limits: Limits | None = None,
         name: str = "gateway",
+        timing: Timing | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.name = name
@@ -199,13 +187,17 @@ class Gateway:
         self.intake = Intake(self.register)
         self.journal = Journal(journal_root)
         self.refused = Journal(refused_root)
+        self.desk = Desk(
+            book.Book(register_path.with_name(book.NAME)), self.register, name, timing=timing
+        )
+        self.intake.also = self.desk.also
         self.loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
         self.connections: set[Connection] = set()
-        self.counts: Counter[str] = Counter()
-        self.peers: OrderedDict[str, _Peer] = OrderedDict()
-        self.devices: dict[str, _Device] = {}
+        self.counts: Counter[str] = self.desk.counts
+        self.peers: OrderedDict[str, Peer] = OrderedDict()
+        self.devices: dict[str, Device] = {}
         self._kept_hour, self._kept = "", 0  # bytes of refused telegrams kept in this hour
-        self.strangers: OrderedDict[str, _Device] = OrderedDict()
+        self.strangers: OrderedDict[str, Device] = OrderedDict()
         self.waiting = 0
         self.problem = ""  # why the journal cannot be written now
         self.started = datetime.now(UTC)
@@ -224,11 +216,25 @@ class Gateway:
 
     # Life
 
-    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+    async def start(
+        self,
+        host: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
         """Listen; returns the port (useful with port 0). Raises `OSError` when it is taken."""
         self.loop = asyncio.get_running_loop()
+        await self.desk.start()
         self._server = await self.loop.create_server(
-            lambda: Connection(self), host, port, backlog=4096, reuse_port=reuse_port or None
+            lambda: Connection(self),
+            host,
+            port,
+            backlog=4096,
+            reuse_port=reuse_port or None,
+            ssl=tls,
+            ssl_handshake_timeout=self.limits.handshake if tls else None,
         )
         self._drained = asyncio.Event()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
@@ -259,6 +265,7 @@ class Gateway:
                 connection.transport.close()
         if self._timer is not None:
             self._timer.cancel()
+        await self.desk.stop()
         await asyncio.to_thread(self.journal.close)
         await asyncio.to_thread(self.refused.close)
         self._table(self._rows())
@@ -301,7 +308,7 @@ class Gateway:
         verdict = self.intake.judge(piece, connection.peer)
         message = verdict.message
         if not verdict.accepted:
-            self.refuse(connection, piece, verdict.reason, message.mn)
+            self.refuse(connection, piece, verdict.reason, message)
             connection.refused_row += 1
             if connection.refused_row > self.limits.refused:
                 connection.cut("refused")
@@ -315,26 +322,31 @@ class Gateway:
         peer.last = text
         device = self.devices.get(message.mn or "")
         if device is None:
-            device = self.devices[message.mn or ""] = _Device()
+            device = self.devices[message.mn or ""] = Device()
         device.accepted += 1
         device.last, device.cn, device.peer = text, message.cn or "", connection.peer
+        self.desk.heard(connection, message, piece, time)
         self._queue(
             self._accepted, connection, Telegram(time, connection.peer, piece), verdict.answer
         )
 
-    def refuse(self, connection: Connection, data: bytes, reason: str, mn: str | None) -> None:
+    def refuse(
+        self, connection: Connection, data: bytes, reason: str, message: Message | None
+    ) -> None:
         """Count what was refused, and keep it unless this peer has sent too much of it."""
         self.counts[f"refused:{reason}"] += 1
         now = datetime.now(UTC)
+        self.desk.refused(connection, message, reason, data, now)
+        mn = message.mn if message else None
         peer = self._peer(connection.host)
         peer.refused[reason] += 1
         peer.last = now.isoformat()
         if mn:
             device = self.devices.get(mn)
             if device is None and self.register.get(mn) is not None:
-                device = self.devices[mn] = _Device()
+                device = self.devices[mn] = Device()
             if device is None:
-                device = _recent(self.strangers, mn, _Device)
+                device = recent(self.strangers, mn, Device)
             device.refused[reason] += 1
             device.last_refused, device.peer = now.isoformat(), connection.peer
         hour = f"{now:%d%H}"
@@ -350,8 +362,8 @@ class Gateway:
             return
         self._queue(self._refused, connection, Telegram(now, connection.peer, data, reason), None)
 
-    def _peer(self, host: str) -> _Peer:
-        return _recent(self.peers, host, _Peer, lambda peer: not peer.open)
+    def _peer(self, host: str) -> Peer:
+        return recent(self.peers, host, Peer, lambda peer: not peer.open)
 
     def _queue(
         self, queue: list[_Entry], connection: Connection, telegram: Telegram, answer: bytes | None
@@ -477,7 +489,8 @@ class Gateway:
                 self.run_dir,
                 self.name,
                 state=state or ("stalled" if self.problem or self._held else "ok"),
-                problem=self.problem or self.register.problem,
+                problem=self.problem or self.register.problem or self.desk.problem,
+                dialogues=len(self.desk.dialogues),
                 started=self.started.isoformat(),
                 connections=len(self.connections),
                 devices=len(self.devices),
@@ -488,41 +501,14 @@ class Gateway:
 
     def _rows(self) -> dict[str, Any]:
         return {
-            "devices": {mn: _row(d) for mn, d in self.devices.items()},
-            "strangers": {mn: _row(d) for mn, d in self.strangers.items()},
-            "peers": {host: _row(p) for host, p in self.peers.items()},
+            "devices": {mn: row(d) for mn, d in self.devices.items()},
+            "strangers": {mn: row(d) for mn, d in self.strangers.items()},
+            "peers": {host: row(p) for host, p in self.peers.items()},
         }
 
     def _table(self, rows: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             health.table(self.run_dir, self.name, **rows)
-
-
-def _row(counted: _Peer | _Device) -> dict[str, Any]:
-    row = {}
-    for key, value in vars(counted).items():
-        if not key.startswith("kept"):
-            row[key] = dict(value) if isinstance(value, Counter) else value
-    return row
-
-
-def _recent(
-    table: OrderedDict[str, T],
-    key: str,
-    make: Callable[[], T],
-    may_go: Callable[[T], bool] = lambda row: True,
-) -> T:
-    """The row of `key`, made where there is none; the table forgets the longest unused rows."""
-    row = table.get(key)
-    if row is None:
-        row = table[key] = make()
-        if len(table) > _TABLE_SIZE:
-            old = next((k for k, r in table.items() if k != key and may_go(r)), None)
-            if old is not None:
-                del table[old]
-    else:
-        table.move_to_end(key)
-    return row
 
 
 def serve(
@@ -535,6 +521,7 @@ def serve(
     limits: Limits | None = None,
     name: str = "gateway",
     reuse_port: bool = False,
+    tls: ssl.SSLContext | None = None,
     say: Callable[[str], None] = log.info,
 ) -> None:
     """Run a gateway until SIGTERM or SIGINT; raises `OSError` when the address cannot be used.
@@ -553,8 +540,9 @@ def serve(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        port = await gateway.start(*address, reuse_port=reuse_port)
-        say(f"listening on {address[0]}:{port}, {len(gateway.register)} devices registered")
+        port = await gateway.start(*address, reuse_port=reuse_port, tls=tls)
+        how = " with TLS" if tls else ""
+        say(f"listening on {address[0]}:{port}{how}, {len(gateway.register)} devices registered")
         if gateway.register.problem:
             say(gateway.register.problem)
         await stop.wait()

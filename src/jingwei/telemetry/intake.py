@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jingwei import hj212
@@ -53,6 +54,7 @@ class Intake:
 
     def __init__(self, register: Register) -> None:
         self.register = register
+        self.also: Callable[[str], str] = lambda mn: ""  # a password that is about to be in force
 
     def judge(self, frame: bytes, peer: str) -> Verdict:
         """The verdict on one frame (`##` to check sum) from `peer` ("address:port")."""
@@ -63,7 +65,7 @@ class Intake:
             other = self.register.get(message.mn)  # an MN written in some odd way
             if other is not device:
                 device, message = other, self._read(frame, other)
-        reason = _reason(message, device, peer)
+        reason = self._reason(message, device, peer)
         if reason:
             return Verdict(False, reason, message, None)
         return Verdict(True, "", message, _answer(message))
@@ -85,6 +87,26 @@ class Intake:
                 break
         return message
 
+    def _reason(self, message: Message, device: Device | None, peer: str) -> str:
+        if not message.ok and not encrypted(message):
+            return "crc" if (message.error or "").startswith(("wrong CRC", "CRC")) else "format"
+        if device is None:
+            return "unknown_mn"
+        if not device.allows(peer.rpartition(":")[0].strip("[]")):
+            return "network"
+        if not device.enabled:
+            return "disabled"
+        given = (message.pw or "").encode()
+        if not hmac.compare_digest(given, device.password.encode()) and not (
+            given and hmac.compare_digest(given, self.also(device.mn).encode())
+        ):
+            return "password"
+        if device.systems and message.st not in device.systems and message.st != _INTERACTION:
+            return "st"
+        if not message.ok:
+            return "wrong_key" if device.keys else "no_key"
+        return ""
+
 
 def masked(raw: bytes) -> str:
     """A telegram as text: UTF-8 where it is, `\\x..` where it is not, the password as `******`."""
@@ -96,27 +118,12 @@ def encrypted(message: Message) -> bool:
     return (message.error or "").startswith("encrypted")
 
 
-def _reason(message: Message, device: Device | None, peer: str) -> str:
-    if not message.ok and not encrypted(message):
-        return "crc" if (message.error or "").startswith(("wrong CRC", "CRC")) else "format"
-    if device is None:
-        return "unknown_mn"
-    if not device.allows(peer.rpartition(":")[0].strip("[]")):
-        return "network"
-    if not device.enabled:
-        return "disabled"
-    if not hmac.compare_digest((message.pw or "").encode(), device.password.encode()):
-        return "password"
-    if device.systems and message.st not in device.systems and message.st != _INTERACTION:
-        return "st"
-    if not message.ok:
-        return "wrong_key" if device.keys else "no_key"
-    return ""
-
-
 def _answer(message: Message) -> bytes | None:
     """9014 for data, 9013 for a notice, nothing for answers and for what asks for nothing."""
     if not message.wants_answer:
+        # The alarm of 2005 is answered although its Flag is 0 (HJ/T 212-2005 appendix C).
+        if message.cn == "2072" and message.version == "2005" and message.qn:
+            return hj212.answer("9013", message)
         return None
     command = codes.command(message.cn or "", message.version or "2017")
     kind = command.kind if command else "upload"  # 9016–9999 are free for extensions

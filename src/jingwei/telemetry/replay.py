@@ -293,7 +293,10 @@ class Weekly:
 
 @dataclass(frozen=True)
 class Device:
-    """A logger: key, password, factors, weekly marks, and spans (Unix time) without sending."""
+    """A logger: key, password, factors, weekly marks, and spans (Unix time) without sending.
+
+    `version` says how it writes; with `sm4` (2025) it encrypts, in one of `hj212.sm4.FORMS`.
+    """
 
     mn: str
     st: str
@@ -302,6 +305,9 @@ class Device:
     name: str = ""
     marks: tuple[Weekly, ...] = ()
     silent: tuple[tuple[int, int], ...] = ()
+    version: str = "2017"
+    sm4: bytes | None = None
+    form: str = "raw"
 
     @property
     def key(self) -> str:
@@ -340,8 +346,9 @@ class Device:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], **key: str) -> Device:
-        """The device of `to_json`; `key`: mn, st, password, name. `SeriesError` if malformed."""
+    def from_json(cls, data: Mapping[str, Any], **key: Any) -> Device:
+        """The device of `to_json`; `key`: mn, st, password, name, and version, sm4, form where
+        they differ. `SeriesError` if malformed."""
         try:
             return cls(
                 channels=tuple(Channel(**c) for c in data["channels"]),
@@ -461,24 +468,34 @@ class Player:
         sent: datetime,
         *,
         answer: bool = True,
+        refill: bool = False,
+        qn: str | None = None,
+        label: timedelta = timedelta(0),
     ) -> list[bytes]:
-        """The HJ 212-2017 frames of one report, more than one where CP would be too long.
+        """The frames of one report, more than one where CP would be too long.
 
-        `sent` gives the QN; `answer` asks for 9014 (Flag bit A). Empty where there is nothing to
-        say or the device is silent at `sent`.
+        `sent` gives the QN, unless it is given; `answer` asks for 9014 (Flag bit A); `refill`
+        marks what is sent later (2025). `label` is the error of the logger's clock, in its QN and
+        DataTime. Empty where there is nothing to say or the device is silent at `sent`.
         """
         if device.is_silent(sent):
             return []
         items = self.observe(device, time, resolution)
-        local = datetime.fromtimestamp(floor(time, resolution), UTC)
-        return frames(device, COMMANDS[resolution], local, items, sent, answer=answer)
+        local = datetime.fromtimestamp(floor(time, resolution), UTC) + label
+        return frames(
+            device, COMMANDS[resolution], local, items, sent + label,
+            answer=answer, refill=refill, qn=qn,
+        )  # fmt: skip
 
-    def state(self, device: Device, time: datetime, sent: datetime) -> list[bytes]:
-        """Device state (2021) of a source: its one treatment facility runs. Sent on connection."""
+    def state(
+        self, device: Device, time: datetime, sent: datetime, *, qn: str | None = None
+    ) -> list[bytes]:
+        """Device state (2021) of a source: its one treatment facility runs. Sent on connection,
+        and with `qn` to a request."""
         if device.st not in ("31", "32"):
             return []
-        cp = f"DataTime={_wall(time)};SB1-RS=1"
-        return [_frame(device, "2021", cp, sent, 5)]
+        items = [("SB1", {"RS": "1"})]
+        return frames(device, "2021", time, items, sent, answer=qn is None, qn=qn)
 
 
 def frames(
@@ -489,8 +506,11 @@ def frames(
     sent: datetime,
     *,
     answer: bool = True,
+    refill: bool = False,
+    qn: str | None = None,
 ) -> list[bytes]:
-    """Frames with these items; split packets repeat DataTime, carry PNUM and PNO and a QN each."""
+    """Frames with these items; split packets repeat DataTime, carry PNUM and PNO, and a QN each
+    (in 2005 the same QN)."""
     packets: list[list[tuple[str, Mapping[str, str]]]] = []
     room = 0
     head = len(f"CP=&&DataTime={_wall(time)}&&")
@@ -501,44 +521,56 @@ def frames(
             room = MAX_CP - head
         packets[-1].append((code, values))
         room -= length
-    flag = 4 + answer
-    if len(packets) == 1:
-        return [_frame(device, cn, hj212.data_cp(time, packets[0]), sent, flag)]
-    return [
-        _frame(
-            device,
-            cn,
-            hj212.data_cp(time, packet),
-            sent + timedelta(milliseconds=number),
-            flag,  # `segment` sets the split bit
-            pnum=len(packets),
-            pno=number + 1,
+    found = []
+    for number, packet in enumerate(packets):
+        later = 0 if device.version == "2005" else number
+        found.append(
+            upload(
+                device,
+                cn,
+                _segment(
+                    device,
+                    cn,
+                    hj212.data_cp(time, packet),
+                    qn or hj212.qn(sent + timedelta(milliseconds=later)),
+                    answer,
+                    (len(packets), number + 1) if len(packets) > 1 else None,
+                    refill,
+                ),
+            )
         )
-        for number, packet in enumerate(packets)
-    ]
+    return found
 
 
-def _frame(
+def _segment(
     device: Device,
     cn: str,
     cp: str,
-    sent: datetime,
-    flag: int,
-    pnum: int | None = None,
-    pno: int | None = None,
-) -> bytes:
-    text = hj212.segment(
-        cn=cn,
-        st=device.st,
-        mn=device.mn,
-        pw=device.password,
-        qn=hj212.qn(sent),
-        flag=flag,
-        cp=cp,
-        pnum=pnum,
-        pno=pno,
-    )
-    return hj212.frame(text)
+    qn: str,
+    answer: bool,
+    part: tuple[int, int] | None,
+    refill: bool,
+) -> str:
+    pnum, pno = part or (None, None)
+    if device.version == "2005":
+        # HJ/T 212-2005 table 3: QN and Flag only where an answer is wanted or packets follow.
+        head = f"QN={qn};" if answer or part else ""
+        head += f"PNUM={pnum};PNO={pno};" if part else ""
+        flag = f"Flag={answer + 2 * (part is not None)};" if answer or part else ""
+        return f"{head}ST={device.st};CN={cn};PW={device.password};MN={device.mn};{flag}CP=&&{cp}&&"
+    late = "1" if refill and device.version == "2025" else None
+    return hj212.segment(
+        cn=cn, st=device.st, mn=device.mn, pw=device.password, qn=qn, cp=cp, pnum=pnum, pno=pno,
+        flag=(8 if device.version == "2025" else 4) + answer,  # `segment` sets the split bit
+        rf=late,
+    )  # fmt: skip
+
+
+def upload(device: Device, cn: str, segment: str) -> bytes:
+    """The frame of a data segment, encrypted where the device has a key and the command is one
+    that is encrypted on its way up (HJ 212-2025 §6.4.4: 2000-2999, 1014, 3020)."""
+    secret = device.sm4 is not None and (cn[0] == "2" or cn in ("1014", "3020"))
+    return hj212.frame(segment, key=device.sm4 if secret else None, form=device.form)
 
 
 def _wall(time: datetime) -> str:

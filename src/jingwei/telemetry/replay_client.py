@@ -5,7 +5,7 @@ every 30 s, 10-minute, hourly and daily means when their period has ended, asks 
 counts a report as delivered when 9014 with its QN has come; without one it sends again after 10 s,
 three times (HJ 212-2017 table 1), and then connects anew. What it has delivered is kept in a file,
 so that after a pause it sends what it missed: older reports with their old DataTime, as HJ
-212-2017 does it.
+212-2017 does it (marked `RF=1` in 2025). What the host asks it answers (`responder`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import contextlib
 import json
 import logging
 import os
+import random
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from jingwei import hj212
 from jingwei.telemetry.replay import SECONDS, Device, Player, Resolution, floor
+from jingwei.telemetry.responder import Responder
 
 log = logging.getLogger("jingwei.replay")
 
@@ -122,6 +125,7 @@ class Counts:
     sent: int = 0
     delivered: int = 0
     unanswered: int = 0
+    requests: int = 0  # commands from the host
     waiting: dict[str, int] = field(default_factory=dict)  # due reports by device
     problem: str = ""
 
@@ -134,14 +138,40 @@ class UnansweredError(ConnectionError):
     """The gateway did not acknowledge a report."""
 
 
-class _Link:
-    """One connection of one device."""
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong on the way and in the device: shares 0…1 of telegrams that are lost or come
+    twice, seconds by which one may be delayed, seconds by which the clock runs ahead."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    loss: float = 0.0
+    duplicate: float = 0.0
+    delay: float = 0.0
+    clock: float = 0.0
+    seed: int = 0
+
+
+class _Link:
+    """One connection of one device: sends, waits for answers, hears what the host asks."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        responder: Responder,
+        faults: Faults,
+        chance: random.Random,
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._frames = hj212.Reader()
+        self._responder = responder
+        self._faults = faults
+        self._chance = chance
         self._last = datetime.min.replace(tzinfo=UTC)
+        self._wanted: tuple[str | None, str | None] | None = None  # QN and PNO of the answer
+        self._come = asyncio.Event()
+        # What the host asks; None: the connection has ended.
+        self.requests: asyncio.Queue[hj212.Message | None] = asyncio.Queue()
+        self._ear = asyncio.create_task(self._listen())
 
     def moment(self, now: datetime) -> datetime:
         """`now`, or a little later: each report has a QN of its own (milliseconds), and the
@@ -149,35 +179,64 @@ class _Link:
         self._last = max(now, self._last + timedelta(milliseconds=10))
         return self._last
 
+    async def send(self, frame: bytes) -> None:
+        """Put the frame on the wire, as far as the faults let it."""
+        faults, chance = self._faults, self._chance
+        if faults.delay:
+            await asyncio.sleep(chance.random() * faults.delay)
+        if faults.loss and chance.random() < faults.loss:
+            return
+        self._writer.write(frame)
+        if faults.duplicate and chance.random() < faults.duplicate:
+            self._writer.write(frame)
+        await self._writer.drain()
+
     async def deliver(self, frame: bytes, counts: Counts, timeout: float) -> None:
         """Send until 9014 with the frame's QN has come; `UnansweredError` after three tries."""
-        qn = hj212.decode(frame.rstrip(b"\r\n")).qn
+        device = self._responder.device
+        message = hj212.decode(frame.rstrip(b"\r\n"), version=device.version, key=device.sm4)
+        self._wanted = (message.qn, None if message.pno is None else str(message.pno))
+        self._come.clear()
         for _ in range(TRIES):
-            self._writer.write(frame)
-            await self._writer.drain()
+            await self.send(frame)
             counts.sent += 1
             try:
                 async with asyncio.timeout(timeout):
-                    await self._answered(qn)
+                    await self._come.wait()
             except TimeoutError:
                 counts.unanswered += 1
                 continue
+            if self._ear.done():
+                raise ConnectionResetError("the gateway closed the connection")
             counts.delivered += 1
             return
         raise UnansweredError(f"no answer to {TRIES} telegrams")
 
-    async def _answered(self, qn: str | None) -> None:
-        while True:
-            data = await self._reader.read(4096)
-            if not data:
-                raise ConnectionResetError("the gateway closed the connection")
-            for frame in self._frames.feed(data):
-                if isinstance(frame, bytes):
-                    message = hj212.decode(frame)
-                    if message.cn == "9014" and message.qn == qn:
-                        return
+    async def _listen(self) -> None:
+        frames = hj212.Reader()
+        try:
+            while data := await self._reader.read(4096):
+                for frame in frames.feed(data):
+                    if isinstance(frame, bytes):
+                        self._hear(frame)
+        except OSError:
+            pass
+        self.requests.put_nowait(None)
+        asyncio.get_running_loop().call_soon(self._come.set)
+
+    def _hear(self, frame: bytes) -> None:
+        device = self._responder.device
+        message = hj212.decode(frame, version=device.version, key=device.sm4)
+        if message.cn == "9014" and self._wanted is not None:
+            qn, pno = self._wanted
+            if message.qn == qn and message.params.get("PNO", pno) == pno:
+                self._wanted = None
+                self._come.set()
+        elif message.ok and self._responder.asks(message):
+            self.requests.put_nowait(message)
 
     async def close(self) -> None:
+        self._ear.cancel()
         self._writer.close()
         with contextlib.suppress(OSError, asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(2):
@@ -200,7 +259,11 @@ class Fleet:
         back: dict[str, timedelta] | None = None,
         resolutions: Sequence[Resolution] = PERIODS,
         answer_timeout: float = ANSWER,
+        faults: Faults | None = None,
+        tls: ssl.SSLContext | None = None,
+        site: float = 1.0,
     ) -> None:
+        """`faults` go for every device; `site`: how fast acts at the site are done (0: at once)."""
         self.player = player
         self.devices = devices
         self.host, self.port = host, port
@@ -210,6 +273,12 @@ class Fleet:
         self.back = back or BACK
         self.resolutions = tuple(resolutions)
         self.answer_timeout = answer_timeout
+        self.faults = faults or Faults()
+        self.tls = tls
+        self.site = site
+        self.responders = [
+            Responder(player, device, clock_error=self.faults.clock) for device in devices
+        ]
         self.counts = Counts(devices=len(devices))
         self.failed = 0  # devices that could not deliver (once only)
 
@@ -249,6 +318,8 @@ class Fleet:
         await asyncio.sleep(0 if self.once else number % 50 * 0.05)
         pause = 1.0
         tries = 0
+        responder = self.responders[number]
+        chance = random.Random(self.faults.seed + number)  # noqa: S311
         while True:
             if device.is_silent(self.clock.now()):
                 if self.once:
@@ -256,16 +327,16 @@ class Fleet:
                 await asyncio.sleep(30)
                 continue
             try:
-                reader, writer = await asyncio.open_connection(self.host, self.port)
+                reader, writer = await asyncio.open_connection(self.host, self.port, ssl=self.tls)
             except OSError as error:
                 self.counts.problem = f"{self.host}:{self.port}: {error.strerror or error}"
                 link = None
             else:
-                link = _Link(reader, writer)
+                link = _Link(reader, writer, responder, self.faults, chance)
             if link is not None:
                 self.counts.connected += 1
                 try:
-                    await self._talk(device, link)
+                    await self._talk(responder, link)
                     return
                 except (OSError, ConnectionError) as error:
                     self.counts.problem = f"{device.name or device.mn}: {error}"
@@ -281,36 +352,72 @@ class Fleet:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 60.0)
 
-    async def _talk(self, device: Device, link: _Link) -> None:
+    async def _talk(self, responder: Responder, link: _Link) -> None:
         """The dialogue on one connection; returns only with `once`."""
         clock = self.clock
-        for frame in self.player.state(device, clock.now(), link.moment(clock.now())):
+        for frame in self.player.state(responder.device, *self._now(responder, link)):
             await link.deliver(frame, self.counts, self.answer_timeout)
         realtime = clock.now()
         while True:
+            await self._serve(responder, link)
+            device = responder.device
             now = clock.now()
             if now >= realtime:
-                for frame in self.player.frames(device, now, "realtime", link.moment(now)):
+                for frame in self.player.frames(
+                    device, now, "realtime", link.moment(now), label=responder.error
+                ):
                     await link.deliver(frame, self.counts, self.answer_timeout)
                     self.counts.problem = ""
                 # At least a second of real time between two, however fast the clock runs.
-                realtime = now + timedelta(seconds=max(REALTIME, min(clock.speed, 3600.0)))
+                pause = max(responder.realtime, min(clock.speed, 3600.0))
+                realtime = now + timedelta(seconds=pause)
                 continue
             found = self._due(device, now)
             if found is not None:
                 resolution, start, count = found
                 self.counts.waiting[device.key] = count
                 sent = link.moment(clock.now())
-                for frame in self.player.frames(device, start, resolution, sent):
+                end = int(start.timestamp()) + SECONDS[resolution]
+                late = count > 1 or now.timestamp() - end > SECONDS[resolution]
+                for frame in self.player.frames(
+                    device, start, resolution, sent, refill=late, label=responder.error
+                ):
                     await link.deliver(frame, self.counts, self.answer_timeout)
                     self.counts.problem = ""
-                end = int(start.timestamp()) + SECONDS[resolution]
                 self.delivered.put(device.key, resolution, end)
                 continue
             self.counts.waiting.pop(device.key, None)
             if self.once:
                 return
-            await asyncio.sleep(max(0.05, clock.wait(min(realtime, self._next(device)))))
+            pause = max(0.05, clock.wait(min(realtime, self._next(device))))
+            try:
+                async with asyncio.timeout(pause):
+                    request = await link.requests.get()
+            except TimeoutError:
+                continue
+            await self._obey(responder, link, request)
+
+    def _now(self, responder: Responder, link: _Link) -> tuple[datetime, datetime]:
+        """The device's time for DataTime and QN."""
+        now = self.clock.now() + responder.error
+        return now, link.moment(now)
+
+    async def _serve(self, responder: Responder, link: _Link) -> None:
+        """Do what the host has asked meanwhile."""
+        while not link.requests.empty():
+            await self._obey(responder, link, link.requests.get_nowait())
+
+    async def _obey(self, responder: Responder, link: _Link, request: hj212.Message | None) -> None:
+        if request is None:
+            raise ConnectionResetError("the gateway closed the connection")
+        self.counts.requests += 1
+        for step in responder.answer(request, self.clock.now()):
+            if step.pause:
+                await asyncio.sleep(step.pause * self.site)
+            elif step.wait:
+                await link.deliver(step.frame, self.counts, self.answer_timeout)
+            else:
+                await link.send(step.frame)
 
     def _due(self, device: Device, now: datetime) -> tuple[Resolution, datetime, int] | None:
         """The report to send next, and how many are due; None while there is none or the device

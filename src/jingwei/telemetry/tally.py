@@ -1,0 +1,64 @@
+"""What a gateway counts of addresses and devices since its start."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+TABLE_SIZE = 2000  # peers, and unknown devices, remembered at most
+T = TypeVar("T")
+
+
+@dataclass
+class Peer:
+    """What is counted of one address."""
+
+    open: int = 0
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+    last: str = ""
+    kept_hour: str = ""
+    kept: int = 0
+
+
+@dataclass
+class Device:
+    """What is counted of one MN."""
+
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    last: str = ""
+    last_refused: str = ""
+    cn: str = ""
+    peer: str = ""
+
+
+def row(counted: Peer | Device) -> dict[str, Any]:
+    """The counters as JSON values."""
+    found: dict[str, Any] = {}
+    for key, value in vars(counted).items():
+        if not key.startswith("kept"):
+            found[key] = dict(value) if isinstance(value, Counter) else value
+    return found
+
+
+def recent(
+    table: OrderedDict[str, T],
+    key: str,
+    make: Callable[[], T],
+    may_go: Callable[[T], bool] = lambda row: True,
+) -> T:
+    """The row of `key`, made where there is none; the table forgets the longest unused rows."""
+    row = table.get(key)
+    if row is None:
+        row = table[key] = make()
+        if len(table) > TABLE_SIZE:
+            old = next((k for k, r in table.items() if k != key and may_go(r)), None)
+            if old is not None:
+                del table[old]
+    else:
+        table.move_to_end(key)
+    return row
