@@ -123,6 +123,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "draw": things["draw"].pk,
         "inspector": things["inspector"].pk,
         "act": "freeze",
+        "permit": things["world"].permit.pk,
     }
     room = name.split(":")[0]
     values["pk"] = {

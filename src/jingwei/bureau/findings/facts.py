@@ -29,6 +29,10 @@ LABELS = {
     "source": gettext_lazy("Source of the limit"),
     "verified": gettext_lazy("How sure the limit is"),
     "corrected": gettext_lazy("Values corrected since"),
+    "emitted": gettext_lazy("Emitted"),
+    "permitted": gettext_lazy("Permitted"),
+    "substituted": gettext_lazy("Of it substituted (kg)"),
+    "permit": gettext_lazy("Permit"),
 }
 _CHOICES = {"period": PermitLimit.Period, "verified": PermitLimit.Verified}
 

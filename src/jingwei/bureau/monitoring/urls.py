@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.monitoring import views
+from jingwei.bureau.monitoring import report_urls, views
 
 app_name = "monitoring"
 urlpatterns = [
@@ -14,4 +14,5 @@ urlpatterns = [
     path("points/<str:mn>/<str:st>/series.json", views.series, name="series"),
     path("points/<str:mn>/<str:st>/series.csv", views.series_csv, name="series_csv"),
     path("points/<str:mn>/<str:st>/value/", views.value, name="value"),
+    *report_urls.urlpatterns,
 ]

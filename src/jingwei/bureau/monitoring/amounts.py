@@ -1,0 +1,482 @@
+"""Emitted masses: by point, factor and day from hourly data, and what of the permit is used up.
+
+A mass is concentration times flow of the same hour. Hours that are not valid are filled for the
+mass alone, never for judging a concentration: flue gas by the quarter's capture rate with the
+largest of the last 180, 720 or 2160 valid hours (S-75-*), wastewater with the mean of the window
+before (S-356); how much of a sum is such filling is always kept. There are no records of
+calibrations, so an hour out of control counts as invalid.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, Min, Q, Sum
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from jingwei.analysis import permits, validity
+from jingwei.bureau.findings.models import Kind
+from jingwei.bureau.findings.services import notice
+from jingwei.bureau.language import factor_name
+from jingwei.bureau.monitoring.models import Cursor, EmissionDay, TransmissionDay
+from jingwei.bureau.monitoring.services import (
+    GRACE,
+    current_code,
+    day_start,
+    local_day,
+    normal_marks,
+    sent_code,
+    value_unit,
+)
+from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Point
+from jingwei.standards import formulas, units
+from jingwei.telemetry.lake import Lake
+
+NAME = "emissions"
+CHANGES = 200_000  # of one refresh
+TOGETHER = 25  # points read from the lake at once
+HISTORY = timedelta(hours=2160)  # before the quarter: as far as the substitution looks back
+HOUR = timedelta(hours=1)
+FLOW = {"air": "a00000", "water": "w00000"}
+PER_VOLUME = {"air": "mg/m³", "water": "mg/L"}
+KEPT = ("kg", "substituted", "hours", "valid", "stopped", "without", "rules", "mean", "peak", "peak_at")  # fmt: skip
+
+
+# The laboratory's part --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Consecutive hours of one point and factor: measured values (NaN: none), marks by place in
+    `validity.LETTERS`, all (n,). `conc` in mg/m³ or mg/L, `flow` in m³/h."""
+
+    conc: npt.NDArray[np.float64]
+    flow: npt.NDArray[np.float64]
+    stopped: npt.NDArray[np.bool_]
+    usable: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Masses:
+    """kg of each hour (NaN: nothing stands in), whether measured, and the rule that filled it."""
+
+    kg: npt.NDArray[np.float64]
+    state: npt.NDArray[np.int64]
+    rule: npt.NDArray[np.int8]
+
+
+def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
+    """The mass of every hour. Sources: HJ 212-2017 App. D (8), (33); S-75-*, S-356 (secondary)."""
+    good = hours.usable & np.isfinite(hours.conc) & np.isfinite(hours.flow)
+    good &= (hours.conc >= 0) & (hours.flow >= 0)
+    state = np.where(
+        good,
+        validity.Hour.VALID,
+        np.where(hours.stopped, validity.Hour.STOPPED, validity.Hour.INVALID),
+    ).astype(np.int64)
+    if medium == "air":
+        rate = np.where(good, formulas.emission_rate(hours.conc, hours.flow), np.nan)
+        made = validity.substitute_75(rate, state, quarter, np.zeros(len(state), bool))
+        kg, rule = made.value, made.rule
+    else:
+        conc = validity.substitute_356(np.where(good, hours.conc, np.nan), state)
+        flow = validity.substitute_356(np.where(good, hours.flow, np.nan), state)
+        kg, rule = formulas.water_mass(flow.value, conc.value), conc.rule
+    kg = np.where(state == validity.Hour.STOPPED, 0.0, kg)
+    return Masses(kg, state, np.asarray(rule, dtype=np.int8))
+
+
+# Reading the lake and keeping the days ----------------------------------------------------------
+
+
+def refresh(now: datetime) -> int:
+    """Bring the daily masses up to what the lake says; how many rows were written.
+
+    A change recomputes the quarters from the one that it touches on: what stands in for an hour
+    depends on the whole quarter's capture rate and on the hours before.
+    """
+    cursor, _created = Cursor.objects.get_or_create(name=NAME)
+    changes = Lake(settings.ENV.lake).changes(cursor.batch, "hour", CHANGES)
+    touched: dict[tuple[str, str], datetime] = {}
+    for change in changes:
+        key = (change.mn, change.st)
+        touched[key] = min(change.time, touched.get(key, change.time))
+    known = {
+        (p.mn, p.st): p
+        for p in Point.objects.filter(kind=Point.Kind.SOURCE, outlet__isnull=False).select_related(
+            "outlet__enterprise"
+        )
+    }
+    for key in _left_behind(known.values(), now):
+        touched.setdefault(key, now)
+    found = [(known[k], t) for k, t in touched.items() if k in known]
+    rows: list[EmissionDay] = []
+    for at in range(0, len(found), TOGETHER):
+        rows += _days(found[at : at + TOGETHER], now)
+    with transaction.atomic():
+        locked = Cursor.objects.select_for_update().get(name=NAME)
+        if locked.batch != cursor.batch:
+            return 0  # another one was faster
+        EmissionDay.objects.bulk_create(
+            rows,
+            batch_size=500,
+            update_conflicts=True,
+            unique_fields=["point", "factor", "day"],
+            update_fields=list(KEPT),
+        )
+        if changes:
+            locked.batch = changes[-1].batch
+            locked.save()
+        judge({p.outlet.enterprise for p, _t in found if p.outlet}, rows, local_day(now))
+    return len(rows)
+
+
+def _left_behind(points: Iterable[Point], now: datetime) -> list[tuple[str, str]]:
+    """Points that sent nothing since yesterday began: their hours are filled or counted all the same."""
+    yesterday = local_day(now) - timedelta(days=1)
+    last = dict(
+        EmissionDay.objects.filter(point__enabled=True)
+        .values_list("point")
+        .annotate(Max("day"))
+        .order_by()
+    )
+    return [(p.mn, p.st) for p in points if p.pk in last and last[p.pk] < yesterday]
+
+
+def quarter_start(day: date) -> date:
+    return permits.period_start(day, "quarter")
+
+
+def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[EmissionDay]:
+    end = timezone.localtime(now - GRACE).replace(minute=0, second=0, microsecond=0)
+    start = min(day_start(quarter_start(local_day(t))) for _p, t in found) - HISTORY
+    table = Lake(settings.ENV.lake).scan(
+        "hour", start, end, points=[(p.mn, p.st) for p, _t in found]
+    )
+    sent: dict[tuple[str, str], dict[str, dict[datetime, tuple[float, str]]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
+    columns = (table.column(c).to_pylist() for c in ("mn", "st", "factor", "time", "value", "flag"))
+    for mn, st, factor, time, value, flag in zip(*columns, strict=True):
+        sent[mn, st][factor][time] = (np.nan if value is None else value, flag or "")
+    begun = dict(
+        TransmissionDay.objects.filter(point__in=[p for p, _t in found])
+        .values_list("point")
+        .annotate(Min("since"))
+        .order_by()
+    )
+    out = []
+    for point, time in found:
+        seen = sent[point.mn, point.st]
+        first = min((min(v) for v in seen.values() if v), default=None)
+        if first is None:
+            continue
+        first = max(min(first, begun.get(point.pk, first)), start)
+        since = day_start(quarter_start(local_day(time)))
+        out += _point_days(point, seen, max(first, since - HISTORY), since, end)
+    return out
+
+
+def _point_days(
+    point: Point,
+    seen: Mapping[str, Mapping[datetime, tuple[float, str]]],
+    first: datetime,
+    since: datetime,
+    end: datetime,
+) -> list[EmissionDay]:
+    """The daily masses of a point's factors from `since` on; `first`: the first hour that is due."""
+    assert point.outlet is not None
+    medium = str(point.outlet.medium)
+    n = int((end - first) / HOUR)
+    if n <= 0:
+        return []
+    hours = [first + i * HOUR for i in range(n)]
+    days = [local_day(h) for h in hours]
+    quarters = np.array([quarter_start(d).toordinal() for d in days])
+    flow_code = FLOW[medium]
+    scale = units.scale(value_unit(flow_code, point), "m³/h")
+    if scale is None:
+        return []
+    flow, flow_marks = _column(seen, sent_code(flow_code, point.version), hours)
+    normal = normal_marks(point.version)
+    kept = np.array([h >= since for h in hours])
+    out: list[EmissionDay] = []
+    for sent in sorted(seen):
+        code = current_code(sent, point.version)
+        per = units.scale(value_unit(code, point), PER_VOLUME[medium])
+        if code == flow_code or per is None:
+            continue
+        conc, marks = _column(seen, sent, hours)
+        usable = np.array([a in normal and b in normal for a, b in zip(marks, flow_marks, strict=True)])  # fmt: skip
+        still = np.array(
+            [
+                "F" in (a, b) and (point.version == "2005" or not q > 0)
+                for a, b, q in zip(marks, flow_marks, flow, strict=True)
+            ]
+        )
+        made = masses(Hours(conc * per, flow * scale, still, usable), medium, quarters)
+        out += _rows(point, code, made, conc * per, hours, days, kept)
+    return out
+
+
+def _column(
+    seen: Mapping[str, Mapping[datetime, tuple[float, str]]], factor: str, hours: list[datetime]
+) -> tuple[npt.NDArray[np.float64], list[str]]:
+    values = seen.get(factor, {})
+    pairs = [values.get(h, (np.nan, "")) for h in hours]
+    return np.array([v for v, _flag in pairs], dtype=np.float64), [flag for _v, flag in pairs]
+
+
+def _rows(
+    point: Point,
+    code: str,
+    made: Masses,
+    conc: npt.NDArray[np.float64],
+    hours: list[datetime],
+    days: list[date],
+    kept: npt.NDArray[np.bool_],
+) -> list[EmissionDay]:
+    by_day: dict[date, list[int]] = defaultdict(list)
+    for i in np.flatnonzero(kept).tolist():
+        by_day[days[i]].append(i)
+    out = []
+    for day, places in by_day.items():
+        kg, state = made.kg[places], made.state[places]
+        measured = state == validity.Hour.VALID
+        invalid = state == validity.Hour.INVALID
+        filled = invalid & np.isfinite(kg)
+        rules = Counter(validity.RULES[r] for r in made.rule[places][filled].tolist() if r > 0)
+        top = places[int(np.argmax(np.where(measured, kg, -1.0)))] if measured.any() else None
+        out.append(
+            EmissionDay(
+                point=point,
+                factor=code,
+                day=day,
+                kg=float(np.nansum(kg)),
+                substituted=float(kg[filled].sum()),
+                hours=len(places),
+                valid=int(measured.sum()),
+                stopped=int((state == validity.Hour.STOPPED).sum()),
+                without=int((invalid & ~filled).sum()),
+                rules=dict(rules),
+                mean=float(conc[places][measured].mean()) if measured.any() else None,
+                peak=float(made.kg[top]) if top is not None else None,
+                peak_at=hours[top] if top is not None else None,
+            )
+        )
+    return out
+
+
+# Against the permit -----------------------------------------------------------------------------
+
+
+@dataclass
+class Line:
+    """A permitted amount and what was emitted against it, all in kg (rate: kg/h).
+
+    `so_far`, `substituted`: of the running period; `share`: of the permitted amount; `over`: past
+    months over the permitted amount, with the excess; for a rate the days on which an hour was over.
+    """
+
+    amount: PermitAmount
+    permitted: float
+    so_far: float
+    substituted: float
+    known: int
+    days: int
+    year: permits.Amount | None = None
+    months: Mapping[int, float] = field(default_factory=dict)
+    over: Mapping[int, float] = field(default_factory=dict)
+    peaks: list[EmissionDay] = field(default_factory=list)
+
+    @property
+    def share(self) -> float | None:
+        return self.so_far / self.permitted if self.permitted else None
+
+    @property
+    def exceeded(self) -> bool:
+        return self.so_far > self.permitted or bool(self.over) or bool(self.peaks)
+
+    @property
+    def state(self) -> str:
+        """ "over", "ahead" (the projection is over), "none" (nothing known) or "within"."""
+        if self.exceeded:
+            return "over"
+        if self.year is not None and self.year.verdict == permits.AmountVerdict.AHEAD:
+            return "ahead"
+        return "within" if self.known else "none"
+
+
+def lines(amounts: Iterable[PermitAmount], year: int, today: date) -> list[Line]:
+    """What was emitted in a year against permitted amounts; of this year up to yesterday."""
+    rows = list(amounts)
+    last = min(date(year, 12, 31), today - timedelta(days=1))
+    first = date(year, 1, 1)
+    length = max(0, (last - first).days + 1)
+    enterprises = {a.permit.enterprise_id for a in rows}
+    sums: dict[tuple[int, str], npt.NDArray[np.float64]] = {}
+    extra: dict[tuple[int, str], npt.NDArray[np.float64]] = {}
+    found = (
+        EmissionDay.objects.filter(
+            point__outlet__enterprise__in=enterprises, day__gte=first, day__lte=last
+        )
+        .values_list("point__outlet", "factor", "day")
+        .annotate(Sum("kg"), Sum("substituted"))
+        .order_by()
+    )
+    for outlet, factor, day, kg, substituted in found:
+        key, i = (outlet, factor), (day - first).days
+        sums.setdefault(key, np.full(length, np.nan))[i] = kg
+        extra.setdefault(key, np.zeros(length))[i] = substituted
+    outlets: dict[int, list[int]] = defaultdict(list)
+    for pk, enterprise in Outlet.objects.filter(enterprise__in=enterprises).values_list("pk", "enterprise"):  # fmt: skip
+        outlets[enterprise].append(pk)
+    return [_line(a, year, length, sums, extra, outlets, last) for a in rows]
+
+
+def _line(
+    amount: PermitAmount,
+    year: int,
+    length: int,
+    sums: Mapping[tuple[int, str], npt.NDArray[np.float64]],
+    extra: Mapping[tuple[int, str], npt.NDArray[np.float64]],
+    outlets: Mapping[int, list[int]],
+    last: date,
+) -> Line:
+    """One permitted amount. A day is known where one of its outlets has data of it."""
+    rate = amount.period == PermitAmount.Period.RATE
+    scale = units.scale(amount.unit, "kg/h" if rate else "kg") or float("nan")
+    permitted = float(amount.value) * scale
+    places = [amount.outlet_id] if amount.outlet_id else outlets[amount.permit.enterprise_id]
+    series = [sums[o, amount.factor] for o in places if (o, amount.factor) in sums]
+    parts = [extra[o, amount.factor] for o in places if (o, amount.factor) in extra]
+    empty = np.full(length, np.nan)
+    known = np.isfinite(series).any(axis=0) if series else np.zeros(length, bool)
+    days = np.where(known, np.nansum(series, axis=0), np.nan) if series else empty
+    filled = np.sum(parts, axis=0) if parts else np.zeros(length)
+    yearly = permits.amount(year, days.tolist(), None if rate else permitted, substituted=filled.tolist())  # fmt: skip
+    line = Line(amount, permitted, yearly.total, yearly.substituted, int(known.sum()), length)
+    if rate:
+        line.peaks = list(
+            EmissionDay.objects.filter(
+                point__outlet__in=places, factor=amount.factor, peak__gt=permitted,
+                day__gte=max(date(year, 1, 1), amount.valid_from), day__lte=last,
+            ).select_related("point").order_by("-day")
+        )  # fmt: skip
+        highest = EmissionDay.objects.filter(
+            point__outlet__in=places, factor=amount.factor, day__year=year
+        ).aggregate(Max("peak"))["peak__max"]
+        line.so_far, line.substituted = highest or 0.0, 0.0
+    elif amount.period == PermitAmount.Period.MONTH:
+        line.months = {m: v for m, v in enumerate(yearly.months, 1) if v}
+        since = amount.valid_from if amount.valid_from.year == year else date(year, 1, 1)
+        line.over = permits.months_over(
+            yearly, dict.fromkeys(range(since.month, last.month + 1), permitted)
+        )
+        line.so_far = yearly.months[last.month - 1] if length else 0.0
+        month = slice((date(year, last.month, 1) - date(year, 1, 1)).days, length)
+        line.substituted = float(filled[month].sum())
+    else:
+        line.year = yearly
+    return line
+
+
+def in_force(amounts: Any, day: date) -> Any:
+    """The amounts in force on a day, of permits valid on it."""
+    return amounts.filter(
+        Q(valid_to=None) | Q(valid_to__gte=day),
+        valid_from__lte=day,
+        permit__valid_from__lte=day,
+        permit__valid_to__gte=day,
+    ).select_related("permit__enterprise", "outlet")
+
+
+def judge(enterprises: Iterable[Enterprise], rows: Iterable[EmissionDay], today: date) -> int:
+    """Findings for amounts over the permitted ones; how many are new. In the caller's transaction."""
+    chosen = list(enterprises)
+    if not chosen:
+        return 0
+    amounts = in_force(PermitAmount.objects.filter(permit__enterprise__in=chosen), today)
+    made = 0
+    with translation.override("zh-hans"):  # a record, written in the language of the office
+        for line in lines(amounts, today.year, today):
+            made += _findings(line, today)
+    return made
+
+
+def _findings(line: Line, today: date) -> int:
+    amount = line.amount
+    factor = factor_name(amount.factor)
+    if amount.period == PermitAmount.Period.YEAR and line.so_far > line.permitted:
+        title = _("%(factor)s emitted in %(year)d is over the permitted yearly amount") % {
+            "factor": factor, "year": today.year,
+        }  # fmt: skip
+        begin = date(today.year, 1, 1)
+        return _notice(line, f"{today.year}", title, begin, today, line.so_far)
+    made = 0
+    if amount.period == PermitAmount.Period.MONTH:
+        for month, excess in line.over.items():
+            begin = date(today.year, month, 1)
+            end = min(today, permits.period_start(begin + timedelta(days=31), "month"))
+            title = _("%(factor)s emitted in %(month)s is over the permitted monthly amount") % {
+                "factor": factor, "month": f"{begin:%Y-%m}",
+            }  # fmt: skip
+            made += _notice(line, f"{begin:%Y-%m}", title, begin, end, line.permitted + excess)
+    for row in line.peaks:
+        title = _("%(factor)s was emitted faster than the permitted rate on %(day)s") % {
+            "factor": factor, "day": row.day,
+        }  # fmt: skip
+        made += _notice(line, f"{row.day}", title, row.day, row.day + timedelta(days=1), row.peak or 0.0)  # fmt: skip
+    return made
+
+
+def _notice(line: Line, period: str, title: str, begin: date, end: date, emitted: float) -> int:
+    """One finding an amount and period; told again it only brings the figures up to date."""
+    amount = line.amount
+    enterprise = amount.permit.enterprise
+    outlet = amount.outlet
+    unit = "kg/h" if amount.period == PermitAmount.Period.RATE else "kg"
+    place = outlet or enterprise
+    _finding, created = notice(
+        kind=Kind.EXCEEDANCE,
+        episode=f"amount/{enterprise.uscc}/{outlet.code if outlet else '*'}/{amount.factor}/{amount.period}/{period}",
+        title=f"{enterprise.name} {outlet.code if outlet else ''} {title}".replace("  ", " ")[:200],
+        region=enterprise.region_id,
+        enterprise=enterprise,
+        longitude=place.longitude,
+        latitude=place.latitude,
+        began=day_start(begin),
+        ended=day_start(end),
+        severity=3 if amount.period == PermitAmount.Period.YEAR else 2,
+        facts={
+            "factor": amount.factor,
+            "emitted": emitted,
+            "permitted": line.permitted,
+            "substituted": line.substituted,
+            "unit": unit,
+            "permit": amount.permit.number,
+            "source": amount.source,
+            "verified": str(amount.verified),
+        },
+        innocent=[
+            _("Part of the sum stands in for invalid hours, with the largest values of hours before."),
+            _("The permitted amount in the file is not that of the newest permit."),
+        ],
+        next_check=_("Compare the daily masses with the enterprise's own account and the permit."),
+        confidence=_("Computed from hourly concentration and flow; substitution rules from secondary sources."),
+    )  # fmt: skip
+    return int(created)
+
+
+def known_factors(rows: Any) -> list[str]:
+    """Factors that occur, by code."""
+    return list(rows.order_by("factor").values_list("factor", flat=True).distinct())

@@ -1,0 +1,208 @@
+"""Daily masses from hourly data, and what of the permitted amounts is used up."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.monitoring import amounts
+from jingwei.bureau.monitoring.models import EmissionDay
+from jingwei.bureau.registry.models import PermitAmount, Point
+
+from .conftest import NOW, City, hour, make_point
+
+AIR = {"a21002": 50.0, "a00000": 10.0, "a19001": 12.0}  # 50 mg/m³ at 10 m³/s: 1.8 kg/h
+KG = 50 * 36_000 * 1e-6
+
+
+def permitted(city: City, value: str, period: str = "year", **more) -> PermitAmount:
+    given = {
+        "permit": city.permit, "outlet": city.outlet, "factor": "a21002", "period": period,
+        "value": Decimal(value), "unit": "kg/h" if period == "rate" else "kg", "source": "permit",
+        "verified": "verified", "valid_from": date(2025, 1, 1),
+    }  # fmt: skip
+    return PermitAmount.objects.create(**(given | more))
+
+
+def send(city: City, *numbers: int, values=AIR) -> None:
+    for n in numbers:
+        city.send(hour(n), values, take=False)
+    city.take()
+
+
+def row(day: date = date(2026, 11, 20), factor: str = "a21002") -> EmissionDay:
+    return EmissionDay.objects.get(day=day, factor=factor)
+
+
+@pytest.mark.django_db
+def test_a_day_is_the_sum_of_its_hours(city: City):
+    send(city, *range(6))
+    assert amounts.refresh(NOW) > 0
+    found = row()
+    assert found.kg == pytest.approx(6 * KG)
+    assert (found.hours, found.valid, found.substituted, found.without) == (6, 6, 0, 0)
+    assert found.mean == pytest.approx(50)
+    assert found.peak == pytest.approx(KG)
+    assert not EmissionDay.objects.filter(factor__in=("a00000", "a19001")).exists()
+    assert amounts.refresh(NOW) == 0
+
+
+@pytest.mark.django_db
+def test_invalid_hours_are_filled_for_the_mass_and_counted_by_rule(city: City):
+    send(city, *(n for n in range(40) if n not in (3, 4)))
+    city.send(hour(3), {"a21002": (900.0, "D"), "a00000": 10.0})
+    city.send(hour(20), AIR | {"a21002": 80.0})
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.valid, found.rules) == (10, {"S-75-inv90": 2})
+    # the largest of the valid hours before the gap, not the marked 900
+    assert found.substituted == pytest.approx(2 * KG * 80 / 50)
+    assert found.kg == pytest.approx(10 * KG + found.substituted)
+
+
+@pytest.mark.django_db
+def test_below_three_quarters_nothing_stands_in_and_a_late_hour_mends_it(city: City):
+    send(city, 0, 5)
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.valid, found.without, found.substituted) == (2, 4, 0)
+    send(city, 1, 2, 3)
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.valid, found.without) == (5, 0)
+    assert found.rules == {"S-75-inv75": 1}
+
+
+@pytest.mark.django_db
+def test_a_source_that_stands_still_emits_nothing(city: City):
+    send(city, 0, 1, 5)
+    for n in (2, 3, 4):
+        city.send(hour(n), {"a21002": (3.0, "F"), "a00000": (0.0, "F")})
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.stopped, found.valid, found.without) == (3, 3, 0)
+    assert found.kg == pytest.approx(3 * KG)
+    # out of service, but gas flows: the instrument stands, not the plant
+    city.send(hour(3), {"a21002": (3.0, "F"), "a00000": (10.0, "F")})
+    amounts.refresh(NOW)
+    assert row().stopped == 2
+
+
+@pytest.mark.django_db
+def test_wastewater_takes_litres_a_second(city: City):
+    city.outlet.medium = "water"
+    city.outlet.save()
+    point = make_point(city.outlet, city.region, 2, st="32", factors=["w01018", "w00000"])
+    for n in range(4):
+        city.send(hour(n), {"w01018": 30.0, "w00000": 100.0}, point=point, take=False)
+    city.take()
+    amounts.refresh(NOW)
+    assert row(factor="w01018").kg == pytest.approx(4 * 30 * 360 * 1e-3)
+
+
+@pytest.mark.django_db
+def test_a_point_that_fell_silent_is_counted_on(city: City):
+    send(city, *range(48, 72))
+    amounts.refresh(NOW - timedelta(hours=48))
+    amounts.refresh(NOW)
+    yesterday = row(date(2026, 11, 19))
+    assert (yesterday.hours, yesterday.valid, yesterday.without) == (24, 0, 24)
+
+
+@pytest.mark.django_db
+def test_a_yearly_amount_over_the_permitted_one_is_one_finding(city: City):
+    over = permitted(city, "20")
+    whole = permitted(city, "50000", outlet=None)
+    send(city, *range(12, 72))
+    amounts.refresh(NOW)
+    finding = Finding.objects.get()
+    assert "年许可排放量" in finding.title
+    assert finding.facts["emitted"] > 20
+    assert finding.evidence is not None
+    first, second = amounts.lines([over, whole], 2026, date(2026, 11, 20))
+    assert (first.state, second.state) == ("over", "within")
+    assert first.so_far == second.so_far == pytest.approx(finding.facts["emitted"])
+    send(city, *range(11))
+    amounts.refresh(NOW)
+    assert Finding.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_months_and_rates_over_are_findings_of_their_own(city: City):
+    permitted(city, "50", "month")
+    permitted(city, "2.5", "rate")
+    send(city, *range(12, 72))
+    city.send(hour(30), AIR | {"a21002": 80.0})
+    amounts.refresh(NOW)
+    titles = sorted(f.title for f in Finding.objects.all())
+    assert len(titles) == 2
+    assert any("2026-11" in t and "月许可排放量" in t for t in titles)
+    assert any("2026-11-19" in t or "2026-11-18" in t for t in titles)
+    assert not any("2026-11-17" in t for t in titles)
+
+
+@pytest.mark.django_db
+def test_amounts_are_judged_in_the_unit_of_the_permit(city: City):
+    tonnes = permitted(city, "0.02", unit="t")
+    send(city, *range(24, 72))
+    amounts.refresh(NOW)
+    (line,) = amounts.lines([tonnes], 2026, date(2026, 11, 20))
+    assert line.permitted == pytest.approx(20)
+    assert line.state == "over"
+    assert line.year is not None
+    assert line.year.projected > line.so_far
+
+
+@pytest.mark.django_db
+def test_no_data_is_no_verdict(city: City):
+    (line,) = amounts.lines([permitted(city, "20")], 2026, date(2026, 11, 20))
+    assert (line.state, line.known, line.so_far) == ("none", 0, 0)
+    (line,) = amounts.lines([permitted(city, "0", factor="a21026")], 2026, date(2026, 1, 1))
+    assert line.share is None
+
+
+@pytest.mark.django_db
+def test_points_without_flow_or_outlet_give_no_masses(city: City):
+    city.send(hour(0), {"a21002": 50.0})
+    make_point(None, city.region, 9, kind=Point.Kind.AIR_STATION)
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.kg, found.without) == (0, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.floats(-5, 500), st.none() | st.floats(-5, 1e5), st.booleans()),
+        min_size=1,
+        max_size=60,
+    ),
+    st.sampled_from(["air", "water"]),
+)
+def test_masses_are_never_negative_and_never_invented(hours, medium):
+    """Whatever is sent: no hour weighs less than nothing, and none without a rule or a measurement."""
+    conc = np.array([np.nan if c is None else c for c, _q, _n in hours], float)
+    flow = np.array([np.nan if q is None else q for _c, q, _n in hours], float)
+    usable = np.array([n for *_x, n in hours])
+    still = ~usable & ~(flow > 0)
+    made = amounts.masses(
+        amounts.Hours(conc, flow, still, usable), medium, np.zeros(len(hours), int)
+    )
+    assert not (made.kg < 0).any()
+    filled = (made.state == 2) & np.isfinite(made.kg)
+    assert (made.rule[filled] > 0).all()
+    measured = made.state == 0
+    assert np.isfinite(made.kg[measured]).all()
+    if filled.any():
+        if medium == "air":
+            assert made.kg[filled].max() <= made.kg[measured].max()
+        assert measured.any()
+
+
+def test_a_quarter_begins_with_its_month():
+    assert amounts.quarter_start(date(2026, 11, 20)) == date(2026, 10, 1)
