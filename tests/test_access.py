@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
@@ -82,6 +83,7 @@ def arguments(db, data) -> dict[str, object]:
     return {
         **inspections(world),
         "world": world,
+        **notices(world),
         "finding": finding,
         "case": case,
         "entry": finding.evidence,
@@ -110,6 +112,25 @@ def inspections(world) -> dict[str, object]:
     }
 
 
+def notices(world: worlds.World) -> dict[str, object]:
+    """A robot, and a message to the auditor: everybody opens his own alone."""
+    from jingwei.bureau.notices.models import Channel, Message
+
+    return {
+        "channel": Channel.objects.create(
+            name="robot", department=world.departments["city"], format="json", address="https://x/"
+        ),
+        "message": Message.objects.create(
+            user=world.users["auditor"],
+            kind="turn",
+            key="1",
+            text_zh="a",
+            text_en="a",
+            created=datetime.now(UTC),
+        ),
+    }
+
+
 def url(name: str, entry: URLPattern, things: dict) -> str | None:
     """The URL for the things of the fixture; None where the view needs a thing it does not have."""
     point, case = things["world"].point, things["case"]
@@ -132,6 +153,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "evidencelog": things["entry"].pk,
         "monitoring": things["exceedance"].pk,
         "registry": things["world"].permit.pk,
+        "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
     wanted = entry.pattern.regex.groupindex
     if any(values.get(key) is None for key in wanted):

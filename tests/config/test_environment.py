@@ -75,3 +75,40 @@ def test_unknown_database_does_not_show_the_password() -> None:
         environment.database("mysql://u:secret@db/x")
     assert "secret" not in str(error.value)
     assert "postgresql://" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("smtp://mail.example", ("mail.example", 25, "", False, False)),
+        ("smtp+starttls://u:p%40w@mail.example", ("mail.example", 587, "p@w", True, False)),
+        ("smtps://u:p@mail.example:4650", ("mail.example", 4650, "p", False, True)),
+    ],
+)
+def test_mail_servers(url: str, expected: tuple[object, ...]) -> None:
+    found = environment.mail_server(url)
+    assert tuple(found[k] for k in ("host", "port", "password", "use_tls", "use_ssl")) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("MAIL", "mail.example", "JINGWEI_MAIL: wanted"),
+        ("MAIL", "smtp://mail.example:x", "JINGWEI_MAIL: wanted"),
+        ("MAIL", "smtp://mail.example", "JINGWEI_MAIL_FROM"),
+        ("WEBHOOK_HOSTS", "oapi.dingtalk.com", "JINGWEI_WEBHOOK_HOSTS"),
+        ("WEBHOOK_HOSTS", "https://oapi.dingtalk.com/robot", "JINGWEI_WEBHOOK_HOSTS"),
+        ("WEBHOOK_HOSTS", "https://u@oapi.dingtalk.com", "JINGWEI_WEBHOOK_HOSTS"),
+    ],
+)
+def test_wrong_ways_out_say_what_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(f"JINGWEI_{name}", value)
+    with pytest.raises(environment.SettingError, match=says):
+        environment.read()
+
+
+def test_hosts_of_robots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JINGWEI_WEBHOOK_HOSTS", "https://OAPI.dingtalk.com/, http://10.1.2.3:8080")
+    assert environment.read().webhook_hosts == ("https://oapi.dingtalk.com", "http://10.1.2.3:8080")

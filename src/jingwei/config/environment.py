@@ -62,6 +62,16 @@ class Environment:
         return "/static/base.pmtiles" if self.tiles_file else self.tiles
 
     @property
+    def url(self) -> str:
+        """The console's own address, for links in e-mails."""
+        return self.origins[0] if self.origins else f"http://{self.http}"
+
+    @property
+    def mail_server(self) -> dict[str, object]:
+        """Arguments of Django's SMTP backend."""
+        return mail_server(self.mail)
+
+    @property
     def journal(self) -> Path:
         return self.data / "journal"
 

@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium found on this machine"),
 ]
 SITE = "http://console.test"
+STYLES = ("ground", "shell", "content", "controls", "maps", "pages", "widths", "paper")
 GETTEXT = (
     "gettext = (x) => x; ngettext = (one, many, n) => (n === 1 ? one : many);"
     "interpolate = (text, values) => text.replace('%s', values[0]);"
@@ -81,8 +82,8 @@ class Site:
     def _page(self, route: Any, content: str, status: int = 200) -> None:
         body = (
             "<!doctype html><html lang=en data-time-zone='Asia/Shanghai'><title>t</title>"
-            "<link rel=stylesheet href=/static/console/console.css>"
-            f"<script>{GETTEXT}</script><body>{content}"
+            + "".join(f"<link rel=stylesheet href=/static/console/{n}.css>" for n in STYLES)
+            + f"<script>{GETTEXT}</script><body>{content}"
             "<script type=module src=/static/console/console.js></script>"
         )
         route.fulfill(status=status, body=body, content_type="text/html; charset=utf-8")

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import may
 from jingwei.bureau.console import selectors
+from jingwei.bureau.notices import selectors as notices
 
 NAV_COOKIE = "nav"  # "narrow" while the user keeps the navigation narrow; written by console.js
 
@@ -104,6 +105,11 @@ class Shell:
         if room == "findings":
             return selectors.new_findings_count(self.request.user), _("new")
         return 0, ""
+
+    @cached_property
+    def unread(self) -> int:
+        """Messages that this user has not read."""
+        return notices.unread(self.request.user)
 
     @cached_property
     def city(self) -> str:

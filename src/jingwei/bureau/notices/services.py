@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone, translation
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from jingwei.bureau.accounts import selectors as accounts
 from jingwei.bureau.accounts.models import Department, User
@@ -219,3 +220,69 @@ def after_quiet_hours(preference: Preference, now: datetime) -> datetime:
 
 def _within(at: time, begin: time, end: time) -> bool:
     return begin <= at < end if begin < end else at >= begin or at < end
+
+
+# --- readers -------------------------------------------------------------------------------------
+
+
+def mark_read(rows: QuerySet[Message], now: datetime | None = None) -> int:
+    """Mark messages as read; how many were not."""
+    return rows.filter(read=None).update(read=now or timezone.now())
+
+
+def mark_unread(rows: QuerySet[Message]) -> int:
+    """Mark messages as unread again."""
+    return rows.update(read=None)
+
+
+@transaction.atomic
+def prefer(
+    user: User,
+    *,
+    email: str,
+    ways: Mapping[str, Iterable[str]],
+    quiet_from: time | None,
+    quiet_to: time | None,
+    language: str,
+) -> Preference:
+    """Keep what a person chose."""
+    User.objects.filter(pk=user.pk).update(email=email)
+    kept, _made = Preference.objects.update_or_create(
+        user=user,
+        defaults={
+            "ways": {kind: list(ways.get(kind, ())) for kind in KINDS},
+            "quiet_from": quiet_from,
+            "quiet_to": quiet_to,
+            "language": language,
+        },
+    )
+    return kept
+
+
+# --- outbox --------------------------------------------------------------------------------------
+
+
+def send_again(rows: QuerySet[Delivery], now: datetime | None = None) -> int:
+    """Take dead deliveries up again, as if for the first time; how many."""
+    return rows.filter(state=Delivery.State.DEAD).update(
+        state=Delivery.State.WAITING, attempts=0, due=now or timezone.now()
+    )
+
+
+@transaction.atomic
+def try_channel(user: User, channel: Channel, now: datetime | None = None) -> Delivery:
+    """Put a test message to the channel into the outbox; only `user` is mentioned."""
+    now = now or timezone.now()
+    zh, en = said(lambda: _("Test message: this robot is connected to Jingwei."))
+    message = Message.objects.create(
+        user=user, kind="system", key=uuid.uuid4().hex, text_zh=zh, text_en=en, created=now
+    )
+    return Delivery.objects.create(
+        message=message,
+        way=Way.ROBOT,
+        channel=channel,
+        people=[user.pk],
+        key=f"robot:{channel.pk}:{message.pk}",
+        created=now,
+        due=now,
+    )
