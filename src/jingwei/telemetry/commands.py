@@ -1,4 +1,4 @@
-"""`jingwei gateway` and `jingwei telegrams`."""
+"""`jingwei gateway`, `jingwei telegrams` and `jingwei lake`."""
 
 from __future__ import annotations
 
@@ -129,6 +129,72 @@ def telegrams(
         typer.echo(problem, err=True)
 
 
+def rebuild(
+    start: Annotated[str, typer.Option("--from", metavar="DAY", help="First local day.")],
+    end: Annotated[str, typer.Option("--to", metavar="DAY", help="Last local day.")] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare; change nothing in the lake.")
+    ] = False,
+    executor: Annotated[
+        str,
+        typer.Option(
+            envvar="JINGWEI_EXECUTOR",
+            metavar="ADDRESS",
+            help="Scheduler of a Dask cluster (tcp://HOST:8786); empty: processes on this machine.",
+        ),
+    ] = "",
+    processes: Annotated[
+        int, typer.Option(min=0, help="So many processes on this machine; 0: as many as cores.")
+    ] = 0,
+    data: Data = Path("var"),
+) -> None:
+    """Derive days of the lake anew from the journal: one JSON object a partition.
+
+    "same": the file in the lake has the very bytes that the journal gives. Days that are not over
+    are left out; the system may run meanwhile. Exit codes: 0 all the same, or replaced; 1 with
+    --check: some differ, or something cannot be read; 2 a wrong option.
+    """
+    import dataclasses
+    import json
+    from datetime import date
+
+    from jingwei.telemetry import executor as engines
+    from jingwei.telemetry.lake import LakeError
+    from jingwei.telemetry.rebuild import rebuild as derive
+
+    try:
+        first = date.fromisoformat(start)
+        last = date.fromisoformat(end) if end else first
+    except ValueError:
+        typer.echo("--from, --to: wanted days such as 2026-03-10", err=True)
+        raise typer.Exit(2) from None
+    if last < first:
+        typer.echo(f"--to {end} lies before --from {start}", err=True)
+        raise typer.Exit(2)
+    root = data.expanduser().resolve()
+    if not (root / "journal").is_dir():
+        typer.echo(f"{root} holds no journal; see --data", err=True)
+        raise typer.Exit(2)
+    differ = False
+    try:
+        for day in derive(
+            root / "journal",
+            root / "lake",
+            first,
+            last,
+            engines.executor(executor, processes),
+            now=datetime.now(UTC),
+            only_compare=check,
+        ):
+            differ |= not day.same
+            typer.echo(json.dumps(dataclasses.asdict(day)))
+    except (LakeError, engines.ExecutorError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if check and differ:
+        raise typer.Exit(1)
+
+
 def _since(text: str) -> datetime | None:
     now = datetime.now(UTC)
     if not text:
@@ -146,3 +212,6 @@ def _since(text: str) -> datetime | None:
 def attach(app: typer.Typer) -> None:
     app.command()(gateway)
     app.command()(telegrams)
+    lake = typer.Typer(help="The store of observations.", no_args_is_help=True)
+    lake.command()(rebuild)
+    app.add_typer(lake, name="lake")

@@ -41,7 +41,14 @@ from jingwei.telemetry.journal import (
     microseconds,
     sync_folder,
 )
-from jingwei.telemetry.lake import SCHEMA, LakeError, catalog, engine, partition, reason
+from jingwei.telemetry.lake import (
+    LakeError,
+    catalog,
+    partition,
+    quoted,
+    reason,
+    write_sorted,
+)
 from jingwei.telemetry.observations import keys_beside
 from jingwei.telemetry.packing import Record
 
@@ -63,8 +70,6 @@ KEEP_PROBLEMS = timedelta(days=400)
 TRY_AGAIN = timedelta(minutes=10)  # a partition that could not be merged is left alone so long
 TIDY_SECONDS = 1.0  # a step spends about so long on merging
 
-_ROWS_A_GROUP = 32_768
-_COLUMNS = tuple(SCHEMA.names)
 _NEWEST = """
 INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET time = excluded.time, value = excluded.value, zs = excluded.zs,
@@ -112,7 +117,7 @@ class Ingest:
         self._trouble: dict[tuple[str, str], tuple[datetime, str]] = {}  # partitions left alone
         self._said: set[str] = set()
         make_folder(lake_root)
-        with self._alone():
+        with self.alone():
             self._sweep()
 
     def close(self) -> None:
@@ -123,7 +128,8 @@ class Ingest:
                 self._handle = None
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[sqlite3.Connection]:
+    def alone(self) -> Iterator[sqlite3.Connection]:
+        """The catalog, and nobody else writing to the lake meanwhile."""
         with self._mutex:
             if self._handle is None:
                 self._handle = (self.root / "ingest.lock").open("ab")
@@ -141,7 +147,7 @@ class Ingest:
 
         Returns when the batch is committed; with `telegrams` 0 there was nothing new.
         """
-        with self._alone() as db:
+        with self.alone() as db:
             report = self._take(db, limit)
             trouble = self._tidy(db, self._clock(), QUIET, time.monotonic() + TIDY_SECONDS)
         report = replace(report, problems=(*report.problems, *trouble))
@@ -154,7 +160,7 @@ class Ingest:
         """Do all merging that is due and close every day that is over, at once.
 
         Raises `LakeError` when some files could not be merged; the others are."""
-        with self._alone() as db:
+        with self.alone() as db:
             trouble = self._tidy(db, self._clock(), timedelta(0), None)
         if trouble:
             raise LakeError("; ".join(trouble))
@@ -296,7 +302,7 @@ class Ingest:
         self, resolution: str, day: str, table: pa.Table, batch: int, now: int
     ) -> tuple[Any, ...]:
         """Write a fresh file, durable; returns its row of the catalog."""
-        path = self._new(resolution, day, batch)
+        path = self.new_path(resolution, day, batch)
         try:
             with (self.root / path).open("xb") as f:
                 pq.write_table(table, f, compression="zstd")
@@ -308,7 +314,7 @@ class Ingest:
             raise
         return (path, resolution, day, 0, table.num_rows, batch, batch, 0, now)
 
-    def _new(self, resolution: str, day: str, batch: int) -> str:
+    def new_path(self, resolution: str, day: str, batch: int) -> str:
         make_folder(self.root / resolution / day)
         return f"{resolution}/{day}/{batch:010}-{uuid.uuid4().hex[:8]}.parquet"
 
@@ -348,7 +354,7 @@ class Ingest:
             " HAVING min(closed) = 0 AND max(made) <= ? ORDER BY resolution, day",
             (microseconds(now - quiet),),
         ).fetchall():
-            if (resolution, day) not in self._trouble and now >= _over(
+            if (resolution, day) not in self._trouble and now >= closes(
                 resolution, date.fromisoformat(day)
             ):
                 return resolution, day, None
@@ -373,23 +379,15 @@ class Ingest:
                 f"{query} AND closed = 0 AND level = ?", (resolution, day, level)
             ).fetchall()
         low, high = min(f[2] for f in files), max(f[3] for f in files)
-        path = self._new(resolution, day, high)
+        path = self.new_path(resolution, day, high)
         try:
-            names = ", ".join(f'"{c}"' for c in _COLUMNS)
-            sources = ", ".join(_quoted(self.root / f[0]) for f in files)
-            with contextlib.closing(engine()) as cursor:
-                (count,) = cursor.execute(
-                    f"COPY (SELECT {names} FROM read_parquet([{sources}])"  # noqa: S608
-                    f" ORDER BY mn, st, factor, time, received, seq) TO {_quoted(self.root / path)}"
-                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS_A_GROUP})"
-                ).fetchone()
+            sources = ", ".join(quoted(self.root / f[0]) for f in files)
+            count = write_sorted(f"FROM read_parquet([{sources}])", self.root / path)
             if count != sum(f[1] for f in files):
                 raise LakeError(
                     f"{self.root / resolution / day}: the catalog says {sum(f[1] for f in files)}"
                     f" rows, the files have {count}; nothing was merged (see `jingwei fsck`)"
                 )
-            with (self.root / path).open("rb") as f:
-                os.fsync(f.fileno())
             sync_folder((self.root / path).parent)
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -459,7 +457,7 @@ class Ingest:
                 path.unlink(missing_ok=True)
 
 
-def _over(resolution: str, day: date) -> datetime:
+def closes(resolution: str, day: date) -> datetime:
     """When a partition is closed."""
     if resolution == "day":
         end = (day + timedelta(days=31)).replace(day=1)
@@ -467,7 +465,3 @@ def _over(resolution: str, day: date) -> datetime:
         end = day + timedelta(days=1)
     midnight = datetime(end.year, end.month, end.day, tzinfo=UTC) - timedelta(hours=8)
     return midnight + CLOSE_AFTER
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,252 @@
+"""Days of the lake derived anew from the journal.
+
+The lake is nothing but the journal's telegrams in columns, so that a damaged or missing day can be
+made again, and any day proved to be what the journal says: the rebuilt file of a closed day has
+the same bytes as the one that ingest made.
+
+Two rounds of independent tasks run on an `executor`: each journal segment becomes files by
+resolution and partition, with a 128-bit hash of each telegram; then the files of each partition
+become one, sorted, without repeated telegrams. The catalog takes the new files in one transaction,
+and only up to the position that ingest had reached at the start: what came since stays beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jingwei.telemetry import columns, journal
+from jingwei.telemetry.executor import Executor
+from jingwei.telemetry.ingest import KEEP_SEEN, Ingest, closes
+from jingwei.telemetry.journal import ALL, JournalError, make_folder, microseconds
+from jingwei.telemetry.lake import LakeError, quoted, reason, write_sorted
+from jingwei.telemetry.observations import keys_beside
+
+PORTION = 50_000  # telegrams decoded at once
+AHEAD = timedelta(days=31)  # telegrams received so long before the first day are looked through too
+HASH = pa.field("hash", pa.binary(16))
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What became of one partition. `rows`: by the journal; `had`: in the lake before; `same`:
+    whether the files agree byte by byte; `replaced`: whether the lake has the new one now."""
+
+    resolution: str
+    day: str
+    rows: int
+    had: int
+    same: bool
+    replaced: bool
+
+
+def rebuild(
+    journal_root: Path,
+    lake_root: Path,
+    start: date,
+    end: date,
+    executor: Executor,
+    *,
+    now: datetime,
+    only_compare: bool = False,
+) -> Iterator[Day]:
+    """Derive the partitions from `start` to `end` (local days, both included) that are over.
+
+    Raises `LakeError` where something cannot be read or written; partitions already replaced stay.
+    """
+    ingest = Ingest(journal_root, lake_root)
+    work = _workplace(lake_root)
+    try:
+        with ingest.alone() as db:
+            positions = dict(db.execute("SELECT segment, row FROM position"))
+            (batch,) = db.execute("SELECT coalesce(max(batch), 0) FROM batch").fetchone()
+        first = (start - AHEAD).strftime("%Y/%m")
+        tasks: list[tuple[Any, ...]] = [
+            (str(journal_root), s.number, positions[s.number], str(start), str(end), str(work))
+            for s in journal.segments(journal_root)
+            if positions.get(s.number) and "/".join(s.path.parts[-3:-1]) >= first
+        ]
+        pieces: dict[tuple[str, str], list[str]] = {}
+        for _, found in executor.run(scan_segment, tasks):
+            for resolution, day, path in found:
+                pieces.setdefault((resolution, day), []).append(path)
+        with ingest.alone() as db:
+            for resolution, day in db.execute(
+                "SELECT DISTINCT resolution, day FROM file WHERE batch_lo <= ?", (batch,)
+            ):
+                if _within(resolution, day, start, end):
+                    pieces.setdefault((resolution, day), [])
+        jobs = [
+            (sorted(paths), str(work / f"{resolution}-{day}.sorted"))
+            for (resolution, day), paths in sorted(pieces.items())
+            if now >= closes(resolution, date.fromisoformat(day))
+        ]
+        names = [Path(out).stem.partition("-") for _, out in jobs]
+        for i, rows in executor.run(write_day, jobs):
+            resolution, _, day = names[i]
+            yield _take(ingest, resolution, day, Path(jobs[i][1]), rows, batch, now, only_compare)
+    except (JournalError, OSError, sqlite3.Error) as error:
+        raise LakeError(f"{lake_root}: {error}") from error
+    finally:
+        ingest.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _workplace(lake_root: Path) -> Path:
+    """A new folder for the files in between; what killed runs left a day ago goes."""
+    for old in lake_root.glob("rebuild/*"):
+        if time.time() - old.stat().st_mtime > 86_400:
+            shutil.rmtree(old, ignore_errors=True)
+    work = lake_root / "rebuild" / uuid.uuid4().hex
+    make_folder(work)
+    return work
+
+
+def _within(resolution: str, day: str, start: date, end: date) -> bool:
+    low = start.replace(day=1) if resolution == "day" else start
+    return low <= date.fromisoformat(day) <= end
+
+
+def scan_segment(
+    journal_root: str, number: int, until: int, start: str, end: str, work: str
+) -> list[tuple[str, str, str]]:
+    """A task: the rows of one segment, as files by (resolution, day); their paths."""
+    root, first, last = Path(journal_root), date.fromisoformat(start), date.fromisoformat(end)
+    (segment,) = (s for s in journal.segments(root) if s.number == number)
+    keys = keys_beside(root)
+    found: dict[tuple[str, str], list[pa.Table]] = {}
+    row = 0
+    while True:
+        records, _ = segment.take(row, PORTION)
+        records = [r for r in records if r[0] <= until] if until != ALL else records
+        if not records:
+            break
+        row = records[-1][0]
+        raws = [record[4] for record in records]
+        received = np.fromiter((r[1] for r in records), np.int64, len(records))
+        seqs = np.fromiter((number << 32 | r[0] for r in records), np.int64, len(records))
+        for resolution, table in columns.read(raws, received, seqs, keys).rows.items():
+            for day, part in columns.partitions(table, resolution):
+                if _within(resolution, day, first, last):
+                    of = part["telegram"].to_pylist()
+                    hashes = {i: hashlib.blake2b(raws[i], digest_size=16).digest() for i in set(of)}
+                    part = part.drop_columns("telegram").append_column(
+                        HASH, pa.array([hashes[i] for i in of], HASH.type)
+                    )
+                    found.setdefault((resolution, day), []).append(part)
+    paths = []
+    for (resolution, day), parts in found.items():
+        folder = Path(work) / f"{resolution}-{day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{number}.rows"
+        fresh = folder / f"{number}-{uuid.uuid4().hex}.part"
+        pq.write_table(pa.concat_tables(parts), fresh, compression="zstd")
+        fresh.rename(path)  # a task that runs twice leaves one whole file
+        paths.append((resolution, day, str(path)))
+    return paths
+
+
+def write_day(paths: list[str], out: str) -> int:
+    """A task: one sorted file of the rows of a partition, repeated telegrams once; its rows.
+
+    A telegram whose bytes come again within 30 days of the first is repeated (`KEEP_SEEN`).
+    """
+    if not paths:
+        return 0
+    kept = int(KEEP_SEEN / timedelta(microseconds=1))
+    sources = ", ".join(quoted(Path(path)) for path in paths)
+    fresh = Path(f"{out}-{uuid.uuid4().hex}")
+    try:
+        count = write_sorted(
+            f"SELECT * EXCLUDE (hash) FROM read_parquet([{sources}])"  # noqa: S608
+            " WINDOW same AS (PARTITION BY hash ORDER BY seq"
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+            " QUALIFY seq = min(seq) OVER same"
+            f" OR epoch_us(received) - epoch_us(first(received) OVER same) > {kept}",
+            fresh,
+        )
+    except duckdb.Error as error:
+        raise LakeError(f"{out}: {reason(error)}") from error
+    fresh.rename(out)
+    return count
+
+
+def _take(
+    ingest: Ingest,
+    resolution: str,
+    day: str,
+    made: Path,
+    rows: int,
+    batch: int,
+    now: datetime,
+    only_compare: bool,
+) -> Day:
+    """Compare the new file of a partition with those in the lake; take it in where they differ."""
+    root = ingest.root
+    with ingest.alone() as db:
+        old = db.execute(
+            "SELECT path, rows, closed FROM file WHERE resolution = ? AND day = ?"
+            " AND batch_hi <= ? ORDER BY path",
+            (resolution, day, batch),
+        ).fetchall()
+        beside = db.execute(
+            "SELECT count(*) FROM file WHERE resolution = ? AND day = ? AND batch_hi > ?",
+            (resolution, day, batch),
+        ).fetchone()[0]
+        had = sum(f[1] for f in old)
+        # Files of before and after the start that were merged meanwhile cannot be told apart.
+        mixed = db.execute(
+            "SELECT count(*) FROM file WHERE resolution = ? AND day = ?"
+            " AND batch_lo <= ? AND batch_hi > ?",
+            (resolution, day, batch, batch),
+        ).fetchone()[0]
+        same = len(old) == 1 and rows > 0 and _digest(root / old[0][0]) == _digest(made)
+        if same or only_compare or mixed or (not rows and not old):
+            return Day(resolution, day, rows, had, same, False)
+        at = microseconds(now)
+        db.execute("BEGIN IMMEDIATE")
+        path = ""
+        try:
+            if rows:
+                path = ingest.new_path(resolution, day, batch)
+                shutil.copyfile(made, root / path)
+                with (root / path).open("rb") as f:
+                    os.fsync(f.fileno())
+                journal.sync_folder((root / path).parent)
+                db.execute(
+                    "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (path, resolution, day, 1, rows, batch, batch, not beside, at),
+                )
+            db.executemany("DELETE FROM file WHERE path = ?", [f[:1] for f in old])
+            db.executemany("INSERT INTO retired VALUES (?, ?)", [(f[0], at) for f in old])
+            db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            if path:
+                (root / path).unlink(missing_ok=True)
+            raise
+    return Day(resolution, day, rows, had, False, True)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError:
+        return f"{path} cannot be read"

@@ -1,0 +1,269 @@
+"""Days of the lake from the journal: the same bytes, whatever ran the tasks and whatever died."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jingwei import hj212
+from jingwei.cli import app
+from jingwei.telemetry import commands, executor, seal
+from jingwei.telemetry.executor import Dask, ExecutorError, Local
+from jingwei.telemetry.fsck import check
+from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.telemetry.lake import catalog
+from jingwei.telemetry.rebuild import rebuild
+
+MN = "010000A8900016F00016{:04X}"
+DAY = date(2026, 3, 10)
+MIDNIGHT = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
+LATER = datetime(2026, 3, 12, 4, 0, tzinfo=UTC)
+
+
+def fill(house, points=12, minutes=600):
+    """A day of minutes and hours in several segments, some telegrams twice, some corrected."""
+    rng = random.Random(8)
+    writer = Journal(house.journal)
+    kept: list[bytes] = []
+    for minute in range(0, minutes, 5):
+        at = MIDNIGHT + timedelta(minutes=minute)
+        batch = []
+        for point in range(points):
+            items = [
+                (code, {"Avg": f"{rng.uniform(0, 99):.3f}", "Flag": "N"})
+                for code in ("a21026", "a21002", "a34013", "a19001")
+            ]
+            for cn in ("2051", "2061") if minute % 60 == 0 else ("2051",):
+                text = hj212.segment(
+                    cn=cn, st="31", mn=MN.format(point), pw="123456", qn=hj212.qn(at), flag=5,
+                    cp=hj212.data_cp(at, items),
+                )  # fmt: skip
+                batch.append(hj212.frame(text).rstrip())
+        if kept and minute % 50 == 0:
+            batch += rng.sample(kept, 5)  # sent again
+        kept += batch
+        received = at + timedelta(minutes=6)
+        writer.append([Telegram(received, "192.0.2.1:1", raw) for raw in batch])
+        if minute % 150 == 0:
+            writer.roll()
+    writer.append([Telegram(LATER, "192.0.2.1:1", b"##rubbish")])
+    writer.close()
+
+
+@pytest.fixture
+def full(house):
+    fill(house)
+    ingest = house.ingest(lambda: LATER)
+    while ingest.step(700).telegrams:
+        pass
+    ingest.tidy()
+    return house
+
+
+def files(house) -> dict[tuple[str, str], list[bytes]]:
+    with catalog(house.lake.root) as db:
+        found = db.execute("SELECT resolution, day, path FROM file ORDER BY path").fetchall()
+    out: dict[tuple[str, str], list[bytes]] = {}
+    for resolution, day, path in found:
+        out.setdefault((resolution, day), []).append((house.lake.root / path).read_bytes())
+    return out
+
+
+def derive(house, engine=None, **options):
+    found = rebuild(
+        house.journal, house.lake.root, DAY, DAY, engine or Local(2), now=LATER, **options
+    )
+    return sorted(found, key=lambda day: day.resolution)
+
+
+def test_a_closed_day_is_bit_for_bit_what_the_journal_says(full):
+    before = files(full)
+    assert {len(some) for some in before.values()} == {1}
+    hour, minute = derive(full, only_compare=True)
+    assert (hour.resolution, hour.rows, hour.had, hour.same) == ("hour", 480, 480, True)
+    assert (minute.rows, minute.same, minute.replaced) == (12 * 120 * 4, True, False)
+    assert [d.same for d in derive(full)] == [True, True]
+    assert files(full) == before
+
+
+def test_a_lost_a_damaged_and_a_forged_file_are_made_again(full):
+    before = files(full)
+    with catalog(full.lake.root) as db:
+        paths = [full.lake.root / p for (p,) in db.execute("SELECT path FROM file ORDER BY path")]
+    paths[0].unlink()
+    content = bytearray(paths[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[1].write_bytes(content)
+    assert list(check(full.journal, full.refused, full.lake.root, full=True))
+    assert [(d.same, d.replaced) for d in derive(full)] == [(False, True), (False, True)]
+    assert files(full) == before
+    assert list(check(full.journal, full.refused, full.lake.root, full=True)) == []
+
+
+def test_packed_segments_give_the_same(full):
+    for sealed in seal.seal(full.journal, LATER):
+        seal.recorded(full.journal, sealed.name)
+    assert seal.pack(full.journal, 100) > 3
+    assert [d.same for d in derive(full)] == [True, True]
+
+
+def test_what_arrives_meanwhile_stays_beside(full):
+    late = hj212.frame(
+        hj212.segment(
+            cn="2061", st="31", mn=MN.format(1), pw="123456", qn=hj212.qn(LATER), flag=5,
+            cp=hj212.data_cp(MIDNIGHT + timedelta(hours=20), [("a21026", {"Avg": "7"})]),
+        )
+    ).rstrip()  # fmt: skip
+
+    class Meanwhile(Local):
+        def run(self, function, tasks):
+            if function.__name__ == "write_day":
+                full.put([late], LATER)
+                full.ingest(lambda: LATER).step()
+            return super().run(function, tasks)
+
+    with catalog(full.lake.root) as db:
+        (path,) = db.execute("SELECT path FROM file WHERE resolution = 'hour'").fetchone()
+    (full.lake.root / path).unlink()
+    hour, _ = derive(full, Meanwhile(1))
+    assert (hour.rows, hour.replaced) == (480, True)
+    at = MIDNIGHT + timedelta(hours=20)
+    table = full.lake.series(MN.format(1), "31", ["a21026"], "hour", at, at + timedelta(hours=1))
+    assert table.column("value").to_pylist() == [7]
+
+
+def test_a_day_that_is_not_over_is_left_to_ingest(full):
+    found = rebuild(
+        full.journal, full.lake.root, DAY, DAY, Local(1),
+        now=MIDNIGHT + timedelta(hours=24, minutes=5),
+    )  # fmt: skip
+    assert list(found) == []
+
+
+def _slow_square(number: int, folder: str) -> int:
+    Path(folder, f"{number}-{os.getpid()}").touch()
+    time.sleep(0.3)
+    return number * number
+
+
+def _deadly(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def _kill_one(folder: Path) -> None:
+    while not any(folder.iterdir()):
+        time.sleep(0.02)
+    pid = int(next(folder.iterdir()).name.partition("-")[2])
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_process_costs_time_and_nothing_else(tmp_path):
+    killer = threading.Thread(target=_kill_one, args=(tmp_path,))
+    killer.start()
+    found = dict(Local(2).run(_slow_square, [(k, str(tmp_path)) for k in range(6)]))
+    killer.join()
+    assert found == {k: k * k for k in range(6)}
+    assert len(list(tmp_path.iterdir())) > 6, "something was done twice"
+
+
+def test_a_task_that_always_kills_its_process_ends_with_a_reason():
+    with pytest.raises(ExecutorError, match=r"1 tasks ended their process 3 times.*_deadly"):
+        list(Local(1).run(_deadly, [(1,)]))
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A real scheduler and two workers, each a process of its own; the address and the workers."""
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parent))
+    address = tmp_path / "scheduler.json"
+    start = [sys.executable, "-m"]
+    common = {"env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [
+        subprocess.Popen(
+            [*start, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+             "--no-dashboard", "--no-show", "--scheduler-file", str(address)], **common,
+        )
+    ]  # fmt: skip
+    while not address.exists() or not address.read_text().strip():
+        assert processes[0].poll() is None
+        time.sleep(0.1)
+    workers = [
+        subprocess.Popen(
+            [*start, "distributed.cli.dask_worker", "--scheduler-file", str(address),
+             "--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny",
+             "--local-directory", str(tmp_path / f"worker{k}")], **common,
+        )
+        for k in range(2)
+    ]  # fmt: skip
+    try:
+        yield json.loads(address.read_text())["address"], workers
+    finally:
+        for process in [*workers, *processes]:
+            process.kill()
+            process.wait()
+
+
+def test_dask_gives_the_same_and_survives_a_worker(full, cluster):
+    address, workers = cluster
+    before = files(full)
+    engine = Dask(address)
+    try:
+        engine.client.wait_for_workers(2, timeout=60)
+        assert [d.same for d in derive(full, engine)] == [True, True]
+        with catalog(full.lake.root) as db:
+            for (path,) in db.execute("SELECT path FROM file"):
+                (full.lake.root / path).unlink()
+
+        class Killing:
+            def run(self, function, tasks):
+                results = engine.run(function, tasks)
+                for number, result in enumerate(results):
+                    if function.__name__ == "scan_segment" and number == 0:
+                        workers[0].kill()
+                    yield result
+
+        assert [d.replaced for d in derive(full, Killing())] == [True, True]
+        assert files(full) == before
+        assert workers[0].wait() == -signal.SIGKILL
+        assert workers[1].poll() is None
+    finally:
+        engine.close()
+
+
+def test_the_command(full, monkeypatch):
+    monkeypatch.delenv("JINGWEI_EXECUTOR", raising=False)
+    if not app.registered_groups:
+        commands.attach(app)
+    run = CliRunner().invoke
+    base = ["lake", "rebuild", "--data", str(full.root), "--processes", "1"]
+    done = run(app, [*base, "--from", "2026-03-10", "--check"])
+    assert done.exit_code == 0, done.output
+    assert [json.loads(line)["same"] for line in done.output.splitlines()] == [True, True]
+    with catalog(full.lake.root) as db:
+        (path,) = db.execute("SELECT path FROM file WHERE resolution = 'hour'").fetchone()
+    (full.lake.root / path).unlink()
+    assert run(app, [*base, "--from", "2026-03-10", "--check"]).exit_code == 1
+    assert run(app, [*base, "--from", "2026-03-10"]).exit_code == 0
+    assert run(app, [*base, "--from", "2026-03-10", "--check"]).exit_code == 0
+    assert run(app, [*base, "--from", "yesterday"]).exit_code == 2
+    assert run(app, [*base, "--from", "2026-03-10", "--to", "2026-03-01"]).exit_code == 2
+    nobody = run(app, [*base, "--from", "2026-03-10", "--executor", "tcp://127.0.0.1:9"])
+    assert nobody.exit_code == 1
+    assert "no Dask scheduler answers" in nobody.output
+
+
+def test_the_executor_is_chosen_by_its_setting():
+    assert isinstance(executor.executor("", 3), Local)
+    assert executor.executor("", 3).processes == 3
