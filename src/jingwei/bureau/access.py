@@ -47,6 +47,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "finding.judge": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "case.view": _ALL,
     "case.open": frozenset({Role.DISPATCHER}),
+    "case.handle": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "case.act": _ALL - {Role.AUDITOR},
     "evidence.view": _OFFICE,
     "notice.view": _ALL,

@@ -187,6 +187,11 @@ class Derivation:
         return text
 
 
+def clock(moment: datetime) -> str:
+    """Local date and time to the minute; the last second of a day is its 24:00."""
+    return _clock(_local(moment))
+
+
 def _clock(due: datetime) -> str:
     if due.time() == time(23, 59, 59):
         return f"{due:%Y-%m-%d} 24:00"
@@ -276,6 +281,28 @@ def add_working_hours(start: datetime, amount: int) -> tuple[datetime, Derivatio
                 left -= ends - begins
         seen.append(day(on.date + timedelta(days=1)))
         now = datetime.combine(seen[-1].date, time(0), SHANGHAI)
+
+
+def working_days_between(begun: datetime, ended: datetime) -> list[date]:
+    """The working days after the day of `begun` up to that of `ended`, as a period counts them."""
+    first, last = _local(begun).date(), _local(ended).date()
+    days = (first + timedelta(days=i) for i in range(1, (last - first).days + 1))
+    return [on for on in days if is_working_day(on)]
+
+
+def office_time(begun: datetime, ended: datetime) -> timedelta:
+    """How much office time (`OFFICE`, on working days) lies between two moments."""
+    begun, ended = _local(begun), _local(ended)
+    total = timedelta()
+    for i in range((ended.date() - begun.date()).days + 1):
+        on = begun.date() + timedelta(days=i)
+        if not is_working_day(on):
+            continue
+        for opens, closes in OFFICE:
+            start = max(begun, datetime.combine(on, opens, SHANGHAI))
+            end = min(ended, datetime.combine(on, closes, SHANGHAI))
+            total += max(end - start, timedelta())
+    return total
 
 
 def add_hours(start: datetime, amount: int) -> tuple[datetime, Derivation]:

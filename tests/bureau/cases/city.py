@@ -195,8 +195,10 @@ FORMS = {
     "extend": {"days": "5", "text": "设备到货延迟"},
     "transfer": {"region": "110105", "text": "属地调整"},
     "comment": {"text": "请加快"},
+    "pause": {"ground": "analysis", "text": "委托检测", "basis": "《行政处罚法》第五十八条"},
+    "resume": {"text": "检测报告已出"},
 }
-FILES = {"verify": "photos", "reject": "photos"}
+FILES = dict.fromkeys(("verify", "reject", "held", "relapse"), "photos")
 
 
 def files_for(transition):
@@ -244,5 +246,61 @@ def bring(city, case, state, now=NOW):
                 )
             if name == state:
                 break
+    case.refresh_from_db()
+    return case
+
+
+# --- the flow of handling ----------------------------------------------------------------------
+
+HANDLING = {
+    "dispatch": {"days": "10"},  # and the department
+    "dismiss": {"text": "重复线索"},
+    "sign": {},
+    "refuse": {"text": "不属本辖区"},
+    "give_back": {"text": "职责不符"},
+    "dispute": {"text": "职责不符"},
+    "transfer": {"text": "属水务职责"},  # and the department
+    "coordinate": {"text": "属水务职责"},  # and the department
+    "assign": {"text": "按三定方案"},  # and the department
+    "join": {"text": "需联合排查"},
+    "contribute": {"text": "已提供管网图"},
+    "found": {"text": "裸土未覆盖", "verdict": "confirmed"},
+    "nothing": {"text": "已覆盖", "verdict": "other"},
+    "confirm": {},
+    "look_again": {"text": "照片不清"},
+    "rectified": {"text": "已覆盖防尘网"},
+    "verify": {},
+    "reject": {"text": "仍有裸露"},
+    "close": {"text": "整改到位"},
+    "return": {"text": "资料不全"},
+    "held": {},
+    "relapse": {"text": "再次裸露"},
+    "overrule": {"text": "属临时堆放"},
+    "reopen": {"days": "5", "text": "群众再次反映"},
+    "pause": FORMS["pause"],
+    "resume": FORMS["resume"],
+    "extend": {"days": "5", "text": "雨季"},
+    "comment": {"text": "请加快"},
+}
+TASK = {"title": "裸地扬尘", "text": "到现场核实。"}
+
+
+def handle(city, number=1, user=None, **kw):
+    """Open a case in handling; of bare land without an enterprise where nothing else is said."""
+    from jingwei.bureau.cases import services
+
+    values = {"kind": "bare_land", "enterprise": None, "point": None, **kw}
+    row = finding(city, number, **values)
+    return services.open_case(user or city.dispatcher, [row], TASK, flow="handling", now=NOW)
+
+
+def do(who, case, act, now=NOW, **data):
+    """Act on a case in handling; the case afterwards."""
+    from jingwei.bureau.cases import services
+
+    case.refresh_from_db()
+    services.act(
+        who, case.pk, act, case.version, {**HANDLING[act], **data}, files_for(act), now=now
+    )
     case.refresh_from_db()
     return case

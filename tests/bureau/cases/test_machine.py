@@ -30,6 +30,10 @@ SPECIFICATION = {
     ("issued", "extend"): ("dispatcher", "issued"),
     ("issued", "transfer"): ("dispatcher district", "issued"),
     ("issued", "comment"): (ALL, "issued"),
+    ("issued", "pause"): ("dispatcher", "issued"),
+    ("issued", "resume"): ("dispatcher", "issued"),
+    ("rectifying", "pause"): ("dispatcher", "rectifying"),
+    ("rectifying", "resume"): ("dispatcher", "rectifying"),
     ("rectifying", "answer"): ("enterprise", "answered"),
     ("rectifying", "extend"): ("dispatcher", "rectifying"),
     ("rectifying", "transfer"): ("dispatcher district", "issued"),
@@ -59,6 +63,7 @@ PEOPLE = [
     "department",
     "enterprise",
     "auditor",
+    "leader",
     "district2",
     "grid2",
     "enterprise2",
@@ -73,6 +78,7 @@ class Order(RuleBasedStateMachine):
         self.undo = transaction.atomic()
         self.undo.__enter__()
         self.state, self.home, self.events, self.version = "draft", 0, 1, 1
+        self.paused = False
 
     @initialize()
     def opened(self) -> None:
@@ -87,9 +93,11 @@ class Order(RuleBasedStateMachine):
 
     def expected(self, who: str, act: str) -> str | None:
         found = SPECIFICATION.get((self.state, act))
-        if found is None or who == "auditor":
+        if found is None or who in ("auditor", "leader"):
             return None
         roles, after = found
+        if act in ("pause", "resume") and self.paused != (act == "resume"):
+            return None
         role = who.removesuffix("2")
         if role not in roles.split():
             return None
@@ -131,6 +139,8 @@ class Order(RuleBasedStateMachine):
             self.events += 1
             self.version += act != "comment"
             self.home = 1 - self.home if act == "transfer" else self.home
+            if act in ("pause", "resume"):
+                self.paused = act == "pause"
 
     @rule()
     def plays_on(self) -> None:

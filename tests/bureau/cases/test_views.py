@@ -100,7 +100,7 @@ def test_only_the_acts_of_this_user_are_offered(client, city):
         context = client.get(case.get_absolute_url()).context
         offered[name] = [f["step"].name for f in context["forms"]]
     assert offered == {
-        "dispatcher": ["extend", "transfer", "comment"],
+        "dispatcher": ["extend", "pause", "transfer", "comment"],
         "district": ["transfer", "comment"],
         "grid": ["comment"],
         "department": ["comment"],
@@ -152,11 +152,11 @@ def test_open_form_without_a_finding_says_what_to_do(client, city, ids):
     assert not Case.objects.exists()
 
 
-def test_only_a_dispatcher_opens(client, city):
+def test_only_a_dispatcher_opens_an_order(client, city):
     row = finding(city)
     for name in ("district", "grid", "department", "enterprise", "auditor"):
         login(client, city.people[name])
-        url = reverse("cases:open") + f"?finding={row.pk}"
+        url = reverse("cases:open") + f"?flow=order&finding={row.pk}"
         response = client.post(url, DOCUMENT)
         refused = response.status_code == 403 or response.url == reverse("cases:list")
         assert refused, (name, response)
@@ -424,7 +424,7 @@ def test_case_page_needs_the_same_queries_for_any_number_of_events(
         )
     assert len(queries(client, case.get_absolute_url())) == len(few)
     city.grid.areas()
-    with django_assert_num_queries(2):  # events with their people and leaves; their files
+    with django_assert_num_queries(3):  # events with their people and leaves; files; departments
         for event in selectors.timeline(city.grid, case):
             assert event.label
             assert event.evidence.pk

@@ -11,7 +11,8 @@ class CasesConfig(AppConfig):
 
     def ready(self) -> None:
         from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.cases.flows.handling import HANDLING
         from jingwei.bureau.cases.flows.order import ORDER
 
-        register(ORDER)
+        register(HANDLING, ORDER)
         immutable.keep(self, APPEND_ONLY)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from jingwei.bureau.cases import pauses
 from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.flows import FLOWS
@@ -71,6 +72,7 @@ def replay(case: Case) -> Iterator[str]:
         row = plain(getattr(case, name))
         if row != folded[name]:
             yield f"{name} is {row!r}, but its events say {folded[name]!r}"
+    yield from pauses.proof(case)
     if case.version != version:
         yield f"version is {case.version}, but its events say {version}"
     if case.escalate_at != next_escalation(case):

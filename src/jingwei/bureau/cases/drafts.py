@@ -9,6 +9,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
+    from jingwei.bureau.cases.models import Case
     from jingwei.bureau.findings.models import Finding
 
 
@@ -47,3 +48,27 @@ def order(findings: Sequence[Finding]) -> dict[str, str]:
             ),
             "basis": basis,
         }
+
+
+def handling(findings: Sequence[Finding]) -> dict[str, str]:
+    """Title and task of a case about findings of any kind."""
+    if not findings:
+        return {}
+    first = findings[0]
+    with translation.override("zh-hans"):
+        where = first.enterprise.name if first.enterprise else first.region.name
+        checks = "；".join(dict.fromkeys(f.next_check for f in findings if f.next_check))
+        return {
+            "title": f"{where}{'、'.join(dict.fromkeys(f.get_kind_display() for f in findings))}"[
+                :200
+            ],
+            "text": checks or _("Look into it on the spot, find the cause, and report."),
+        }
+
+
+def lead(case: Case) -> int | None:
+    """The department that the rules name for place and matter of a case."""
+    from jingwei.bureau.cases.selectors import suggested_lead
+
+    department = suggested_lead(case)
+    return department.pk if department else None

@@ -126,6 +126,9 @@ class Case(models.Model):
     # The business clock: one deadline for the order, whatever happens on the way.
     due = models.DateTimeField(_("deadline"), null=True, blank=True)
     derivation = models.JSONField(_("how the deadline was reckoned"), default=list, blank=True)
+    # It stands still since then, and the ledger of all pauses (`pauses`).
+    paused = models.DateTimeField(_("paused since"), null=True, blank=True)
+    pauses = models.JSONField(_("pauses"), default=list, blank=True)
     # The level clock: how long the one whose turn it is has got.
     level_since = models.DateTimeField(_("waiting since"))
     level_due = models.DateTimeField(_("to be done by"), null=True, blank=True)
@@ -199,8 +202,13 @@ class Case(models.Model):
         """The deadline of the one whose turn it is; None where no clock runs."""
         if self.at.final:
             return None
-        dues = [self.level_due, self.due if self.at.business else None]
+        dues = [self.level_due, self.running_due]
         return min((d for d in dues if d), default=None)
+
+    @property
+    def running_due(self) -> Any:
+        """The case's own deadline while its clock runs; else None."""
+        return self.due if self.at.business and not self.paused else None
 
     @property
     def overdue(self) -> bool:

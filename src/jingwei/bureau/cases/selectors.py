@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,14 @@ from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.access import Role
-from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.access import Role, may
+from jingwei.bureau.accounts.models import Department, User
+from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import Flow, Text, Transition
+from jingwei.bureau.cases.flow import Field, Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
+from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
 from jingwei.bureau.registry.models import Region
 
@@ -46,6 +49,63 @@ def district_of(region: str) -> Department:
     return found
 
 
+def centre() -> Department:
+    """The city centre; `Refused` where there is none."""
+    found = Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first()
+    if found is None:
+        raise Refused(_("No city centre is set up."))
+    return found
+
+
+def suggested_lead(case: Case) -> Department | None:
+    """The department whose jurisdiction names place and matter of the case, else the district
+    centre of the place."""
+    offices = Department.objects.filter(kind=Department.Kind.DEPARTMENT)
+    by_matter = offices.filter(
+        jurisdictions__matter=case.matter, jurisdictions__area__in=("", case.region_id)
+    )
+    found = by_matter.order_by("code").first() if case.matter else None
+    if found:
+        return found
+    try:
+        return district_of(case.region_id)
+    except Refused:
+        return None
+
+
+def handling(case: Case, user: Any) -> dict[str, Any]:
+    """What the page of a case in handling shows above the forms: the way among departments, the
+    verdict, the look-backs, and whether an order to the enterprise can be drafted from here."""
+    from jingwei.bureau.cases.flows.handling import LOOKS, MOVES, VERDICTS, next_look
+
+    moves = case.detail.get("moves", [])
+    names = {
+        d.pk: department_label(d)
+        for d in Department.objects.filter(
+            pk__in={pk for move in moves for pk in (move["from"], move["to"]) if pk}
+        )
+    }
+    looks = len(case.detail.get("looks", ()))
+    return {
+        "moves": [
+            {**move, "from": names.get(move["from"], ""), "to": names.get(move["to"], "")}
+            for move in moves
+        ],
+        "moves_left": max(MOVES - len(moves), 0),
+        "verdict": dict(VERDICTS).get(case.detail.get("verdict"), ""),
+        "looks": [
+            {"days": days, "done": n < looks, "due": next_look(case.closed, n)}
+            for n, days in enumerate(LOOKS)
+        ]
+        if case.closed and "looks" in case.detail
+        else [],
+        "may_order": bool(case.enterprise_id)
+        and not case.at.final
+        and may(user, "case.open")
+        and not case.children.filter(flow="order").exclude(state="withdrawn").exists(),
+    }
+
+
 def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
     """The cases the user may see, with what a list shows of them and the clock that matters now.
 
@@ -63,6 +123,19 @@ def flows(user: Any) -> list[Flow]:
     """The flows of which the user may see cases."""
     outside = user.role in OUTSIDE and not user.is_superuser
     return [f for f in FLOWS.values() if not outside or user.role in f.known_to]
+
+
+def may_open(user: Any, flow: Flow) -> bool:
+    """Whether the user may open a case of the flow."""
+    return may(user, flow.action) and user.role in flow.opening.roles
+
+
+def flows_to_open(user: Any, chosen: Sequence[Finding]) -> list[Flow]:
+    """The flows that begin with findings and that the user may open with these; first the one
+    that fits best: an order where all are of enterprises."""
+    named = bool(chosen) and all(f.enterprise_id for f in chosen)
+    found = [f for f in FLOWS.values() if f.needs_findings and may_open(user, f)]
+    return sorted(found, key=lambda f: (f.needs_enterprise and not named, not f.needs_enterprise))
 
 
 def states(user: Any, flow: str = "") -> list[tuple[str, Text]]:
@@ -109,7 +182,7 @@ def _clock() -> Any:
     due = Coalesce("due", Value(_FAR), output_field=DateTimeField())
     return When_(
         When(_states(final=True), then=Value(_FAR)),
-        When(_states(business=True), then=Least(level, due)),
+        When(_states(business=True) & Q(paused=None), then=Least(level, due)),
         default=level,
         output_field=DateTimeField(),
     )
@@ -197,14 +270,42 @@ def search(user: Any, query: Any) -> CaseQuerySet:
 
 
 def timeline(user: Any, case: Case) -> list[CaseEvent]:
-    """The events of a case that the user may read, oldest first, with files and evidence."""
-    return list(
+    """The events of a case that the user may read, oldest first, with files, evidence, and `said`:
+    (label, value) of what the form asked besides its text."""
+    events = list(
         CaseEvent.objects.restrict(user, "case.view")
         .filter(case=case)
         .select_related("actor", "department", "evidence", "case")
         .prefetch_related("files")
         .order_by("seq")
     )
+    departments = {d.pk: department_label(d) for d in Department.objects.all()}
+    for event in events:
+        step = case.rules.transition(event.transition)
+        event.said = [
+            (field.label, _spoken(field, event.data[field.name], case, departments))
+            for field in (step.fields if step else ())
+            if field.kind not in ("position",) and event.data.get(field.name) not in (None, "", [])
+        ]
+    return events
+
+
+def _spoken(field: Field, value: Any, case: Case, departments: dict[int, str]) -> str:
+    """What a form said, as a reader wants it: names for keys."""
+    if isinstance(value, list):
+        return "、".join(_spoken(field, v, case, departments) for v in value)
+    if field.kind in ("department", "departments"):
+        return departments.get(value, str(value))
+    if field.kind == "person":
+        return str(User.objects.filter(pk=value).first() or value)
+    if field.name == "region":
+        return next((r.label for r in Region.objects.filter(pk=value)), str(value))
+    if field.kind == "bool":
+        return _("Yes") if value else _("No")
+    choices = getattr(field.kind(field, case), "choices", ()) if callable(field.kind) else ()
+    if field.choices:
+        choices = field.choices(case)
+    return str(dict(choices).get(value, value))
 
 
 def allowed(user: Any, case: Case) -> list[Transition]:
@@ -278,3 +379,16 @@ def last_event(case: Case, *transitions: str) -> CaseEvent | None:
         .order_by("-seq")
         .first()
     )
+
+
+def verdicts() -> list[tuple[Finding, str, Case]]:
+    """What detections turned out to be: (finding, verdict, case), for those who calibrate."""
+    from jingwei.bureau.cases.flows.handling import DETECTED
+
+    found = []
+    cases_ = Case.objects.filter(flow="handling", detail__verdict__isnull=False).order_by("pk")
+    for case in cases_.prefetch_related("findings"):
+        verdict = case.detail.get("verdict")
+        if verdict:
+            found += [(f, verdict, case) for f in case.findings.all() if f.kind in DETECTED]
+    return found

@@ -26,6 +26,7 @@ from jingwei.bureau.cases.flow import ESCALATE, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
+from jingwei.bureau.cases.telling import told
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
 from jingwei.bureau.findings.models import Finding
@@ -54,6 +55,8 @@ FOLDED = (
     "closed",
     "due",
     "derivation",
+    "paused",
+    "pauses",
     "level_since",
     "level_due",
     "level_derivation",
@@ -86,7 +89,7 @@ def open_case(
 
     Findings must be open and in the user's jurisdiction; they are taken into the case, and with
     them come enterprise and region where these are not given. A `parent`, which the user must be
-    allowed to see, gives what is still missing. `opening` are further changes that the caller's
+    allowed to see, gives what is still missing, its findings too. `opening` are further changes that the caller's
     room knows (`detail`, `matter`, `department_id`, …). The case goes to the district centre of
     its region where neither the opening's effect nor `opening` names a department. `token` makes
     the act happen once: the same user and token again return the same case. Raises `Refused`,
@@ -105,7 +108,8 @@ def open_case(
             if done:
                 return done.case
             chosen = _chosen(user, findings)
-            if not chosen and rules.needs_findings:
+            about = chosen or (list(parent.findings.order_by("pk")) if parent else [])
+            if not about and rules.needs_findings:
                 raise Refused(_("Choose at least one finding that you may judge."))
             if (
                 parent is not None
@@ -114,7 +118,7 @@ def open_case(
                 raise Refused(_("The case from which this one comes is not in your jurisdiction."))
             if not form.is_valid():
                 raise Invalid(form)
-            begin = _begin(chosen, enterprise, region, parent, rules.needs_enterprise)
+            begin = _begin(about, enterprise, region, parent, rules.needs_enterprise)
             case = Case(flow=flow)
             changes = {"state": step.target, "opened": now, **begin, **(opening or {})}
             _apply(case, changes)
@@ -124,8 +128,8 @@ def open_case(
             changes |= _with_clocks(case, changes, now)
             case.save(force_insert=True)
             case.save_parties()
-            case.findings.set(chosen)
-            take(chosen)
+            case.findings.set(about)
+            take(chosen)  # those of the parent are taken already
             _append(
                 case,
                 step.name,
@@ -133,7 +137,7 @@ def open_case(
                 user=user,
                 now=now,
                 form=form,
-                data={"findings": [f.pk for f in chosen]},
+                data={"findings": [f.pk for f in about]},
                 changes=changes,
                 internal=step.internal,
                 key=key,
@@ -307,7 +311,7 @@ def escalations(case: Case) -> list[tuple[datetime, str, int, datetime]]:
     """(moment, rule, level, deadline) of every escalation that the running clocks can give."""
     if case.at.final:
         return []
-    clocks = [("level", case.level_due), ("business", case.due if case.at.business else None)]
+    clocks = [("level", case.level_due), ("business", case.running_due)]
     return sorted(
         (deadline(due, after)[0] if after else due, rule, level, due)
         for rule, due in clocks
@@ -337,7 +341,7 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
     Only a new state starts the level clock anew: no edit, extension or comment does.
     """
     _apply(case, changes)
-    if not {"state", "due"} & set(changes):
+    if not {"state", "due", "paused"} & set(changes):
         return {}
     result: dict[str, Any] = {}
     if "state" in changes:
@@ -421,6 +425,7 @@ def _append(
             file=filing.store("cases", upload, written if written is not None else []),
             **found,
         )
+    told(event, case)
     return event
 
 
@@ -459,33 +464,32 @@ def _chosen(user: User, findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _begin(
-    chosen: list[Finding],
+    about: list[Finding],
     enterprise: Enterprise | None,
     region: Region | str | None,
     parent: Case | None,
     needs_enterprise: bool,
 ) -> dict[str, Any]:
     """Enterprise, region, matter and parent of a new case."""
-    found = {f.enterprise_id for f in chosen}
-    if needs_enterprise and chosen and None in found:
+    found = {f.enterprise_id for f in about}
+    if needs_enterprise and about and None in found and parent is None:
         raise Refused(_("A finding without an enterprise cannot go into a supervision order."))
     if len(found - {None}) > 1:
         raise Refused(_("The findings belong to different enterprises: open one case for each."))
     if enterprise is None:
-        enterprise = next((f.enterprise for f in chosen if f.enterprise), None)
-    if enterprise is None and parent is not None and not chosen:
-        enterprise = parent.enterprise
+        named = (*about, parent) if parent else about
+        enterprise = next((f.enterprise for f in named if f.enterprise), None)
     if enterprise is None and needs_enterprise:
         raise Refused(_("Say which enterprise the case is about."))
     place = region.pk if isinstance(region, Region) else region
-    for source in (enterprise, *chosen, parent):
+    for source in (enterprise, *about, parent):
         place = place or (source.region_id if source else None)
     if not place:
         raise Refused(_("Say in which district it is."))
     return {
         "enterprise_id": enterprise.pk if enterprise else None,
         "region_id": place,
-        "matter": chosen[0].kind if chosen else parent.matter if parent else "",
+        "matter": about[0].kind if about else parent.matter if parent else "",
         "parent_id": parent.pk if parent else None,
     }
 

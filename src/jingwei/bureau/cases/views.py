@@ -24,6 +24,7 @@ from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
+from jingwei.bureau.cases.pauses import ledger
 from jingwei.bureau.findings import files
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.selectors import findings as findings_of
@@ -102,16 +103,16 @@ def export(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires("case.act")
 def open_case(request: HttpRequest) -> HttpResponse:
-    """The opening form of a flow (`?flow=`, else the order); findings stand in the URL
+    """The opening form of a flow (`?flow=`, else the one that fits); findings stand in the URL
     (`?finding=1&finding=2`), and so does the case from which it comes (`?parent=`)."""
-    rules = FLOWS.get(request.GET.get("flow") or "order")
-    if rules is None:
-        raise Http404
-    if not may(request.user, rules.action) or request.user.role not in rules.opening.roles:
-        messages.error(request, _("Your role may not open a case."))
-        return redirect("cases:list")
     ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
     chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk"))
+    offered = selectors.flows_to_open(request.user, chosen)
+    name = request.GET.get("flow") or (offered[0].name if offered else "")
+    rules = FLOWS.get(name)
+    if rules is None or not selectors.may_open(request.user, rules):
+        messages.error(request, _("Your role may not open a case."))
+        return redirect("cases:list")
     number = request.GET.get("parent", "")
     parent = (
         get_object_or_404(selectors.cases(request.user), pk=number)
@@ -149,6 +150,7 @@ def open_case(request: HttpRequest) -> HttpResponse:
         "cases/open.html",
         {
             "flow": rules,
+            "flows": offered,
             "findings": chosen,
             "parent": parent,
             "form": form,
@@ -202,6 +204,7 @@ def _context(
         "visible": set(findings_of(request.user).filter(cases=row).values_list("pk", flat=True)),
         "timeline": selectors.timeline(request.user, row),
         "derivation": sentences(row.derivation),
+        "pauses": ledger(row),
         "level_derivation": sentences(row.level_derivation),
         "may_prove": may(request.user, "evidence.view"),
         "may_check": any(act.name == "verify" for act in allowed),

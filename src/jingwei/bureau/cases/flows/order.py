@@ -12,6 +12,7 @@ from django.utils.translation import pgettext_lazy
 from jingwei.bureau.access import Role
 from jingwei.bureau.cases import drafts
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
+from jingwei.bureau.cases.pauses import suspension
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
@@ -53,7 +54,7 @@ def _issue(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     }
 
 
-def _extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.deadlines import deadline
     from jingwei.bureau.cases.errors import Refused
 
@@ -72,7 +73,8 @@ def _transfer(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, A
 def _withdraw(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.findings.services import release
 
-    release(case.findings.all())
+    if case.parent_id is None:  # else they stay with the case that took them
+        release(case.findings.all())
     return {"closed": now}
 
 
@@ -191,8 +193,9 @@ ORDER = Flow(
                 Field("days", _("By (working days)"), "days", initial=lambda case: 5),
                 REASON,
             ),
-            effect=_extend,
+            effect=extend,
         ),
+        *suspension(("issued", "rectifying"), CITY),
         Transition(
             "transfer", _("Transfer to another district"), ("issued", "rectifying"), "issued",
             CITY | DISTRICT,

@@ -1,0 +1,70 @@
+"""Who is told when it is somebody else's turn, and when something rises."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.models import Department, User
+from jingwei.bureau.accounts.selectors import people
+from jingwei.bureau.cases.flow import ESCALATE
+from jingwei.bureau.cases.models import Case, CaseEvent
+from jingwei.bureau.notices.services import tell
+
+UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
+
+
+def turn(case: Case) -> QuerySet[User]:
+    """The people for whom the case waits."""
+    found = User.objects.none()
+    for role in case.at.roles:
+        if case.at.lead:
+            found |= User.objects.filter(
+                is_active=True, role=role, department_id=case.department_id
+            )
+        elif role == Role.ENTERPRISE:
+            if case.enterprise:
+                found |= people(role, enterprise=case.enterprise.uscc)
+        elif role == Role.DEPARTMENT:
+            found |= people(role, area=case.region_id, matter=case.matter)
+        else:
+            found |= people(role, area=case.region_id)
+    return found
+
+
+def superiors(case: Case, level: int) -> QuerySet[User]:
+    """The people who hear of a delay at a level: the district of those under it, the city, its
+    leaders."""
+    if level >= 3:
+        return people(Role.LEADER)
+    if level == 2 or not set(case.at.roles) & set(UNDER_DISTRICT):
+        return people(Role.DISPATCHER)
+    offices = Department.objects.filter(kind=Department.Kind.DISTRICT)
+    return User.objects.filter(
+        Q(department__in=offices.filter(jurisdictions__area=case.region_id)),
+        role=Role.DISTRICT,
+        is_active=True,
+    )
+
+
+def told(event: CaseEvent, case: Case) -> None:
+    """Tell whose turn it is now, or the superiors of whoever is late. In the act's transaction."""
+    url, key = case.get_absolute_url(), f"case:{case.pk}:{event.seq}"
+    if event.transition == ESCALATE:
+        level = event.data["level"]
+
+        def late() -> str:
+            return _("Overdue, level %(level)s: %(case)s. Waits for: %(role)s") % {
+                "level": level,
+                "case": case,
+                "role": case.at.waits_label,
+            }
+
+        tell(superiors(case, level), late, kind="overdue", url=url, key=key, now=event.at)
+    elif not case.at.final and (event.target != event.source or "department_id" in event.changes):
+
+        def due() -> str:
+            return f"{case.state_label}: {case}"
+
+        tell(turn(case), due, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
