@@ -145,6 +145,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "inspector": things["inspector"].pk,
         "act": "freeze",
         "permit": things["world"].permit.pk,
+        "code": "O10-7",
     }
     room = name.split(":")[0]
     values["pk"] = {

@@ -107,6 +107,7 @@ def city(db) -> SimpleNamespace:
         Role.DEPARTMENT: user(Role.DEPARTMENT, district),
         Role.ENTERPRISE: user(Role.ENTERPRISE, None, bare.uscc),
         Role.AUDITOR: user(Role.AUDITOR),
+        Role.LEADER: user(Role.LEADER, centre),
     }
     root = User.objects.create(username="root", password="!", is_staff=True, is_superuser=True)
     return SimpleNamespace(

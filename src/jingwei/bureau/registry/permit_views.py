@@ -275,9 +275,7 @@ def _unpacked(text: str) -> list[tuple[int, dict[str, str]]]:
 @requires("permit.edit")
 def permits_template_csv(request: HttpRequest) -> HttpResponse:
     """The columns of the import, with one row as an example."""
-    lines = csv_lines(
-        [names[0] for names in imports.COLUMNS.values()], iter([list(imports.EXAMPLE)])
-    )
+    lines = csv_lines([names[0] for names in imports.COLUMNS.values()], [list(imports.EXAMPLE)])
     return HttpResponse(
         "".join(lines),
         content_type="text/csv; charset=utf-8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -68,12 +68,22 @@ def guarded(value: Any) -> Any:
     return value
 
 
-def csv_lines(header: list[str], rows: Iterator[list[Any]]) -> Iterator[str]:
+def csv_lines(header: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:
     """CSV with a byte order mark (so that spreadsheets read UTF-8) and guarded cells."""
     writer = csv.writer(_Echo())
     yield "\ufeff" + writer.writerow(header)
     for row in rows:
         yield writer.writerow([guarded(cell) for cell in row])
+
+
+def stream_csv(name: str, header: list[str], rows: Iterable[list[Any]]) -> StreamingHttpResponse:
+    """A table as a download that carries the day in its name."""
+    response = StreamingHttpResponse(
+        csv_lines(header, rows), content_type="text/csv; charset=utf-8"
+    )
+    day = timezone.localdate().isoformat()
+    response["Content-Disposition"] = f'attachment; filename="{name}-{day}.csv"'
+    return response
 
 
 @require_safe
@@ -94,7 +104,8 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
         _("Monitoring points"),
         _("Fictional"),
     ]
-    lines = csv_lines(
+    return stream_csv(
+        "enterprises",
         header,
         (
             [
@@ -113,10 +124,6 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
             for e in rows.iterator(chunk_size=500)
         ),
     )
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    day = timezone.localdate().isoformat()
-    response["Content-Disposition"] = f'attachment; filename="enterprises-{day}.csv"'
-    return response
 
 
 @require_safe

@@ -1,0 +1,90 @@
+"""The pages of rules, texts and limits: what they show, filters, files."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from django.urls import reverse
+
+from jingwei.bureau.access import Role
+from jingwei.bureau.registry import fired
+from jingwei.standards import catalogue, limits
+
+pytestmark = pytest.mark.django_db
+RULES, LIMITS = reverse("registry:rules"), reverse("registry:limits")
+
+
+def table(response) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(b"".join(response).decode("utf-8-sig"))))
+
+
+@pytest.mark.parametrize("name", ["rules", "law_texts", "limits", "rules_csv", "limits_csv"])
+def test_everybody_may_read_the_rules(login, city, name):
+    for role in Role:
+        if role in city.users:
+            assert login(role).get(reverse(f"registry:{name}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "there", "absent"),
+    [
+        ({"q": "850"}, "O10-7", "S-356"),
+        ({"q": "补遗 sub"}, None, "O10-7"),
+        ({"group": "substitution"}, "S-75-oc90", "O10-7"),
+        ({"group": "triggers"}, "T-M19-5.2", "O10-7"),
+        ({"group": "detection"}, "D-const_run", "O10-7"),
+        ({"sure": "memory"}, "IX-663", "O10-7"),
+        ({"on": "2026-02-28", "group": "index"}, "IX-AQI-2012", "IX-AQI-2026"),
+        ({"on": "2026-03-01", "group": "index"}, "IX-AQI-2026", "IX-AQI-2012"),
+        ({"q": "HJ/T 75-2007"}, "S-75-2007", "S-75-oc90"),
+        ({"on": "nonsense"}, "O10-6", None),
+        ({"q": "\x00"}, "O10-6", None),
+    ],
+)
+def test_filters(login, city, query, there, absent):
+    ids = [r[0] for r in table(login().get(reverse("registry:rules_csv"), query))[1:]]
+    assert there is None or there in ids
+    assert absent not in ids
+    assert login().get(RULES, query).status_code == 200
+
+
+def test_every_rule_has_a_page(login, city):
+    client = login()
+    for e in catalogue.entries():
+        assert client.get(reverse("registry:rule", args=[e.id])).status_code == 200, e.id
+    page = client.get(reverse("registry:rule", args=["S-356"])).content.decode()
+    assert "From a secondary source" in page
+    assert "等长时间" in page
+    assert client.get(reverse("registry:rule", args=["nonsense"])).status_code == 404
+
+
+def test_counts_come_from_the_rooms(login, city, monkeypatch):
+    monkeypatch.setattr(fired, "_counters", [])
+    fired.register(lambda user: {"O10-6": fired.Fired(2, "/here/")})
+    fired.register(lambda user: {"O10-6": fired.Fired(3), "O10-7": fired.Fired(0)})
+    found = fired.counts(city.users[Role.DISPATCHER])
+    assert found == {"O10-6": fired.Fired(5, "/here/"), "O10-7": fired.Fired(0)}
+    ids = {r[0]: r[-1] for r in table(login().get(reverse("registry:rules_csv")))[1:]}
+    assert (ids["O10-6"], ids["O10-7"], ids["O10-8"]) == ("5", "0", "")
+    page = login().get(RULES + "?fired=1").content.decode()
+    assert '<a href="/here/">5</a>' in page
+    assert "O10-7" not in page
+
+
+def test_limits_filter_and_say_how_sure(login, city):
+    rows = table(login().get(reverse("registry:limits_csv")))
+    assert len(rows) == len(limits.rows()) + 1
+    some = login().get(LIMITS, {"standard": "GB 13223-2011", "sure": "secondary", "q": "a21002"})
+    for row in table(login().get(reverse("registry:limits_csv"), {"standard": "GB 13223-2011", "q": "a21002"}))[1:]:  # fmt: skip
+        assert (row[0], row[1]) == ("GB 13223-2011", "a21002")
+    assert some.status_code == 200
+    assert "No limit matches" in login().get(LIMITS, {"q": "nothing here"}).content.decode()
+
+
+def test_texts_say_which_held_on_a_day(login, city):
+    page = login().get(reverse("registry:law_texts"), {"on": "2017-06-01"})
+    held = {r["text"].id for r in page.context["texts"] if r["holds"]}
+    assert "HJ/T 75-2007" in held
+    assert "HJ 75-2017" not in held

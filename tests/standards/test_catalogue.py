@@ -1,0 +1,67 @@
+"""The catalogue of rules: complete, in both languages, each with its text; the page from it."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from jingwei.standards import catalogue, rules
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation" / "rules.md"
+
+
+def test_every_rule_is_there_once_and_in_chinese():
+    ids = [e.id for e in catalogue.entries()]
+    assert len(ids) == len(set(ids))
+    assert {r.id for r in rules.rows()} <= set(ids)
+    for e in catalogue.entries():
+        assert any("\u4e00" <= c <= "\u9fff" for c in e.zh), e.id
+        assert e.en, e.id
+        assert e.source, e.id
+        assert e.sure in ("full", "secondary", "memory", "preset")
+
+
+def test_full_means_read_in_full():
+    for r in rules.rows():
+        if r.full_text:
+            assert catalogue.entry(r.id).sure == "full"
+    assert catalogue.entry("S-356").sure == "secondary"
+    assert catalogue.entry("V-conflict").sure == "secondary"
+    assert catalogue.entry("T-P-1").sure == "preset"
+    assert catalogue.entry("IX-663").sure == "memory"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("O10-6", "MEE Order 10"),
+        ("M19-4.1-烘炉", "Announcement 2019-50"),
+        ("S-75-2007", "HJ/T 75-2007"),
+        ("S-75-oc90", "HJ 75-2017"),
+        ("V-air-min", "HJ 212-2017"),
+        ("V-air-month", "HJ 76-2017"),
+        ("IX-AQI-2026", "HJ 633-2026"),
+    ],
+)
+def test_a_rule_names_its_text(rule, text):
+    assert catalogue.entry(rule).text.id == text
+
+
+def test_every_rule_of_the_tables_has_a_text():
+    assert [e.id for e in catalogue.entries() if e.text is None and e.group != "law"] == []
+
+
+def test_last_years_text_stays():
+    """A value of February 2026 is judged by HJ 633-2012, one of March by HJ 633-2026."""
+    for day, holds in ((date(2026, 2, 28), "2012"), (date(2026, 3, 1), "2026")):
+        found = [e.id for e in catalogue.entries() if e.id.startswith("IX-AQI") and e.in_force(day)]
+        assert found == [f"IX-AQI-{holds}"]
+    assert not catalogue.entry("S-75-2007").in_force(date(2020, 1, 1))
+    assert not catalogue.entry("R820-26").in_force(date(2025, 12, 31))
+
+
+def test_the_page_is_generated():
+    """To renew it: python -c "from jingwei.standards import catalogue; print(catalogue.document(), end='')" """
+    assert PAGE.read_text("utf-8") == catalogue.document()
