@@ -18,6 +18,7 @@ from jingwei.bureau.monitoring.models import Exceedance
 # in the lake, an uploaded file, a finding in the query); their rooms test them.
 ASKS_FOR_MORE = {"monitoring:value", "monitoring:series", "monitoring:series_csv", "cases:file"}
 ASKS_FOR_MORE |= {"evidencelog:certificate", "evidencelog:checkpoint"}
+ASKS_FOR_MORE |= {"findings:import", "findings:rule", "findings:file"}
 
 
 def walk(
@@ -144,6 +145,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "draw": things["draw"].pk,
         "inspector": things["inspector"].pk,
         "act": "freeze",
+        "kind": "patrol",
+        "form": "csv",
         "permit": things["world"].permit.pk,
         "code": "O10-7",
     }

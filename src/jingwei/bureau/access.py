@@ -50,6 +50,12 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "case.handle": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "case.act": _ALL - {Role.AUDITOR},
     "evidence.view": _OFFICE,
+    "finding.file": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID, Role.DEPARTMENT}),
+    "finding.import": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "dispatch.manage": frozenset({Role.DISPATCHER}),
+    "identity.open": frozenset({Role.DISPATCHER}),
+    "reading.view": frozenset({Role.AUDITOR}),
+    "api.admin": frozenset(),  # superusers alone
     "notice.view": _ALL,
     "notice.outbox": frozenset(),  # superusers alone
     "device.view": _OFFICE,

@@ -92,6 +92,11 @@ class Environment:
         return self.data / "evidence"
 
     @property
+    def identities(self) -> Path:
+        """Keys of protected identities: never on the same backup as the database."""
+        return self.data / "identities"
+
+    @property
     def media(self) -> Path:
         return self.data / "files"
 

@@ -8,6 +8,9 @@ from typing import Any
 # Ten files of 15 MB (findings/files.py) and the form around them; a stranger sends a form at most.
 LARGEST = 160 * 1024 * 1024
 LARGEST_WITHOUT_SESSION = 1024 * 1024
+# Three photos of a stranger (findings/report.py).
+LARGEST_REPORT = 46 * 1024 * 1024
+REPORT = "/findings/report/"
 
 
 def limited(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
@@ -19,7 +22,10 @@ def limited(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
             length = int(environ.get("CONTENT_LENGTH") or 0)
         except ValueError:
             length = LARGEST + 1
-        if length > (LARGEST if session else LARGEST_WITHOUT_SESSION):
+        most = LARGEST if session else LARGEST_WITHOUT_SESSION
+        if not session and environ.get("PATH_INFO") == REPORT:
+            most = LARGEST_REPORT
+        if length > most:
             text = "This is too large to be sent. 内容过大，无法提交。".encode()
             start_response(
                 "413 Content Too Large",

@@ -218,5 +218,5 @@ def test_only_a_new_finding_steps_back_for_another(city):
     assert not services.merge(taken, into, reason="同一过程", why="x")
     assert not services.merge(other, into, reason="同一过程", why="x")
     states = Finding.objects.order_by("pk").values_list("state", "reason")
-    assert list(states) == [("new", ""), ("dismissed", "同一过程"), ("in_case", "")]
+    assert list(states) == [("new", ""), ("merged", "同一过程"), ("in_case", "")]
     assert EvidenceEntry.objects.filter(kind="finding.merged").count() == 1

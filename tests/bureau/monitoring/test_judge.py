@@ -142,7 +142,7 @@ def test_a_late_hour_that_joins_two_episodes_leaves_one_open_finding(city: City)
     second.refresh_from_db()
     assert {e.finding for e in standing()} == {first}
     assert (first.began, first.ended, first.facts["hours"]) == (hour(48), hour(7), 3)
-    assert second.state == Finding.State.DISMISSED
+    assert (second.state, second.merged_into) == (Finding.State.MERGED, first)
     assert str(first.pk) in second.reason
     assert EvidenceEntry.objects.filter(kind="finding.merged").count() == 1
 
@@ -157,7 +157,7 @@ def test_the_finding_that_people_work_on_survives_a_merge(city: City):
     city.judge()
     first.refresh_from_db()
     second.refresh_from_db()
-    assert (first.state, second.state) == (Finding.State.DISMISSED, Finding.State.IN_CASE)
+    assert (first.state, second.state) == (Finding.State.MERGED, Finding.State.IN_CASE)
     assert {e.finding for e in standing()} == {second}
     assert second.began == hour(48)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +17,13 @@ KINDS = {
     "finding": _("Finding"),
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),
+    "finding.files": _("Files of a finding"),
+    "import": _("Import of findings"),
+    "dispatch.rule": _("Dispatch rule"),
+    "identity.sealed": _("Protected identity kept"),
+    "identity.erased": _("Protected identity erased"),
+    "reading": _("Reading of protected data"),
+    "api.token": _("Token of a system"),
     "case_event": _("Case event"),
     "draw": _("Random draw"),
     "export": _("Export of evidence"),
@@ -26,6 +34,13 @@ KINDS = {
     "manual_result": _("Manual result"),
     "trigger": _("Trigger rule"),
     "proposal": _("Proposed order"),
+}
+
+# What of protected data is read; `services.reading` writes it down.
+READINGS = {
+    "identity": _("Identity of a whistle-blower"),
+    "erasure": _("Erasure of an identity"),
+    "complaint": _("File of a complaint"),
 }
 
 
@@ -72,3 +87,32 @@ class EvidenceEntry(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("evidencelog:entry", args=[self.pk])
+
+
+class Reading(models.Model):
+    """Who read what of protected data, when and why. Written once, with its entry in the log.
+
+    The log holds the subject and a commitment to the reader; reader and reason stand here, for the
+    auditor.
+    """
+
+    what = models.CharField(_("what"), max_length=16)
+    subject = models.CharField(_("subject"), max_length=120)
+    reason = models.CharField(_("reason"), max_length=300, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    at = models.DateTimeField(_("time"), default=timezone.now, db_index=True)
+    evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="reading")
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("reading")
+        verbose_name_plural = _("readings")
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.subject}"
+
+    @property
+    def what_label(self) -> str:
+        return str(READINGS.get(self.what, self.what))

@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.functional import Promise
 
-from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import attest as attestation
 from jingwei.evidence import canonical, digest, tiles
 from jingwei.evidence.attest import State
@@ -81,6 +81,17 @@ def record(
         actor=actor,
         salt=salt,
         created=created,
+    )
+
+
+def reading(user: Any, what: str, subject: str, reason: str = "") -> Reading:
+    """Write down that `user` reads protected data, in the transaction that hands it out.
+
+    The log says what was read and a commitment to the reader; who and why stand in the row.
+    """
+    entry = record("reading", subject, {"what": what}, actor=str(user.pk))
+    return Reading.objects.create(
+        what=what, subject=subject, reason=reason, actor=user, at=entry.created, evidence=entry
     )
 
 

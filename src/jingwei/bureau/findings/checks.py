@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings import immutable
 from jingwei.bureau.findings.apps import APPEND_ONLY
-from jingwei.bureau.findings.models import Decision, Finding
+from jingwei.bureau.findings.models import Decision, Finding, FindingFile
+from jingwei.evidence import digest
 
 # What is said once, when the episode is noticed, and never changes.
 _FIXED = ("kind", "episode", "region")
+_OF_STATE = tuple(Decision.Action(a) for a in ("dismiss", "reopen", "merge", "unmerge"))
 
 
 def check() -> Iterator[str]:
@@ -22,6 +24,21 @@ def check() -> Iterator[str]:
     rows = Finding.objects.select_related("evidence").prefetch_related("decisions").order_by("pk")
     for finding in rows.iterator(chunk_size=500):
         yield from (f"finding {finding.pk}: {problem}" for problem in _problems(finding))
+    for file in FindingFile.objects.order_by("pk").iterator(chunk_size=500):
+        problem = _file_problem(file)
+        if problem:
+            yield f"finding {file.finding_id}: its file {file.pk} {problem}"
+
+
+def _file_problem(file: FindingFile) -> str:
+    try:
+        with file.file.open("rb") as stream:
+            found = digest.both(iter(lambda: stream.read(1 << 20), b""))
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if found != {"sha256": file.sha256, "sm3": file.sm3}:
+        return "is not what was handed in: its digest differs"
+    return ""
 
 
 def _problems(finding: Finding) -> Iterator[str]:
@@ -33,10 +50,16 @@ def _problems(finding: Finding) -> Iterator[str]:
         for name in _FIXED:
             if said.get(name) != row[name]:
                 yield f"{name} is {row[name]!r}, but the evidence log says {said.get(name)!r}"
-    last = list(finding.decisions.all())[-1:]
-    dismissed = bool(last) and last[0].action == Decision.Action.DISMISS
-    if dismissed != (finding.state == Finding.State.DISMISSED) and not _merged(finding):
+    acts = [d.action for d in finding.decisions.all() if d.action in _OF_STATE]
+    last = acts[-1] if acts else ""
+    if (last == Decision.Action.DISMISS) != (finding.state == Finding.State.DISMISSED):
         yield f"its state is {finding.state!r}, but its last decision says otherwise"
+    if (
+        finding.state == Finding.State.MERGED
+        and last != Decision.Action.MERGE
+        and not _merged(finding)
+    ):
+        yield "it is merged, but nobody decided so"
 
 
 def _merged(finding: Finding) -> bool:

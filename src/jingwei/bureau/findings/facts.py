@@ -11,6 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from jingwei.bureau.findings.kinds import SCENARIOS, Input
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit
 
@@ -37,15 +38,33 @@ LABELS = {
 _CHOICES = {"period": PermitLimit.Period, "verified": PermitLimit.Verified}
 
 
-def rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+# Facts that are drawn, not told.
+_DRAWN = ("series",)
+
+
+def rows(facts: Mapping[str, Any], kind: str = "") -> Iterator[tuple[str, str]]:
     """(label, text) of every fact, in the order in which they were given; nested ones after
-    their parent's label."""
+    their parent's label. What the kind's form asks has the label and choices of the form."""
+    asked = {i.name: i for i in SCENARIOS[kind].inputs} if kind else {}
     for key, value in facts.items():
         label = str(LABELS.get(key) or str(key).replace("_", " "))
-        if isinstance(value, Mapping):
+        if key in _DRAWN:
+            continue
+        if key in asked and value not in (None, ""):
+            yield asked[key].caption, _answer(asked[key], value)
+        elif isinstance(value, Mapping):
             yield from ((f"{label} · {inner}", text) for inner, text in rows(value))
         elif value not in (None, "", [], False) or key in ("hours", "days"):
             yield label, _text(key, value)
+
+
+def _answer(asked: Input, value: Any) -> str:
+    choices = dict(asked.choices)
+    if isinstance(value, str) and value in choices:
+        return str(choices[value])
+    if asked.kind == "number" and isinstance(value, int | float):
+        return f"{value:.10g}"
+    return factor_name(str(value)) if asked.kind == "factor" else _text(asked.name, value)
 
 
 def _text(key: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
-from jingwei.bureau.findings.models import Finding, FindingQuerySet
+from jingwei.bureau.findings.models import Finding, FindingFile, FindingQuerySet
 from jingwei.bureau.registry.models import Region
 
 ON_THE_MAP = timedelta(days=7)
@@ -26,6 +26,15 @@ def findings(user: Any, action: str = "finding.view") -> FindingQuerySet:
         Finding.objects.restrict(user, action)
         .select_related("region", "enterprise", "point__outlet")
         .defer("region__geometry")
+    )
+
+
+def files(user: Any, finding: Finding) -> QuerySet[FindingFile]:
+    """Photos and documents of a finding and of those merged into it that the user may see."""
+    return (
+        FindingFile.objects.restrict(user, "finding.view")
+        .filter(Q(finding=finding) | Q(finding__merged_into=finding))
+        .select_related("finding", "evidence")
     )
 
 
@@ -82,13 +91,16 @@ def for_map(user: Any, now: datetime | None = None) -> FindingQuerySet:
 
 
 def exceedances(finding: Finding) -> QuerySet:
-    """The hours and days over a limit behind a finding that stand, oldest first.
+    """The hours and days over a limit that stand, behind a finding and those merged into it, oldest
+    first.
 
     Rows of the monitoring room, reached by their reverse relation: what a correction superseded
     or withdrew is left out.
     """
+    rows = Finding._meta.get_field("exceedances").related_model.objects
     return (
-        finding.exceedances.filter(withdrawn="", superseded_by=None)
+        rows.filter(Q(finding=finding) | Q(finding__merged_into=finding))
+        .filter(withdrawn="", superseded_by=None)
         .select_related("limit")
         .order_by("time", "factor")
     )

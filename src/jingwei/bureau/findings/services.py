@@ -15,6 +15,7 @@ from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Decision, Finding, Kind
 from jingwei.bureau.registry.models import Enterprise, Point, Region
+from jingwei.evidence import canonical, digest
 
 
 class Refused(Exception):  # noqa: N818
@@ -39,14 +40,18 @@ def notice(
     innocent: Sequence[str] = (),
     next_check: str = "",
     confidence: str = "",
+    address: str = "",
+    source: str = Finding.Source.SYSTEM,
+    filed_by: User | None = None,
 ) -> tuple[Finding, bool]:
     """Create the finding of an episode, or extend it; `(finding, created)`.
 
     The episode key is unique in the database, so of several callers at once one creates and the
     others extend. Extending widens the time (`began` down, `ended` up), never lowers the severity,
     and takes over title, facts, explanations and confidence of the call that reaches furthest in
-    time; it does not touch what people decided (state, decisions). A new finding leaves an
-    evidence entry in the same transaction.
+    time; it does not touch what people decided (state, decisions, a severity that a person gave).
+    Where the finding was merged into another, that one's time is widened too, if it still goes on.
+    A new finding leaves an evidence entry in the same transaction.
 
     `region` is a `Region` or its code. Raises `ValueError` for naive or reversed times and for a
     kind that is none of the eleven.
@@ -76,6 +81,9 @@ def notice(
             "point": point,
             "longitude": longitude,
             "latitude": latitude,
+            "address": address,
+            "source": source,
+            "filed_by": filed_by,
             "began": began,
             "ended": ended,
         },
@@ -94,8 +102,11 @@ def notice(
                 "began": began,
                 "ended": ended,
                 "severity": severity,
-                "facts": said["facts"],
+                "source": str(source),
+                "facts": said["facts"] if source == Finding.Source.SYSTEM else {},
+                "said": said_digest(finding),
             },
+            actor=str(filed_by.pk) if filed_by else "",
         )
         finding.save(update_fields=["evidence"])
         return finding, True
@@ -103,29 +114,93 @@ def notice(
     finding = Finding.objects.select_for_update().get(pk=finding.pk)
     if ended >= finding.ended:
         for name, value in said.items():
-            if value:
-                setattr(
-                    finding, name, max(severity, finding.severity) if name == "severity" else value
-                )
-    else:
+            if value and name != "severity":
+                setattr(finding, name, value)
+    _widen(finding, began, ended, severity)
+    finding.save(update_fields=[*said, "began", "ended"])
+    if finding.merged_into_id:
+        into = Finding.objects.select_for_update().get(pk=finding.merged_into_id)
+        if into.state != Finding.State.DISMISSED:
+            _widen(into, began, ended, severity)
+            into.save(update_fields=["began", "ended", "severity"])
+    return finding, False
+
+
+def _widen(finding: Finding, began: datetime, ended: datetime, severity: int) -> None:
+    if not finding.graded:
         finding.severity = max(severity, finding.severity)
     finding.began = min(finding.began, began)
     finding.ended = max(finding.ended, ended)
-    finding.save(update_fields=[*said, "began", "ended"])
-    return finding, False
+
+
+def said_digest(finding: Finding) -> dict[str, str]:
+    """Digests of what people wrote in a finding when it was filed: the log must hold no text in
+    which somebody may be named. The finding's salt keeps it from being guessed."""
+    return digest.both(
+        canonical.dumps(
+            {
+                "salt": finding.salt,
+                "title": finding.title,
+                "facts": finding.facts,
+                "innocent": finding.innocent,
+                "next_check": finding.next_check,
+                "confidence": finding.confidence,
+                "address": finding.address,
+            }
+        )
+    )
+
+
+def judged(user: User, pk: int) -> Finding:
+    """The finding, locked, if the user may judge it. Raises `Refused`, `Finding.DoesNotExist`."""
+    if not may(user, "finding.judge"):
+        raise Refused(_("Your role may not judge findings."))
+    return (
+        Finding.objects.restrict(user, "finding.judge").select_for_update(of=("self",)).get(pk=pk)
+    )
+
+
+def reasoned(reason: str) -> str:
+    """The reason in one line; `Refused` where there is none or it is too long."""
+    reason = " ".join(reason.replace("\x00", "").split())
+    if not reason:
+        raise Refused(_("Give a reason."))
+    if len(reason) > 300:
+        raise Refused(_("The reason is too long: at most 300 characters."))
+    return reason
+
+
+def decided(
+    user: User,
+    finding: Finding,
+    action: Decision.Action,
+    reason: str,
+    data: Mapping[str, Any] | None = None,
+) -> Decision:
+    """Write down what a person decided, with its evidence entry."""
+    now = timezone.now()
+    data = dict(data or {})
+    return Decision.objects.create(
+        finding=finding,
+        action=action,
+        reason=reason,
+        data=data,
+        actor=user,
+        at=now,
+        evidence=record(
+            "finding.decision",
+            f"finding:{finding.pk}",
+            {"finding": finding.pk, "action": action.value, "at": now, **data},
+            actor=str(user.pk),
+        ),
+    )
 
 
 def _decide(
     user: User, finding_id: int, action: Decision.Action, reason: str, source: str, target: str
 ) -> Finding:
-    if not may(user, "finding.judge"):
-        raise Refused(_("Your role may not judge findings."))
-    reason = " ".join(reason.split())
-    if not reason:
-        raise Refused(_("Give a reason."))
-    if len(reason) > 300:
-        raise Refused(_("The reason is too long: at most 300 characters."))
-    finding = Finding.objects.restrict(user, "finding.judge").get(pk=finding_id)
+    reason = reasoned(reason) if may(user, "finding.judge") else reason
+    finding = judged(user, finding_id)
     # One statement decides between two people: the second finds no row in the state it saw.
     if not Finding.objects.filter(pk=finding.pk, state=source).update(
         state=target, reason=reason if target == Finding.State.DISMISSED else ""
@@ -135,20 +210,7 @@ def _decide(
             _("Somebody else was faster: the finding is now “%(state)s”.")
             % {"state": finding.get_state_display()}
         )
-    now = timezone.now()
-    Decision.objects.create(
-        finding=finding,
-        action=action,
-        reason=reason,
-        actor=user,
-        at=now,
-        evidence=record(
-            "finding.decision",
-            f"finding:{finding.pk}",
-            {"finding": finding.pk, "action": action.value, "at": now},
-            actor=str(user.pk),
-        ),
-    )
+    decided(user, finding, action, reason)
     finding.refresh_from_db()
     return finding
 
@@ -180,6 +242,21 @@ def reopen(user: User, finding_id: int, reason: str) -> Finding:
 
 
 @transaction.atomic
+def grade(user: User, finding_id: int, severity: int, reason: str) -> Finding:
+    """Say, with a reason, how severe it is; no later notice changes it. Raises `Refused`,
+    `Finding.DoesNotExist`."""
+    if severity not in Finding.Severity.values:
+        raise Refused(_("Choose a severity."))
+    reason = reasoned(reason)
+    finding = judged(user, finding_id)
+    before = finding.severity
+    finding.severity, finding.graded = severity, True
+    finding.save(update_fields=["severity", "graded"])
+    decided(user, finding, Decision.Action.GRADE, reason, {"before": before, "after": severity})
+    return finding
+
+
+@transaction.atomic
 def take(findings: Iterable[Finding]) -> None:
     """Mark findings as taken into a case; raises `Refused` where one is not open any more."""
     for finding in findings:
@@ -206,13 +283,17 @@ def merge(other: Finding, into: Finding, *, reason: str, why: str) -> bool:
     """One episode was taken for two: `other` steps back, and names the finding it belongs to.
 
     `reason` is what a reader sees, `why` what the evidence log says. False, and nothing is done,
-    where `other` is not new any more: somebody took or dismissed it meanwhile. Else the caller
-    moves its own rows (exceedances, …) in the same transaction.
+    where `other` is not new any more (somebody took or dismissed it meanwhile), or where a person
+    split one from the other. Else the caller moves its own rows (exceedances, …) in the same
+    transaction.
     """
+    if other.split_from_id == into.pk or into.split_from_id == other.pk:
+        return False
     if not Finding.objects.filter(pk=other.pk, state=Finding.State.NEW).update(
-        state=Finding.State.DISMISSED, reason=reason
+        state=Finding.State.MERGED, merged_into=into.merged_into or into, reason=reason
     ):
         return False
+    Finding.objects.filter(merged_into=other).update(merged_into=into.merged_into or into)
     record(
         "finding.merged",
         f"finding:{other.pk}",

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -13,12 +14,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from jingwei.bureau.access import may, requires
-from jingwei.bureau.findings import facts, selectors, services
+from jingwei.bureau.access import Role, may, requires
+from jingwei.bureau.accounts.selectors import department_label
+from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services
+from jingwei.bureau.findings.complaints import complaint_of
 from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import Enterprise
+from jingwei.standards import geo
 
 PAGE = 50
 
@@ -42,6 +47,9 @@ def listing(request: HttpRequest) -> HttpResponse:
             "regions": selectors.regions(request.user),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
             "may_open": may(request.user, "case.open"),
+            "may_file": may(request.user, "finding.file"),
+            "may_import": may(request.user, "finding.import"),
+            "may_dispatch": may(request.user, "dispatch.manage"),
         },
     )
 
@@ -117,24 +125,78 @@ def finding(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
-    row = get_object_or_404(selectors.findings(request.user).select_related("evidence"), pk=pk)
-    judges = (
-        may(request.user, "finding.judge")
-        and Finding.objects.restrict(request.user, "finding.judge").filter(pk=pk).exists()
+    user = request.user
+    row = get_object_or_404(
+        selectors.findings(user).select_related("evidence", "merged_into", "split_from"), pk=pk
     )
-    cases = row.cases.restrict(request.user, "case.view").order_by("-pk")
+    judges = (
+        may(user, "finding.judge")
+        and Finding.objects.restrict(user, "finding.judge").filter(pk=pk).exists()
+    )
+    office = user.is_superuser or user.role != Role.ENTERPRISE
+    over = [{"row": e, "factor": factor_name(e.factor)} for e in selectors.exceedances(row)]
+    new = row.state == Finding.State.NEW
+    seen = Finding.objects.restrict(user, "finding.view")
+    scenario = SCENARIOS[row.kind]
     return {
         "finding": row,
-        "facts": list(facts.rows(row.facts)),
-        "exceedances": [
-            {"row": e, "factor": factor_name(e.factor)} for e in selectors.exceedances(row)
-        ],
-        "cases": cases,
-        "decisions": row.decisions.select_related("actor", "evidence"),
-        "may_dismiss": judges and row.state == Finding.State.NEW,
+        "about": scenario.about,
+        "facts": list(facts.rows(row.facts, row.kind)),
+        "exceedances": over,
+        "series": _series(row, over),
+        "extent": row.facts.get(scenario.extent) if scenario.extent else None,
+        "gcj02": geo.gcj02_from_wgs84(row.longitude, row.latitude),
+        "files": list(selectors.files(user, row)),
+        "merged": seen.filter(merged_into=row),
+        "split_off": seen.filter(split_from=row),
+        "into": seen.filter(pk=row.merged_into_id).first() if row.merged_into_id else None,
+        "suggestions": episodes.suggestions(user, row) if judges else [],
+        "cases": row.cases.restrict(user, "case.view").order_by("-pk"),
+        # Who judged what and why is the bureau's business.
+        "decisions": row.decisions.select_related("actor", "evidence") if office else [],
+        "proposal": _proposal(row) if judges and new else None,
+        "severities": Finding.Severity.choices,
+        "complaint": complaint_of(user, row),
+        "may_dismiss": judges and new,
         "may_reopen": judges and row.state == Finding.State.DISMISSED,
-        "may_open": may(request.user, "case.open") and row.state == Finding.State.NEW,
-        "may_prove": may(request.user, "evidence.view"),
+        "may_unmerge": judges and row.state == Finding.State.MERGED,
+        "may_grade": judges and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
+        "may_split": judges and new,
+        "may_add": may(user, "finding.file")
+        and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
+        "may_open": may(user, "case.open") and new,
+        "may_prove": may(user, "evidence.view"),
+    }
+
+
+def _proposal(row: Finding) -> dict[str, str]:
+    found = dispatch.propose(row)
+    return {"department": department_label(found.department), "why": found.why}
+
+
+def _series(row: Finding, over: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What `chart.js` draws: the values over the limit of one factor, else the series that came
+    with the finding: `facts.series` = {name, unit, data: [[time, value], …]}."""
+    given = row.facts.get("series")
+    if isinstance(given, dict) and isinstance(given.get("data"), list):
+        name, unit = str(given.get("name", "")), str(given.get("unit", ""))
+        return {"label": row.title, "series": [{"name": name, "unit": unit, "data": given["data"]}]}
+    if len({(e["row"].factor, e["row"].period, e["row"].point_id) for e in over}) != 1:
+        return None
+    first = over[0]["row"]
+    limits = {(e["row"].limit_value, e["row"].limit.lower) for e in over}
+    return {
+        "label": row.title,
+        "series": [
+            {
+                "name": over[0]["factor"],
+                "unit": first.unit,
+                "data": [[e["row"].time.isoformat(), e["row"].value] for e in over],
+            }
+        ],
+        "limits": [{"name": _("Limit"), "value": v, "lower": low} for v, low in sorted(limits)],
+        "step": 86_400_000 if first.period == "day" else 3_600_000,
+        "exact": "day" if first.period == "day" else "minute",
     }
 
 
@@ -150,13 +212,72 @@ def reopen(request: HttpRequest, pk: int) -> HttpResponse:
     return _decide(request, pk, services.reopen, _("The finding is open again."))
 
 
+@require_POST
+@requires("finding.judge")
+def unmerge(request: HttpRequest, pk: int) -> HttpResponse:
+    return _decide(request, pk, episodes.unmerge, _("The merging is undone."))
+
+
+@require_POST
+@requires("finding.judge")
+def grade(request: HttpRequest, pk: int) -> HttpResponse:
+    severity = _numbers(request, "severity")
+
+    def act(user: Any, pk: int, reason: str) -> None:
+        services.grade(user, pk, severity[0] if severity else 0, reason)
+
+    return _decide(request, pk, act, _("The severity is decided."))
+
+
+@require_POST
+@requires("finding.judge")
+def merge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Confirm suggestions, or keep them apart (`act=apart`)."""
+    others = _numbers(request, "other")
+
+    def apart(user: Any, pk: int, reason: str) -> None:
+        if not others:
+            raise services.Refused(_("Choose the findings that belong to this one."))
+        with transaction.atomic():
+            for other in others:
+                episodes.keep_apart(user, pk, other, reason)
+
+    def together(user: Any, pk: int, reason: str) -> None:
+        episodes.merge(user, others, pk, reason)
+
+    if request.POST.get("act") == "apart":
+        return _decide(request, pk, apart, _("They are kept apart."))
+    return _decide(request, pk, together, _("The findings are merged."))
+
+
+@require_POST
+@requires("finding.judge")
+def split(request: HttpRequest, pk: int) -> HttpResponse:
+    def act(user: Any, pk: int, reason: str) -> None:
+        episodes.split(
+            user,
+            pk,
+            rows=_numbers(request, "row"),
+            files=_numbers(request, "file"),
+            reason=reason,
+        )
+
+    return _decide(request, pk, act, _("The finding is split."))
+
+
+def _numbers(request: HttpRequest, name: str) -> list[int]:
+    return [int(n) for n in request.POST.getlist(name) if n.isdecimal() and len(n) < 19]
+
+
 def _decide(request: HttpRequest, pk: int, decide: Any, done: str) -> HttpResponse:
     get_object_or_404(Finding.objects.restrict(request.user, "finding.judge"), pk=pk)
     reason = request.POST.get("reason", "")
     try:
         decide(request.user, pk, reason)
-    except services.Refused as refused:
-        context = _context(request, pk) | {"refused": str(refused), "reason": reason}
+    except (services.Refused, Finding.DoesNotExist) as refused:
+        text = str(refused) if isinstance(refused, services.Refused) else _("No such finding.")
+        form = request.resolver_match.url_name if request.resolver_match else ""
+        context = _context(request, pk) | {"refused": text, "reason": reason, "tried": form}
         return render(request, "findings/finding.html", context, status=409)
     messages.success(request, done)
     return redirect(reverse("findings:finding", args=[pk]))

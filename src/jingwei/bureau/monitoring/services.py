@@ -491,9 +491,14 @@ def _clusters(rows: list[Exceedance]) -> list[list[Exceedance]]:
 
 
 def _survivor(found: Iterable[Finding]) -> Finding | None:
-    """The finding that takes new hours: one in a case before a new one, the earlier before the later."""
-    rank = {Finding.State.IN_CASE: 0, Finding.State.NEW: 1}
-    usable = [f for f in found if f.state in rank]
+    """The finding that takes new hours: one in a case before a new one, the earlier before the later;
+    last one that a person merged into another that still goes on."""
+    rank = {Finding.State.IN_CASE: 0, Finding.State.NEW: 1, Finding.State.MERGED: 2}
+    usable = [
+        f
+        for f in found
+        if f.state in rank and not (f.merged_into and f.merged_into.state not in rank)
+    ]
     return min(usable, key=lambda f: (rank[Finding.State(f.state)], f.began, f.pk), default=None)
 
 
@@ -507,6 +512,11 @@ def _merge(other: Finding, into: Finding) -> bool:
     if merged:
         Exceedance.objects.filter(finding=other).update(finding=into)
     return merged
+
+
+def refresh(finding: Finding) -> None:
+    """Bring the facts of a finding whose exceedances were moved to what stands now."""
+    _refresh(finding, [])
 
 
 def _refresh(finding: Finding, unsaved: list[Exceedance]) -> None:

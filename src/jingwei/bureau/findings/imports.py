@@ -1,0 +1,416 @@
+"""Tables of findings, CSV or Excel: handed in, looked at row by row, then imported as a whole.
+
+The file is kept as it came, with its digests. A row passes the same form as a finding that is
+filed by hand; one bad row and nothing is imported. The same file is imported once.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.access import Role, may
+from jingwei.bureau.accounts.models import User
+from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings import files
+from jingwei.bureau.findings.export import cell
+from jingwei.bureau.findings.forms import Desk, FindingForm
+from jingwei.bureau.findings.kinds import SCENARIOS
+from jingwei.bureau.findings.models import Finding, ImportFile
+from jingwei.bureau.findings.services import Refused, notice
+from jingwei.evidence import digest
+
+ROWS = 5_000
+COLUMNS = 60
+LARGEST = 10 * 1024 * 1024
+UNPACKED = 200 * 1024 * 1024  # of a workbook: more is no table, but a bomb
+SHOWN = 50  # rows of a preview
+ERRORS = 200  # of a preview
+
+REFERENCE = "reference"  # the number that the sender gave: the same one again is the same finding
+COMMON = (
+    "title", "began", "ended", "address", "longitude", "latitude", "datum", "region", "enterprise",
+    "point", "severity", "confidence", "innocent", "next_check",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`row` as the spreadsheet counts; 0 for the table as a whole."""
+
+    row: int
+    column: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """`rows`: number and cells of the first ones; `problems`: the first ones; `forms`: all good."""
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    total: int
+    problems: list[Problem]
+    more: int
+    known: int  # rows whose reference is known already: they extend a finding
+
+
+def columns(kind: str) -> dict[str, str]:
+    """Name → heading in the reader's language, in the order of the template."""
+    form = FindingForm(kind, Desk(_nobody()), uploads=False)
+    names = [n for n in COMMON if n in form.fields]
+    asked = [i.name for i in SCENARIOS[kind].inputs]
+    found = {REFERENCE: _("Reference number")}
+    return found | {n: str(form.fields[n].label) for n in (*names[:1], *asked, *names[1:])}
+
+
+def _nobody() -> Any:
+    from django.contrib.auth.models import AnonymousUser
+
+    user = AnonymousUser()
+    user.areas = list  # type: ignore[attr-defined]
+    return user
+
+
+def template(kind: str, form: str) -> HttpResponse:
+    """An empty table with the headings in the reader's language, and a second line that explains."""
+    headings = columns(kind)
+    fields = FindingForm(kind, Desk(_nobody()), uploads=False).fields
+    hints = [_hint(name, fields) for name in headings]
+    name = f"findings-{kind}.{form}"
+    if form not in ("csv", "xlsx"):
+        raise Http404
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow([cell(h) for h in headings.values()])
+        writer.writerow([cell(f"#{h}") for h in hints])
+        data, kind_of = ("\ufeff" + text.getvalue()).encode(), "text/csv; charset=utf-8"
+    else:
+        from openpyxl import Workbook
+        from openpyxl.styles import Font
+
+        book = Workbook()
+        sheet = book.active
+        sheet.append(list(headings.values()))
+        sheet.append([f"#{h}" for h in hints])
+        for c in sheet[1]:
+            c.font = Font(bold=True)
+            sheet.column_dimensions[c.column_letter].width = 18
+        sheet.freeze_panes = "A2"
+        stream = io.BytesIO()
+        book.save(stream)
+        data = stream.getvalue()
+        kind_of = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return HttpResponse(
+        data,
+        content_type=kind_of,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _hint(name: str, fields: dict[str, Any]) -> str:
+    """What is wanted in a column, in one line. A line that begins with # is not read."""
+    if name == REFERENCE:
+        return _("your own number; may be empty")
+    field = fields[name]
+    need = _("required") if field.required else _("may be empty")
+    if name in ("began", "ended"):
+        return f"{need}; 2026-01-31 08:00"
+    if name == "region":
+        return f"{need}; " + _("code or name; empty: by the place")
+    choices = [str(label) for value, label in getattr(field, "choices", []) if value]
+    return f"{need}; {' / '.join(choices)}" if choices else need
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def table(data: bytes) -> Iterator[tuple[int, list[Any]]]:
+    """(row number, cells) of every row that is not empty; raises `Refused` for what is no table."""
+    rows = _workbook(data) if data[:4] == b"PK\x03\x04" else _csv(data)
+    found = 0
+    for number, cells in rows:
+        if len(cells) > COLUMNS:
+            raise Refused(
+                _("Row %(row)d has more than %(max)d columns.") % {"row": number, "max": COLUMNS}
+            )
+        if not any(c not in (None, "") for c in cells) or str(cells[0] or "").startswith("#"):
+            continue
+        found += 1
+        if found > ROWS + 1:
+            raise Refused(_("The table has more than %d rows: hand it in in parts.") % ROWS)
+        yield number, cells
+
+
+def _csv(data: bytes) -> Iterator[tuple[int, list[Any]]]:
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise Refused(
+            _("The file is neither CSV in UTF-8 or GB 18030 nor an Excel workbook (.xlsx).")
+        )
+    if "\x00" in text:
+        raise Refused(
+            _("The file is neither CSV in UTF-8 or GB 18030 nor an Excel workbook (.xlsx).")
+        )
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        for number, cells in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
+            yield number, [c.strip() for c in cells]
+    except csv.Error as error:
+        raise Refused(_("The table cannot be read: %s") % error) from None
+
+
+def _workbook(data: bytes) -> Iterator[tuple[int, list[Any]]]:
+    from openpyxl import load_workbook
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(i.file_size for i in archive.infolist()) > UNPACKED:
+                raise Refused(_("The workbook is too large when unpacked."))
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+            kept = list(cells)
+            while kept and kept[-1] in (None, ""):
+                kept.pop()
+            if number > 4 * ROWS:
+                return
+            yield number, kept
+    except Refused:
+        raise
+    except Exception as error:  # openpyxl raises whatever a damaged file makes it stumble over
+        raise Refused(_("The workbook cannot be read: %s") % type(error).__name__) from None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value).strip()
+
+
+@dataclass
+class _Row:
+    number: int
+    reference: str
+    form: FindingForm
+    cells: list[str]
+
+
+def _read(user: User, kind: str, data: bytes) -> tuple[list[str], list[_Row], list[Problem]]:
+    rows = table(data)
+    try:
+        _number, heads = next(rows)
+    except StopIteration:
+        raise Refused(_("The table is empty.")) from None
+    header = [_text(h) for h in heads]
+    names, problems = _headings(kind, header)
+    desk, found, seen = Desk(user), [], {}
+    choices = _choices(kind)
+    for number, cells in rows:
+        texts = [_text(c) for c in cells] + [""] * (len(header) - len(cells))
+        given = {n: t for n, t in zip(names, texts, strict=False) if n}
+        for name, words in choices.items():
+            if given.get(name):
+                given[name] = words.get(given[name].casefold(), given[name])
+        reference = given.pop(REFERENCE, "")[:60]
+        if reference:
+            if reference in seen:
+                text = _("The reference number stands in row %d too.") % seen[reference]
+                problems.append(Problem(number, REFERENCE, text))
+            seen[reference] = number
+        form = FindingForm(kind, desk, given, uploads=False)
+        form.fields["innocent"].widget.attrs.clear()
+        if not form.is_valid():
+            for name, errors in form.errors.items():
+                label = str(form.fields[name].label) if name in form.fields else ""
+                problems += [Problem(number, label, str(e)) for e in errors]
+        found.append(_Row(number, reference, form, texts[: len(header)]))
+    if not found:
+        problems.append(Problem(0, "", _("The table has a heading, but no rows.")))
+    return header, found, problems
+
+
+def _headings(kind: str, header: list[str]) -> tuple[list[str], list[Problem]]:
+    """The names of the columns: each may be headed by its name, in Chinese or in English."""
+    known: dict[str, str] = {}
+    for language in ("zh-hans", "en"):
+        with translation.override(language):
+            known |= {head.casefold(): name for name, head in columns(kind).items()}
+    wanted = columns(kind)
+    known |= {name: name for name in wanted}
+    names, problems = [], []
+    for head in header:
+        name = known.get(head.casefold(), "")
+        if head and not name:
+            problems.append(Problem(1, head, _("This column is not known; see the template.")))
+        if name and name in names:
+            problems.append(Problem(1, head, _("This column stands twice.")))
+        names.append(name)
+    fields = FindingForm(kind, Desk(_nobody()), uploads=False).fields
+    for name, label in wanted.items():
+        if name != REFERENCE and fields[name].required and name not in names:
+            problems.append(Problem(1, label, _("This column is missing.")))
+    return names, problems
+
+
+def _choices(kind: str) -> dict[str, dict[str, str]]:
+    """Words for the values of choices, in both languages: column → word → value."""
+    found: dict[str, dict[str, str]] = {}
+    for language in ("zh-hans", "en"):
+        with translation.override(language):
+            fields = FindingForm(kind, Desk(_nobody()), uploads=False).fields
+            for name, field in fields.items():
+                for value, label in getattr(field, "choices", []):
+                    words = found.setdefault(name, {})
+                    words[str(label).casefold()] = words[str(value).casefold()] = str(value)
+    return found
+
+
+# --- acts ------------------------------------------------------------------------------------
+
+
+def visible(user: Any) -> QuerySet[ImportFile]:
+    """What the user handed in; the dispatcher sees all."""
+    if not may(user, "finding.import"):
+        return ImportFile.objects.none()
+    rows = ImportFile.objects.select_related("user")
+    everything = user.is_superuser or user.role == Role.DISPATCHER
+    return rows if everything else rows.filter(user=user)
+
+
+def hand_in(user: User, kind: str, upload: Any) -> ImportFile:
+    """Keep the file and look at it. Raises `Refused` for what is no table, and for a file that was
+    imported already."""
+    if not may(user, "finding.import"):
+        raise Refused(_("Your role may not import findings."))
+    if upload.size > LARGEST:
+        raise Refused(
+            _("The file is too large: at most %d MB; hand it in in parts.") % (LARGEST // 1024**2)
+        )
+    upload.seek(0)
+    data = upload.read()
+    named = digest.both(data)
+    before = ImportFile.objects.filter(
+        sha256=named["sha256"], kind=kind, state=ImportFile.State.DONE
+    ).first()
+    if before:
+        raise Refused(
+            _("This file was imported already: %(time)s, by %(who)s.")
+            % {"time": f"{timezone.localtime(before.at):%Y-%m-%d %H:%M}", "who": before.user}
+        )
+    _header, rows, problems = _read(user, kind, data)
+    with files.cleared_away() as written, transaction.atomic():
+        return ImportFile.objects.create(
+            kind=kind,
+            name=files.display_name(upload.name),
+            size=len(data),
+            file=files.store("imports", upload, written),
+            state=ImportFile.State.FAULTY if problems else ImportFile.State.PREVIEW,
+            rows=len(rows),
+            user=user,
+            **named,
+        )
+
+
+def _bytes(row: ImportFile) -> bytes:
+    try:
+        with row.file.open("rb") as stream:
+            data = stream.read()
+    except OSError:
+        raise Refused(_("The file is missing on the disk.")) from None
+    if digest.both(data)["sha256"] != row.sha256:
+        raise Refused(_("The file is not what was handed in: its digest differs."))
+    return data
+
+
+def preview(user: User, row: ImportFile) -> Preview:
+    """What importing the file would do, and what stands against it. Raises `Refused`."""
+    header, rows, problems = _read(user, row.kind, _bytes(row))
+    keys = [_episode(row, r) for r in rows if r.reference]
+    known = Finding.objects.filter(episode__in=keys).count() if keys else 0
+    return Preview(
+        header,
+        [(r.number, r.cells) for r in rows[:SHOWN]],
+        len(rows),
+        problems[:ERRORS],
+        max(0, len(problems) - ERRORS),
+        known,
+    )
+
+
+def _episode(row: ImportFile, line: _Row) -> str:
+    """A reference is the sender's own: two people's 1 are not the same finding."""
+    if line.reference:
+        return f"file/{row.kind}/{row.user_id}/{line.reference}"
+    return f"file/{row.kind}/{row.sha256[:32]}/{line.number}"
+
+
+def confirm(user: User, pk: int) -> int:
+    """Import all rows, or none; how many findings are new. Raises `Refused`,
+    `ImportFile.DoesNotExist`."""
+    with transaction.atomic():
+        row = visible(user).select_for_update(of=("self",)).get(pk=pk)
+        if row.state == ImportFile.State.DONE:
+            raise Refused(_("The file is imported already."))
+        same = ImportFile.objects.filter(
+            sha256=row.sha256, kind=row.kind, state=ImportFile.State.DONE
+        )
+        if same.exists():
+            raise Refused(_("The same file was handed in twice and is imported already."))
+        _header, rows, problems = _read(user, row.kind, _bytes(row))
+        if problems:
+            raise Refused(_("The file has errors: correct it and hand it in again."))
+        new = 0
+        for line in rows:
+            finding, created = notice(
+                kind=row.kind,
+                episode=_episode(row, line),
+                source=Finding.Source.FILE,
+                filed_by=user,
+                **line.form.said,
+            )
+            if created:
+                new += 1
+                finding.imported = row
+                finding.save(update_fields=["imported"])
+        row.state, row.rows, row.created = ImportFile.State.DONE, len(rows), new
+        row.evidence = record(
+            "import",
+            f"import:{row.pk}",
+            {
+                "kind": row.kind,
+                "rows": len(rows),
+                "created": new,
+                "file": {"sha256": row.sha256, "sm3": row.sm3},
+            },
+            actor=str(user.pk),
+        )
+        row.save(update_fields=["state", "rows", "created", "evidence"])
+        return new

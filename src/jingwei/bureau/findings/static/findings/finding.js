@@ -1,0 +1,20 @@
+// The page of a finding: its series, and its width drawn on the map.
+
+import { createMap } from '../console/map.js';
+import { lineChart } from '../console/chart.js';
+
+const data = document.getElementById('series');
+if (data) lineChart(document.getElementById('chart'), JSON.parse(data.textContent));
+
+const box = document.getElementById('place');
+const { map } = await createMap(box);
+const width = Number(box.dataset.extent);
+if (map && width > 0) {
+  const [x, y] = [Number(box.dataset.longitude), Number(box.dataset.latitude)];
+  const up = width / 2 / 111195;
+  const across = up / Math.cos(y * Math.PI / 180);
+  const ring = [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]].map(([a, b]) => [x + a * across, y + b * up]);
+  map.addSource('extent', { type: 'geojson', data: { type: 'Feature', properties: {}, geometry: { type: 'Polygon', coordinates: [ring] } } });
+  map.addLayer({ id: 'extent', type: 'line', source: 'extent', paint: { 'line-color': '#b3261e', 'line-width': 2, 'line-dasharray': [2, 1] } });
+  map.fitBounds([ring[0], ring[2]], { padding: 40, maxZoom: 15, animate: false });
+}
