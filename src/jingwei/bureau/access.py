@@ -74,6 +74,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "inspection.view": _ALL,
     "inspection.plan": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "inspection.act": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID}),
+    "penalty.view": _ALL - {Role.DEPARTMENT},
+    "penalty.file": frozenset({Role.DISPATCHER, Role.DISTRICT}),
 }
 
 

@@ -159,7 +159,8 @@ class Flow:
     `action` of `bureau.access` is what opening a case needs besides the role of the opening;
     `needs_findings` and `needs_enterprise` say what a case of this flow cannot be without.
     `known_to` are the roles outside the bureau that see a case once it is issued. `draft` gives
-    the opening form its first words. `panel` is a template that the case's page shows above the
+    the opening form its first words. `from_flows` are the flows on whose cases' pages one of this
+    flow is offered, with that case as its parent. `panel` is a template that the case's page shows above the
     forms, with what `panel_context` answers; `documents` are (URL name, label) of pages to print,
     whose URLs take the case's number, or a function of case and user that answers them.
     """
@@ -177,6 +178,7 @@ class Flow:
     known_to: frozenset[Role] = frozenset({Role.ENTERPRISE, Role.DEPARTMENT})
     draft: Callable[[Sequence[Finding]], dict[str, Any]] | None = None
     submit: Text = ""  # the button of the opening form; else the opening's label
+    from_flows: frozenset[str] = frozenset()
     panel: str = ""
     panel_context: Callable[[Case, User], dict[str, Any]] | None = None
     documents: (

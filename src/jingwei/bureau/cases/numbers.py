@@ -11,13 +11,14 @@ from django.utils import timezone
 from jingwei.bureau.cases.models import Counter
 
 
-def document_number(now: datetime) -> str:
-    """The next number of the year; inside the caller's transaction, which holds the row's lock.
+def document_number(now: datetime, prefix: str = "") -> str:
+    """The next number of the year in the series of `prefix`, the setting's where it is empty.
 
+    Inside the caller's transaction, which holds the row's lock.
     A rolled-back transaction gives its number back, so the series has no holes.
     """
     year = timezone.localtime(now).year
-    name = f"{settings.ENV.document_prefix}〔{year}〕"
+    name = f"{prefix or settings.ENV.document_prefix}〔{year}〕"
     Counter.objects.get_or_create(name=name)
     Counter.objects.filter(name=name).update(last=F("last") + 1)
     return f"{name}{Counter.objects.get(name=name).last}号"

@@ -138,6 +138,13 @@ def flows_to_open(user: Any, chosen: Sequence[Finding]) -> list[Flow]:
     return sorted(found, key=lambda f: (f.needs_enterprise and not named, not f.needs_enterprise))
 
 
+def openings(user: Any, case: Case) -> list[Flow]:
+    """The flows that this user may open from this case."""
+    return [
+        f for f in FLOWS.values() if case.flow in f.from_flows and case.issued and may_open(user, f)
+    ]
+
+
 def states(user: Any, flow: str = "") -> list[tuple[str, Text]]:
     """(name, label) of the states in which the user may see cases, of one flow or all; one name
     stands once, with the labels that flows give it."""

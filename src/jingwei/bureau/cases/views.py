@@ -209,6 +209,7 @@ def _context(
         "may_prove": may(request.user, "evidence.view"),
         "may_check": any(act.name == "verify" for act in allowed),
         "papers": row.rules.papers(row, request.user),
+        "openings": selectors.openings(request.user, row),
         "children": selectors.cases(request.user).filter(parent=row),
         "parent": selectors.cases(request.user).filter(pk=row.parent_id).first(),
         "parties": row.parties.all(),

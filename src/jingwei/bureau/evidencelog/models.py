@@ -25,6 +25,7 @@ KINDS = {
     "reading": _("Reading of protected data"),
     "api.token": _("Token of a system"),
     "case_event": _("Case event"),
+    "penalty": _("Published decision on a penalty"),
     "draw": _("Random draw"),
     "export": _("Export of evidence"),
     "device": _("Device settings"),

@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class PenaltiesConfig(AppConfig):
     name = "jingwei.bureau.penalties"
     label = "penalties"
+
+    def ready(self) -> None:
+        from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.penalties.flow import PENALTY
+
+        register(PENALTY)

@@ -1,2 +1,14 @@
+from django.urls import path
+
+from jingwei.bureau.penalties import views
+
 app_name = "penalties"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("", views.listing, name="list"),
+    path("export.csv", views.export, name="export"),
+    path("public/", views.published, name="public"),
+    path("public/export.csv", views.published_export, name="public_export"),
+    path("<int:pk>/compute/", views.compute, name="compute"),
+    path("<int:pk>/notice/", views.notice, name="notice"),
+    path("<int:pk>/decision/", views.decision, name="decision"),
+]

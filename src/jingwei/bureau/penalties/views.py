@@ -1,0 +1,194 @@
+"""Penalties: the list, the documents, a computation before it is sent, the public page."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.selectors import districts, last_event
+from jingwei.bureau.evidencelog.public import limited
+from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.penalties import fields, selectors
+from jingwei.bureau.penalties.flow import PENALTY
+from jingwei.evidence import digest
+from jingwei.standards import discretion, law, money
+
+PAGE = 50
+
+
+@require_GET
+@requires("penalty.view")
+def listing(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    found = selectors.search(request.user, request.GET)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    rows = [selectors.row(case, now) for case in page.object_list]
+    return render(
+        request,
+        "penalties/list.html",
+        {
+            "page": page,
+            "rows": rows,
+            "totals": selectors.totals([selectors.row(case, now) for case in found]),
+            "states": [(s.name, s.label) for s in PENALTY.states],
+            "offences": fields.offences(None),
+            "districts": districts(),
+            "query": request.GET,
+        },
+    )
+
+
+@require_GET
+@requires("penalty.view")
+def export(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    header = [
+        _("Document number"), _("Title"), _("State"), _("Enterprise"), _("District"),
+        _("Offence"), _("Opened"), _("Amount (yuan)"), _("Surcharge (yuan)"), _("Paid (yuan)"),
+        _("Published"), _("Closed"),
+    ]  # fmt: skip
+    rows = (
+        (
+            case.number,
+            case.title,
+            case.state_label,
+            case.enterprise.name,
+            case.region.label,
+            row["offence"],
+            case.opened,
+            row["amount"],
+            row["owed"]["surcharge"] if row["owed"] else None,
+            row["owed"]["paid"] if row["owed"] else None,
+            row["published"],
+            case.closed,
+        )
+        for case in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
+        for row in [selectors.row(case, now)]
+    )
+    return csv_response("penalties.csv", header, rows)
+
+
+@require_GET
+@requires("penalty.file")
+def compute(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the table gives for a form that has not been sent: a fragment."""
+    case = get_object_or_404(Case.objects.restrict(request.user, "case.act"), pk=pk, flow="penalty")
+    return render(
+        request,
+        "penalties/computation.html",
+        {"computed": selectors.computed_now(case, request.GET), "is_preview": True},
+    )
+
+
+# --- documents --------------------------------------------------------------------------------
+
+
+@require_GET
+@requires("penalty.view")
+def notice(request: HttpRequest, pk: int) -> HttpResponse:
+    """The advance notice (行政处罚事先告知书), to be printed."""
+    return _document(request, pk, "notice", "notify", "penalties/notice.html")
+
+
+@require_GET
+@requires("penalty.view")
+def decision(request: HttpRequest, pk: int) -> HttpResponse:
+    """The decision (行政处罚决定书), to be printed."""
+    return _document(request, pk, "decision", "decide", "penalties/decision.html")
+
+
+def _document(
+    request: HttpRequest, pk: int, part: str, transition: str, template: str
+) -> HttpResponse:
+    case = get_object_or_404(selectors.penalties(request.user), pk=pk)
+    told = case.detail.get(part)
+    if not told:
+        raise Http404
+    event = last_event(case, transition)
+    proposed, rechecked = last_event(case, "propose"), last_event(case, "recheck")
+    with translation.override("zh-hans"):  # the document speaks the language of the office
+        context: dict[str, Any] = {
+            **selectors.panel(case, request.user),
+            "case": case,
+            "told": told,
+            "at": parse_datetime(told["at"]),
+            "amount": Decimal(told["amount"]),
+            "capital": money.capital(Decimal(told["amount"])),
+            "facts": proposed.text if proposed else "",
+            "reasons": event.text if event else "",
+            "rechecked": rechecked,
+            "circumstances": [
+                c
+                for c in discretion.circumstances()
+                if c.key in case.detail["proposal"]["circumstances"]
+                and c.table in ("*", "code", _table_of(case))
+            ],
+            "issuer": Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first(),
+            "entry": event.evidence if event else None,
+            "sha256": digest.sha256(event.evidence.content.encode()).hex() if event else "",
+            "printed": timezone.now(),
+            "procedure": law.procedure(),
+        }
+    return render(request, template, context)
+
+
+def _table_of(case: Case) -> str:
+    sheet = discretion.sheets().get(case.detail["proposal"]["sheet"])
+    return sheet.table.key if sheet else ""
+
+
+# --- the public -------------------------------------------------------------------------------
+
+
+@require_GET
+@limited
+@public
+def published(request: HttpRequest) -> HttpResponse:
+    """The decisions that were published: no person, no case file."""
+    rows = selectors.published(request.GET)
+    return render(
+        request,
+        "penalties/public.html",
+        {
+            "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+            "offences": fields.offences(None),
+            "query": request.GET,
+            "inside": may(request.user, "penalty.view"),
+        },
+    )
+
+
+@require_GET
+@limited
+@public
+def published_export(request: HttpRequest) -> HttpResponse:
+    header = [
+        _("Document number"), _("Enterprise"), _("Unified social credit code"), _("Offence"),
+        _("Legal basis"), _("Amount (yuan)"), _("Decided"), _("Published"), _("Leaf number"),
+    ]  # fmt: skip
+    rows = (
+        (
+            row["number"],
+            row["enterprise"],
+            row["uscc"],
+            row["offence"],
+            row["basis"],
+            row["amount"],
+            row["decided"],
+            row["published"],
+            row["entry"].index if row["entry"] else None,
+        )
+        for row in selectors.published(request.GET)
+    )
+    return csv_response("published-penalties.csv", header, rows)

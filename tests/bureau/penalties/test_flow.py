@@ -1,0 +1,328 @@
+"""The way of a penalty, and everything that must not be possible on it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from bureau.cases.city import finding
+from bureau.penalties import office
+from bureau.penalties.office import NOW, act, bring, open_penalty, order
+from jingwei.bureau.cases import checks as case_checks
+from jingwei.bureau.cases import services
+from jingwei.bureau.cases.errors import Invalid, Refused
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.penalties import acts, checks, proposal, selectors
+
+pytestmark = pytest.mark.django_db
+
+
+def refused(city, case, name, who, days=0, **changes):
+    with pytest.raises(Refused) as error:
+        act(city, case, name, who, days, **changes)
+    return str(error.value)
+
+
+def test_the_whole_way(city):
+    parent = order(city)
+    case = open_penalty(city, parent)
+    assert case.state == "filing"
+    assert case.facts == parent.facts
+    assert "示例热电1厂涉嫌" in case.title
+    bring(city, case, "propose")
+    told = case.detail["proposal"]
+    # 10 + 0 + 8 + 0 + 0 + 2 + 4 = 24 % of 1,000,000.
+    assert (told["rule"], told["amount"], told["deviates"]) == ("CODE-1107", "240000.00", False)
+    kinds = {e["kind"] for e in told["exhibits"]}
+    assert {"finding", "case_event"} <= kinds
+    bring_on = [w for w in office.WAY if w[0] not in ("approve", "propose")]
+    for name, who, days in bring_on:
+        act(city, case, name, who, days)
+    assert case.state == "closed"
+    assert case.number == case.detail["decision"]["number"] == "示环罚〔2026〕1号"
+    assert case.detail["notice"]["number"] == "示环罚告〔2026〕1号"
+    assert case.detail["payment"]["surcharge"] == "0.00"
+    entry = EvidenceEntry.objects.get(pk=case.detail["published"]["entry"])
+    assert entry.kind == "penalty"
+    assert not entry.actor
+    assert [*case_checks.replay(case), *checks.check()] == []
+
+
+def test_three_people(city):
+    case = open_penalty(city)
+    bring(city, case, "propose")
+    # The district officer becomes a dispatcher, then a leader: still the investigator.
+    city.district.role = "dispatcher"
+    city.district.save()
+    assert "another person" in refused(city, case, "pass", "district", 2)
+    assert "another person" in refused(city, case, "back", "district", 2)
+    city.district.role = "district"
+    city.district.save()
+    for name in ("pass", "notify", "speak", "recheck"):
+        act(city, case, name, {n: w for n, w, _ in office.WAY}[name], 5)
+    for who in ("reviewer", "district"):
+        user = city.people[who]
+        before, user.role = user.role, "leader"
+        user.save()
+        assert "another person" in refused(city, case, "decide", who, 6)
+        user.role = before
+        user.save()
+    act(city, case, "decide", "leader", 7)
+
+
+def test_who_filed_does_not_review(city):
+    case = services.open_case(
+        city.dispatcher, (), office.OPEN, flow="penalty", parent=order(city), now=NOW
+    )
+    act(city, case, "approve", "leader")
+    act(city, case, "propose", "district")
+    assert "another person" in refused(city, case, "pass", "dispatcher")
+    act(city, case, "pass", "reviewer")
+
+
+def test_the_party_knows_nothing_before_the_notice(city):
+    case = bring(city, open_penalty(city), "pass")
+    mine = Case.objects.restrict(city.enterprise, "case.view").filter(flow="penalty")
+    assert not mine.exists()
+    act(city, case, "notify", "district", 3)
+    assert mine.get() == case
+    shown = selectors.panel(case, city.enterprise)
+    assert shown["computed"]
+    assert not shown["comparison"]
+    assert not shown["similar"]
+    from jingwei.bureau.cases.selectors import timeline
+
+    assert [e.transition for e in timeline(city.enterprise, case)] == ["notify"]
+    for who in ("enterprise2", "department", "district2"):
+        user = city.people[who]
+        assert not Case.objects.restrict(user, "case.view").filter(pk=case.pk).exists(), who
+
+
+def test_periods(city):
+    case = open_penalty(city)
+    act(city, case, "approve", "leader")
+    # 90 days after Monday 2026-11-02: 2027-01-31 is a Sunday, so it ends on the Monday.
+    assert case.due.isoformat() == "2027-02-01T15:59:59+00:00"
+    assert "第六十条" in case.derivation[0]["zh"]
+    assert "2027" in case.derivation[0]["zh"]  # the warning: no holiday notice yet
+    act(city, case, "propose", "district")
+    act(city, case, "pass", "reviewer")
+    act(city, case, "notify", "district")
+    # Five working days after Monday the 2nd: Monday the 9th.
+    assert case.detail["notice"]["until"].startswith("2026-11-09T15:59:59")
+    assert "until the end of" in refused(city, case, "lapse", "district", 7)
+    assert "ran out" in refused(city, case, "speak", "enterprise", 8)
+    assert "ran out" in refused(city, case, "ask_hearing", "enterprise", 8)
+    act(city, case, "lapse", "district", 8)
+    assert case.state == "deciding"
+
+
+def test_hearing(city):
+    case = bring(city, open_penalty(city), "notify")
+    due = case.due
+    act(city, case, "ask_hearing", "enterprise", 4)
+    assert "Announce" in refused(city, case, "hold", "reviewer", 5)
+    # Announced on Friday 2026-11-06: seven working days are over on Tuesday the 17th.
+    assert "not before 2026-11-18" in refused(
+        city, case, "announce", "reviewer", 4, on="2026-11-17"
+    )
+    act(city, case, "announce", "reviewer", 4, on="2026-11-18")
+    assert "is on 2026-11-18" in refused(city, case, "hold", "reviewer", 15)
+    act(city, case, "hold", "reviewer", 16)
+    # 2026-11-06 to 18: twelve days do not count.
+    assert case.due - due == timedelta(days=12)
+    assert "听证" in case.derivation[-1]["zh"]
+    # Nobody is punished harder because he was heard.
+    assert "harder" in refused(city, case, "recheck", "reviewer", 17, amount="240000.01")
+    act(city, case, "recheck", "reviewer", 17, amount="240000", accepted="none")
+    act(city, case, "decide", "leader", 18, amount="240000")
+    assert not case.detail["decision"]["deviates"]
+
+
+def test_a_small_fine_gives_no_hearing(city):
+    case = open_penalty(city, order(city, multiple=0.05))
+    act(city, case, "approve", "leader")
+    act(city, case, "propose", "district", amount="150000")
+    assert case.detail["proposal"]["deviates"]
+    act(city, case, "pass", "reviewer")
+    act(city, case, "notify", "district")
+    assert case.detail["notice"]["hearing"] is False
+    assert "below the amount" in refused(city, case, "ask_hearing", "enterprise", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"amount": "1000000.01"}, "at most"),
+        ({"amount": "99999.99"}, "art. 32"),
+        ({"circumstances": ["apology"], "share": "60"}, "outside 30"),
+    ],
+)
+def test_amounts_the_law_does_not_allow(city, changes, why):
+    case = open_penalty(city)
+    act(city, case, "approve", "leader")
+    assert why in refused(city, case, "propose", "district", **changes)
+
+
+def test_below_the_law_with_a_ground(city):
+    case = open_penalty(city)
+    act(city, case, "approve", "leader")
+    act(city, case, "propose", "district", amount="60000", circumstances=["removed"])
+    assert case.detail["proposal"]["amount"] == "60000.00"
+    assert list(checks.check()) == []
+
+
+def test_a_missing_or_unknown_grade_is_told(city):
+    case = open_penalty(city)
+    act(city, case, "approve", "leader")
+    for wrong in ("", "9", "x"):
+        with pytest.raises(Invalid) as error:
+            act(city, case, "propose", "district", grades_place=wrong)
+        assert "grades" in error.value.form.errors
+
+
+def test_decisions_that_need_more(city):
+    case = bring(city, open_penalty(city), "recheck")
+    assert "collective" in refused(city, case, "decide", "leader", 7, collective="")
+    assert "was announced" in refused(city, case, "decide", "leader", 7, amount="240001")
+    # Less than the table, below 200,000: a departure needs the collective too.
+    assert "collective" in refused(
+        city, case, "decide", "leader", 7, amount="150000", collective=""
+    )
+    act(city, case, "decide", "leader", 7)
+
+
+def test_no_penalty(city):
+    case = open_penalty(city, order(city, multiple=0.08))
+    act(city, case, "approve", "leader")
+    act(city, case, "propose_none", "district")
+    assert "No fine" in refused(city, case, "pass", "reviewer")
+    act(city, case, "pass_other", "reviewer")
+    assert "Something else" in refused(city, case, "decide", "leader")
+    act(city, case, "decide_none", "leader")
+    assert (case.state, case.detail["no_penalty"]["number"]) == (
+        "no_penalty",
+        "示环不罚〔2026〕1号",
+    )
+    assert Case.objects.restrict(city.enterprise, "case.view").filter(pk=case.pk).exists()
+
+
+def test_two_channels_to_the_police(city):
+    """Detention goes beside the fine; a suspected crime ends the case of the office."""
+    case = open_penalty(city)
+    assert "no detention" in refused(city, bring(city, case, "approve"), "refer", "leader")
+    act(city, case, "reclassify", "district", offence="air.evaded")
+    assert case.basis == "《中华人民共和国生态环境法典》第一千一百零八条"
+    act(city, case, "refer", "leader")
+    assert case.state == "investigating"
+    assert case.detail["referral"]["number"] == "示环拘移〔2026〕1号"
+    assert "already" in refused(city, case, "refer", "leader")
+    act(city, case, "propose_crime", "district")
+    act(city, case, "pass_other", "reviewer")
+    act(city, case, "decide_crime", "leader")
+    assert case.state == "transferred"
+    assert case.detail["crime"]["to"] == "市公安局"
+
+
+def test_payment(city):
+    case = bring(city, open_penalty(city), "serve")
+    # Received on Tuesday 2026-11-10: 15 days, Wednesday the 25th.
+    assert case.detail["payment"]["due"] == "2026-11-25"
+    act(city, case, "pay_part", "district", 9)
+    assert "50,000.00 yuan would" in refused(city, case, "pay", "district", 9, amount="100000")
+    assert "more than is owed" in refused(city, case, "pay", "district", 9, amount="150000.01")
+    assert "everything" in refused(city, case, "pay_part", "district", 9, amount="150000")
+    # Five days late, two of them in a review: 3 days x 6,000 yuan.
+    act(city, case, "contest", "district", 24, since="2026-11-26")
+    assert "running" in refused(city, case, "contest", "district", 25)
+    act(city, case, "contest_end", "district", 26, until="2026-11-27")
+    assert "No review" in refused(city, case, "contest_end", "district", 26)
+    assert acts.owed(case, (NOW + timedelta(days=28)).date()) == {
+        "fine": Decimal("200000.00"),
+        "surcharge": Decimal("18000.00"),
+        "days": 3,
+        "paid": Decimal("50000.00"),
+        "rest": Decimal("168000.00"),
+    }
+    act(city, case, "pay", "district", 28, on="2026-11-30", amount="168000")
+    assert case.detail["payment"]["surcharge"] == "18000.00"
+    assert "Publish" in refused(city, case, "close", "district", 28)
+    act(city, case, "publish", "dispatcher", 28)
+    assert "published already" in refused(city, case, "publish", "district", 28)
+    act(city, case, "close", "district", 28)
+
+
+def test_enforcement(city):
+    case = bring(city, open_penalty(city), "serve")
+    assert "not overdue" in refused(city, case, "urge", "district", 20)
+    assert "reminder" in refused(city, case, "enforce", "leader", 30)
+    act(city, case, "defer", "leader", 20, until="2026-12-10")
+    act(city, case, "urge", "district", 40)
+    assert "ten days" in refused(city, case, "enforce", "leader", 49)
+    act(city, case, "enforce", "leader", 52)
+    assert case.state == "enforcing"
+
+
+def test_filing(city):
+    case = open_penalty(city)
+    act(city, case, "reject", "leader")
+    assert case.state == "rejected"
+    parent = order(city, 7)
+    for changes, why in (
+        ({"act_from": "2026-10-30"}, "begins before"),
+        ({"act_to": "2026-11-03"}, "lies ahead"),
+        ({"discovered": "2026-10-27"}, "begins before"),
+        ({"act_from": "2023-01-01", "act_to": "2023-01-02", "harm": ""}, "limitation"),
+    ):
+        with pytest.raises(Refused, match=why):
+            open_penalty(city, parent, **changes)
+    for who in ("enterprise", "grid", "leader", "auditor", "district2"):
+        with pytest.raises(Refused):
+            services.open_case(
+                city.people[who], (), office.OPEN, flow="penalty", parent=parent, now=NOW
+            )
+
+
+def test_from_a_finding_without_an_order(city):
+    row = finding(city, 9)
+    case = services.open_case(city.dispatcher, [row], office.OPEN, flow="penalty", now=NOW)
+    act(city, case, "approve", "leader")
+    assert case.facts[0]["finding"] == row.pk
+    assert proposal.measured(case)["multiple"] == Decimal("0.51")
+
+
+def test_repeats_and_similar_cases(city):
+    earlier = {"act_from": "2026-10-20", "act_to": "2026-10-21", "discovered": "2026-10-22"}
+    first = bring(city, open_penalty(city, **earlier), "decide")
+    second = open_penalty(city, order(city, 2))
+    act(city, second, "approve", "leader", 8)
+    assert proposal.repeats(second) == 2
+    assert proposal.suggested(second, proposal.sheet(second, acts.law.bases(
+        "air.exceeded", NOW.date(), NOW.date())[0].penalty))["repeats"] == 2  # fmt: skip
+    shown = selectors.panel(second, city.leader)
+    assert [s["case"] for s in shown["similar"]] == [first]
+    assert [str(c["amount"]) for c in shown["comparison"]] == ["125000.00"]  # Jiangmen, tier 1
+    act(city, first, "revoke", "leader", 9)
+    assert proposal.repeats(second) == 1
+
+
+def test_fsck_finds_a_changed_amount(city):
+    case = bring(city, open_penalty(city), "publish")
+    assert list(checks.check()) == []
+    changed = {**case.detail, "decision": {**case.detail["decision"], "amount": "100000.00"}}
+    Case.objects.filter(pk=case.pk).update(detail=changed)
+    assert any("not what was decided" in p for p in checks.check())
+    proposed = {**case.detail["proposal"], "computed": {**case.detail["proposal"]["computed"]}}
+    proposed["computed"]["amount"] = "230000.00"
+    Case.objects.filter(pk=case.pk).update(detail={**case.detail, "proposal": proposed})
+    assert any("its table gives 240000.00" in p for p in checks.check())
+
+
+def test_forms_need_words(city):
+    case = bring(city, open_penalty(city), "approve")
+    with pytest.raises((Invalid, ValidationError)):
+        act(city, case, "propose", "district", text="")
