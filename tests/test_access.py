@@ -89,7 +89,38 @@ def arguments(db, data) -> dict[str, object]:
         "case": case,
         "entry": finding.evidence,
         "exceedance": exceedance,
+        "penalty": penalty(world),
     }
+
+
+def penalty(world: worlds.World) -> object:
+    """A penalty that was decided: its documents are there."""
+    from jingwei.bureau.cases import services as cases
+
+    now = timezone.now()
+    day = timezone.localtime(now).date().isoformat()
+    case = cases.open_case(
+        world.users["district"],
+        (),
+        {
+            "offence": "air.exceeded", "act_from": day, "act_to": day, "discovered": day,
+            "text": "超标",
+        },
+        flow="penalty",
+        enterprise=world.enterprise,
+    )  # fmt: skip
+    grades = ("number", "pollutant", "place", "period", "multiple", "repeats")
+    for who, act, form in (
+        ("leader", "approve", {}),
+        ("district", "propose", {"text": "超标", **{f"grades_{g}": "1" for g in grades}}),
+        ("dispatcher", "pass", {"text": "同意"}),
+        ("district", "notify", {"method": "direct"}),
+        ("enterprise", "waive", {}),
+        ("leader", "decide", {"amount": "150000", "collective": "on", "text": "同意"}),
+    ):
+        case.refresh_from_db()
+        cases.act(world.users[who], case.pk, act, case.version, form)
+    return case
 
 
 def inspections(world) -> dict[str, object]:
@@ -156,6 +187,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "cases": case.pk,
         "evidencelog": things["entry"].pk,
         "monitoring": things["exceedance"].pk,
+        "penalties": things["penalty"].pk,
         "registry": things["world"].permit.pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
@@ -218,6 +250,7 @@ def test_rows_of_others_are_not_found(arguments, client: Client) -> None:
         for address in (
             reverse("findings:finding", args=[finding.pk]),
             reverse("cases:case", args=[case.pk]),
+            reverse("penalties:decision", args=[arguments["penalty"].pk]),
             reverse("registry:enterprise", args=[world.enterprise.uscc]),
             reverse("monitoring:point", args=[world.point.mn, world.point.st]),
         ):

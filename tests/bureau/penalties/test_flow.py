@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import translation
 
 from bureau.cases.city import finding
 from bureau.penalties import office
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refused(city, case, name, who, days=0, **changes):
-    with pytest.raises(Refused) as error:
+    with translation.override("en"), pytest.raises(Refused) as error:
         act(city, case, name, who, days, **changes)
     return str(error.value)
 
@@ -278,7 +279,7 @@ def test_filing(city):
         ({"discovered": "2026-10-27"}, "begins before"),
         ({"act_from": "2023-01-01", "act_to": "2023-01-02", "harm": ""}, "limitation"),
     ):
-        with pytest.raises(Refused, match=why):
+        with translation.override("en"), pytest.raises(Refused, match=why):
             open_penalty(city, parent, **changes)
     for who in ("enterprise", "grid", "leader", "auditor", "district2"):
         with pytest.raises(Refused):
