@@ -26,6 +26,15 @@ PLANS: tuple[tuple[str, Hours, tuple[tuple[str, Hours], ...]], ...] = (
     ("draft", 2, ()),
 )  # fmt: skip
 
+# The same for cases in handling, by the act and who does it ("lead": the district that has it).
+HANDLING: tuple[tuple[Hours, tuple[tuple[str, str, Hours], ...]], ...] = (
+    (1000, (("dispatch", "city", 999), ("sign", "lead", 996), ("found", "lead", 960), ("rectified", "lead", 900), ("verify", "grid", 870), ("close", "city", 860))),
+    (300, (("dispatch", "city", 299), ("sign", "lead", 297), ("pause", "city", 250), ("resume", "city", 130), ("found", "lead", 100), ("rectified", "lead", 20))),
+    (140, (("dispatch", "city", 139), ("sign", "lead", 120), ("join", "lead", 118))),
+    (40, (("dispatch", "city", 39), ("transfer", "lead", 30))),
+    (3, ()),
+)  # fmt: skip
+
 _WORDS: dict[str, dict[str, Any]] = {
     "sign": {"text": "已签收，责成企业查明原因。"},
     "answer": {
@@ -36,6 +45,16 @@ _WORDS: dict[str, dict[str, Any]] = {
     "accept": {"text": "材料齐全，同意验收。"},
     "close": {"text": "整改到位，予以结案，纳入回头看（示例）。"},
     "comment": {"text": "请于整改期间每日报送在线数据说明。"},
+    "found": {"text": "经现场核实，治理设施投药不足（示例）。", "verdict": "confirmed"},
+    "rectified": {"text": "已更换计量泵并复测（示例）。"},
+    "pause": {
+        "ground": "analysis",
+        "text": "委托第三方检测（示例）。",
+        "basis": "《行政处罚法》第五十八条（示例）",
+    },
+    "resume": {"text": "检测报告已出具（示例）。"},
+    "join": {"text": "需要水务部门共同排查管网（示例）。"},
+    "transfer": {"text": "涉及市政管网，由水务部门牵头更合适（示例）。"},
 }
 
 
@@ -102,12 +121,65 @@ def build(anchor: datetime) -> int:
         for step, (act, ago) in enumerate(acts):
             case.refresh_from_db()
             _act(case, act, f"{token}-{step}", anchor - timedelta(hours=ago))
+    return made + _handle(anchor, used)
+
+
+def _handle(anchor: datetime, used: set[int]) -> int:
+    from jingwei.bureau.accounts.models import Department
+    from jingwei.bureau.cases import drafts, selectors, services
+    from jingwei.bureau.cases.errors import Refused
+    from jingwei.bureau.findings.models import Finding
+
+    water = Department.objects.get(code="dept-water")
+    made = 0
+    for number, (hours, acts) in enumerate(HANDLING):
+        opened = anchor - timedelta(hours=hours)
+        token = f"demo-handling-{number}"
+        finding = (
+            Finding.objects.filter(state=Finding.State.NEW)
+            .exclude(enterprise__in=used)
+            .order_by("-began", "pk")
+            .first()
+        )
+        chosen = [finding] if finding else []
+        try:
+            case = services.open_case(
+                _user("dispatcher"), chosen, drafts.handling(chosen), flow="handling",
+                token=token, now=opened,
+            )  # fmt: skip
+        except Refused:
+            continue
+        if case.enterprise_id:
+            used.add(case.enterprise_id)
+        made += 1
+        for step, (act, who, ago) in enumerate(acts):
+            case.refresh_from_db()
+            data = dict(_WORDS.get(act, {}))
+            files: dict[str, Any] = {}
+            if act == "dispatch":
+                lead = selectors.district_of(case.region_id)
+                data |= {"department": lead.pk, "days": 10}
+            if act == "transfer":
+                data["department"] = water.pk
+            if act == "join":
+                data["departments"] = [water.pk]
+            if act == "verify":
+                files["photos"] = [_photo()]
+            actor = {"city": _city, "grid": _grid, "lead": _district}[who](case)
+            services.act(
+                actor, case.pk, act, case.version, data, files, token=f"{token}-{step}",
+                now=anchor - timedelta(hours=ago),
+            )  # fmt: skip
     return made
 
 
-def _act(case: Any, act: str, token: str, now: datetime) -> None:
+def _photo() -> Any:
     from django.core.files.uploadedfile import SimpleUploadedFile
 
+    return SimpleUploadedFile("placeholder.png", placeholder(), "image/png")
+
+
+def _act(case: Any, act: str, token: str, now: datetime) -> None:
     from jingwei.bureau.cases import services
 
     data = dict(_WORDS.get(act, {}))
@@ -116,7 +188,7 @@ def _act(case: Any, act: str, token: str, now: datetime) -> None:
         # The overdue one had two working days; the others ten.
         data["days"] = 2 if token.startswith("demo-case-2-") else 10
     if act in ("verify", "reject"):
-        files["photos"] = [SimpleUploadedFile("placeholder.png", placeholder(), "image/png")]
+        files["photos"] = [_photo()]
         data["position"] = f"{case.enterprise.longitude},{case.enterprise.latitude},25"
     actor = {
         "issue": lambda: _user("dispatcher"),
@@ -132,6 +204,10 @@ def _user(username: str) -> Any:
     from jingwei.bureau.accounts.models import User
 
     return User.objects.get(username=username)
+
+
+def _city(case: Any) -> Any:
+    return _user("dispatcher")
 
 
 def _enterprise(case: Any) -> Any:

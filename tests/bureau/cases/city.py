@@ -197,6 +197,12 @@ FORMS = {
     "comment": {"text": "请加快"},
     "pause": {"ground": "analysis", "text": "委托检测", "basis": "《行政处罚法》第五十八条"},
     "resume": {"text": "检测报告已出"},
+    "propose": {"text": "屡次超标"},
+    "list": {"text": "同意挂牌"},
+    "decline": {"text": "先行约谈"},
+    "lift": {"text": "整改到位，摘牌"},
+    "publish": {"text": "某电厂氮氧化物超标，已责令整改。", "parts": ["enterprise", "result"]},
+    "unpublish": {"text": "内容有误"},
 }
 FILES = dict.fromkeys(("verify", "reject", "held", "relapse"), "photos")
 

@@ -44,6 +44,17 @@ def attempt(user, case, transition):
         return False
 
 
+# Acts that need another one before them.
+NEEDS = {
+    "resume": ("pause",),
+    "list": ("propose",),
+    "decline": ("propose",),
+    "lift": ("propose", "list"),
+    "unpublish": ("publish",),
+}
+BY = {"list": "leader"}
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("state", [s.name for s in ORDER.states])
 def test_allowed_and_not_allowed(city, state):
@@ -59,8 +70,8 @@ def test_allowed_and_not_allowed(city, state):
         (role, step.name)
         for role in Role.values
         for step in ORDER.transitions
-        if state in step.sources and role in step.roles and step.name != "resume"
-    }  # nothing is paused
+        if state in step.sources and role in step.roles and step.name not in NEEDS
+    }
     # Enterprise and departments do not know of a draft, so they cannot comment on one.
     if not ORDER.state(state).issued:
         table = {
@@ -157,8 +168,9 @@ def test_transfer_moves_the_case_to_the_other_district(city):
 def test_required_fields_are_required(city, transition):
     step = ORDER.transition(transition)
     case = bring(city, open_case(city), step.sources[0])
-    if transition == "resume":
-        services.act(city.dispatcher, case.pk, "pause", case.version, FORMS["pause"], now=NOW)
+    for name in NEEDS.get(transition, ()):
+        who = city.people[BY.get(name, "dispatcher")]
+        services.act(who, case.pk, name, case.version, FORMS[name], now=NOW)
         case.refresh_from_db()
     user = next(u for name, u in city.people.items() if name in Role.values and name in step.roles)
     for field in step.fields:

@@ -48,6 +48,20 @@ SPECIFICATION = {
     ("accepted", "return"): ("dispatcher", "verified"),
     ("accepted", "comment"): (ALL, "accepted"),
 }
+# Acts beside the way, in every state under way (publishing also when it is closed).
+UNDER_WAY = ("issued", "rectifying", "answered", "verified", "accepted")
+for _state in UNDER_WAY:
+    SPECIFICATION |= {
+        (_state, "propose"): ("dispatcher", _state),
+        (_state, "list"): ("leader", _state),
+        (_state, "decline"): ("leader", _state),
+        (_state, "lift"): ("leader", _state),
+    }
+for _state in (*UNDER_WAY, "closed"):
+    SPECIFICATION |= {
+        (_state, "publish"): ("dispatcher leader", _state),
+        (_state, "unpublish"): ("dispatcher leader", _state),
+    }
 TURN = {
     "draft": "dispatcher",
     "issued": "district",
@@ -78,7 +92,7 @@ class Order(RuleBasedStateMachine):
         self.undo = transaction.atomic()
         self.undo.__enter__()
         self.state, self.home, self.events, self.version = "draft", 0, 1, 1
-        self.paused = False
+        self.paused = self.public = self.asked = self.listed = False
 
     @initialize()
     def opened(self) -> None:
@@ -93,10 +107,21 @@ class Order(RuleBasedStateMachine):
 
     def expected(self, who: str, act: str) -> str | None:
         found = SPECIFICATION.get((self.state, act))
-        if found is None or who in ("auditor", "leader"):
+        if found is None or who == "auditor":
             return None
         roles, after = found
-        if act in ("pause", "resume") and self.paused != (act == "resume"):
+        possible = {
+            "pause": not self.paused,
+            "resume": self.paused,
+            "publish": not self.public,
+            "unpublish": self.public,
+            "propose": not self.asked and not self.listed,
+            "list": self.asked,
+            "decline": self.asked,
+            "lift": self.listed,
+            "close": not self.listed,
+        }
+        if not possible.get(act, True):
             return None
         role = who.removesuffix("2")
         if role not in roles.split():
@@ -139,8 +164,10 @@ class Order(RuleBasedStateMachine):
             self.events += 1
             self.version += act != "comment"
             self.home = 1 - self.home if act == "transfer" else self.home
-            if act in ("pause", "resume"):
-                self.paused = act == "pause"
+            self.paused = act == "pause" or (self.paused and act != "resume")
+            self.public = act == "publish" or (self.public and act != "unpublish")
+            self.asked = act == "propose" or (self.asked and act not in ("list", "decline"))
+            self.listed = act == "list" or (self.listed and act != "lift")
 
     @rule()
     def plays_on(self) -> None:
@@ -149,6 +176,8 @@ class Order(RuleBasedStateMachine):
         if who is None:
             return
         act = next(a for (s, a), (w, t) in SPECIFICATION.items() if s == self.state and t != s)
+        if act == "close" and self.listed:
+            self.acts(who="leader", act="lift", behind=0)
         self.acts(
             who=who + ("2" if self.home and who in ("district", "grid") else ""), act=act, behind=0
         )
@@ -169,7 +198,8 @@ class Order(RuleBasedStateMachine):
         }
         who = TURN.get(self.state)
         second = "2" if self.home and who in ("district", "grid") else ""
-        assert waiting == ({who + second} if who else set())
+        asked = {"leader"} if self.asked and who else set()
+        assert waiting == ({who + second} if who else set()) | asked
 
 
 @pytest.mark.django_db

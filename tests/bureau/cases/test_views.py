@@ -100,7 +100,7 @@ def test_only_the_acts_of_this_user_are_offered(client, city):
         context = client.get(case.get_absolute_url()).context
         offered[name] = [f["step"].name for f in context["forms"]]
     assert offered == {
-        "dispatcher": ["extend", "pause", "transfer", "comment"],
+        "dispatcher": ["extend", "pause", "transfer", "propose", "publish", "comment"],
         "district": ["transfer", "comment"],
         "grid": ["comment"],
         "department": ["comment"],

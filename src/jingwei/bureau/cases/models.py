@@ -123,6 +123,8 @@ class Case(models.Model):
     opened = models.DateTimeField(_("opened"))
     issued = models.DateTimeField(_("issued"), null=True, blank=True)
     closed = models.DateTimeField(_("closed"), null=True, blank=True)
+    published = models.DateTimeField(_("published"), null=True, blank=True)
+    listed = models.DateTimeField(_("under listed supervision since"), null=True, blank=True)
     # The business clock: one deadline for the order, whatever happens on the way.
     due = models.DateTimeField(_("deadline"), null=True, blank=True)
     derivation = models.JSONField(_("how the deadline was reckoned"), default=list, blank=True)
@@ -157,6 +159,11 @@ class Case(models.Model):
                 fields=["wake_at"],
                 name="case_wake_due",
                 condition=models.Q(wake_at__isnull=False),
+            ),
+            models.Index(
+                fields=["-published"],
+                name="case_published",
+                condition=models.Q(published__isnull=False),
             ),
             models.Index(fields=["department", "-id"], name="case_department"),
         ]

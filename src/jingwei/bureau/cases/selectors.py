@@ -219,7 +219,7 @@ def waiting_for(user: Any) -> CaseQuerySet:
     elif user.role == Role.DISPATCHER:
         mine |= _states(final=False) & Q(escalated__gte=2)
     elif user.role == Role.LEADER:
-        mine |= _states(final=False) & Q(escalated__gte=3)
+        mine |= _states(final=False) & (Q(escalated__gte=3) | Q(detail__asks=Role.LEADER.value))
     return cases(user, "case.act").filter(mine).order_by("clock", "pk")
 
 
@@ -255,6 +255,8 @@ def search(user: Any, query: Any) -> CaseQuerySet:
         rows = rows.filter(state=state)
     if asked(query, "overdue"):
         rows = rows.filter(_states(final=False), clock__lte=timezone.now())
+    if asked(query, "listed"):
+        rows = rows.filter(listed__isnull=False)
     if region:
         rows = rows.filter(region=region)
     if text:
@@ -386,6 +388,46 @@ def last_event(case: Case, *transitions: str) -> CaseEvent | None:
         .order_by("-seq")
         .first()
     )
+
+
+def published(query: Any) -> QuerySet[Case]:
+    """The published orders, for everybody, the latest first, by `region` and `q` (number, what
+    was written for the public). Show of them what `public` says, and nothing else."""
+    rows = (
+        Case.objects.filter(flow="order", published__isnull=False)
+        .select_related("region", "enterprise")
+        .defer("region__geometry")
+        .order_by("-published", "-pk")
+    )
+    region, text = asked(query, "region"), asked(query, "q")
+    if region:
+        rows = rows.filter(region=region)
+    if text:
+        rows = rows.filter(Q(detail__public__summary__icontains=text) | Q(number__icontains=text))
+    return rows
+
+
+def public(case: Case) -> dict[str, Any]:
+    """What everybody may know of a published order."""
+    from jingwei.bureau.cases.flows.order import conclusion
+
+    told = case.detail["public"]
+    parts = told["parts"]
+    return {
+        "number": case.number,
+        "summary": told["summary"],
+        "enterprise": case.enterprise.name if "enterprise" in parts and case.enterprise else "",
+        "requirement": case.text if "requirement" in parts else "",
+        "result": conclusion(case) if "result" in parts else "",
+        "district": case.region.label,
+        "issued": case.issued,
+        "due": case.due,
+        "closed": case.closed,
+        "published": case.published,
+        "listed": case.listed,
+        "state": case.state_label,
+        "colour": case.at.colour,
+    }
 
 
 def verdicts() -> list[tuple[Finding, str, Case]]:

@@ -53,6 +53,8 @@ FOLDED = (
     "opened",
     "issued",
     "closed",
+    "published",
+    "listed",
     "due",
     "derivation",
     "paused",

@@ -62,6 +62,15 @@ def told(event: CaseEvent, case: Case) -> None:
             }
 
         tell(superiors(case, level), late, kind="overdue", url=url, key=key, now=event.at)
+    elif event.changes.get("detail", {}).get("asks"):
+
+        def asked() -> str:
+            return _("To be decided: %(act)s, %(case)s") % {"act": event.label, "case": case}
+
+        tell(
+            people(event.changes["detail"]["asks"]), asked, kind="turn", url=url, key=key,
+            besides=event.actor, now=event.at,
+        )  # fmt: skip
     elif not case.at.final and (event.target != event.source or "department_id" in event.changes):
 
         def due() -> str:

@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from jingwei.bureau.access import Role, may, requires
+from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases import selectors, services
 from jingwei.bureau.cases.deadlines import sentences
@@ -95,6 +95,55 @@ def export(request: HttpRequest) -> HttpResponse:
         for c in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
     return csv_response("cases.csv", header, rows)
+
+
+@public
+@require_GET
+def published(request: HttpRequest) -> HttpResponse:
+    """For everybody: the orders that were made public."""
+    page = Paginator(selectors.published(request.GET), PAGE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "cases/published.html",
+        {
+            "page": page,
+            "orders": [selectors.public(case) for case in page.object_list],
+            "query": request.GET,
+            "districts": selectors.districts(),
+        },
+    )
+
+
+@public
+@require_GET
+def published_csv(request: HttpRequest) -> HttpResponse:
+    header = [
+        _("Document number"),
+        _("Summary"),
+        _("Enterprise"),
+        _("District"),
+        _("State"),
+        _("Issued"),
+        _("Deadline"),
+        _("Closed"),
+        _("Published"),
+    ]
+    names = [
+        "number",
+        "summary",
+        "enterprise",
+        "district",
+        "state",
+        "issued",
+        "due",
+        "closed",
+        "published",
+    ]
+    rows = (
+        [order[name] for name in names]
+        for order in map(selectors.public, selectors.published(request.GET))
+    )
+    return csv_response("orders.csv", header, rows)
 
 
 # --- open ------------------------------------------------------------------------------------

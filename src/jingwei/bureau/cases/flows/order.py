@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
-from jingwei.bureau.cases import drafts
+from jingwei.bureau.cases import drafts, listing
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
 from jingwei.bureau.cases.pauses import suspension
 
@@ -82,6 +83,104 @@ def _close(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     return {"closed": now}
 
 
+# What a published order shows besides its number, district, dates and state.
+PUBLIC_PARTS: tuple[tuple[str, Text], ...] = (
+    ("enterprise", _("Name of the enterprise")),
+    ("requirement", _("What is to be done")),
+    ("result", _("Conclusion at closure")),
+)
+# Mobile telephone, landline, identity card (GB 11643-1999: 17 digits and a digit or X).
+_PERSONAL = re.compile(r"(?<!\d)(1[3-9]\d{9}|0\d{2,3}-?\d{7,8}|\d{17}[\dXx])(?!\d)")
+
+
+def _personal(texts: Iterable[str]) -> str:
+    """What looks like a telephone or identity number in texts that are to be public."""
+    return next((m.group() for text in texts if (m := _PERSONAL.search(text))), "")
+
+
+def conclusion(case: Case) -> str:
+    """What was written at closure; empty before it."""
+    event = case.events.filter(transition="close").order_by("-seq").first()
+    return event.text if event else ""
+
+
+def _publish(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    from jingwei.bureau.cases.errors import Refused
+
+    parts = data["parts"]
+    texts = [data["text"]]
+    texts += [case.title, case.text] if "requirement" in parts else []
+    texts += [conclusion(case)] if "result" in parts else []
+    found = _personal(texts)
+    if found:
+        raise Refused(
+            _("“%(text)s” looks like the number of a person: take it out before publishing.")
+            % {"text": found}
+        )
+    return {"published": now, "detail": {"public": {"summary": data["text"], "parts": parts}}}
+
+
+def _unpublish(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"published": None}
+
+
+def _is_public(case: Case, user: User) -> Text | None:
+    return None if case.published else _("The order is not public.")
+
+
+def _not_public(case: Case, user: User) -> Text | None:
+    return _("The order is public already.") if case.published else None
+
+
+def _asked(case: Case, user: User) -> Text | None:
+    if case.detail.get("asks") != Role.LEADER:
+        return _("Listed supervision has not been proposed.")
+    return None
+
+
+def _not_asked(case: Case, user: User) -> Text | None:
+    if case.detail.get("asks") or case.listed:
+        return _("It is proposed or listed already.")
+    return None
+
+
+def _is_listed(case: Case, user: User) -> Text | None:
+    return None if case.listed else _("The order is not under listed supervision.")
+
+
+def _not_listed(case: Case, user: User) -> Text | None:
+    return _("A leader must lift the listed supervision first.") if case.listed else None
+
+
+def _propose(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    counted = [{**rule, "label": str(rule["label"])} for rule in listing.proposal(case, now)]
+    return {"detail": {"asks": Role.LEADER.value, "listing": counted}}
+
+
+def _list(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"listed": now, "detail": {"asks": None}}
+
+
+def _decline(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"detail": {"asks": None}}
+
+
+def _lift(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"listed": None}
+
+
+def _panel(case: Case, user: User) -> dict[str, Any]:
+    from jingwei.bureau.access import may
+
+    inside = user.role not in (Role.ENTERPRISE, Role.DEPARTMENT)
+    rules = listing.proposal(case) if inside and case.issued and not case.closed else []
+    return {
+        "listing_rules": rules if any(r["met"] for r in rules) else [],
+        "listing_asked": case.detail.get("asks") == Role.LEADER,
+        "may_propose": may(user, "case.act"),
+    }
+
+
 def _not_own_work(case: Case, user: User) -> Text | None:
     """Who rectified does not verify, whatever role the person has got since."""
     if case.events.filter(transition="answer", actor=user).exists():
@@ -89,6 +188,8 @@ def _not_own_work(case: Case, user: User) -> Text | None:
     return None
 
 
+LEADERS = frozenset({Role.LEADER})
+UNDER_WAY = ("issued", "rectifying", "answered", "verified", "accepted")
 REASON = Field("text", pgettext_lazy("act", "Reason"))
 REMARK = Field("text", _("Remark"), required=False)
 PHOTOS = Field("photos", _("Photos taken on the spot"), "photos")
@@ -181,7 +282,7 @@ ORDER = Flow(
         ),
         Transition(
             "close", _("Close the case"), ("accepted",), "closed", CITY,
-            (Field("text", _("Conclusion")),), effect=_close, tone="primary",
+            (Field("text", _("Conclusion")),), effect=_close, guard=_not_listed, tone="primary",
         ),
         Transition(
             "return", _("Return to the district"), ("accepted",), "verified", CITY, (REASON,),
@@ -203,6 +304,46 @@ ORDER = Flow(
             effect=_transfer,
         ),
         Transition(
+            "propose", _("Propose listed supervision"), UNDER_WAY, None, CITY,
+            (
+                Field(
+                    "text", pgettext_lazy("act", "Reason"),
+                    initial=lambda case: listing.words(case) if case else "",
+                ),
+            ),
+            guard=_not_asked, effect=_propose, internal=True,
+        ),
+        Transition(
+            "list", _("Put under listed supervision"), UNDER_WAY, None, LEADERS, (REASON,),
+            guard=_asked, effect=_list, tone="primary",
+            help=_("The order cannot be closed before a leader lifts it."),
+        ),
+        Transition(
+            "decline", _("Decline listed supervision"), UNDER_WAY, None, LEADERS, (REASON,),
+            guard=_asked, effect=_decline, internal=True, tone="danger",
+        ),
+        Transition(
+            "lift", _("Lift the listed supervision"), UNDER_WAY, None, LEADERS, (REASON,),
+            guard=_is_listed, effect=_lift,
+        ),
+        Transition(
+            "publish", _("Publish"), (*UNDER_WAY, "closed"), None, CITY | LEADERS,
+            (
+                Field("text", _("What the public reads"), initial=_of("title")),
+                Field(
+                    "parts", _("Also public"), "choices",
+                    choices=lambda case: list(PUBLIC_PARTS), required=False,
+                    initial=lambda case: ["enterprise"],
+                    help=_("Number, district, dates and state always are. Name no person."),
+                ),
+            ),
+            guard=_not_public, effect=_publish,
+        ),
+        Transition(
+            "unpublish", _("Take back the publication"), (*UNDER_WAY, "closed"), None,
+            CITY | LEADERS, (REASON,), guard=_is_public, effect=_unpublish, tone="danger",
+        ),
+        Transition(
             "comment", _("Comment"),
             ("draft", "issued", "rectifying", "answered", "verified", "accepted"),
             None, PARTIES,
@@ -218,5 +359,7 @@ ORDER = Flow(
     needs_enterprise=True,
     draft=drafts.order,
     submit=_("Save the draft"),
+    panel="cases/order_panel.html",
+    panel_context=_panel,
     documents=(("cases:order", _("The order as a document")),),
 )  # fmt: skip
