@@ -118,7 +118,7 @@ class House:
 
     def telegrams(self, cn):
         keys = register.Register(self.house.root / "register.json").keys
-        from jingwei.telemetry.ingest import decode
+        from jingwei.telemetry.observations import decode
 
         return [m for raw in self.house.raws() if (m := decode(raw, keys)).cn == cn]
 

@@ -3,6 +3,8 @@
 from jingwei.hj212.catalogue import (
     Command,
     Content,
+    Value,
+    Values,
     command,
     content,
     encode,
@@ -30,6 +32,8 @@ __all__ = [
     "Reader",
     "Reassembler",
     "Rubbish",
+    "Value",
+    "Values",
     "answer",
     "command",
     "content",

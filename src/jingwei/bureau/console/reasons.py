@@ -11,6 +11,8 @@ REASONS = {
     "network": _("Not from an address of this device"),
     "disabled": _("Device disabled"),
     "password": _("Wrong password"),
+    "no_key": _("Encrypted, and no key is registered"),
+    "wrong_key": _("Encrypted, and no key opens it"),
     "st": _("System type not registered"),
     "rubbish": _("Bytes that are no telegram"),
     "half": _("Telegram that never ended"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.monitoring import amounts, services
+from jingwei.bureau.monitoring import amounts, device_services, services
 
 ROUNDS = 25  # batches in one tick: a long backlog is worked off over several ticks
 
@@ -16,4 +16,5 @@ def tick(now: datetime) -> None:
             if not services.judge(now, period).moved:
                 break
     services.expect(now)
+    device_services.settle(now)
     amounts.refresh(now)

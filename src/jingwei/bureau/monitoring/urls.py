@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.monitoring import report_urls, views
+from jingwei.bureau.monitoring import device_views, report_urls, views
 
 app_name = "monitoring"
 urlpatterns = [
@@ -15,4 +15,15 @@ urlpatterns = [
     path("points/<str:mn>/<str:st>/series.csv", views.series_csv, name="series_csv"),
     path("points/<str:mn>/<str:st>/value/", views.value, name="value"),
     *report_urls.urlpatterns,
+    path("devices/", device_views.devices, name="devices"),
+    path("devices.csv", device_views.devices_csv, name="devices_csv"),
+    path("devices/unknown/", device_views.strangers, name="strangers"),
+    path("devices/unknown/<str:mn>/", device_views.adopt, name="adopt"),
+    path("devices/<str:mn>/", device_views.device, name="device"),
+    path("devices/<str:mn>/card/", device_views.device_card, name="device_card"),
+    path("devices/<str:mn>/form/", device_views.device_form, name="device_form"),
+    path("devices/<str:mn>/commands/", device_views.device_commands, name="device_commands"),
+    path("devices/<str:mn>/ask/", device_views.device_ask, name="device_ask"),
+    path("devices/<str:mn>/settings/", device_views.device_settings, name="device_settings"),
+    path("commands/<int:pk>/cancel/", device_views.device_cancel, name="device_cancel"),
 ]

@@ -80,7 +80,13 @@ def points(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "monitoring/points.html",
-        {"form": form, "page": page, "rows": rows, "query": request.GET.urlencode()},
+        {
+            "form": form,
+            "page": page,
+            "rows": rows,
+            "query": request.GET.urlencode(),
+            "may_see_devices": may(request.user, "device.view"),
+        },
     )
 
 
@@ -250,6 +256,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
         {
             "point": found,
             "state": _point_row(state),
+            "may_see_devices": may(request.user, "device.view"),
             "values": _values(state),
             "level": _level(state.aqi),
             "aqi": state.aqi,
