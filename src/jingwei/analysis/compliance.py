@@ -71,6 +71,14 @@ class Reason(IntEnum):
     OXYGEN_HIGH = 8  # not below 21 %: the formula has no value
     RANGE = 9  # above the instrument's range (A18-3.2, secondary)
     NO_LIMIT = 10  # nothing to compare with (`bulk` only: there a point may lack a limit)
+    FLAT = 11  # from here on: found by `validity`, handed over as `known`
+    FEW = 12
+    CLOCK = 13
+    MARK_UNKNOWN = 14
+    NO_FLOW = 15
+    OXYGEN_INVALID = 16  # the oxygen value is not valid, for another reason than those above
+    FLOW_INVALID = 17  # no valid flow: there is no rate
+    EXEMPT = 18  # valid, but no basis for an exceedance: start-up, shut-down, exemption account
 
     @property
     def key(self) -> str:
@@ -162,14 +170,17 @@ def judge_hours(
     unit: str,
     normal: frozenset[str] = NORMAL,
     high: float | None = None,
+    known: npt.ArrayLike | None = None,
+    o2_known: npt.ArrayLike | None = None,
 ) -> Judgements:
     """Judge many means against one limit; arrays of shape (n,), NaN for a missing number.
 
     `value` in `unit`; `mark` the data marks as sent (None or "": none sent); `o2` (%) and
     `o2_mark` of the same periods, read only where the limit has a reference oxygen (None: not
     measured). `normal`: the marks under which a value is judged; `high`: end of the instrument's
-    range, in `unit` (None: not known). Sources: the module's head. For many points with a limit
-    each, see `bulk`.
+    range, in `unit` (None: not known). `known`, `o2_known`: codes of `Reason` that are known
+    already against value and oxygen (`validity.reasons`; None or 0: nothing). Sources: the module's
+    head. For many points with a limit each, see `bulk`.
     """
     v = np.atleast_1d(np.asarray(value, dtype=np.float64))
     scale = unit_scale(unit, limit.unit)
@@ -183,6 +194,9 @@ def judge_hours(
     if scale is None:
         reason[:] = Reason.UNIT
     refuse(~sane, Reason.VALUE_MISSING)
+    if known is not None:
+        before = np.atleast_1d(np.asarray(known, dtype=np.int8))
+        reason = np.where(reason == Reason.JUDGED, before, reason)
     refuse(~_is_normal(mark, v.shape, normal), Reason.MARK)
     refuse(v < 0, Reason.VALUE_NEGATIVE)
     if high is not None:
@@ -197,6 +211,8 @@ def judge_hours(
         if o2_mark is not None:
             refuse(~_is_normal(o2_mark, v.shape, normal), Reason.OXYGEN_MARK)
         refuse(oxygen < 0, Reason.OXYGEN_NEGATIVE)
+        if o2_known is not None:
+            refuse(np.atleast_1d(np.asarray(o2_known)) != 0, Reason.OXYGEN_INVALID)
         refuse(oxygen >= AIR_O2, Reason.OXYGEN_HIGH)
         judged = convert_o2(judged, oxygen, limit.reference_o2)
 
@@ -225,6 +241,8 @@ def judge_hour(
     unit: str,
     sent: float | None = None,
     normal: frozenset[str] = NORMAL,
+    known: int = 0,
+    o2_known: int = 0,
 ) -> Judgement:
     """Judge one mean (see `judge_hours`) and keep every step with its numbers.
 
@@ -243,6 +261,8 @@ def judge_hour(
         limit=limit,
         unit=unit,
         normal=normal,
+        known=[known],
+        o2_known=[o2_known],
     )
     reason, verdict = Reason(int(many.reason[0])), Verdict(int(many.verdict[0]))
     judged = float(many.value[0]) if verdict else None
@@ -307,6 +327,30 @@ def judge_hour(
         )
     )
     return Judgement(judged, limit, multiple, verdict, reason, tuple(steps))
+
+
+RATE = "kg/h"
+
+
+def rate(value: npt.ArrayLike, unit: str, flow: npt.ArrayLike, flow_unit: str) -> Floats | None:
+    """kg/h of concentrations (as measured, not converted to reference oxygen) and flows, both (n,).
+
+    None where the units make no mass: a rate needs mass per volume and volume per time. Source:
+    HJ 212-2017 App. D (33) for flue gas, (8) for wastewater.
+
+    >>> rate([50.0], "mg/m³", [10.0], "m³/s"), rate([40.0], "mg/L", [100.0], "L/s")
+    (array([1.8]), array([14.4]))
+    """
+    per_hour = unit_scale(flow_unit, "m³/h")
+    gas, water = unit_scale(unit, "mg/m³"), unit_scale(unit, "mg/L")
+    if per_hour is None or (gas is None and water is None):
+        return None
+    q = np.asarray(flow, dtype=np.float64) * per_hour
+    c = np.asarray(value, dtype=np.float64)
+    if gas is not None:
+        return _significant(np.atleast_1d(formulas.emission_rate(c * gas, q)))
+    assert water is not None
+    return _significant(np.atleast_1d(c * water * q * 1e-3))
 
 
 def _is_normal(

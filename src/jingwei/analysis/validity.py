@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from jingwei.analysis.compliance import LARGEST, Step
+from jingwei.analysis.compliance import LARGEST, Reason, Step
 from jingwei.standards import codes, formulas
 
 Floats = npt.NDArray[np.float64]
@@ -61,6 +61,33 @@ def names(mask: int) -> tuple[str, ...]:
     ('mark', 'few')
     """
     return tuple(str(f.name).lower() for f in Fault if mask & f)
+
+
+_REASON: Final = (
+    (Fault.MISSING, Reason.VALUE_MISSING),
+    (Fault.IMPOSSIBLE, Reason.VALUE_MISSING),
+    (Fault.CLOCK, Reason.CLOCK),
+    (Fault.UNKNOWN_MARK, Reason.MARK_UNKNOWN),
+    (Fault.MARK, Reason.MARK),
+    (Fault.NEGATIVE, Reason.VALUE_NEGATIVE),
+    (Fault.OVER_RANGE, Reason.RANGE),
+    (Fault.FEW, Reason.FEW),
+    (Fault.NO_FLOW, Reason.NO_FLOW),
+    (Fault.NO_LINK, Reason.VALUE_MISSING),
+    (Fault.FLAT, Reason.FLAT),
+)
+
+
+def reasons(fault: npt.ArrayLike) -> Codes:
+    """Why values with these faults are not judged: codes of `compliance.Reason`, 0 where valid.
+
+    >>> reasons([0, Fault.MARK | Fault.FLAT, Fault.FEW]).tolist()
+    [0, 3, 12]
+    """
+    f = np.atleast_1d(np.asarray(fault, dtype=np.uint16))
+    return np.select([(f & a) != 0 for a, _ in _REASON], [int(r) for _, r in _REASON], 0).astype(
+        np.int8
+    )
 
 
 # Marks ------------------------------------------------------------------------------------------

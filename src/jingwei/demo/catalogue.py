@@ -191,7 +191,7 @@ def _state(
     ]
     if o2:
         most, fall = o2
-        rows.insert(0, ("a19001", "TEY", -fall, most + 100 * fall, 2))
+        rows.insert(0, ("a19001", "TEY", -fall, most + 100 * fall, 3))
     return tuple(rows)
 
 

@@ -273,12 +273,8 @@ def _judge(anchor: datetime, tell: Progress) -> None:
 
     done = 0
     tell("judgement", 0, 1)
-    for period in ("hour", "day"):
-        while True:
-            report = services.judge(anchor, period)
-            if not report.moved:
-                break
-            done += 1
-            tell("judgement", done, done + 1)
+    while more := services.catch_up(anchor, rounds=1):
+        done += more
+        tell("judgement", done, done + 1)
     services.expect(anchor)
     tell("judgement", done or 1, done or 1)

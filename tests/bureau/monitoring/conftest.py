@@ -49,6 +49,7 @@ class City:
     ingest: Ingest
     count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     received: datetime = NOW
+    sent: dict[tuple[str, str, float], dict[datetime, str]] = field(default_factory=dict)
 
     def send(
         self,
@@ -60,13 +61,20 @@ class City:
         resolution: str = "hour",
         received: datetime | None = None,
         take: bool = True,
+        breath: bool = True,
     ) -> int:
-        """Send values (number, or number and mark) of a period; returns the telegram's number."""
+        """Send values (number, or number and mark) of a period; returns the telegram's number.
+
+        `breath`: an hour that would be the fourth of equal ones differs from them in the
+        eleventh decimal, as that of an instrument that works does.
+        """
         p = point or self.point
         name = "Rtd" if resolution == "realtime" else "Avg"
         items = []
         for code, given in values.items():
             number, mark = given if isinstance(given, tuple) else (given, "N")
+            if breath and resolution == "hour" and isinstance(number, float) and number > 0:
+                number = self.breathe((mn or p.mn, code, number), time)
             fields = {name: str(number)}
             if mark:
                 fields["Flag"] = mark
@@ -87,12 +95,24 @@ class City:
             self.take()
         return seq
 
+    def breathe(self, key: tuple[str, str, float], time: datetime) -> str:
+        sent = self.sent.setdefault(key, {})
+        if time not in sent:
+            near = sum(abs(time - other) <= timedelta(hours=3) for other in sent) >= 3
+            sent[time] = (
+                f"{key[2] + time.timestamp() // 3600 % 97 * 1e-11:.11f}" if near else str(key[2])
+            )
+        return sent[time]
+
     def take(self) -> None:
         while self.ingest.step(10_000).telegrams:
             pass
 
     def judge(self, period: str = "hour", now: datetime = NOW) -> services.Report:
         return services.judge(now, period)
+
+    def catch_up(self, now: datetime = NOW) -> None:
+        services.catch_up(now)
 
 
 def limit(

@@ -170,15 +170,34 @@ def test_key_figures(city: City, dispatcher):
 # One value --------------------------------------------------------------------------------------
 
 
-def test_the_steps_of_a_value_follow_what_the_lake_has_now(city: City):
+def steps(city: City, factor: str = "a21002", when: datetime | None = None):
+    moment = when or hour(0)
+    factors = selectors.cells(city.point, "hour", moment, NOW)
+    if factors is None:
+        return None
+    return selectors.verdicts_on(city.point, factors, factor, "hour", moment)
+
+
+def test_the_steps_of_a_value_are_those_that_were_stored(city: City):
     city.send(hour(0), OVER)
-    ((row, one),) = selectors.judgements(city.point, "a21002", "hour", hour(0))
+    ((row, one),) = steps(city)  # not judged yet: what the judgement would say
     assert (row, one.value, one.verdict.name) == (city.limits["hour"], 150.0, "EXCEEDED")
+    city.judge()
+    ((_row, again),) = steps(city)
+    assert again == one
     city.send(hour(0), UNDER)
-    ((_row, one),) = selectors.judgements(city.point, "a21002", "hour", hour(0))
+    ((_row, still),) = steps(city)
+    assert still == one  # what stands is shown until it is judged anew
+    city.judge()
+    ((_row, one),) = steps(city)
     assert (one.value, one.verdict.name) == (50.0, "WITHIN")
-    assert selectors.judgements(city.point, "a21002", "hour", hour(5)) == []
-    assert selectors.judgements(city.point, "a19001", "hour", hour(0)) == []
+    assert steps(city, when=hour(5)) is None
+    assert steps(city, "a19001") == []
+    new, old = selectors.judgements(city.point, "hour", hour(0))
+    assert (new.stands, old.stands) == (True, False)
+    assert old.factors["a21002"]["value"] == 90.0
+    assert [len(new.numbers), len(old.numbers)] == [1, 1]
+    assert new.numbers != old.numbers
 
 
 def test_every_reception_with_its_telegram_and_without_the_password(city: City):
@@ -209,14 +228,14 @@ def test_a_series_with_conversion_gaps_and_exceedances(city: City):
     city.send(hour(4), OVER)
     city.send(hour(3), {"a21002": (90.0, "C"), "a19001": 12.0})
     city.send(hour(1), UNDER)
-    city.send(hour(0), {"a21002": 30.0})
+    city.send(hour(0), {"a21002": 31.0})
     tasks.tick(NOW)
     found = selectors.series(city.point, "a21002", "hour", hour(4), hour(-1), NOW)
     assert [(r.value, r.converted, r.valid, r.over) for r in found.rows] == [
         (90.0, 150.0, True, True),
         (90.0, None, False, False),
         (30.0, 50.0, True, False),
-        (30.0, None, True, False),
+        (31.0, None, True, False),
     ]
     assert (found.missing, found.unit, found.limits) == (1, "mg/m³", [city.limits["hour"]])
 

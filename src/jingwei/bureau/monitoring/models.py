@@ -1,16 +1,20 @@
-"""What judgement over the lake leaves behind: exceedances, transmission rates, cursors."""
+"""What judgement over the lake leaves behind: judgements, exceedances, transmission days, cursors;
+and the marks that enterprises set, the furnaces they are set for and what becomes of them.
+"""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.analysis.validity import Rates, rates
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
-from jingwei.bureau.registry.models import Enterprise, PermitLimit, Point
+from jingwei.bureau.registry.models import Enterprise, Outlet, PermitLimit, Point
 
 
 class Exceedance(models.Model):
@@ -35,6 +39,15 @@ class Exceedance(models.Model):
         OXYGEN_MARK = "oxygen_mark", _("corrected: the oxygen value is marked as not normal")
         OXYGEN_NEGATIVE = "oxygen_negative", _("corrected: negative oxygen value")
         OXYGEN_HIGH = "oxygen_high", _("corrected: oxygen not below 21 %")
+        RANGE = "range", _("corrected: above the instrument's range")
+        FLAT = "flat", _("the value does not move")
+        FEW = "few", _("too few valid values of the shorter period")
+        CLOCK = "clock", _("the device's clock is wrong")
+        MARK_UNKNOWN = "mark_unknown", _("corrected: unknown data mark")
+        NO_FLOW = "no_flow", _("nothing flowed")
+        OXYGEN_INVALID = "oxygen_invalid", _("the oxygen value is not valid")
+        FLOW_INVALID = "flow_invalid", _("there is no valid flow")
+        EXEMPT = "exempt", _("marked: no basis for an exceedance")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
     factor = models.CharField(_("factor"), max_length=12)
@@ -97,11 +110,116 @@ class Exceedance(models.Model):
         }
 
 
+class Judgement(models.Model):
+    """What was judged of one hour or day of a point, when, and on which telegrams.
+
+    Append-only: of one period at most one row stands; when other telegrams, marks or limits lead
+    to something else, a new row stands and the old one stays as it was. `factors` has for each
+    factor (codes of 2017)
+
+        value   as sent or aggregated (None: no number)
+        mark    data mark, "" for none
+        fault   mask of `analysis.validity.Fault`; absent: valid
+        origin  "minutes" or "hours" where the value was aggregated here; absent: as the device sent it
+        count   [values received, usable] of the shorter period, where that was looked at
+        sent    the converted value of the device itself; of a day from hours: the device's day
+        by      the enterprise's mark (`Mark`) that makes it invalid
+        exempt  the mark that keeps a valid value from being a basis for an exceedance
+        limits  {limit: [verdict, reason, judged value]}, codes of `analysis.compliance`
+
+    and a day from hours `least` (valid hours it needs), `weighted`, `converted` ({reference oxygen:
+    [mean, hours, mean without exempt hours]}), `free` (mean without exempt hours, where there are).
+    """
+
+    point = models.ForeignKey(Point, models.CASCADE, related_name="judgements")
+    period = models.CharField(_("period"), max_length=8, choices=PermitLimit.Period)
+    time = models.DateTimeField(_("period start"))
+    judged = models.DateTimeField(_("judged"))
+    stands = models.BooleanField(_("stands"), default=True)
+    telegrams = models.TextField(
+        _("telegrams"), help_text=_("journal numbers, with a blank between")
+    )
+    factors = models.JSONField(_("factors"), default=dict)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["time", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["point", "period", "time"],
+                condition=models.Q(stands=True),
+                name="judgement_stands_once",
+            )
+        ]
+        indexes = [models.Index(fields=["point", "period", "time"])]
+        verbose_name = _("judgement")
+        verbose_name_plural = _("judgements")
+
+    def __str__(self) -> str:
+        return f"{self.point_id} {self.period} {self.time}"
+
+    @property
+    def numbers(self) -> list[int]:
+        """The telegrams' numbers in the journal."""
+        return [int(n) for n in self.telegrams.split()]
+
+
+class Due(models.Model):
+    """A period that is to be judged (again) once `after` has passed, though no telegram of its own
+    asks for it: minutes of an hour came, hours of a day, a mark was set. Rows are deleted by the
+    judgement that they led to; several may ask for one period.
+    """
+
+    class What(models.TextChoices):
+        HOUR = "hour"
+        DAY = "day"
+        FURNACE = "furnace"  # the furnace temperatures of a day
+
+    point = models.ForeignKey(Point, models.CASCADE, related_name="+")
+    what = models.CharField(max_length=8, choices=What)
+    time = models.DateTimeField()
+    after = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["what", "after"]),
+            models.Index(fields=["point", "what", "time"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.point_id} {self.what} {self.time}"
+
+
+class InstrumentRange(models.Model):
+    """The end of an instrument's measuring range (量程上限), in the unit in which the point sends."""
+
+    point = models.ForeignKey(Point, models.CASCADE, related_name="ranges")
+    factor = models.CharField(_("factor"), max_length=12)
+    high = models.FloatField(_("end of range"))
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["point", "factor"]
+        constraints = [models.UniqueConstraint(fields=["point", "factor"], name="range_once")]
+        verbose_name = _("instrument range")
+        verbose_name_plural = _("instrument ranges")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.factor} {self.high:g}"
+
+
 class TransmissionDay(models.Model):
     """Hourly data of one point on one local day, counted in values (hours times due factors).
 
     `expected`: the hours of the day that are due (from `since`: the start of the day, but on the
     point's first day its first hour) times the factors that the point is registered to send.
+    `stopped`: those of them that came with the mark of a source out of service; they are neither
+    expected nor valid in the rates. `hours`: hours of which anything came; of the others nothing
+    of the point reports: no link.
     """
 
     point = models.ForeignKey(Point, models.CASCADE, related_name="transmission_days")
@@ -110,6 +228,8 @@ class TransmissionDay(models.Model):
     expected = models.PositiveIntegerField(_("expected"))
     received = models.PositiveIntegerField(_("received"))
     valid = models.PositiveIntegerField(_("valid"))
+    stopped = models.PositiveIntegerField(_("stopped"), default=0)
+    hours = models.PositiveSmallIntegerField(_("hours with data"), default=0)
 
     objects = RestrictedQuerySet.as_manager()
     place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
@@ -124,11 +244,20 @@ class TransmissionDay(models.Model):
         return f"{self.point} {self.day}"
 
     @property
+    def rates(self) -> Rates:
+        return day_rates(self.expected, self.received, self.valid, self.stopped)
+
+    @property
     def rate(self) -> float:
-        """Transmitted share times valid share (传输有效率), 0…1."""
-        if not self.expected or not self.received:
-            return 0.0
-        return min(1.0, self.received / self.expected) * (self.valid / self.received)
+        """Transmitted share times valid share (传输有效率), 0…1; 0 where nothing was due."""
+        return self.rates.effective or 0.0
+
+
+def day_rates(expected: int, received: int, valid: int, stopped: int) -> Rates:
+    """Transmission, validity and effective transmission rate of the values outside standstill."""
+    received = max(0, received - stopped)
+    expected = max(received, expected - stopped)
+    return rates(expected, received, min(valid, received))
 
 
 class EmissionDay(models.Model):
@@ -231,7 +360,180 @@ class Cursor(models.Model):
 
     name = models.CharField(max_length=32, primary_key=True)
     batch = models.BigIntegerField(default=0)
+    rounds = models.BigIntegerField(
+        default=0
+    )  # how often it was written: of two at once one gives way
     counts = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return f"{self.name} {self.batch}"
+
+
+class Furnace(models.Model):
+    """A waste incinerator (焚烧炉): its outlet, and which factors of which point are its thermocouples.
+
+    `middle`, `upper`: codes of the thermocouples of the two sections; both empty: the point sends
+    the furnace temperature itself (a01901).
+    """
+
+    outlet = models.ForeignKey(Outlet, models.CASCADE, related_name="furnaces")
+    name = models.CharField(_("name"), max_length=40)
+    point = models.ForeignKey(
+        Point, models.PROTECT, related_name="furnaces", verbose_name=_("point of the temperatures")
+    )
+    middle = models.JSONField(_("thermocouples of the middle section"), default=list, blank=True)
+    upper = models.JSONField(_("thermocouples of the upper section"), default=list, blank=True)
+    ambient_o2 = models.FloatField(_("oxygen of the ambient air (%)"), default=20.9)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "outlet__enterprise__region_id", "enterprise": "outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["outlet", "name"]
+        constraints = [models.UniqueConstraint(fields=["outlet", "name"], name="furnace_once")]
+        verbose_name = _("furnace")
+        verbose_name_plural = _("furnaces")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("monitoring:furnace", args=[self.pk])
+
+
+class Mark(models.Model):
+    """What an enterprise says of a span of its data (标记). Never changed: withdrawn and set anew.
+
+    An hour belongs to a mark as soon as the mark touches it.
+    """
+
+    class Sort(models.TextChoices):
+        """Marks of the device, of the working condition (Announcement 2022-21), and the seven and
+        four of waste incinerators (Announcement 2019-50)."""
+
+        DEVICE_FAULT = "device_fault", _("Device: fault")
+        DEVICE_UPKEEP = "device_upkeep", _("Device: maintenance or calibration")
+        DEVICE_TRIAL = "device_trial", _("Device: commissioning")
+        COLD_START = "cold_start", _("Condition: cold start")
+        WARM_START = "warm_start", _("Condition: warm start")
+        SHUTDOWN = "shutdown", _("Condition: shut-down")
+        STANDSTILL = "standstill", _("Condition: out of operation")
+        PLANT_FAULT = "plant_fault", _("Condition: fault of the plant")
+        BAKE = "bake", _("Furnace: heating up")
+        START = "start", _("Furnace: start-up")
+        STOP = "stop", _("Furnace: shut-down")
+        COOL = "cool", _("Furnace: cooling down")
+        IDLE = "idle", _("Furnace: out of operation")
+        FAULT = "fault", _("Furnace: fault")
+        ACCIDENT = "accident", _("Furnace: accident")
+        MAINTENANCE = "maintenance", _("Monitoring: CEMS maintenance")
+        NO_LINK = "no_link", _("Monitoring: communication broken")
+        TEMPERATURE = "temperature", _("Monitoring: furnace temperature abnormal")
+        THERMOCOUPLE = "thermocouple", _("Monitoring: thermocouple broken")
+
+    outlet = models.ForeignKey(Outlet, models.PROTECT, related_name="marks")
+    furnace = models.ForeignKey(
+        Furnace, models.PROTECT, null=True, blank=True, related_name="marks"
+    )
+    sort = models.CharField(_("mark"), max_length=16, choices=Sort)
+    start = models.DateTimeField(_("from"))
+    end = models.DateTimeField(_("until"))
+    note = models.CharField(_("cause, process, measures"), max_length=300, blank=True)
+    refractory = models.BooleanField(_("after work on the refractory lining"), default=False)
+    resent = models.BooleanField(_("the data have been sent again"), default=False)
+    grounds = models.BooleanField(_("grounds for the longer time"), default=False)
+    facilities = models.BooleanField(_("treatment ran as required"), default=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    at = models.DateTimeField(_("set"))
+    withdrawn = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "outlet__enterprise__region_id", "enterprise": "outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-start", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(end__gt=models.F("start")), name="mark_ends_after_it_starts"
+            )
+        ]
+        indexes = [models.Index(fields=["outlet", "start"])]
+        verbose_name = _("mark")
+        verbose_name_plural = _("marks")
+
+    def __str__(self) -> str:
+        return f"{self.get_sort_display()} {self.start}"
+
+
+class FurnaceDay(models.Model):
+    """The five-minute furnace temperatures of one local day: how many there were, how many were
+    counted as below 850 °C (Order 10 art. 7 and 11), the lowest counted."""
+
+    furnace = models.ForeignKey(Furnace, models.CASCADE, related_name="days")
+    day = models.DateField(_("day"))
+    periods = models.PositiveSmallIntegerField(_("five-minute means"))
+    below = models.PositiveSmallIntegerField(_("counted below 850 °C"))
+    marked = models.PositiveSmallIntegerField(_("below 850 °C, but marked"))
+    lowest = models.FloatField(_("lowest"), null=True)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {
+        "area": "furnace__outlet__enterprise__region_id",
+        "enterprise": "furnace__outlet__enterprise__uscc",
+    }
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["furnace", "day"], name="furnace_day_once")]
+        verbose_name = _("furnace day")
+        verbose_name_plural = _("furnace days")
+
+    def __str__(self) -> str:
+        return f"{self.furnace} {self.day}"
+
+
+class Inquiry(models.Model):
+    """A suspicious hour of a waste incinerator and what became of it (Announcement 2019-50, 5.2):
+    verified and marked within one hour, else ordered, and then answered within six hours.
+    """
+
+    class Why(models.TextChoices):
+        ZERO = "zero", _("zero")
+        CONSTANT = "constant", _("constant")
+        RANGE = "range", _("above the instrument's range")
+        EXCEEDED = "exceeded", _("over the limit")
+
+    furnace = models.ForeignKey(Furnace, models.CASCADE, related_name="inquiries")
+    time = models.DateTimeField(_("hour"))
+    factor = models.CharField(_("factor"), max_length=12)
+    why = models.CharField(_("why"), max_length=8, choices=Why)
+    found = models.DateTimeField(_("found"))
+    marked = models.DateTimeField(_("marked"), null=True, blank=True)
+    ordered = models.DateTimeField(_("ordered"), null=True, blank=True)
+    answered = models.DateTimeField(_("answered"), null=True, blank=True)
+    answer = models.CharField(_("answer"), max_length=300, blank=True)
+    void = models.BooleanField(_("no longer so"), default=False)  # corrected since
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {
+        "area": "furnace__outlet__enterprise__region_id",
+        "enterprise": "furnace__outlet__enterprise__uscc",
+    }
+
+    class Meta:
+        ordering = ["-time", "factor"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["furnace", "time", "factor", "why"], name="inquiry_once"
+            )
+        ]
+        verbose_name = _("inquiry")
+        verbose_name_plural = _("inquiries")
+
+    def __str__(self) -> str:
+        return f"{self.furnace} {self.time} {self.factor}"

@@ -18,10 +18,12 @@ from django.conf import settings
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from jingwei.analysis.compliance import Judgement, judge_hour, judge_hours, unit_scale
+from jingwei.analysis.compliance import Judgement as JudgedSteps
+from jingwei.analysis.compliance import judge_hours, unit_scale
 from jingwei.bureau.access import may
 from jingwei.bureau.language import english, factor_name
-from jingwei.bureau.monitoring.models import Exceedance, TransmissionDay
+from jingwei.bureau.monitoring.judging import preview
+from jingwei.bureau.monitoring.models import Exceedance, Judgement, TransmissionDay, day_rates
 from jingwei.bureau.monitoring.services import (
     EPISODE_GAP,
     LENGTH,
@@ -33,6 +35,7 @@ from jingwei.bureau.monitoring.services import (
     normal_marks,
     value_unit,
 )
+from jingwei.bureau.monitoring.verdicts import explain
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import aqi, codes
 from jingwei.telemetry import journal
@@ -206,13 +209,9 @@ def key_figures(
 def transmission_rate(point_ids: list[int], day: Any) -> float | None:
     """Transmitted share times valid share of all the points together on a local day (0 … 1)."""
     found = TransmissionDay.objects.filter(point__in=point_ids, day=day).aggregate(
-        expected=Sum("expected"), received=Sum("received"), valid=Sum("valid")
+        **{name: Sum(name, default=0) for name in ("expected", "received", "valid", "stopped")}
     )
-    if not found["expected"]:
-        return None
-    if not found["received"]:
-        return 0.0
-    return min(1.0, found["received"] / found["expected"]) * found["valid"] / found["received"]
+    return day_rates(**found).effective
 
 
 def _midnight(now: datetime) -> datetime:
@@ -256,37 +255,32 @@ def observation(
 
 
 def judgements(
-    point: Point, factor: str, resolution: str, moment: datetime
-) -> list[tuple[PermitLimit, Judgement | None]]:
-    """The way from the raw value to the verdict, for every limit in force for it.
+    point: Point, resolution: str, moment: datetime, *, stands: bool | None = None
+) -> list[Judgement]:
+    """What was judged of an hour or a day, the newest first. `stands`: only that, or only the rest."""
+    rows = Judgement.objects.filter(point=point, period=resolution, time=moment)
+    return list((rows if stands is None else rows.filter(stands=stands)).order_by("-pk"))
 
-    Only hour and day means are judged. None stands for a limit that cannot be judged by.
-    """
+
+def cells(point: Point, resolution: str, moment: datetime, now: datetime) -> dict[str, Any] | None:
+    """The judged cells of an hour or day: those that stand, or, where none do (yet), those that the
+    judgement would write now. None where nothing came, or for other resolutions."""
+    if resolution not in LENGTH:
+        return None
+    standing = judgements(point, resolution, moment, stands=True)
+    return standing[0].factors if standing else preview(point, resolution, moment, now)
+
+
+def verdicts_on(
+    point: Point, factors: Mapping[str, Any], factor: str, resolution: str, moment: datetime
+) -> list[tuple[PermitLimit, JudgedSteps | None]]:
+    """The way from the raw value to the verdict, for every limit in force for it; None stands for a
+    limit that cannot be judged by."""
     code = current_code(factor, point.version)
-    valid = limits_on(limits_of(point), code, resolution, local_day(moment))
-    found = observation(point, factor, resolution, moment)
-    if not valid or found is None:
+    if code not in factors:
         return []
-    oxygen = observation(point, OXYGEN[point.version], resolution, moment)
-    out: list[tuple[PermitLimit, Judgement | None]] = []
-    for row in valid:
-        try:
-            limit = as_limit(row)
-        except ValueError:
-            out.append((row, None))
-            continue
-        one = judge_hour(
-            found["value"],
-            found["flag"],
-            oxygen["value"] if oxygen else None,
-            oxygen["flag"] if oxygen else None,
-            limit=limit,
-            unit=value_unit(code, point),
-            sent=found["zs"],
-            normal=normal_marks(point.version),
-        )
-        out.append((row, one))
-    return out
+    found = limits_on(limits_of(point), code, resolution, local_day(moment))
+    return [(row, explain(point, row, factors, resolution)) for row in found]
 
 
 @dataclass(frozen=True)
@@ -344,6 +338,7 @@ class Row:
     converted: float | None
     flag: str
     valid: bool
+    fault: int  # mask of `analysis.validity.Fault`; 0 where valid, or where it was not looked at
     low: float | None
     high: float | None
     received: datetime
@@ -398,29 +393,40 @@ def series(
         ).values_list("time", flat=True)
     )
     first = next((x for x in limits if x.reference_o2 is not None), None)
-    converted = _converted(raw, oxygen, first, point, code) if first else [None] * len(raw)
     judged = resolution in PermitLimit.Period and bool(limits)
-    rows = [
-        Row(
-            time=r["time"],
-            value=r["value"],
-            converted=c,
-            flag=r["flag"] or "",
-            valid=r["value"] is not None and (r["flag"] or "") in normal,
-            low=r["min"],
-            high=r["max"],
-            received=r["received"],
-            over=r["time"] in standing,
-            unjudged=judged
-            and r["time"] not in standing
-            and (
-                r["value"] is None
-                or (r["flag"] or "") not in normal
-                or (first is not None and c is None)
-            ),
+    stored = _stored(point, code, resolution, start, end)
+    made = [r for t, r in stored.items() if t not in {x["time"] for x in raw}]
+    raw = sorted([*raw, *made], key=lambda r: r["time"])[-MAX_ROWS:]
+    converted = _converted(raw, oxygen, first, point, code) if first else [None] * len(raw)
+    rows = []
+    for r, c in zip(raw, converted, strict=True):
+        one = stored.get(r["time"])
+        mask = one["fault"] if one else 0
+        if one and first is not None:
+            c = one["limits"].get(str(first.pk), [0, 0, c])[2]
+        valid = not mask if one else r["value"] is not None and (r["flag"] or "") in normal
+        over = r["time"] in standing
+        rows.append(
+            Row(
+                time=r["time"],
+                value=r["value"],
+                converted=c,
+                flag=r["flag"] or "",
+                valid=valid,
+                fault=mask,
+                low=r["min"],
+                high=r["max"],
+                received=r["received"],
+                over=over,
+                unjudged=judged
+                and not over
+                and (
+                    any(v[1] for v in one["limits"].values())
+                    if one
+                    else not valid or (first is not None and c is None)
+                ),
+            )
         )
-        for r, c in zip(raw, converted, strict=True)
-    ]
     return Series(
         point=point,
         factor=factor,
@@ -434,6 +440,30 @@ def series(
         cut=cut,
         missing=_missing(rows, resolution, start, min(end, now)),
     )
+
+
+def _stored(
+    point: Point, code: str, resolution: str, start: datetime, end: datetime
+) -> dict[datetime, dict[str, Any]]:
+    """What stands of a factor's hours or days, by time, in the form of the lake's rows."""
+    if resolution not in LENGTH:
+        return {}
+    return {
+        when: {
+            "time": when,
+            "value": cell["value"],
+            "flag": cell.get("mark", ""),
+            "min": None,
+            "max": None,
+            "received": judged,
+            "fault": cell.get("fault", 0),
+            "limits": cell.get("limits", {}),
+        }
+        for when, judged, factors in Judgement.objects.filter(
+            point=point, period=resolution, stands=True, time__gte=start, time__lt=end
+        ).values_list("time", "judged", "factors")
+        if (cell := factors.get(code)) is not None
+    }
 
 
 def _converted(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from jingwei.analysis import validity
+from jingwei.analysis.compliance import Reason, Step, Verdict
 from jingwei.bureau.language import english, factor_name
-from jingwei.bureau.monitoring import selectors
+from jingwei.bureau.monitoring import selectors, verdicts
+from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
 
@@ -34,7 +38,44 @@ def reason_text(key: str) -> str:
         "oxygen_mark": _("The oxygen value is marked as not normal."),
         "oxygen_negative": _("The oxygen value is negative."),
         "oxygen_high": _("The oxygen is not below 21 %: the formula has no value."),
+        "oxygen_invalid": _("The oxygen value is not valid, so nothing can be converted."),
+        "range": _("The value is above the instrument's range."),
+        "flat": _("The value has not moved for four hours or more."),
+        "few": _("Too few valid values of the shorter period."),
+        "clock": _(
+            "The device's clock is wrong: the time lies ahead of the reception or far behind."
+        ),
+        "mark_unknown": _("The data mark is none that the protocol knows."),
+        "no_flow": _("Nothing flowed: a flow-weighted mean has no value."),
+        "flow_invalid": _("There is no valid flow, so there is no mass."),
+        "exempt": _("The enterprise's mark exempts it: no basis for an exceedance."),
     }.get(key, key)
+
+
+def fault_text(name: str) -> str:
+    """Why a value is not valid, in a few words."""
+    return {
+        "missing": _("no number"),
+        "mark": _("marked as abnormal"),
+        "unknown_mark": _("unknown mark"),
+        "negative": _("negative"),
+        "over_range": _("above the range"),
+        "flat": _("does not move"),
+        "no_link": _("no link"),
+        "few": _("too few valid values"),
+        "no_flow": _("no flow"),
+        "impossible": _("impossible number"),
+        "clock": _("wrong clock"),
+    }.get(name, name)
+
+
+def fault_texts(mask: int) -> str:
+    """All reasons of a mask, in the reader's language."""
+    return _joined(validity.names(mask))
+
+
+def _joined(names: Iterable[str]) -> str:
+    return (", " if english() else "、").join(fault_text(name) for name in names if name)
 
 
 def rendered(stored: list[dict[str, Any]], point: Point) -> list[dict[str, str]]:
@@ -48,6 +89,11 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         "mark": _("Data mark"),
         "unit": _("In the unit of the limit"),
         "converted": _("At reference oxygen"),
+        "validity": _("Validity"),
+        "count": _("Values of the shorter period"),
+        "mean": _("Mean of the valid values"),
+        "converted_day": _("Mean at reference oxygen"),
+        "rate": _("Mass an hour"),
         "limit": _("Limit in force"),
         "verdict": _("Verdict"),
     }.get(key, key)
@@ -60,7 +106,33 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
             selectors.mark_name(mark, point.version) if mark else _("none sent: counts as normal")
         )
         result = f"{mark} {name}".strip()
-        note = _("valid") if n["valid"] == "yes" else _("not judged")
+        note = "" if n["valid"] == "yes" else _("abnormal")
+    elif key == "validity":
+        result = _("valid") if n["valid"] == "yes" else _("not valid")
+        note = _joined(n["reasons"].split(", "))
+        if "by" in n:
+            note = _("%(why)s (mark %(number)s of the enterprise)") % {
+                "why": note, "number": n["by"]
+            }  # fmt: skip
+        elif "exempt" in n:
+            note = _("exempt by mark %(number)s of the enterprise") % {"number": n["exempt"]}
+    elif key == "count":
+        if "least" in n:
+            working = f"{n['usable']} ≥ {n['least']}"
+        result = _("%(usable)s of %(received)s usable") % n
+    elif key == "mean":
+        result = f"{number(n['value'])} {codes.symbol(n['unit'])}"
+        working = f"n = {n['n']}"
+        if "sent" in n:
+            note = _("the device itself sent %(value)s") % {"value": number(n["sent"])}
+    elif key == "converted_day":
+        working = f"O2s = {number(n['o2s'])}; n = {n['n']}"
+        result = number(n["result"])
+        if "free" in n:
+            note = _("without exempt hours %(value)s") % {"value": number(n["free"])}
+    elif key == "rate":
+        working = f"{number(n['c'])} {codes.symbol(n['unit'])} × {number(n['q'])} {codes.symbol(n['q_unit'])}"
+        result = f"{number(n['result'])} kg/h"
     elif key == "unit":
         working = f"{number(n['c'])} × {number(n['k'])}"
         result = f"{number(n['result'])} {codes.symbol(n['unit'])}"
@@ -100,6 +172,44 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         "note": note,
         "source": source,
     }
+
+
+def opening(point: Point, cell: Mapping[str, Any], unit: str) -> list[dict[str, str]]:
+    """The steps of a value that no limit is in force for: as sent, its mark, whether it is valid."""
+    raw = Step("raw", "", {"value": cell["value"], "unit": unit}, "HJ 212-2017")
+    mark = cell.get("mark", "")
+    fine = "yes" if mark in selectors.normal_marks(point.version) else "no"
+    marked = Step("mark", "", {"mark": mark, "valid": fine}, "HJ 212-2017")
+    return rendered([s.to_json() for s in (raw, marked, *verdicts.checks(cell))], point)
+
+
+def history(rows: list[Judgement], factor: str) -> list[dict[str, Any]]:
+    """What was judged of one factor of a period, the newest first: when, on which telegrams, what."""
+    found = []
+    for j in rows:
+        cell = j.factors.get(factor)
+        if cell is None:
+            continue
+        said = []
+        for verdict, why, value in cell.get("limits", {}).values():
+            if verdict == Verdict.EXCEEDED:
+                said.append(_("Exceeds the limit") + f" ({number(value)})")
+            elif verdict == Verdict.WITHIN:
+                said.append(_("Within the limit") + f" ({number(value)})")
+            else:
+                said.append(f"{_('Not judged')} · {reason_text(Reason(why).key)}")
+        found.append(
+            {
+                "judged": j.judged,
+                "stands": j.stands,
+                "telegrams": j.numbers,
+                "value": cell["value"],
+                "mark": cell.get("mark", ""),
+                "faults": fault_texts(cell.get("fault", 0)),
+                "said": said,
+            }
+        )
+    return found
 
 
 def limit_row(row: PermitLimit) -> dict[str, Any]:

@@ -397,13 +397,16 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     moment = selectors.parse_moment(request.GET.get("time", ""))
     if resolution not in RESOLUTION_LABELS or moment is None or not factor or len(factor) > 20:
         raise Http404(_("No such value."))
+    now = timezone.now()
     observation = selectors.observation(found, factor, resolution, moment)
-    if observation is None:
-        raise Http404(_("No such value."))
     code = current_code(factor, found.version)
-    past = Exceedance.objects.filter(
-        point=found, factor=code, period=resolution, time=moment
-    ).select_related("limit", "superseded_by")
+    cells = selectors.cells(found, resolution, moment, now)
+    cell = cells.get(code) if cells else None
+    if observation is None and cell is None:
+        raise Http404(_("No such value."))
+    unit = selectors.value_unit(code, found)
+    flag = (observation or {}).get("flag") or ""
+    judged = selectors.judgements(found, resolution, moment)
     template = "monitoring/value_part.html" if request.htmx else "monitoring/value.html"
     return render(
         request,
@@ -416,19 +419,34 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "resolution_label": RESOLUTION_LABELS[resolution],
             "moment": moment,
             "observation": observation,
-            "unit": selectors.value_unit(code, found),
-            "mark": selectors.mark_name(observation["flag"] or "", found.version),
-            "judgements": [
-                (
-                    steps.limit_row(row),
-                    steps.rendered([s.to_json() for s in one.steps], found) if one else None,
-                )
-                for row, one in selectors.judgements(found, factor, resolution, moment)
+            "cell": cell,
+            "faults": steps.fault_texts(cell.get("fault", 0)) if cell else "",
+            "unit": unit,
+            "mark": selectors.mark_name(flag, found.version),
+            "opening": steps.opening(found, cell, unit) if cell else None,
+            "judgements": _ways(found, cells or {}, factor, resolution, moment),
+            "earlier": [
+                (j, _ways(found, j.factors, factor, resolution, moment))
+                for j in judged
+                if not j.stands
             ],
-            "past": [(e, steps.rendered(e.steps, found)) for e in past if e.withdrawn],
+            "history": steps.history(judged, code),
             "receptions": selectors.receptions(found, factor, resolution, moment),
         },
     )
+
+
+def _ways(
+    found: Point, cells: dict[str, Any], factor: str, resolution: str, moment: datetime
+) -> list[tuple[dict[str, Any], list[dict[str, str]] | None]]:
+    """Each limit with the steps to its verdict."""
+    return [
+        (
+            steps.limit_row(row),
+            steps.rendered([s.to_json() for s in one.steps], found) if one else None,
+        )
+        for row, one in selectors.verdicts_on(found, cells, factor, resolution, moment)
+    ]
 
 
 # Exceedances ------------------------------------------------------------------------------------

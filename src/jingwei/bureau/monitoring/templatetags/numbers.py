@@ -22,3 +22,11 @@ def plain(x: Any) -> str:
     places = 0 if x == 0 else min(9, max(0, 5 - math.floor(math.log10(abs(x)))))
     text = f"{x:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
+def faults(mask: int) -> str:
+    """The reasons of a mask of `analysis.validity.Fault`, in the reader's language."""
+    from jingwei.bureau.monitoring.steps import fault_texts  # late: it needs the models
+
+    return fault_texts(mask)

@@ -1,0 +1,720 @@
+"""From the lake to judgements: which hours and days are valid, and what the limits say of them.
+
+A judgement reads first and writes afterwards, in one short transaction that locks the cursor: of
+two judges at once the second finds the cursor moved, writes nothing and starts anew. What is judged
+depends on what the lake, the marks and the limits say, never on the order in which it came.
+
+Three feeds lead to it: the changes of the lake's hours and days, and `Due`, which asks for periods
+that no telegram of their own asks for (minutes of an hour, hours of a day, a mark that was set).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
+
+from jingwei.analysis import validity
+from jingwei.analysis.compliance import RATE, Limit, Reason, Verdict, judge_hours, rate
+from jingwei.analysis.validity import Fault
+from jingwei.bureau.monitoring import days, episodes, marking, transmission
+from jingwei.bureau.monitoring.models import (
+    Cursor,
+    Due,
+    Exceedance,
+    Furnace,
+    InstrumentRange,
+    Judgement,
+    Mark,
+)
+from jingwei.bureau.monitoring.observations import (
+    FLOW,
+    HOUR,
+    RUN,
+    Column,
+    Series,
+    cells,
+    check,
+    check_flat,
+    day_start,
+    from_minutes,
+    in_force,
+    local_day,
+    medium,
+    moment,
+    moves,
+    normal_marks,
+    read,
+    seconds,
+    value_unit,
+    watched,
+)
+from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate
+from jingwei.bureau.registry.models import PermitLimit, Point
+from jingwei.standards import codes
+from jingwei.telemetry.lake import Lake
+
+log = logging.getLogger("jingwei.monitoring")
+
+EXCEEDED = int(Verdict.EXCEEDED)
+BATCH = 4000  # changes of the lake judged in one transaction
+MINUTES = 20_000  # changes of minutes looked through in one transaction
+GRACE = timedelta(minutes=10)  # a period is complete this long after its end
+SPAN = 8  # days read at a time
+KEPT_UNKNOWN = 50  # names of unknown points kept in the cursor
+
+Limits = Mapping[int, list[PermitLimit]]
+
+
+@dataclass
+class Report:
+    """What a judgement met and did; all are counts."""
+
+    changes: int = 0  # periods of points that the lake said were touched
+    due: int = 0  # periods that were due again
+    judged: int = 0  # verdicts
+    invalid: Counter[str] = field(default_factory=Counter)  # values, by fault
+    not_judged: Counter[str] = field(default_factory=Counter)  # verdicts missing, by reason
+    without_limits: int = 0  # touched periods of sources that have no limit in force
+    unknown: Counter[str] = field(default_factory=Counter)  # touched periods by unknown point
+    bad_limits: int = 0
+    rejudged: int = 0  # periods of which another judgement stood before
+    exceeded: int = 0  # new exceedances, corrected ones among them
+    corrected: int = 0
+    withdrawn: int = 0
+    findings: int = 0  # new findings
+    moved: bool = False  # something was written; False: nothing to do, or another judge was faster
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "changes": self.changes,
+            "judged": self.judged,
+            "without_limits": self.without_limits,
+            "bad_limits": self.bad_limits,
+            "rejudged": self.rejudged,
+            "exceeded": self.exceeded,
+            "corrected": self.corrected,
+            "withdrawn": self.withdrawn,
+            "findings": self.findings,
+            **{f"invalid.{why}": n for why, n in sorted(self.invalid.items())},
+            **{f"not_judged.{why}": n for why, n in sorted(self.not_judged.items())},
+            "unknown": self.unknown.total(),
+        }
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is said now of one period of a point."""
+
+    point: Point
+    second: int
+    telegrams: list[int]
+    factors: dict[str, Any]
+
+    @property
+    def time(self) -> datetime:
+        return moment(self.second)
+
+
+def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
+    """Judge what has changed or is due: at most about `limit` changes, and as many that are due.
+
+    `period` is "hour" or "day". Idempotent: the same observations judged again change nothing.
+    Limits in force on the period's local day are applied, each version by itself. Raises nothing
+    for bad data: it is counted, and the counts stay in the cursor.
+    """
+    name = f"judge-{period}"
+    cursor, _created = Cursor.objects.get_or_create(name=name)
+    lake = Lake(settings.ENV.lake)
+    changes = lake.changes(cursor.batch, period, limit)
+    report = Report(changes=len(changes))
+    waiting = list(
+        Due.objects.filter(what=period, after__lte=now)
+        .order_by("after", "pk")
+        .values_list("pk", "point", "time")[: 5 * limit]
+    )
+    if not changes and not waiting:
+        return report
+    head = changes[-1].batch if changes else cursor.batch
+    points = {
+        (p.mn, p.st): p
+        for p in Point.objects.filter(mn__in={c.mn for c in changes}).select_related(
+            "outlet__enterprise"
+        )
+    }
+    touched: dict[Point, set[int]] = defaultdict(set)
+    for change in changes:
+        point = points.get((change.mn, change.st))
+        if point is None:
+            report.unknown[f"{change.mn}-{change.st}"] += 1
+        else:
+            touched[point].add(seconds(change.time))
+    done = _take_due(touched, waiting, limit)
+    report.due = len(done)
+
+    work = _Work(lake, now, report)
+    drafts, verdicts = (work.hours if period == "hour" else work.days)(touched)
+
+    with transaction.atomic():
+        locked = Cursor.objects.select_for_update().get(name=name)
+        if (locked.batch, locked.rounds) != (cursor.batch, cursor.rounds):
+            return Report()  # another judge was faster
+        _delete(Due, done)
+        settled = episodes.settle(verdicts, period, touched, f"{name}:{head}:{locked.rounds}")
+        known = Judgement.objects.aggregate(last=Max("pk"))["last"] or 0
+        changed = _store(drafts, period, now, report)
+        if period == "hour":
+            transmission.count(changed, known, now)
+            _ask_days(changed, now)
+            _ask_accounts(changed, now)
+        report.exceeded, report.corrected = settled.exceeded, settled.corrected
+        report.withdrawn, report.findings = settled.withdrawn, settled.findings
+        locked.batch, locked.rounds = head, locked.rounds + 1
+        counts = Counter(locked.counts.get("sum", {}))
+        counts.update(report.counts())
+        unknown = {**locked.counts.get("unknown", {}), **report.unknown}
+        locked.counts = {
+            "sum": dict(counts),
+            "unknown": dict(list(unknown.items())[-KEPT_UNKNOWN:]),
+        }
+        locked.save()
+    report.moved = True
+    if report.unknown:
+        log.warning("the lake has data of points that are not registered: %s", dict(report.unknown))
+    return report
+
+
+def _take_due(
+    touched: dict[Point, set[int]], waiting: list[tuple[int, int, datetime]], limit: int
+) -> list[int]:
+    """Add what is due to what was touched; the rows that are done with it. What the feed touches
+    anyway is done too, of the rest at most `limit` periods."""
+    own = {p.pk: times for p, times in touched.items()}
+    done, more = [], defaultdict(set)
+    count = 0
+    for pk, point_id, when in waiting:
+        second = seconds(when)
+        if second in own.get(point_id, ()) or second in more.get(point_id, ()):
+            done.append(pk)
+        elif count < limit:
+            more[point_id].add(second)
+            done.append(pk)
+            count += 1
+    known = {p.pk: p for p in touched}
+    missing = [pk for pk in more if pk not in known]
+    known |= Point.objects.select_related("outlet__enterprise").in_bulk(missing)
+    for point_id, times in more.items():
+        touched[known[point_id]] |= times
+    return done
+
+
+def _delete(model: Any, keys: list[int]) -> None:
+    for at in range(0, len(keys), 500):
+        model.objects.filter(pk__in=keys[at : at + 500]).delete()
+
+
+class _Work:
+    """Reading and judging, without writing."""
+
+    def __init__(self, lake: Lake, now: datetime, report: Report) -> None:
+        self.lake, self.now, self.report = lake, now, report
+        self.limits: dict[int, list[PermitLimit]] = defaultdict(list)
+        self.ranges: dict[int, dict[str, float]] = defaultdict(dict)
+        self.furnaces: dict[int, list[Furnace]] = defaultdict(list)
+        self.standing: set[tuple[int, int]] = set()  # limit, second: exceedances that stand
+
+    def _rows(self, touched: Mapping[Point, set[int]], period: str) -> None:
+        points = list(touched)
+        if touched:
+            self.standing = {
+                (limit, seconds(when))
+                for limit, when in Exceedance.objects.filter(
+                    point__in=points,
+                    period=period,
+                    withdrawn="",
+                    time__gte=moment(min(map(min, touched.values())) - RUN * HOUR),
+                    time__lte=moment(max(map(max, touched.values())) + RUN * HOUR),
+                ).values_list("limit", "time")
+            }
+        outlets = {p.outlet_id for p in points if p.outlet_id}
+        for row in PermitLimit.objects.filter(outlet__in=outlets, period=period):
+            self.limits[row.outlet_id].append(row)
+        for point_id, factor, high in InstrumentRange.objects.filter(point__in=points).values_list(
+            "point", "factor", "high"
+        ):
+            self.ranges[point_id][factor] = high
+        for furnace in Furnace.objects.filter(outlet__in=outlets):
+            self.furnaces[furnace.outlet_id].append(furnace)
+
+    def hours(
+        self, touched: Mapping[Point, set[int]]
+    ) -> tuple[list[Draft], list[episodes.Verdict]]:
+        self._rows(touched, "hour")
+        drafts: list[Draft] = []
+        verdicts: list[episodes.Verdict] = []
+        for by_point in _spans(_neighbours(touched)):
+            low = min(min(times) for times in by_point.values())
+            high = max(max(times) for times in by_point.values())
+            margin = timedelta(hours=RUN)
+            start, end = moment(low) - margin, moment(high) + margin + timedelta(hours=1)
+            hours = read(self.lake, "hour", start, end, by_point)
+            minutes = read(self.lake, "minute", start, end, by_point)
+            marks = marking.standing([p.outlet_id for p in by_point], start, end)
+            wanted = set(range(seconds(start), seconds(end), HOUR))
+            for point, times in by_point.items():
+                ranges = self.ranges.get(point.pk, {})
+                series, short = hours[point.pk], minutes[point.pk]
+                check(point, series, ranges)
+                if short:
+                    check(point, short, ranges)
+                    from_minutes(point, series, short, wanted)
+                check_flat(point, series)
+                rows = marks.get(point.outlet_id or 0, [])
+                found, more = self._judge_hours(point, sorted(times), series, rows)
+                drafts += found
+                verdicts += more
+        return drafts, verdicts
+
+    def _judge_hours(
+        self, point: Point, times: list[int], series: Series, marks: list[Mark]
+    ) -> tuple[list[Draft], list[episodes.Verdict]]:
+        complete = seconds(self.now - GRACE) - HOUR  # minutes make an hour only once it is complete
+        wanted = set(times)
+        table: dict[int, dict[str, Any]] = {}
+        telegrams: dict[int, set[int]] = {}
+        for code, c in series.items():
+            for second, seq, one in cells(c, wanted):
+                if second in c.made and second > complete:
+                    continue
+                if second in table:
+                    table[second][code] = one
+                else:
+                    table[second], telegrams[second] = {code: one}, set()
+                telegrams[second].update(c.made.get(second) or (seq,))
+                if "fault" in one:
+                    self.report.invalid.update(validity.names(one["fault"]))
+        if marks:
+            furnaces = self.furnaces.get(point.outlet_id or 0, [])
+            _apply(marking.effects(point, marks, furnaces, table), series, table)
+        have = sorted(table)
+        drafts = {s: Draft(point, s, sorted(telegrams[s]), table[s]) for s in have}
+        verdicts = self._judge(point, have, series, drafts, bool(marks))
+        return list(drafts.values()), verdicts
+
+    def _judge(
+        self,
+        point: Point,
+        times: list[int],
+        series: Series,
+        drafts: dict[int, Draft],
+        marked: bool,
+    ) -> list[episodes.Verdict]:
+        """Hold the hours against every limit in force, all hours of a limit at once."""
+        out: list[episodes.Verdict] = []
+        bound = set()
+        for row in self.limits.get(point.outlet_id or 0, []):
+            here = _while_in_force(row, times)
+            bound.update(here)
+            have = [s for s in here if row.factor in drafts[s].factors]
+            if not have:
+                continue
+            try:
+                limit = as_limit(row)
+            except ValueError:
+                self.report.bad_limits += len(have)
+                continue
+            c = series[row.factor]
+            at = np.array([c.place[s] for s in have])
+            known = validity.reasons(c.fault[at])
+            if marked:
+                free = np.array(["exempt" in drafts[s].factors[row.factor] for s in have])
+                known[free & (known == 0)] = Reason.EXEMPT
+            many = self._compare(point, row, limit, series, have, c, at, known)
+            if many is None:
+                self.report.not_judged[Reason.UNIT.key] += len(have)
+                continue
+            key = str(row.pk)
+            self._tally(many.reason)
+            for s, verdict, why, value in zip(
+                have,
+                many.verdict.tolist(),
+                many.reason.tolist(),
+                many.value.tolist(),
+                strict=True,
+            ):
+                said = drafts[s].factors[row.factor].setdefault("limits", {})
+                said[key] = [verdict, why, value if verdict else None]
+                if verdict == EXCEEDED or (row.pk, s) in self.standing:
+                    out.append(self._verdict(drafts[s], row, verdict, why))
+        if point.kind == Point.Kind.SOURCE:
+            self.report.without_limits += len(times) - len(bound)
+        return out
+
+    def _compare(
+        self,
+        point: Point,
+        row: PermitLimit,
+        limit: Limit,
+        series: Series,
+        have: list[int],
+        c: Column,
+        at: Any,
+        known: validity.Codes,
+    ) -> Any:
+        unit = value_unit(row.factor, point)
+        value = c.value[at]
+        if is_rate(row):
+            code = FLOW[medium(point)]
+            q, q_known = _beside(series.get(code), have)
+            made = rate(value, unit, q, value_unit(code, point))
+            if made is None:
+                return None
+            known = np.where(known == 0, np.where(q_known != 0, Reason.FLOW_INVALID, 0), known)
+            value, unit = made, RATE
+            limit = Limit(limit.value, limit.unit, None, limit.lower)
+        flags = [c.flag[i] for i in at.tolist()]
+        air = series.get("a19001")
+        o2, o2_known = _beside(air, have)
+        o2_known = np.where(np.isnan(o2), 0, o2_known)
+        o2_flags = [""] * len(have)
+        if air is not None:
+            o2_flags = ["" if (i := air.at(s)) is None else air.flag[i] for s in have]
+        return judge_hours(
+            value,
+            flags,
+            o2,
+            o2_flags,
+            limit=limit,
+            unit=unit,
+            normal=normal_marks(point.version),
+            known=known,
+            o2_known=o2_known,
+        )
+
+    def _tally(self, reasons: Any) -> None:
+        for why, n in zip(*np.unique(reasons, return_counts=True), strict=True):
+            if why:
+                self.report.not_judged[Reason(int(why)).key] += int(n)
+            else:
+                self.report.judged += int(n)
+
+    def _verdict(self, d: Draft, row: PermitLimit, verdict: int, why: int) -> episodes.Verdict:
+        exceedance = None
+        if verdict == EXCEEDED:
+            one = explain(d.point, row, d.factors, row.period)
+            assert one is not None
+            assert one.value is not None
+            exceedance = Exceedance(
+                point=d.point,
+                factor=row.factor,
+                period=row.period,
+                time=d.time,
+                value=one.value,
+                unit=codes.symbol(row.unit),
+                limit=row,
+                limit_value=one.limit.value,
+                multiple=one.multiple,
+                steps=[s.to_json() for s in one.steps],
+                telegrams=d.telegrams,
+            )
+        return episodes.Verdict(d.point, row, d.time, Reason(why), exceedance)
+
+    def days(
+        self, touched: Mapping[Point, set[int]], *, every: bool = False
+    ) -> tuple[list[Draft], list[episodes.Verdict]]:
+        """Days of outlets with daily limits, from their valid hours where hours came, else as the
+        device sent them. (Of the other days the pages make the mean when they are asked.)"""
+        self._rows(touched, "day")
+        self.report.without_limits += sum(
+            len(times)
+            for p, times in touched.items()
+            if p.kind == Point.Kind.SOURCE and not self.limits.get(p.outlet_id or 0)
+        )
+        if not every:
+            touched = {p: t for p, t in touched.items() if self.limits.get(p.outlet_id or 0)}
+        drafts: list[Draft] = []
+        verdicts: list[episodes.Verdict] = []
+        for by_point in _spans(touched, 4 * SPAN):
+            starts = {s for times in by_point.values() for s in times}
+            start, end = moment(min(starts)), moment(max(starts)) + timedelta(days=1)
+            sent = read(self.lake, "day", start, end, by_point)
+            stored = days.hours(by_point, start, end)
+            for point, times in by_point.items():
+                check(point, sent[point.pk], self.ranges.get(point.pk, {}))
+                rows = self.limits.get(point.outlet_id or 0, [])
+                references = {r.reference_o2 for r in rows if r.reference_o2 is not None}
+                over = [s for s in sorted(times) if s + 86400 <= seconds(self.now + GRACE)]
+                made = days.means(point, over, stored.get(point.pk, []), sent[point.pk], references)
+                for second, (factors, telegrams) in made.items():
+                    draft = Draft(point, second, telegrams, factors)
+                    verdicts += self._judge_day(draft, rows)
+                    drafts.append(draft)
+        return drafts, verdicts
+
+    def _judge_day(self, d: Draft, rows: list[PermitLimit]) -> Iterator[episodes.Verdict]:
+        for one in d.factors.values():
+            self.report.invalid.update(validity.names(one.get("fault", 0)))
+        valid = in_force(rows, local_day(d.time))
+        self.report.without_limits += not valid
+        for row in valid:
+            if row.factor not in d.factors:
+                continue
+            said = explain(d.point, row, d.factors, "day")
+            if said is None:
+                self.report.bad_limits += 1
+                continue
+            self._tally([int(said.reason)])
+            d.factors[row.factor].setdefault("limits", {})[str(row.pk)] = [
+                int(said.verdict),
+                int(said.reason),
+                said.value,
+            ]
+            if said.verdict == EXCEEDED or (row.pk, d.second) in self.standing:
+                yield self._verdict(d, row, int(said.verdict), int(said.reason))
+
+
+def _neighbours(touched: Mapping[Point, set[int]]) -> dict[Point, set[int]]:
+    """With the hours whose validity the touched ones may change (`observations.RUN`)."""
+    out = {}
+    for point, times in touched.items():
+        out[point] = set(times)
+        if watched(point):
+            for step in range(-RUN, RUN + 1):
+                out[point] |= {s + step * HOUR for s in times}
+    return out
+
+
+def _spans(
+    touched: Mapping[Point, set[int]], longest: int = SPAN
+) -> Iterator[dict[Point, set[int]]]:
+    """Cut what was touched into spans of neighbouring days, `longest` days at most."""
+    by_day: dict[int, dict[Point, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for point, times in touched.items():
+        for second in times:
+            by_day[(second + validity.BEIJING) // 86400][point].add(second)
+    span: dict[Point, set[int]] = {}
+    first = last = None
+    for day in sorted(by_day):
+        if last is not None and first is not None and (day > last + 1 or day >= first + longest):
+            yield span
+            span, first = {}, None
+        for point, times in by_day[day].items():
+            span.setdefault(point, set()).update(times)
+        first, last = day if first is None else first, day
+    if span:
+        yield span
+
+
+def _apply(effects: marking.Effects, series: Series, table: Mapping[int, dict[str, Any]]) -> None:
+    """Make invalid what the enterprise marked as a fault or upkeep of the device, and say of valid
+    values which mark keeps them from being a basis."""
+    for second, number in effects.device.items():
+        for code, one in table.get(second, {}).items():
+            c = series[code]
+            c.fault[c.place[second]] |= np.uint16(Fault.MARK)
+            one["fault"] = int(c.fault[c.place[second]])
+            one["by"] = number
+    for second in effects.exempt:
+        for code, one in table.get(second, {}).items():
+            number_or_none = effects.is_exempt(second, code)
+            if number_or_none is not None and moves(code):
+                one["exempt"] = number_or_none
+
+
+def _beside(c: Column | None, times: list[int]) -> tuple[Any, Any]:
+    """Values of another factor at the same times (NaN: none), and what is known against them."""
+    value = np.full(len(times), np.nan)
+    why = np.full(len(times), int(Reason.VALUE_MISSING), dtype=np.int8)
+    if c is not None:
+        have = [(n, i) for n, s in enumerate(times) if (i := c.at(s)) is not None]
+        if have:
+            to, at = np.array(have).T
+            value[to] = c.value[at]
+            why[to] = validity.reasons(c.fault[at])
+    return value, why
+
+
+def _while_in_force(row: PermitLimit, times: list[int]) -> list[int]:
+    low = seconds(day_start(row.valid_from))
+    high = (
+        seconds(day_start(row.valid_to + timedelta(days=1)))
+        if row.valid_to and row.valid_to < date.max
+        else 1 << 62
+    )
+    return [s for s in times if low <= s < high]
+
+
+def preview(point: Point, period: str, when: datetime, now: datetime) -> dict[str, Any] | None:
+    """The cells of a period as the judgement would write them now; None where nothing came."""
+    work = _Work(Lake(settings.ENV.lake), now, Report())
+    touched = {point: {seconds(when)}}
+    drafts = work.hours(touched)[0] if period == "hour" else work.days(touched, every=True)[0]
+    return next((d.factors for d in drafts if d.second == seconds(when)), None)
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def _store(drafts: list[Draft], period: str, now: datetime, report: Report) -> list[Draft]:
+    """Write what differs from what stands; the drafts that did."""
+    if not drafts:
+        return []
+    times = [d.second for d in drafts]
+    old = {
+        (point, seconds(when)): (pk, factors)
+        for pk, point, when, factors in Judgement.objects.filter(
+            point__in={d.point.pk for d in drafts},
+            period=period,
+            stands=True,
+            time__gte=moment(min(times)),
+            time__lte=moment(max(times)),
+        ).values_list("pk", "point", "time", "factors")
+    }
+    changed, gone = [], []
+    for d in drafts:
+        stood = old.get((d.point.pk, d.second))
+        if stood is not None and stood[1] == d.factors:
+            continue
+        changed.append(d)
+        if stood is not None:
+            gone.append(stood[0])
+    for at in range(0, len(gone), 500):
+        Judgement.objects.filter(pk__in=gone[at : at + 500]).update(stands=False)
+    _insert(changed, period, now)
+    report.rejudged += len(gone)
+    return changed
+
+
+_INSERT = (
+    "INSERT INTO monitoring_judgement (point_id, period, time, judged, stands, telegrams, factors)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def _insert(drafts: list[Draft], period: str, now: datetime) -> None:
+    """`bulk_create` in a third of its time: tens of thousands of rows come in a backlog."""
+    stamp = connection.ops.adapt_datetimefield_value
+    moments = {s: stamp(moment(s)) for s in {d.second for d in drafts}}
+    dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _INSERT,
+            [
+                (
+                    d.point.pk,
+                    period,
+                    moments[d.second],
+                    stamp(now),
+                    True,
+                    " ".join(map(str, d.telegrams)),
+                    dumps(d.factors),
+                )
+                for d in drafts
+            ],
+        )
+
+
+def ask(wanted: Iterable[tuple[int, str, datetime, datetime]], now: datetime) -> None:
+    """Ask for periods to be judged again: (point, what, time, after). What is asked for already and
+    not yet due needs no second row."""
+    rows = set(wanted)
+    if not rows:
+        return
+    there = set(
+        Due.objects.filter(after__gt=now, point__in={r[0] for r in rows}).values_list(
+            "point", "what", "time"
+        )
+    )
+    Due.objects.bulk_create(
+        [
+            Due(point_id=point, what=what, time=when, after=max(after, now))
+            for point, what, when, after in sorted(rows)
+            if after <= now or (point, what, when) not in there
+        ],
+        batch_size=500,
+    )
+
+
+def _ask_days(changed: list[Draft], now: datetime) -> None:
+    starts = {
+        (d.point.pk, day_start(local_day(d.time)))
+        for d in changed
+        if d.point.kind == Point.Kind.SOURCE
+    }
+    ask(((pk, Due.What.DAY, start, start + timedelta(days=1) + GRACE) for pk, start in starts), now)
+
+
+def _ask_accounts(changed: list[Draft], now: datetime) -> None:
+    """The particles of a marked hour decide about the exemption account, and so about every later
+    marked hour of the year."""
+    moving = [s for s, c in marking.CONDITION.items() if c in marking.MOVING]
+    drafts = {(d.point.outlet_id, d.second): d.point for d in changed if d.point.outlet_id}
+    if not drafts:
+        return
+    since: dict[int, int] = {}
+    found: dict[int, set[int]] = defaultdict(set)
+    points: dict[int, Point] = {}
+    for mark in Mark.objects.filter(
+        outlet__in={outlet for outlet, _ in drafts}, withdrawn=None, sort__in=moving
+    ):
+        for second in marking.hours(mark.start, mark.end):
+            found[mark.outlet_id].add(second)
+            if point := drafts.get((mark.outlet_id, second)):
+                points[mark.outlet_id] = point
+                since[mark.outlet_id] = min(second, since.get(mark.outlet_id, second))
+    ask(
+        (
+            (points[outlet].pk, str(Due.What.HOUR), moment(second), now)
+            for outlet, first in since.items()
+            for second in found[outlet]
+            if second > first and second + HOUR <= seconds(now) and (outlet, second) not in drafts
+        ),
+        now,
+    )
+
+
+# Minutes ----------------------------------------------------------------------------------------
+
+
+def follow_minutes(now: datetime, limit: int = MINUTES) -> bool:
+    """Ask for the hours whose minutes changed: at once where the hour is over, else when it is
+    complete; and for the day of a furnace whose temperatures came. Whether anything was done.
+    """
+    name = "minutes"
+    cursor, _created = Cursor.objects.get_or_create(name=name)
+    changes = Lake(settings.ENV.lake).changes(cursor.batch, "minute", limit)
+    if not changes:
+        return False
+    points = {
+        (p.mn, p.st): p.pk
+        for p in Point.objects.filter(mn__in={c.mn for c in changes}).only("mn", "st")
+    }
+    furnaces = set(Furnace.objects.values_list("point", flat=True))
+    wanted = set()
+    for pk, second in {
+        (points[c.mn, c.st], seconds(c.time) // HOUR * HOUR)
+        for c in changes
+        if (c.mn, c.st) in points
+    }:
+        complete = moment(second) + timedelta(hours=1) + GRACE
+        wanted.add((pk, str(Due.What.HOUR), moment(second), complete))
+        if pk in furnaces:
+            start = day_start(local_day(moment(second)))
+            wanted.add((pk, str(Due.What.FURNACE), start, complete))
+    with transaction.atomic():
+        locked = Cursor.objects.select_for_update().get(name=name)
+        if (locked.batch, locked.rounds) != (cursor.batch, cursor.rounds):
+            return True
+        ask(wanted, now)
+        locked.batch, locked.rounds = changes[-1].batch, locked.rounds + 1
+        locked.save()
+    return True

@@ -1,0 +1,180 @@
+"""Transmission days: what was due, came, was valid or stood still, of the hours of each local day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Min
+
+from jingwei.bureau.monitoring.models import Cursor, Judgement, TransmissionDay
+from jingwei.bureau.monitoring.observations import current_code, day_start, local_day
+from jingwei.bureau.registry.models import Point
+
+GRACE = timedelta(minutes=10)  # an hour mean is due this long after its hour has ended
+STOPPED = "F"  # the mark of a source or an instrument out of service
+
+
+@dataclass(slots=True)
+class _Day:
+    received: int = 0
+    valid: int = 0
+    stopped: int = 0
+    hours: int = 0
+    first: datetime | None = None
+
+
+def _due_factors(point: Point) -> frozenset[str]:
+    return frozenset(current_code(code, point.version) for code in point.factors)
+
+
+def count(changed: Iterable[Any], known: int, now: datetime) -> None:
+    """Count the local days of changed hours (drafts of the judgement) from what stands. `known`:
+    the last judgement that was there before these."""
+    days: dict[tuple[int, date], _Day] = {}
+    points: dict[int, Point] = {}
+    due: dict[int, frozenset[str]] = {}
+    local: dict[int, tuple[datetime, date]] = {}
+    for d in changed:
+        pk = d.point.pk
+        if pk not in points:
+            points[pk], due[pk] = d.point, _due_factors(d.point)
+        if d.second not in local:
+            local[d.second] = (d.time, local_day(d.time))
+        when, day = local[d.second]
+        _add(days.setdefault((pk, day), _Day()), when, d.factors, due[pk])
+    if not days:
+        return
+    for pk, when, factors in Judgement.objects.filter(
+        point__in=points,
+        period="hour",
+        stands=True,
+        pk__lte=known,
+        time__gte=day_start(min(local.values())[1]),
+        time__lt=day_start(max(local.values())[1] + timedelta(days=1)),
+    ).values_list("point", "time", "factors"):
+        if found := days.get((pk, local_day(when))):
+            _add(found, when, factors, due[pk])
+    _store(points, days, now)
+
+
+def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]) -> None:
+    day.hours += 1
+    day.first = when if day.first is None else min(day.first, when)
+    for code, cell in factors.items():
+        if code in due:
+            day.received += 1
+            day.valid += not cell.get("fault")
+            day.stopped += cell.get("mark") == STOPPED
+
+
+def _expected(point: Point, day: date, since: datetime, now: datetime) -> int:
+    """Hours of the day due by `now`, from `since`, times the factors that the point should send."""
+    end = min(day_start(day + timedelta(days=1)), now - GRACE)
+    hours = max(0, int((end - since) / timedelta(hours=1)))
+    return hours * len(_due_factors(point))
+
+
+def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: datetime) -> None:
+    """Write the touched days. On a point's first day hours are expected from its first hour only."""
+    by_point: dict[int, dict[date, _Day]] = defaultdict(dict)
+    for (point_id, day), counted in days.items():
+        if counted.first is not None:
+            by_point[point_id][day] = counted
+    firsts = {
+        row["point"]: row["first"]
+        for row in TransmissionDay.objects.filter(point__in=by_point)
+        .values("point")
+        .annotate(first=Min("day"))
+        .order_by()
+    }
+    rows = []
+    for point_id, counted in by_point.items():
+        point, known = points[point_id], firsts.get(point_id)
+        first = min(min(counted), known) if known else min(counted)
+        for day, c in counted.items():
+            assert c.first is not None
+            since = c.first if day == first else day_start(day)
+            rows.append(
+                TransmissionDay(
+                    point=point,
+                    day=day,
+                    since=since,
+                    expected=_expected(point, day, since, now),
+                    received=c.received,
+                    valid=c.valid,
+                    stopped=c.stopped,
+                    hours=c.hours,
+                )
+            )
+        if known and first < known and known not in counted:  # no longer the first: a whole day
+            TransmissionDay.objects.filter(point=point, day=known).update(
+                since=day_start(known), expected=_expected(point, known, day_start(known), now)
+            )
+    TransmissionDay.objects.bulk_create(
+        rows,
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["point", "day"],
+        update_fields=["since", "expected", "received", "valid", "stopped", "hours"],
+    )
+
+
+def expect(now: datetime) -> int:
+    """Bring what is expected up to `now`: days without any data get a row, open days grow.
+
+    Returns how many rows were written. Points that never sent anything, and disabled ones, expect
+    nothing. One read where no hour has become due since the last call.
+    """
+    cursor, _created = Cursor.objects.get_or_create(name="expect")
+    hour = int((now - GRACE).timestamp()) // 3600
+    return _expect(now, hour) if cursor.batch < hour else 0
+
+
+@transaction.atomic
+def _expect(now: datetime, hour: int) -> int:
+    cursor = Cursor.objects.select_for_update().get(name="expect")
+    if cursor.batch >= hour:
+        return 0
+    back_to = local_day(datetime.fromtimestamp(cursor.batch * 3600, UTC))
+    today = local_day(now)
+    spans = {
+        row["point"]: (row["first"], row["last"])
+        for row in TransmissionDay.objects.filter(point__enabled=True)
+        .values("point")
+        .annotate(first=Min("day"), last=Max("day"))
+        .order_by()
+    }
+    points = Point.objects.in_bulk(list(spans))
+    start = max(back_to, min((first for first, _last in spans.values()), default=today))
+    there = {
+        (row.point_id, row.day): row
+        for row in TransmissionDay.objects.filter(point__in=points, day__gte=start)
+    }
+    missing, grown = [], []
+    for point_id, (first, _last) in spans.items():
+        point = points[point_id]
+        day = max(start, first)
+        while day <= today:
+            row = there.get((point_id, day))
+            since = row.since if row else day_start(day)
+            expected = _expected(point, day, since, now)
+            if row is None:
+                missing.append(
+                    TransmissionDay(
+                        point=point, day=day, since=since, expected=expected, received=0, valid=0
+                    )
+                )
+            elif row.expected != expected:
+                row.expected = expected
+                grown.append(row)
+            day += timedelta(days=1)
+    TransmissionDay.objects.bulk_create(missing, batch_size=500, ignore_conflicts=True)
+    TransmissionDay.objects.bulk_update(grown, ["expected"], batch_size=500)
+    cursor.batch = hour
+    cursor.save(update_fields=["batch"])
+    return len(missing) + len(grown)
