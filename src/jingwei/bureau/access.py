@@ -21,6 +21,8 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.standards import matters
+
 
 class Role(models.TextChoices):
     DISPATCHER = "dispatcher", _("City dispatcher")
@@ -57,6 +59,10 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "reading.view": frozenset({Role.AUDITOR}),
     "api.admin": frozenset(),  # superusers alone
     "notice.view": _ALL,
+    "organisation.view": _OFFICE,
+    "substitution.own": _OFFICE,
+    "substitution.any": frozenset({Role.DISPATCHER}),
+    "calendar.change": frozenset(),  # superusers alone
     "notice.outbox": frozenset(),  # superusers alone
     "device.view": _OFFICE,
     "device.command": frozenset({Role.DISPATCHER, Role.DISTRICT}),
@@ -126,19 +132,26 @@ NOTHING = models.Q(pk__in=[])
 class RestrictedQuerySet(models.QuerySet):
     """Rows with a place. The model says where its place stands:
 
-    `place = {"area": "region_id", "enterprise": "enterprise__uscc"}` — the lookup of the
-    region's code and of the enterprise's unified social credit code.
+    `place = {"area": "region_id", "enterprise": "enterprise__uscc", "matter": "kind"}` — the
+    lookups of the region's code, of the enterprise's unified social credit code and, where rows
+    are about something, of the kind of finding that a matter of the jurisdiction holds.
     """
 
     def restrict(self, user: Any, action: str) -> RestrictedQuerySet:
-        """The rows on which `user` may do `action`; none without the role."""
+        """The rows on which `user` may do `action`: the own ones, and those of whom the user
+        stands in for today; none without the role."""
         if not may(user, action):
             return self.none()
-        reach = self.reach(user)
-        return self if reach is None else self.filter(reach)
+        whole = NOTHING
+        for person in user.acts_for():
+            reach = self.reach(person)
+            if reach is None:
+                return self
+            whole |= reach
+        return self.filter(whole)
 
     def reach(self, user: Any) -> models.Q | None:
-        """The rows in the user's jurisdiction; None for all."""
+        """The rows in the jurisdiction of one person; None for all."""
         if user.is_superuser or user.role in CITY_WIDE:
             return None
         place: dict[str, str] = self.model.place
@@ -146,5 +159,23 @@ class RestrictedQuerySet(models.QuerySet):
             if not user.enterprise_code or "enterprise" not in place:
                 return NOTHING
             return models.Q(**{place["enterprise"]: user.enterprise_code})
-        areas = user.areas()
-        return None if areas is None else models.Q(**{place["area"] + "__in": areas})
+        areas: dict[str, set[str]] = {}
+        for area, matter in user.places():
+            areas.setdefault(matter if "matter" in place else "", set()).add(area)
+        whole = NOTHING
+        for matter, codes in areas.items():
+            about = {place["matter"] + "__in": sorted(matters.kinds(matter))} if matter else {}
+            where = {} if "" in codes else {place["area"] + "__in": sorted(codes)}
+            if not about and not where:
+                return None
+            whole |= models.Q(**about, **where)
+        return whole
+
+    def absent(self, user: Any, pk: Any) -> Any:
+        """In whose place `user` reaches this row today; None where the own jurisdiction holds it."""
+        people = user.acts_for()
+        for person in people:
+            reach = self.reach(person)
+            if len(people) == 1 or reach is None or self.filter(reach, pk=pk).exists():
+                return None if person == user else person
+        return None

@@ -13,7 +13,7 @@ only weekends are known: the derivation then carries a warning, never an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cache
@@ -68,26 +68,38 @@ class Day:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Exceptions from the week (date → "rest" or "work", name in Chinese, in English), and the
+    years that are known in full."""
+
+    exceptions: Mapping[date, tuple[str, str, str]]
+    years: frozenset[int]
+
+
 @cache
-def _exceptions() -> dict[date, tuple[str, str, str]]:
-    return {
+def published() -> Calendar:
+    """The calendar in the data: what the yearly notices say."""
+    exceptions = {
         date.fromisoformat(r["date"]): (r["kind"], r["name_zh"], r["name_en"])
         for r in tables.read("holidays_cn.csv")
     }
+    return Calendar(exceptions, frozenset(d.year for d in exceptions))
 
 
-@cache
 def known_years() -> frozenset[int]:
     """The years whose holiday notice is in the data."""
-    return frozenset(d.year for d in _exceptions())
+    return published().years
 
 
-def day(on: date) -> Day:
-    """Whether a date is a working day, and why."""
+def day(on: date, calendar: Calendar | None = None) -> Day:
+    """Whether a date is a working day, and why; by the published calendar unless another is given,
+    as everywhere in this module."""
     if isinstance(on, datetime):
         raise TypeError("wanted a date; a time has one only in its time zone")
-    kind, zh, en = _exceptions().get(on, ("", "", ""))
-    known = on.year in known_years()
+    calendar = calendar or published()
+    kind, zh, en = calendar.exceptions.get(on, ("", "", ""))
+    known = on.year in calendar.years
     if kind == "rest":
         return Day(on, False, zh, en, known)
     if kind == "work":
@@ -97,9 +109,9 @@ def day(on: date) -> Day:
     return Day(on, True, "", "", known)
 
 
-def is_working_day(on: date) -> bool:
+def is_working_day(on: date, calendar: Calendar | None = None) -> bool:
     """Whether a date is a working day."""
-    return day(on).working
+    return day(on, calendar).working
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +239,9 @@ def _end(on: date) -> datetime:
     return datetime.combine(on, time(23, 59, 59), SHANGHAI)
 
 
-def add_working_days(start: datetime, amount: int) -> tuple[datetime, Derivation]:
+def add_working_days(
+    start: datetime, amount: int, calendar: Calendar | None = None
+) -> tuple[datetime, Derivation]:
     """24:00 (stored as 23:59:59) of the `amount`-th working day after the day of `start`."""
     rule, begin = Rule(amount, "working_days"), _local(start)
     seen: list[Day] = []
@@ -235,35 +249,39 @@ def add_working_days(start: datetime, amount: int) -> tuple[datetime, Derivation
     on = begin.date()
     while len(counted) < amount:
         on += timedelta(days=1)
-        seen.append(day(on))
+        seen.append(day(on, calendar))
         if seen[-1].working:
             counted.append(on)
     due = _end(on)
     return due, Derivation(rule, begin, due, tuple(seen), tuple(counted))
 
 
-def add_days(start: datetime, amount: int) -> tuple[datetime, Derivation]:
+def add_days(
+    start: datetime, amount: int, calendar: Calendar | None = None
+) -> tuple[datetime, Derivation]:
     """24:00 (stored as 23:59:59) of the `amount`-th day after the day of `start`, or of the next
     working day where that is a day off (Civil Code art. 203).
     """
     rule, begin = Rule(amount, "days"), _local(start)
     counted = [begin.date() + timedelta(days=i) for i in range(1, amount + 1)]
-    seen = [day(d) for d in counted]
+    seen = [day(d, calendar) for d in counted]
     if not seen[-1].working:
         counted.pop()  # the last day moves on
         while not seen[-1].working:
-            seen.append(day(seen[-1].date + timedelta(days=1)))
+            seen.append(day(seen[-1].date + timedelta(days=1), calendar))
         counted.append(seen[-1].date)
     due = _end(seen[-1].date)
     return due, Derivation(rule, begin, due, tuple(seen), tuple(counted))
 
 
-def add_working_hours(start: datetime, amount: int) -> tuple[datetime, Derivation]:
+def add_working_hours(
+    start: datetime, amount: int, calendar: Calendar | None = None
+) -> tuple[datetime, Derivation]:
     """The moment at which `amount` hours of office time (`OFFICE`) have passed since `start`."""
     rule, begin = Rule(amount, "working_hours"), _local(start)
     left = timedelta(hours=amount)
     now = begin
-    seen = [day(begin.date())]
+    seen = [day(begin.date(), calendar)]
     counted: list[date] = []
     while True:
         on = seen[-1]
@@ -279,24 +297,26 @@ def add_working_hours(start: datetime, amount: int) -> tuple[datetime, Derivatio
                     due = begins + left
                     return due, Derivation(rule, begin, due, tuple(seen), tuple(counted))
                 left -= ends - begins
-        seen.append(day(on.date + timedelta(days=1)))
+        seen.append(day(on.date + timedelta(days=1), calendar))
         now = datetime.combine(seen[-1].date, time(0), SHANGHAI)
 
 
-def working_days_between(begun: datetime, ended: datetime) -> list[date]:
+def working_days_between(
+    begun: datetime, ended: datetime, calendar: Calendar | None = None
+) -> list[date]:
     """The working days after the day of `begun` up to that of `ended`, as a period counts them."""
     first, last = _local(begun).date(), _local(ended).date()
     days = (first + timedelta(days=i) for i in range(1, (last - first).days + 1))
-    return [on for on in days if is_working_day(on)]
+    return [on for on in days if is_working_day(on, calendar)]
 
 
-def office_time(begun: datetime, ended: datetime) -> timedelta:
+def office_time(begun: datetime, ended: datetime, calendar: Calendar | None = None) -> timedelta:
     """How much office time (`OFFICE`, on working days) lies between two moments."""
     begun, ended = _local(begun), _local(ended)
     total = timedelta()
     for i in range((ended.date() - begun.date()).days + 1):
         on = begun.date() + timedelta(days=i)
-        if not is_working_day(on):
+        if not is_working_day(on, calendar):
             continue
         for opens, closes in OFFICE:
             start = max(begun, datetime.combine(on, opens, SHANGHAI))
@@ -305,14 +325,18 @@ def office_time(begun: datetime, ended: datetime) -> timedelta:
     return total
 
 
-def add_hours(start: datetime, amount: int) -> tuple[datetime, Derivation]:
+def add_hours(
+    start: datetime, amount: int, calendar: Calendar | None = None
+) -> tuple[datetime, Derivation]:
     """`amount` hours after `start`, day and night."""
     rule, begin = Rule(amount, "hours"), _local(start)
     due = begin + timedelta(hours=amount)
     return due, Derivation(rule, begin, due, (), ())
 
 
-def deadline(rule: Rule, start: datetime) -> tuple[datetime, Derivation]:
+def deadline(
+    rule: Rule, start: datetime, calendar: Calendar | None = None
+) -> tuple[datetime, Derivation]:
     """When a period that starts at `start` (aware) ends, and how that was reckoned.
 
     The due time is aware, in Asia/Shanghai. Raises ValueError for a start without time zone.
@@ -323,4 +347,4 @@ def deadline(rule: Rule, start: datetime) -> tuple[datetime, Derivation]:
         "days": add_days,
         "hours": add_hours,
     }[rule.unit]
-    return add(start, rule.amount)
+    return add(start, rule.amount, calendar)

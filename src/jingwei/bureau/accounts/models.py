@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import Role
@@ -78,16 +79,39 @@ class User(AbstractUser):
         """Family name first, without a space, as Chinese names are written."""
         return f"{self.last_name}{self.first_name}"
 
-    def areas(self) -> list[str] | None:
-        """Codes of the areas in the user's jurisdiction; None where it is the whole city."""
-        if not hasattr(self, "_areas"):
-            codes = (
-                list(self.department.jurisdictions.values_list("area", flat=True))
+    def places(self) -> list[tuple[str, str]]:
+        """(area, matter) of the own jurisdiction; an empty one is all areas, or all matters."""
+        if not hasattr(self, "_places"):
+            self._places: list[tuple[str, str]] = (
+                list(self.department.jurisdictions.values_list("area", "matter"))
                 if self.department_id
                 else []
             )
-            self._areas = None if "" in codes else codes
-        return self._areas
+        return self._places
+
+    def areas(self) -> list[str] | None:
+        """Codes of the areas in the user's jurisdiction, those of whom he stands in for included;
+        None where it is the whole city."""
+        codes = {area for person in self.acts_for() for area, _matter in person.places()}
+        return None if "" in codes else sorted(codes)
+
+    def acts_for(self) -> list[User]:
+        """The user, and whom he stands in for today: people of the same role."""
+        if not hasattr(self, "_acts_for"):
+            today = timezone.localdate()
+            absent = User.objects.filter(
+                absences__substitute=self,
+                absences__ended=None,
+                absences__begins__lte=today,
+                absences__ends__gte=today,
+                role=self.role,
+            ).distinct()
+            self._acts_for: list[User] = [self, *(absent if self.role and self.pk else ())]
+        return self._acts_for
+
+    def department_ids(self) -> set[int]:
+        """The own department, and those of the people whom the user stands in for today."""
+        return {p.department_id for p in self.acts_for() if p.department_id}
 
 
 class Substitution(models.Model):
@@ -139,6 +163,38 @@ class Substitution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.substitute} ← {self.absent} {self.begins}…{self.ends}"
+
+
+class CalendarChange(models.Model):
+    """One change of the calendar of working days, on top of the published one (`standards`).
+
+    Rows are only ever added: the latest one of a date is in force, and what was in force at an
+    earlier time can always be told.
+    """
+
+    class Kind(models.TextChoices):
+        REST = "rest", _("Day off")
+        WORK = "work", _("Make-up working day")
+        ORDINARY = "ordinary", _("No exception: as in any week")
+        PUBLISHED = "published", _("As published")
+        YEAR = "year", _("The year is entered in full")  # date: its first of January
+
+    date = models.DateField(_("date"), db_index=True)
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind)
+    name = models.CharField(_("name"), max_length=40, blank=True)
+    name_en = models.CharField(_("name in English"), max_length=60, blank=True)
+    source = models.CharField(_("source"), max_length=200, help_text=_("Notice and its number"))
+    reason = models.CharField(_("reason"), max_length=200)
+    by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("entered by"))
+    at = models.DateTimeField(_("entered"))
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("change of the calendar")
+        verbose_name_plural = _("changes of the calendar")
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.kind}"
 
 
 class LoginFailure(models.Model):

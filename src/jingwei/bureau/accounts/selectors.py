@@ -11,6 +11,7 @@ from django.utils import timezone
 from jingwei.bureau.access import CITY_WIDE
 from jingwei.bureau.accounts.models import Department, Substitution, User
 from jingwei.bureau.language import english
+from jingwei.standards import matters
 
 
 def department_label(department: Department | None) -> str:
@@ -54,7 +55,7 @@ def people(
     """The active people of a role and a place: those whose turn it is, or who are to be told.
 
     `area`: code of a region that their jurisdiction holds (roles that work for the whole city are
-    found whatever the area); `matter`: a matter that it holds; `department`: those of one
+    found whatever the area); `matter`: a kind of finding that it holds; `department`: those of one
     department; `enterprise`: the representatives of a unified social credit code.
     """
     found = User.objects.filter(is_active=True)
@@ -69,7 +70,7 @@ def people(
         if area is not None:
             place &= Q(jurisdictions__area__in=["", area])
         if matter is not None:
-            place &= Q(jurisdictions__matter__in=["", matter])
+            place &= Q(jurisdictions__matter__in=["", *matters.holding(matter)])
         offices = Department.objects.filter(place)
         found = found.filter(Q(department__in=offices) | Q(role__in=CITY_WIDE))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.cases.flow import Limit
 from jingwei.bureau.language import english
 from jingwei.standards import workdays
@@ -13,14 +14,20 @@ from jingwei.standards import workdays
 _KEPT = ("amount", "unit", "start", "due", "unknown_years", "zh", "en")
 
 
-def deadline(start: datetime, limit: Limit) -> tuple[datetime, list[dict[str, Any]]]:
-    """When a limit that starts at `start` runs out, and how that was reckoned, as plain data."""
+def deadline(
+    start: datetime, limit: Limit, known: datetime | None = None
+) -> tuple[datetime, list[dict[str, Any]]]:
+    """When a limit that starts at `start` runs out, and how that was reckoned, as plain data.
+
+    By the bureau's calendar as it was known at `known` (`start` without it): what was derived once
+    comes out the same again, whatever is entered later.
+    """
     rule = (
         workdays.Rule(limit.days, "working_days")
         if limit.days
         else workdays.Rule(limit.hours, "working_hours")
     )
-    due, derivation = workdays.deadline(rule, start)
+    due, derivation = workdays.deadline(rule, start, in_force(known or start))
     said = derivation.to_json()
     return due.astimezone(UTC), [{name: said[name] for name in _KEPT}]
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.access import NOTHING, RestrictedQuerySet, Role
+from jingwei.bureau.access import RestrictedQuerySet, Role
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases.flow import Flow, State, Text
 from jingwei.bureau.cases.flows import FLOWS
@@ -46,10 +46,7 @@ class _OfCase(RestrictedQuerySet):
         return rows
 
     def reach(self, user: Any) -> models.Q | None:
-        if user.role == Role.DEPARTMENT and user.department_id and not user.is_superuser:
-            reach = self._matters(user)
-        else:
-            reach = super().reach(user)
+        reach = super().reach(user)
         if reach is None or user.role == Role.ENTERPRISE or not user.department_id:
             return reach
         parties = Case.parties.through.objects.filter(department_id=user.department_id)
@@ -58,17 +55,6 @@ class _OfCase(RestrictedQuerySet):
             | models.Q(**{f"{self.case}department_id": user.department_id})
             | models.Q(**{f"{self.case}pk__in": parties.values("case_id")})
         )
-
-    def _matters(self, user: Any) -> models.Q | None:
-        """A department has jurisdiction by area and matter; an empty one is all of them."""
-        reach = NOTHING
-        for area, matter in user.department.jurisdictions.values_list("area", "matter"):
-            if not area and not matter:
-                return None
-            place = {f"{self.case}region_id": area} if area else {}
-            about = {f"{self.case}matter": matter} if matter else {}
-            reach |= models.Q(**place, **about)
-        return reach
 
 
 class CaseQuerySet(_OfCase):
@@ -141,7 +127,7 @@ class Case(models.Model):
     wake_at = models.DateTimeField(_("next act of the clock"), null=True, blank=True)
 
     objects = CaseQuerySet.as_manager()
-    place = {"area": "region_id", "enterprise": "enterprise__uscc"}
+    place = {"area": "region_id", "enterprise": "enterprise__uscc", "matter": "matter"}
 
     class Meta:
         ordering = ["-id"]
@@ -259,7 +245,11 @@ class CaseEvent(models.Model):
     evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="case_event")
 
     objects = EventQuerySet.as_manager()
-    place = {"area": "case__region_id", "enterprise": "case__enterprise__uscc"}
+    place = {
+        "area": "case__region_id",
+        "enterprise": "case__enterprise__uscc",
+        "matter": "case__matter",
+    }
 
     class Meta:
         ordering = ["case", "seq"]
@@ -300,7 +290,11 @@ class CaseFile(models.Model):
     file = models.FileField(_("file"), max_length=120)
 
     objects = FileQuerySet.as_manager()
-    place = {"area": "event__case__region_id", "enterprise": "event__case__enterprise__uscc"}
+    place = {
+        "area": "event__case__region_id",
+        "enterprise": "event__case__enterprise__uscc",
+        "matter": "event__case__matter",
+    }
 
     class Meta:
         ordering = ["event", "position"]

@@ -19,6 +19,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import Field, Text, Transition
 from jingwei.standards import workdays
@@ -82,7 +83,7 @@ def _pause(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
 
 
 def _resume(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    due, step = moved(case.due, case.paused, now, case.derivation[-1]["unit"])
+    due, step = moved(case.due, case.paused, now, case.derivation[-1]["unit"], in_force(now))
     ended = {**case.pauses[-1], "to": now.astimezone(UTC).isoformat()}
     changes: dict[str, Any] = {"paused": None, "pauses": [*case.pauses[:-1], ended]}
     if step:
@@ -91,21 +92,25 @@ def _resume(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any
 
 
 def moved(
-    due: datetime, begun: datetime, ended: datetime, unit: str
+    due: datetime,
+    begun: datetime,
+    ended: datetime,
+    unit: str,
+    calendar: workdays.Calendar | None = None,
 ) -> tuple[datetime, dict[str, Any] | None]:
     """The deadline after a pause, and the step of the derivation; no step where no working time
     passed. `unit` is that of the deadline: working_days or working_hours."""
     if unit == "working_hours":
-        passed = workdays.office_time(begun, ended)
+        passed = workdays.office_time(begun, ended, calendar)
         rule = workdays.Rule(ceil(passed.total_seconds() / 3600), unit) if passed else None
         counted: list[str] = []
     else:
-        days = workdays.working_days_between(begun, ended)
+        days = workdays.working_days_between(begun, ended, calendar)
         rule = workdays.Rule(len(days), "working_days") if days else None
         counted = [day.isoformat() for day in days]
     if rule is None:
         return due, None
-    new, found = workdays.deadline(rule, due)
+    new, found = workdays.deadline(rule, due, calendar)
     said = found.to_json()
     span = [workdays.clock(moment) for moment in (begun, ended, due, new)]
     return new.astimezone(UTC), {

@@ -212,7 +212,7 @@ def waiting_for(user: Any) -> CaseQuerySet:
     level 1, everything to the city at level 2, to its leaders at level 3.
     """
     mine = _states(role=user.role, lead=False)
-    mine |= _states(role=user.role, lead=True) & Q(department=user.department_id)
+    mine |= _states(role=user.role, lead=True) & Q(department__in=user.department_ids())
     if user.role == Role.DISTRICT:
         for role in _UNDER_DISTRICT:
             mine |= _states(role=role) & Q(escalated__gte=1)
@@ -279,8 +279,8 @@ def search(user: Any, query: Any) -> CaseQuerySet:
 
 
 def timeline(user: Any, case: Case) -> list[CaseEvent]:
-    """The events of a case that the user may read, oldest first, with files, evidence, and `said`:
-    (label, value) of what the form asked besides its text."""
+    """The events of a case that the user may read, oldest first, with files, evidence, `said`:
+    (label, value) of what the form asked besides its text, and `instead_of`: in whose place."""
     events = list(
         CaseEvent.objects.restrict(user, "case.view")
         .filter(case=case)
@@ -289,7 +289,9 @@ def timeline(user: Any, case: Case) -> list[CaseEvent]:
         .order_by("seq")
     )
     departments = {d.pk: department_label(d) for d in Department.objects.all()}
+    absent = User.objects.in_bulk({e.data["instead_of"] for e in events if "instead_of" in e.data})
     for event in events:
+        event.instead_of = absent.get(event.data.get("instead_of"))
         step = case.rules.transition(event.transition)
         event.said = [
             (field.label, _spoken(field, event.data[field.name], case, departments))

@@ -198,6 +198,7 @@ def act(
         form = TransitionForm(step, case, data or {}, _multi(files))
         if not form.is_valid():
             raise Invalid(form)
+        absent = Case.objects.absent(user, case.pk)
         source, target = case.state, step.target_from(case.state)
         changes = _effect(step, case, form, now)
         if target != source:
@@ -212,6 +213,7 @@ def act(
             user=user,
             now=now,
             form=form,
+            data={"instead_of": absent.pk} if absent else None,
             changes=changes,
             internal=step.internal,
             key=key,
@@ -228,7 +230,8 @@ def refusal(user: User, case: Case, step: Transition) -> str | None:
             "state": case.state_label,
             "act": step.label,
         }
-    if step.only and user.role not in CITY and user.department_id not in _involved(case, step):
+    involved = _involved(case, step)
+    if step.only and user.role not in CITY and not user.department_ids() & involved:
         return _("Only the responsible department may do this.")
     guarded = step.guard(case, user) if step.guard else None
     return str(guarded) if guarded else None
@@ -315,7 +318,7 @@ def escalations(case: Case) -> list[tuple[datetime, str, int, datetime]]:
         return []
     clocks = [("level", case.level_due), ("business", case.running_due)]
     return sorted(
-        (deadline(due, after)[0] if after else due, rule, level, due)
+        (deadline(due, after, case.level_since)[0] if after else due, rule, level, due)
         for rule, due in clocks
         if due
         for level, after in case.rules.escalation

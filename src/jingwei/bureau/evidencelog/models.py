@@ -28,6 +28,8 @@ KINDS = {
     "penalty": _("Published decision on a penalty"),
     "draw": _("Random draw"),
     "export": _("Export of evidence"),
+    "calendar": _("Calendar of working days"),
+    "substitution": _("Arrangement of a substitute"),
     "device": _("Device settings"),
     "device.command": _("Command to a device"),
     "device.adopted": _("Device adopted"),

@@ -118,7 +118,7 @@ class Finding(models.Model):
     )
 
     objects = FindingQuerySet.as_manager()
-    place = {"area": "region_id", "enterprise": "enterprise__uscc"}
+    place = {"area": "region_id", "enterprise": "enterprise__uscc", "matter": "kind"}
 
     class Meta:
         ordering = ["-ended", "-id"]

@@ -1,0 +1,104 @@
+"""The bureau's calendar of working days: the published one with the changes of administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Max
+
+from jingwei.bureau.accounts.models import CalendarChange
+from jingwei.bureau.language import english
+from jingwei.standards import workdays
+from jingwei.standards.workdays import Calendar
+
+Kind = CalendarChange.Kind
+
+# What tells these rows from others, the rows, and the calendar they make; new rows make it anew.
+_read: tuple[Any, list[CalendarChange], Calendar] = (None, [], workdays.published())
+
+
+def in_force(known: datetime | None = None) -> Calendar:
+    """The calendar as it was known at a moment; without one, as it is now."""
+    global _read
+    state = CalendarChange.objects.aggregate(n=Count("pk"), pk=Max("pk"), at=Max("at"))
+    if state != _read[0]:
+        rows = list(CalendarChange.objects.order_by("pk"))
+        _read = (state, rows, made(rows))
+    _state, rows, calendar = _read
+    if known is None or not rows or rows[-1].at <= known:
+        return calendar
+    return made(row for row in rows if row.at <= known)
+
+
+def made(rows: Iterable[CalendarChange]) -> Calendar:
+    """The published calendar with changes on top, the later ones over the earlier ones."""
+    published = workdays.published()
+    exceptions = dict(published.exceptions)
+    years = set(published.years)
+    for row in rows:
+        if row.kind == Kind.YEAR:
+            years.add(row.date.year)
+        elif row.kind == Kind.PUBLISHED and row.date in published.exceptions:
+            exceptions[row.date] = published.exceptions[row.date]
+        elif row.kind in (Kind.REST, Kind.WORK):
+            exceptions[row.date] = (row.kind, row.name, row.name_en or row.name)
+        else:
+            exceptions.pop(row.date, None)
+    return Calendar(exceptions, frozenset(years))
+
+
+@dataclass(frozen=True)
+class Month:
+    """`weeks`: seven cells each, from Monday; None before the first and after the last day."""
+
+    first: date
+    weeks: list[list[workdays.Day | None]]
+
+
+def months(year: int, calendar: Calendar) -> Iterator[Month]:
+    """A year as twelve sheets."""
+    for number in range(1, 13):
+        first = date(year, number, 1)
+        cells: list[workdays.Day | None] = [None] * first.weekday()
+        on = first
+        while on.month == number:
+            cells.append(workdays.day(on, calendar))
+            on += timedelta(days=1)
+        cells += [None] * (-len(cells) % 7)
+        yield Month(first, [cells[i : i + 7] for i in range(0, len(cells), 7)])
+
+
+@dataclass(frozen=True)
+class Special:
+    """One exception from the week, with where it comes from; `change` where people entered it."""
+
+    day: workdays.Day
+    change: CalendarChange | None
+
+    @property
+    def name(self) -> str:
+        return self.day.en if english() else self.day.zh
+
+
+def exceptions(year: int) -> list[Special]:
+    """The exceptions of a year in the order of their dates, changed days that are none included."""
+    calendar = in_force()
+    changes = {
+        row.date: row
+        for row in CalendarChange.objects.filter(date__year=year)
+        .exclude(kind__in=[Kind.YEAR])
+        .select_related("by")
+        .order_by("pk")
+    }
+    dates = {d for d in calendar.exceptions if d.year == year}
+    dates |= {d for d, row in changes.items() if row.kind == Kind.ORDINARY}
+    return [
+        Special(
+            workdays.day(on, calendar),
+            changes[on] if on in changes and changes[on].kind != Kind.PUBLISHED else None,
+        )
+        for on in sorted(dates)
+    ]
