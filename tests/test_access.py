@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
-from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.monitoring.models import Exceedance, OrderProposal
 
 # Pages that answer 400 or 404 here, because they want more than the fixture has (an observation
 # in the lake, an uploaded file, a finding in the query); their rooms test them.
@@ -81,9 +81,20 @@ def arguments(db, data) -> dict[str, object]:
         finding=finding,
         evidence=finding.evidence,
     )
+    proposal = OrderProposal.objects.create(
+        code="A18-7",
+        version=1,
+        enterprise=world.enterprise,
+        point=world.point,
+        triggered=finding.began,
+        due=finding.began,
+        receiver="district",
+        severity=2,
+    )
     return {
         **inspections(world),
         "world": world,
+        "proposal": proposal,
         **notices(world),
         "finding": finding,
         "case": case,
@@ -179,7 +190,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "kind": "patrol",
         "form": "csv",
         "permit": things["world"].permit.pk,
-        "code": "O10-7",
+        "code": "A18-7",  # a rule and a trigger
+        "proposal": things["proposal"].pk,
     }
     room = name.split(":")[0]
     values["pk"] = {

@@ -74,6 +74,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "rule.view": _ALL,
     "trigger.view": _OFFICE,
     "trigger.edit": frozenset({Role.DISPATCHER}),
+    "proposal.decide": frozenset({Role.DISPATCHER}),
     "draw.view": _OFFICE,
     "draw.manage": frozenset({Role.DISPATCHER}),
     "draw.own": frozenset({Role.ENTERPRISE}),

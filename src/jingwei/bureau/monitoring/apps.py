@@ -7,6 +7,9 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         from jingwei.bureau.findings import episodes
+        from jingwei.bureau.monitoring import fired
         from jingwei.bureau.monitoring.services import refresh
+        from jingwei.bureau.registry.fired import register
 
         episodes.refreshers.append(refresh)
+        register(fired.counts)

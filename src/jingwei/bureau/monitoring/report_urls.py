@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jingwei.bureau.monitoring import report_views
+from jingwei.bureau.monitoring import report_views, trigger_views
 
 urlpatterns = [
     path("reports/amounts/", report_views.amounts_list, name="amounts"),
@@ -12,4 +12,15 @@ urlpatterns = [
     path("reports/totals.csv", report_views.totals_csv, name="totals_csv"),
     path("reports/tax/", report_views.tax_page, name="tax"),
     path("reports/tax.csv", report_views.tax_csv, name="tax_csv"),
+    path("triggers/", trigger_views.trigger_list, name="triggers"),
+    path("triggers/new/", trigger_views.trigger_new, name="trigger_new"),
+    path("triggers/rule/<str:code>/", trigger_views.trigger, name="trigger"),
+    path("triggers/rule/<str:code>/live/", trigger_views.trigger_live, name="trigger_live"),
+    path("triggers/rule/<str:code>/end/", trigger_views.trigger_end, name="trigger_end"),
+    path("proposals/", trigger_views.proposals, name="proposals"),
+    path("proposals.csv", trigger_views.proposals_csv, name="proposals_csv"),
+    path("proposals/<int:proposal>/", trigger_views.proposal, name="proposal"),
+    path(
+        "proposals/<int:proposal>/decline/", trigger_views.proposal_decline, name="proposal_decline"
+    ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.monitoring import amounts, device_services, services
+from jingwei.bureau.monitoring import amounts, device_services, services, triggers
 
 
 def tick(now: datetime) -> None:
@@ -13,3 +13,4 @@ def tick(now: datetime) -> None:
     services.expect(now)
     device_services.settle(now)
     amounts.refresh(now)
+    triggers.propose(now)

@@ -1,0 +1,265 @@
+"""Trigger rules: versions, simulation on history, proposals that a person decides on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.services import take
+from jingwei.bureau.monitoring import triggers
+from jingwei.bureau.monitoring.models import Exceedance, OrderProposal, TransmissionDay
+from jingwei.bureau.registry import triggers as rules
+from jingwei.bureau.registry.models import Enterprise, TriggerRule
+
+from .conftest import City, make_user
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
+SAID = {
+    "event": "hour_exceeded", "count": 4, "window_hours": 23.0, "per": "point",
+    "receiver": "district", "deadline_hours": 48.0, "severity": 2, "verified": "secondary",
+    "source": "A18-7",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def in_english(client):
+    client.cookies["django_language"] = "en"
+    with translation.override("en"):
+        yield
+
+
+def over(city: City, *hours_ago: int, period: str = "hour", **more) -> list[Exceedance]:
+    """Exceedances whose period ended so many hours before NOW, with one finding."""
+    finding = Finding.objects.create(
+        kind="exceedance", episode=f"e{Finding.objects.count()}", title="超标",
+        region=city.region, enterprise=city.outlet.enterprise, point=city.point,
+        longitude=1, latitude=1, began=NOW, ended=NOW,
+    )  # fmt: skip
+    length = timedelta(hours=1) if period == "hour" else timedelta(days=1)
+    return [
+        Exceedance.objects.create(
+            point=city.point, factor="a21002", period=period, time=NOW - timedelta(hours=n) - length,
+            value=120, unit="mg/m³", limit=city.limits[period], limit_value=100, finding=finding, **more,
+        )
+        for n in hours_ago
+    ]  # fmt: skip
+
+
+def rule(user, **more) -> TriggerRule:
+    return rules.draft(user, more.pop("code", "A18-7"), note="", **(SAID | more))
+
+
+def test_presets_stand_until_somebody_writes_a_version(dispatcher):
+    assert rules.known()["A18-7"].shown.version == 0
+    first = rule(dispatcher)
+    assert (first.version, first.state) == (1, "draft")
+    rules.go_live(dispatcher, first)
+    second = rule(dispatcher, count=2)
+    assert rules.known("A18-7")["A18-7"].live == first
+    rules.go_live(dispatcher, second)
+    first.refresh_from_db()
+    assert (first.state, first.count) == ("ended", 4)
+    assert rules.known("A18-7")["A18-7"].shown == second
+    with pytest.raises(ValidationError, match="Only a draft"):
+        rules.go_live(dispatcher, first)
+    with pytest.raises(ValidationError, match="reason"):
+        rules.end(dispatcher, "A18-7", " ")
+    rules.end(dispatcher, "A18-7", "too many")
+    assert not TriggerRule.objects.filter(state="live").exists()
+    assert EvidenceEntry.objects.filter(kind="trigger").count() == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"event": "rain"}, "no such event"),
+        ({"window_hours": 0.0}, "need a window"),
+        ({"count": 0}, "greater than or equal to 1"),
+        ({"deadline_hours": 0.0}, "greater than or equal"),
+        ({"receiver": "nobody"}, "not a valid choice"),
+        ({"severity": 9}, "less than or equal to 3"),
+    ],
+)
+def test_a_rule_that_cannot_be_counted_is_refused(dispatcher, wrong, text):
+    with pytest.raises(ValidationError, match=text):
+        rule(dispatcher, **wrong)
+    assert not TriggerRule.objects.exists()
+
+
+def test_others_may_not_change_rules():
+    with pytest.raises(ValidationError, match="may not"):
+        rule(make_user("district", "110108"))
+
+
+def test_simulation_counts_what_stands(city: City, dispatcher):
+    made = rule(dispatcher)
+    over(city, 10, 9, 8)
+    assert triggers.simulate(made, NOW) == []
+    (last,) = over(city, 7)
+    (order,) = triggers.simulate(made, NOW)
+    assert order.enterprise == city.outlet.enterprise
+    assert order.point == city.point
+    assert order.order.issued == NOW - timedelta(hours=7)
+    assert len(order.findings) == 2
+    assert triggers.by_enterprise([order]) == [(order.enterprise, 1, order.order.issued)]
+    assert not OrderProposal.objects.exists()  # a simulation leaves nothing
+    last.withdrawn = "within"
+    last.save()
+    assert triggers.simulate(made, NOW) == []
+
+
+def test_furnaces_have_an_event_of_their_own(city: City, dispatcher):
+    over(city, 10, 9, 8, 7)
+    over(city, 7, period="day")
+    hourly = rule(dispatcher)
+    daily = rule(dispatcher, code="O10", event="incineration_day_exceeded", count=1)
+    assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (1, 0)
+    Enterprise.objects.update(industry="incineration")
+    assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (0, 1)
+
+
+def test_days_with_a_low_rate_and_hours_that_are_missing(city: City, dispatcher):
+    today = timezone.localdate(NOW)
+    for n in range(1, 10):
+        day = today - timedelta(days=n)
+        start = timezone.make_aware(timezone.datetime.combine(day, timezone.datetime.min.time()))
+        TransmissionDay.objects.create(
+            point=city.point, day=day, since=start, expected=48, received=0, valid=0
+        )
+    low = rule(dispatcher, code="P-2", event="transmission_low", count=3, window_hours=72.0)
+    gone = rule(dispatcher, code="A18-1", event="hour_missing", count=169, window_hours=168.0)
+    assert len(triggers.simulate(low, NOW)) >= 1
+    assert len(triggers.simulate(gone, NOW)) == 1
+    unknown = rule(dispatcher, code="X", event="maintenance_over", count=1)
+    assert not triggers.recorded("maintenance_over")
+    assert triggers.simulate(unknown, NOW) == []
+
+
+def test_a_live_rule_proposes_once_and_only_what_came_after(city: City, dispatcher):
+    made = rule(dispatcher)
+    over(city, 60, 59, 58, 57)  # long before it went live
+    rules.go_live(dispatcher, made, NOW - timedelta(hours=5))
+    assert triggers.propose(NOW) == 0
+    over(city, 8, 7, 6, 4)
+    assert triggers.propose(NOW) == 1
+    assert triggers.propose(NOW) == 0
+    proposal = OrderProposal.objects.get()
+    assert proposal.triggered == NOW - timedelta(hours=4)
+    assert proposal.due == NOW + timedelta(hours=44)
+    assert proposal.findings.count() == 1
+    assert proposal.evidence is not None
+    over(city, 5)  # comes late and would have triggered an hour earlier
+    assert triggers.propose(NOW) == 0
+    assert OrderProposal.objects.count() == 1
+
+
+def test_a_draft_and_an_ended_rule_propose_nothing(city: City, dispatcher):
+    made = rule(dispatcher)
+    over(city, 8, 7, 6, 4)
+    assert triggers.propose(NOW) == 0
+    rules.go_live(dispatcher, made, NOW - timedelta(hours=20))
+    rules.end(dispatcher, "A18-7", "no")
+    assert triggers.propose(NOW) == 0
+
+
+@pytest.fixture
+def proposal(city: City, dispatcher) -> OrderProposal:
+    rules.go_live(dispatcher, rule(dispatcher), NOW - timedelta(hours=20))
+    over(city, 8, 7, 6, 4)
+    triggers.propose(NOW)
+    return OrderProposal.objects.get()
+
+
+def test_a_person_declines_with_a_reason_or_takes_it_into_a_case(proposal, dispatcher):
+    with pytest.raises(ValidationError, match="reason"):
+        triggers.decline(dispatcher, proposal, "  ")
+    with pytest.raises(ValidationError, match="may not"):
+        triggers.decline(make_user("auditor"), proposal, "no")
+    triggers.decline(dispatcher, proposal, "already handled")
+    assert proposal.state == "declined"
+    with pytest.raises(ValidationError, match="meanwhile"):
+        triggers.decline(dispatcher, proposal, "again")
+
+
+def test_findings_in_a_case_deal_with_the_proposal(proposal):
+    take(proposal.findings.all())
+    triggers.propose(NOW)
+    proposal.refresh_from_db()
+    assert proposal.state == "taken"
+
+
+# Pages ------------------------------------------------------------------------------------------
+
+
+def posted(**more) -> dict[str, str]:
+    return {k: str(v) for k, v in ({"code": "A18-7", "note": "try"} | SAID | more).items()}
+
+
+def test_the_way_from_preset_to_live(city: City, client, dispatcher):
+    over(city, 10, 9, 8, 7)
+    client.force_login(dispatcher)
+    url = reverse("monitoring:trigger", args=["A18-7"])
+    assert "A18-7" in client.get(reverse("monitoring:triggers")).content.decode()
+    tried = client.post(url, posted(do="simulate"))
+    assert "示例热电1厂" in tried.content.decode()
+    assert not TriggerRule.objects.exists()
+    assert client.post(url, posted(do="save", count=4)).status_code == 302
+    page = client.get(url).content.decode()
+    assert "Draft" in page
+    client.post(reverse("monitoring:trigger_live", args=["A18-7"]))
+    assert TriggerRule.objects.get().state == "live"
+    client.post(reverse("monitoring:trigger_end", args=["A18-7"]), {"reason": "enough"})
+    assert TriggerRule.objects.get().state == "ended"
+
+
+def test_a_wrong_form_says_why(city: City, client, dispatcher):
+    client.force_login(dispatcher)
+    url = reverse("monitoring:trigger", args=["A18-7"])
+    response = client.post(url, posted(do="save", count=5, window_hours=0))
+    assert response.status_code == 422
+    assert "need a window" in response.content.decode()
+    assert client.get(reverse("monitoring:trigger", args=["nothing"])).status_code == 404
+    made = client.post(reverse("monitoring:trigger_new"), posted(do="save", code="NEW-1"))
+    assert made["Location"] == reverse("monitoring:trigger", args=["NEW-1"])
+
+
+@pytest.mark.parametrize(
+    ("role", "area", "there"),
+    [("auditor", "", True), ("district", "110108", True), ("district", "110105", False), ("grid", "110108", True)],
+)  # fmt: skip
+def test_the_office_sees_proposals_of_its_area(client, proposal, role, area, there):
+    client.force_login(make_user(role, area))
+    page = client.get(reverse("monitoring:proposals"), {"state": "open"}).content.decode()
+    assert ("示例热电1厂" in page) is there
+    one = reverse("monitoring:proposal", args=[proposal.pk])
+    assert client.get(one).status_code == (200 if there else 404)
+    assert client.post(reverse("monitoring:proposal_decline", args=[proposal.pk])).status_code == 403  # fmt: skip
+
+
+def test_enterprises_see_none(client, proposal):
+    client.force_login(make_user("enterprise", enterprise=proposal.enterprise.uscc))
+    for name in ("proposals", "triggers"):
+        assert client.get(reverse(f"monitoring:{name}")).status_code == 403
+
+
+def test_the_page_of_a_proposal(client, proposal, dispatcher):
+    client.force_login(dispatcher)
+    url = reverse("monitoring:proposal", args=[proposal.pk])
+    page = client.get(url).content.decode()
+    assert f"finding={proposal.findings.get().pk}" in page
+    refused = client.post(
+        reverse("monitoring:proposal_decline", args=[proposal.pk]), {"reason": ""}
+    )
+    assert refused.status_code == 409
+    done = client.post(
+        reverse("monitoring:proposal_decline", args=[proposal.pk]), {"reason": "已另案处理"}
+    )
+    assert done.status_code == 302
+    assert "已另案处理" in client.get(url).content.decode()
