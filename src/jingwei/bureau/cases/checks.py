@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jingwei.bureau.cases import pauses
+from jingwei.bureau.cases import pauses, search
 from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.flows import FLOWS
@@ -20,6 +20,8 @@ def check() -> Iterator[str]:
     """One sentence per problem: missing triggers, rows that no event explains, changed files."""
     for name in immutable.missing(APPEND_ONLY):
         yield f"cases: the trigger {name} is missing; `jingwei prepare` puts it back"
+    for pk in search.missing():
+        yield f"case {pk}: its text is not indexed (`cases.search.fill` puts it back)"
     for case in Case.objects.order_by("pk").iterator(chunk_size=500):
         for problem in replay(case):
             yield f"case {case.pk}: {problem}"

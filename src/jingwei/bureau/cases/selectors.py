@@ -19,6 +19,7 @@ from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import Field, Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
+from jingwei.bureau.cases.search import matching
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
 from jingwei.bureau.registry.models import Region
@@ -260,11 +261,7 @@ def search(user: Any, query: Any) -> CaseQuerySet:
     if region:
         rows = rows.filter(region=region)
     if text:
-        rows = rows.filter(
-            Q(title__icontains=text)
-            | Q(number__icontains=text)
-            | Q(enterprise__name__icontains=text)
-        )
+        rows = rows.filter(matching(text))
     for name, lookup in (("from", "opened__date__gte"), ("to", "opened__date__lte")):
         limit = day(query, name)
         if limit:

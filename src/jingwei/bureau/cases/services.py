@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.cases import selectors
+from jingwei.bureau.cases import search, selectors
 from jingwei.bureau.cases.deadlines import deadline
 from jingwei.bureau.cases.errors import Invalid, Refused, Stale
 from jingwei.bureau.cases.flow import ESCALATE, Transition
@@ -66,6 +66,7 @@ FOLDED = (
     "wake_at",
 )
 COLUMNS = tuple(name for name in FOLDED if name != "party_ids")
+SEARCHED = {"title", "number", "text", "enterprise_id"}
 # Who speaks for the city: not bound to the case's department where an act is its lead's.
 CITY = (Role.DISPATCHER, Role.LEADER)
 
@@ -130,6 +131,7 @@ def open_case(
             changes |= _with_clocks(case, changes, now)
             case.save(force_insert=True)
             case.save_parties()
+            search.store(case)
             case.findings.set(about)
             take(chosen)  # those of the parent are taken already
             _append(
@@ -205,7 +207,7 @@ def act(
             changes["state"] = target
         changes |= _with_clocks(case, changes, now)
         if step.locks:
-            _save(case, version)
+            _save(case, version, changes)
         return _append(
             case,
             step.name,
@@ -298,7 +300,7 @@ def wake(case_id: int, now: datetime) -> CaseEvent | None:
         if step.target_from(source) != source:
             changes["state"] = step.target
         changes |= _with_clocks(case, changes, now)
-        _save(case, case.version)
+        _save(case, case.version, changes)
         return _append(
             case,
             step.name,
@@ -365,13 +367,15 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
 # --- parts -----------------------------------------------------------------------------------
 
 
-def _save(case: Case, version: int) -> None:
+def _save(case: Case, version: int, changes: Mapping[str, Any]) -> None:
     values = {name: getattr(case, name) for name in (*COLUMNS, "escalate_at")}
     changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
     if not changed:
         raise Stale(_meanwhile(case))
     case.version = version + 1
     case.save_parties()
+    if SEARCHED & changes.keys():
+        search.store(case)
 
 
 def _append(

@@ -1,0 +1,99 @@
+"""Full text over cases: Chinese found by any two characters that stand together.
+
+Neither database cuts Chinese into words, and the trigrams of SQLite's FTS5 need three characters;
+so a case's text is cut into pairs of neighbouring characters here ("超标排放" → 超标 标排 排放), which
+both index as they are: FTS5 on SQLite, a GIN index over the array of pairs on PostgreSQL. Pairs in
+a row must stand in a row in the text too, so a match is exact. A single character is looked for in
+the pairs without the index.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from django.db import connection
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+
+if TYPE_CHECKING:
+    from jingwei.bureau.cases.models import Case
+
+LONGEST = 2000  # characters of the requirement that are indexed
+_BREAK = re.compile(r"[^0-9a-z\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
+
+
+def segments(text: str) -> list[str]:
+    """Runs of letters, digits and Chinese characters, in one width and case."""
+    return [s for s in _BREAK.split(unicodedata.normalize("NFKC", text).lower()) if s]
+
+
+def pairs(segment: str) -> list[str]:
+    """Neighbouring characters two by two; a lone character is itself."""
+    return [segment[i : i + 2] for i in range(len(segment) - 1)] or [segment]
+
+
+def words(text: str) -> str:
+    """A text as it is indexed: its pairs, with a bar between what does not belong together."""
+    return " | ".join(" ".join(pairs(s)) for s in segments(text))
+
+
+def text_of(case: Case) -> str:
+    """What of a case is found."""
+    enterprise = [case.enterprise.name, case.enterprise.uscc] if case.enterprise_id else []
+    parts = [case.number or "", case.title, *enterprise, case.text[:LONGEST]]
+    return words("\n".join(parts))
+
+
+def store(case: Case) -> None:
+    """Index a case, new or changed; in the transaction of the act."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM cases_casetext WHERE rowid = %s", [case.pk])
+        cursor.execute(
+            "INSERT INTO cases_casetext (rowid, words) VALUES (%s, %s)", [case.pk, text_of(case)]
+        )
+
+
+def matching(query: str) -> Q:
+    """The cases whose text holds every part of the query; all where it holds nothing to look for."""
+    found = Q()
+    for segment in segments(query)[:8]:
+        found &= Q(pk__in=_holding(pairs(segment[:50])))
+    return found
+
+
+_ALL = "SELECT rowid FROM cases_casetext"
+_LIKE = _ALL + " WHERE words LIKE %s"
+_MATCH = _ALL + " WHERE cases_casetext MATCH %s"
+_ARRAY = _ALL + " WHERE string_to_array(words, ' ') @> %s::text[] AND words LIKE %s"
+
+
+def _holding(wanted: list[str]) -> RawSQL:
+    """The statements are constants; what a user typed is a parameter of letters and spaces."""
+    row = " ".join(wanted)
+    if len(row) == 1:
+        return RawSQL(_LIKE, [f"%{row}%"])  # noqa: S611
+    if connection.vendor == "postgresql":
+        return RawSQL(_ARRAY, [wanted, f"%{row}%"])  # noqa: S611
+    return RawSQL(_MATCH, [f'"{row}"'])  # noqa: S611
+
+
+def missing() -> list[int]:
+    """Cases that cannot be found by text."""
+    from jingwei.bureau.cases.models import Case
+
+    known = RawSQL(_ALL, [])  # noqa: S611
+    return list(Case.objects.exclude(pk__in=known).order_by("pk").values_list("pk", flat=True))
+
+
+def fill() -> None:
+    """Index what is not indexed yet: after an upgrade."""
+    from jingwei.bureau.cases.models import Case
+
+    gaps = missing()
+    for start in range(0, len(gaps), 500):
+        for case in Case.objects.filter(pk__in=gaps[start : start + 500]).select_related(
+            "enterprise"
+        ):
+            store(case)
