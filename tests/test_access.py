@@ -18,6 +18,7 @@ from jingwei.bureau.monitoring.models import Exceedance, OrderProposal
 # in the lake, an uploaded file, a finding in the query); their rooms test them.
 ASKS_FOR_MORE = {"monitoring:value", "monitoring:series", "monitoring:series_csv", "cases:file"}
 ASKS_FOR_MORE |= {"evidencelog:certificate", "evidencelog:checkpoint"}
+ASKS_FOR_MORE |= {f"inspections:{name}" for name in ("record", "record-json", "signature", "photo")}
 ASKS_FOR_MORE |= {"findings:import", "findings:rule", "findings:file"}
 
 
@@ -135,7 +136,8 @@ def penalty(world: worlds.World) -> object:
 
 
 def inspections(world) -> dict[str, object]:
-    """A draw that came to nothing, an inspector of the pool."""
+    """A draw that came to nothing, an inspector of the pool, a planned inspection."""
+    from jingwei.bureau.inspections import services
     from jingwei.bureau.inspections.models import Draw, Inspector
 
     made = {"created": timezone.now(), "by": world.users["dispatcher"]}
@@ -151,6 +153,11 @@ def inspections(world) -> dict[str, object]:
         ),
         "inspector": Inspector.objects.create(
             code="ZF001", user=world.users["district"], certificate="示例"
+        ),
+        "inspection": services.plan_inspection(
+            world.users["dispatcher"],
+            world.enterprise,
+            {"title": "检查", "origin": "targeted", "day": "2026-11-25"},
         ),
     }
 
@@ -186,6 +193,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "resolution": "hour",
         "draw": things["draw"].pk,
         "inspector": things["inspector"].pk,
+        "uid": "00000000-0000-4000-8000-000000000000",
+        "number": 1,
         "act": "freeze",
         "kind": "patrol",
         "form": "csv",
@@ -197,6 +206,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
     values["pk"] = {
         "findings": things["finding"].pk,
         "cases": case.pk,
+        "inspections": things["inspection"].pk,
         "evidencelog": things["entry"].pk,
         "monitoring": things["exceedance"].pk,
         "penalties": things["penalty"].pk,

@@ -16,7 +16,8 @@ from django.urls import reverse
 
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.inspections import draw_views, drawing, pool, selectors
+from jingwei.bureau.inspections import draw_selectors as selectors
+from jingwei.bureau.inspections import draw_views, drawing, pool
 from jingwei.bureau.inspections.models import Draw, DrawStep, Recusal
 from jingwei.evidence import draw as rules
 

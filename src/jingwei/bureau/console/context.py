@@ -41,8 +41,8 @@ SECTIONS = (
         "inspections",
         gettext_lazy("Inspections"),
         "inspections",
-        "inspections:draws",
-        "draw.view",
+        "inspections:list",
+        "inspection.view",
     ),
     Section(
         "enterprises", gettext_lazy("Enterprises"), "registry", "registry:list", "enterprise.view"

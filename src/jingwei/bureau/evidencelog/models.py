@@ -30,6 +30,8 @@ KINDS = {
     "export": _("Export of evidence"),
     "calendar": _("Calendar of working days"),
     "substitution": _("Arrangement of a substitute"),
+    "inspection.record": _("Inspection record"),
+    "inspection.photo": _("Photo of an inspection"),
     "device": _("Device settings"),
     "device.command": _("Command to a device"),
     "device.adopted": _("Device adopted"),

@@ -2,7 +2,12 @@ from django.apps import AppConfig
 
 from jingwei.bureau.findings import immutable
 
-APPEND_ONLY = ("inspections_drawstep",)
+APPEND_ONLY = (
+    "inspections_drawstep",
+    "inspections_photo",
+    "inspections_record",
+    "inspections_signature",
+)
 
 
 class InspectionsConfig(AppConfig):
@@ -10,4 +15,8 @@ class InspectionsConfig(AppConfig):
     label = "inspections"
 
     def ready(self) -> None:
+        from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.inspections.flow import INSPECTION
+
+        register(INSPECTION)
         immutable.keep(self, APPEND_ONLY)

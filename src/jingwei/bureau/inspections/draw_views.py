@@ -20,8 +20,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.public import limited
-from jingwei.bureau.inspections import drawing, forms, selectors
+from jingwei.bureau.inspections import draw_selectors as selectors
+from jingwei.bureau.inspections import drawing, forms
 from jingwei.bureau.inspections.models import Draw, Party
+from jingwei.bureau.inspections.selectors import results
 
 PAGE = 50
 _SALT = "jingwei.inspections.party"
@@ -305,6 +307,7 @@ def public_draw(request: HttpRequest, name: str) -> HttpResponse:
             "code": code,
             "ticket": selectors.ticket(row, code) if code and row.published else None,
             **(_shown(row) if row.published else {}),
+            "inspected": results(row) if row.published else [],
         },
     )
 

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import may
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.services import record
-from jingwei.bureau.inspections import selectors
+from jingwei.bureau.inspections import draw_selectors as selectors
 from jingwei.bureau.inspections.models import Draw, DrawStep, Party, Recusal, Unit
 from jingwei.evidence import draw as rules
 

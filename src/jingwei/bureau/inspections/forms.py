@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.inspections import drawing
-from jingwei.bureau.inspections.models import Inspector, Recusal
+from jingwei.bureau.inspections.models import Draw, Inspector, Origin, Recusal
 from jingwei.bureau.registry.models import Enterprise, Region
 from jingwei.evidence import draw as rules
 
@@ -217,4 +217,42 @@ class RecusalForm(forms.Form):
     reason = forms.ChoiceField(label=pgettext_lazy("act", "Reason"), choices=Recusal.Reason.choices)
     note = forms.CharField(
         label=gettext_lazy("Note (stays in the office)"), max_length=200, required=False
+    )
+
+
+class PlanForm(forms.Form):
+    """The plan of a year."""
+
+    year = forms.IntegerField(label=gettext_lazy("Year"), min_value=2000, max_value=2100)
+    text = forms.CharField(
+        label=gettext_lazy("What the plan says"),
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
+class PlanItemForm(forms.Form):
+    """One line of a plan."""
+
+    origin = forms.ChoiceField(label=gettext_lazy("Kind of inspection"), choices=Origin.choices)
+    title = forms.CharField(label=gettext_lazy("Title"), max_length=120)
+    count = forms.IntegerField(
+        label=gettext_lazy("Number of inspections"), min_value=1, max_value=100_000
+    )
+    until = forms.DateField(
+        label=gettext_lazy("To be done by"), widget=forms.DateInput(attrs={"type": "date"})
+    )
+    draw = forms.ModelChoiceField(
+        label=gettext_lazy("Random draw"),
+        queryset=Draw.objects.filter(item=None).exclude(plan_sha256=""),
+        required=False,
+    )
+
+
+class DayForm(forms.Form):
+    """The day for which inspections are planned."""
+
+    day = forms.DateField(
+        label=gettext_lazy("Planned for"), widget=forms.DateInput(attrs={"type": "date"})
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
@@ -9,7 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from jingwei.bureau.access import RestrictedQuerySet
+from jingwei.bureau.access import RestrictedQuerySet, may
+from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import Enterprise
 
@@ -245,3 +248,161 @@ class Unit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.draw} {self.uscc}"
+
+
+# --- inspections: what belongs to a case of the flow "inspection" ----------------------------------
+
+
+class Plan(models.Model):
+    """The inspections of a year (年度检查计划)."""
+
+    year = models.PositiveSmallIntegerField(_("year"), unique=True)
+    text = models.TextField(_("text"), blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+
+    class Meta:
+        ordering = ["-year"]
+        verbose_name = _("inspection plan")
+        verbose_name_plural = _("inspection plans")
+
+    def __str__(self) -> str:
+        return str(self.year)
+
+
+class Origin(models.TextChoices):
+    """Why an inspection is made."""
+
+    RANDOM = "random", _("Double random")
+    TARGETED = "targeted", _("Targeted")
+    LOOK_BACK = "look_back", _("Look-back")
+
+
+class PlanItem(models.Model):
+    """One line of a plan: how many inspections of a kind by when, drawn by which draw."""
+
+    plan = models.ForeignKey(Plan, models.CASCADE, related_name="items")
+    origin = models.CharField(_("kind"), max_length=12, choices=Origin)
+    title = models.CharField(_("title"), max_length=120)
+    count = models.PositiveIntegerField(_("number of inspections"))
+    until = models.DateField(_("to be done by"))
+    draw = models.OneToOneField(
+        Draw, models.PROTECT, null=True, blank=True, related_name="item", verbose_name=_("draw")
+    )
+
+    class Meta:
+        ordering = ["until", "id"]
+        verbose_name = _("line of a plan")
+        verbose_name_plural = _("lines of plans")
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class OfInspection(RestrictedQuerySet):
+    """Rows of an inspection, seen where its case is."""
+
+    def restrict(self, user: Any, action: str) -> OfInspection:
+        if not may(user, action):
+            return self.none()
+        return self.filter(case__in=Case.objects.restrict(user, "case.view").values("pk"))
+
+
+class Answer(models.Model):
+    """The answer to one item of the checklist; `version` grows with every change."""
+
+    case = models.ForeignKey(Case, models.PROTECT, related_name="answers")
+    item = models.CharField(_("item"), max_length=8)
+    value = models.CharField(_("answer"), max_length=20)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+
+    objects = OfInspection.as_manager()
+
+    class Meta:
+        ordering = ["case", "item"]
+        constraints = [models.UniqueConstraint(fields=["case", "item"], name="answer_once")]
+        verbose_name = _("answer")
+        verbose_name_plural = _("answers")
+
+    def __str__(self) -> str:
+        return f"{self.case_id} {self.item} {self.value}"
+
+
+class Photo(models.Model):
+    """A photo taken on the spot. Its SHA-256 was taken on the phone at capture and is what came in."""
+
+    case = models.ForeignKey(Case, models.PROTECT, related_name="photos")
+    uid = models.UUIDField(_("identifier"), unique=True)
+    item = models.CharField(_("item"), max_length=8, blank=True)
+    taken = models.DateTimeField(_("taken at"))
+    position = models.JSONField(_("position"), null=True, blank=True)
+    content_type = models.CharField(_("content type"), max_length=40)
+    size = models.PositiveBigIntegerField(_("size (bytes)"))
+    sha256 = models.CharField("SHA-256", max_length=64)
+    sm3 = models.CharField("SM3", max_length=64)
+    file = models.FileField(_("file"), max_length=120)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    received = models.DateTimeField(_("received"))
+    evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="inspection_photo")
+
+    objects = OfInspection.as_manager()
+
+    class Meta:
+        ordering = ["case", "taken", "id"]
+        verbose_name = _("photo")
+        verbose_name_plural = _("photos")
+
+    def __str__(self) -> str:
+        return f"{self.case_id} {self.uid}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("inspections:photo", args=[self.uid])
+
+
+class Record(models.Model):
+    """The signed record (现场检查笔录): what was found, as it was signed. Written once."""
+
+    case = models.OneToOneField(Case, models.PROTECT, related_name="record")
+    content = models.JSONField(_("content"))
+    sha256 = models.CharField("SHA-256", max_length=64)
+    sm3 = models.CharField("SM3", max_length=64)
+    at = models.DateTimeField(_("signed at"))
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="inspection_record")
+
+    objects = OfInspection.as_manager()
+
+    class Meta:
+        verbose_name = _("inspection record")
+        verbose_name_plural = _("inspection records")
+
+    def __str__(self) -> str:
+        return f"{self.case_id} {self.sha256[:12]}"
+
+
+class Signature(models.Model):
+    """A signature drawn on the phone, kept as picture and strokes. Written once."""
+
+    class Side(models.TextChoices):
+        INSPECTOR = "inspector", _("Inspector")
+        ENTERPRISE = "enterprise", _("Representative of the enterprise")
+        WITNESS = "witness", _("Witness")
+
+    record = models.ForeignKey(Record, models.PROTECT, related_name="signatures")
+    side = models.CharField(_("side"), max_length=12, choices=Side)
+    name = models.CharField(_("name"), max_length=60)
+    picture = models.BinaryField(_("picture"))
+    sha256 = models.CharField("SHA-256", max_length=64)
+    strokes = models.JSONField(_("strokes"))
+    strokes_sha256 = models.CharField(_("SHA-256 of the strokes"), max_length=64)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("signature")
+        verbose_name_plural = _("signatures")
+
+    def __str__(self) -> str:
+        return f"{self.record_id} {self.side}"

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.inspections import draw_selectors as selectors
 from jingwei.bureau.inspections import pool as services
-from jingwei.bureau.inspections import selectors
 from jingwei.bureau.inspections.forms import InspectorForm, RecusalForm
 from jingwei.bureau.inspections.models import Inspector
 from jingwei.bureau.registry.models import Enterprise

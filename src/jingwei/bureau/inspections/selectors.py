@@ -1,291 +1,353 @@
-"""Everything that reads draws and the pool of inspectors."""
+"""Everything that reads inspections: lists, teams, the sheet of a phone, the record."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+import hashlib
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone, translation
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.access import may
-from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.findings.export import cell
-from jingwei.bureau.inspections.models import Draw, Grade, Inspector, Unit
-from jingwei.bureau.registry.models import Enterprise
-from jingwei.evidence import draw as rules
+from jingwei.bureau.access import Role, may
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.models import Case, CaseQuerySet
+from jingwei.bureau.inspections.flow import INSPECTION, NAME, ON_THE_SPOT
+from jingwei.bureau.inspections.models import Draw, Inspector, Origin, Plan, Record
+from jingwei.bureau.language import english
+from jingwei.evidence import canonical
+from jingwei.standards import checklists
 
-UNGRADED = "ungraded"
-LISTING = "list.csv"
-VERIFIER = "draw.py"
-# How many per cent a stratum is proposed with, by risk: the bureau changes it on the page.
-PROPOSED = {"general": 10, "key": 25, "special": 50, UNGRADED: 10}
+MIN_TEAM = 2  # law-enforcement officers on the spot (Administrative Penalty Law, art. 42)
 
 
-def draws(user: Any) -> QuerySet[Draw]:
-    """The draws that the user may see: drafts only for those who make them."""
-    if not may(user, "draw.view"):
-        return Draw.objects.none()
-    rows = Draw.objects.select_related("replaces", "by").defer("plan", "result", "listing")
-    return rows if may(user, "draw.manage") else published(rows)
+# --- lists ---------------------------------------------------------------------------------------
 
 
-def published(rows: QuerySet[Draw] | None = None) -> QuerySet[Draw]:
-    """The draws that the public knows of: from the moment their lists are frozen."""
-    rows = Draw.objects.all() if rows is None else rows
-    return rows.exclude(plan_sha256="")
-
-
-def inspectors(*, active: bool = True) -> list[Inspector]:
-    """The pool, in the order of the codes, with people and their jurisdictions."""
-    rows = Inspector.objects.select_related("user__department").prefetch_related("recusals")
-    return list(rows.filter(active=True, user__is_active=True) if active else rows)
-
-
-def pool(user: Any, draw: Draw) -> QuerySet[Enterprise]:
-    """The enterprises that a draft draws from, by its region and industries."""
-    rows = Enterprise.objects.restrict(user, "enterprise.view").select_related("grade")
-    if draw.lists.get("region"):
-        rows = rows.filter(region=draw.lists["region"])
-    if draw.lists.get("industries"):
-        rows = rows.filter(industry__in=draw.lists["industries"])
-    return rows.order_by("uscc")
-
-
-def stratum(enterprise: Enterprise) -> str:
-    """Risk and credit as one word: `key-yellow`; `ungraded` where no grade is recorded."""
-    grade = getattr(enterprise, "grade", None)
-    return f"{grade.risk}-{grade.credit}" if grade else UNGRADED
-
-
-def stratum_label(name: str) -> str:
-    """A stratum in the reader's language."""
-    if name == UNGRADED:
-        return _("Not graded")
-    risk, _dash, credit = name.partition("-")
-    risks, credits = dict(Grade.Risk.choices), dict(Grade.Credit.choices)
-    return f"{risks.get(risk, risk)} · {credits.get(credit, credit)}"
-
-
-@dataclass(frozen=True)
-class Stratum:
-    name: str
-    size: int
-    percent: int
-    minimum: int
-
-    @property
-    def label(self) -> str:
-        return stratum_label(self.name)
-
-    @property
-    def quota(self) -> int:
-        share = {"numerator": self.percent, "denominator": 100, "minimum": self.minimum}
-        return rules.quota(share, self.size)
-
-
-def strata(
-    units: Iterable[Enterprise],
-    ratios: Mapping[str, Any],
-    excluded: Mapping[str, str] | None = None,
-) -> list[Stratum]:
-    """The strata of a list, with their ratios (proposed ones where none are set)."""
-    sizes: dict[str, int] = {}
-    for unit in units:
-        sizes.setdefault(stratum(unit), 0)
-        sizes[stratum(unit)] += unit.uscc not in (excluded or {})
-    found = []
-    for name in sorted(sizes):
-        percent, minimum = ratios.get(name) or (PROPOSED.get(name.partition("-")[0], 10), 1)
-        found.append(Stratum(name, sizes[name], percent, minimum))
-    return found
-
-
-# --- what is published ---------------------------------------------------------------------------
-
-
-def listing(draw: Draw) -> str:
-    """The list with names, tickets and results as CSV, for people to read."""
-    assert draw.result is not None
-    known = _known([unit["code"] for unit in draw.plan["units"]])
-    reasons = {item["code"]: item["reason"] for item in draw.plan["excluded"]}
-    teams = {item["code"]: " ".join(item["inspectors"]) for item in draw.result["selected"]}
-    ranks = ranking(draw)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    with translation.override("zh-hans"):
-        writer.writerow(
-            [
-                _("Unified social credit code"), _("Name"), _("District"), _("Stratum"),
-                _("Excluded because"), _("Ticket"), _("Rank"), _("Drawn"), _("Inspectors"),
-            ]
-        )  # fmt: skip
-        yes, no = _("yes"), _("no")
-        for unit in draw.plan["units"]:
-            code = unit["code"]
-            name, region = known.get(code, ("", ""))
-            row = [
-                code, name, region, stratum_label(unit["stratum"]), reasons.get(code, ""),
-                draw.result["tickets"].get(code, ""), ranks.get(code, ""),
-                yes if code in teams else no, teams.get(code, ""),
-            ]  # fmt: skip
-            writer.writerow([cell(value) for value in row])
-    return out.getvalue()
-
-
-def _known(codes: list[str]) -> dict[str, tuple[str, str]]:
-    """Name and district of enterprises by code."""
-    found: dict[str, tuple[str, str]] = {}
-    for at in range(0, len(codes), 500):
-        rows = Enterprise.objects.filter(uscc__in=codes[at : at + 500]).select_related("region")
-        found |= {e.uscc: (e.name, e.region.name) for e in rows.defer("region__geometry")}
-    return found
-
-
-def names(codes: list[str]) -> dict[str, str]:
-    """Names of enterprises by code."""
-    return {code: name for code, (name, _region) in _known(codes).items()}
-
-
-def named(draw: Draw, most: int = 500) -> list[tuple[dict[str, str], str]]:
-    """The units of a plan with their names, the first `most` of them."""
-    units = draw.plan["units"][:most]
-    known = names([u["code"] for u in units])
-    return [(u, known.get(u["code"], "")) for u in units]
-
-
-def quotas(draw: Draw) -> list[Stratum]:
-    """The strata of a frozen plan, excluded units not counted."""
-    gone = {item["code"] for item in draw.plan["excluded"]}
-    sizes = dict.fromkeys((s["name"] for s in draw.plan["strata"]), 0)
-    for unit in draw.plan["units"]:
-        sizes[unit["stratum"]] += unit["code"] not in gone
-    return [
-        Stratum(s["name"], sizes[s["name"]], s["numerator"] * 100 // s["denominator"], s["minimum"])
-        for s in draw.plan["strata"]
-    ]
-
-
-def ranking(draw: Draw) -> dict[str, int]:
-    """The rank of every ticket in its stratum, the lowest first."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    where = {unit["code"]: unit["stratum"] for unit in draw.plan["units"]}
-    for code, ticket in draw.result["tickets"].items():
-        groups.setdefault(where[code], []).append((ticket, code))
-    return {
-        code: rank
-        for group in groups.values()
-        for rank, (_ticket, code) in enumerate(sorted(group), start=1)
-    }
-
-
-def files(draw: Draw) -> dict[str, bytes]:
-    """What may be downloaded of a draw: the plan and the verifier from the freeze on, all after it."""
-    found = {rules.PLAN: rules.canonical(draw.plan), VERIFIER: draw.verifier.encode()}
-    if draw.result is None:
-        return found
-    found[rules.RESULT] = rules.canonical(draw.result)
-    found[LISTING] = draw.listing.encode("utf-8-sig")
-    return {**found, rules.MANIFEST: rules.manifest(draw.result, found)}
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """One enterprise in one draw, with every step of the reckoning."""
-
-    code: str
-    name: str
-    stratum: str
-    excluded: str
-    ticket: str = ""
-    rank: int = 0
-    rivals: int = 0
-    quota: int = 0
-    last: str = ""  # the highest ticket of the stratum that was drawn
-    selected: bool = False
-    inspectors: tuple[str, ...] = ()
-
-    @property
-    def stratum_name(self) -> str:
-        return stratum_label(self.stratum)
-
-
-def ticket(draw: Draw, code: str) -> Ticket | None:
-    """The ticket of the enterprise with this code; None where it is not on the list."""
-    unit = next((u for u in draw.plan["units"] if u["code"] == code), None)
-    if unit is None:
-        return None
-    name = Enterprise.objects.filter(uscc=code).values_list("name", flat=True).first() or ""
-    reason = next((e["reason"] for e in draw.plan["excluded"] if e["code"] == code), "")
-    if reason or draw.result is None or not draw.published:
-        return Ticket(code, name, unit["stratum"], reason)
-    members = {u["code"] for u in draw.plan["units"] if u["stratum"] == unit["stratum"]}
-    tickets = sorted(t for c, t in draw.result["tickets"].items() if c in members)
-    stratum_ = next(s for s in draw.plan["strata"] if s["name"] == unit["stratum"])
-    quota = rules.quota(stratum_, len(tickets))
-    mine = draw.result["tickets"][code]
-    team = next((s["inspectors"] for s in draw.result["selected"] if s["code"] == code), None)
-    return Ticket(
-        code=code,
-        name=name,
-        stratum=unit["stratum"],
-        excluded="",
-        ticket=mine,
-        rank=tickets.index(mine) + 1,
-        rivals=len(tickets),
-        quota=quota,
-        last=tickets[quota - 1] if quota else "",
-        selected=team is not None,
-        inspectors=tuple(team or ()),
+def inspections(user: Any, action: str = "case.view") -> CaseQuerySet:
+    """The inspections that the user may see."""
+    return (
+        Case.objects.restrict(user, action)
+        .filter(flow=NAME)
+        .select_related("enterprise", "region", "department")
+        .defer("region__geometry")
     )
 
 
-def own_draws(user: Any) -> list[tuple[Draw, Ticket]]:
-    """An enterprise's tickets in all draws with it on the list, the newest first."""
-    units = Unit.objects.restrict(user, "draw.own").select_related("draw").order_by("-draw_id")
-    pairs = [(unit.draw, ticket(unit.draw, unit.uscc)) for unit in units[:50]]
-    return [(draw, found) for draw, found in pairs if found is not None]
+def search(user: Any, query: Any) -> CaseQuerySet:
+    """The list by its URL: `origin`, `state`, `mine` (where the user is in the team), `q`, `draw`."""
+    asked = {
+        name: (query.get(name) or "").replace("\x00", "").strip()
+        for name in ("origin", "state", "mine", "q", "draw")
+    }
+    rows = inspections(user)
+    if asked["origin"]:
+        rows = rows.filter(detail__origin=asked["origin"])
+    if asked["draw"]:
+        rows = rows.filter(detail__draw=asked["draw"])
+    if asked["state"]:
+        rows = rows.filter(state=asked["state"])
+    if asked["q"]:
+        rows = rows.filter(title__icontains=asked["q"])
+    rows = rows.order_by("-pk")
+    if asked["mine"]:
+        rows = rows.filter(pk__in=[c.pk for c in own_open(user)])
+    return rows
+
+
+def own_open(user: Any) -> list[Case]:
+    """What the user has to do on the spot: inspections of whose team he is."""
+    inspector = Inspector.objects.filter(user=user).first()
+    if inspector is None:
+        return []
+    rows = inspections(user).filter(state__in=ON_THE_SPOT).order_by("pk")
+    # A text inside a JSON list is looked for here: SQLite has no lookup for it.
+    return [case for case in rows if inspector.code in case.detail.get("team", [])]
+
+
+def origin_label(case: Case) -> str:
+    """Why the inspection is made, in the reader's language."""
+    origin = case.detail.get("origin", "")
+    return str(dict(Origin.choices).get(origin, origin))
+
+
+def day_of(case: Case) -> date | None:
+    """The day for which it is planned."""
+    return parse_date(case.detail.get("day", ""))
 
 
 @dataclass(frozen=True)
-class SourceState:
-    """A source of the seed as a page shows it."""
+class PlanLine:
+    """A line of a yearly plan with what came of it."""
 
-    index: int
-    source: dict[str, Any]
-    due: Any
-    known: bool
-    value: Any
-    text: str
+    item: Any
+    opened: int
+    done: int
+    problems: int
+
+    @property
+    def late(self) -> bool:
+        return self.done < self.item.count and self.item.until < timezone.localdate()
 
 
-def sources(draw: Draw) -> list[SourceState]:
-    """The sources of a draft or a draw, what came of them, and what is still waited for."""
-    from jingwei.bureau.inspections.drawing import when
-
-    now = timezone.now()
+def plan_lines(user: Any, plan: Plan) -> list[PlanLine]:
+    """The lines of a plan. Double random inspections count by their draw, others by kind and year."""
+    rows = list(inspections(user))
     found = []
-    for i, source in enumerate((draw.plan or {}).get("sources") or draw.sources):
-        value = draw.values[i] if i < len(draw.values) else None
-        text = ""
-        if source["kind"] == "numbers" and value is not None:
-            text = rules.numbers_field(value, ordered=source["ordered"])
-        elif source["kind"] == "drand" and value is not None:
-            text = value["randomness"]
-        found.append(SourceState(i, source, when(source), when(source) <= now, value, text))
+    for item in plan.items.select_related("draw"):
+        if item.draw:
+            mine = [c for c in rows if c.detail.get("draw") == item.draw.name]
+        else:
+            mine = [
+                c
+                for c in rows
+                if c.detail.get("origin") == item.origin
+                and not c.detail.get("draw")
+                and timezone.localtime(c.opened).year == plan.year
+            ]
+        signed = [c for c in mine if "record" in c.detail]
+        found.append(
+            PlanLine(item, len(mine), len(signed), sum(bool(c.detail["problems"]) for c in signed))
+        )
     return found
 
 
-def steps(draw: Draw) -> list[Any]:
-    """What was done about the draw, with the leaf numbers in the evidence log."""
-    return list(draw.steps.select_related("evidence"))
+def plans(user: Any) -> QuerySet[Plan]:
+    """The yearly plans."""
+    return Plan.objects.all() if may(user, "draw.view") else Plan.objects.none()
 
 
-def freeze_entry(draw: Draw) -> EvidenceEntry | None:
-    """The entry that holds the hash of the plan."""
-    step = draw.steps.filter(act="freeze").select_related("evidence").first()
-    return step.evidence if step else None
+def results(draw: Draw) -> list[dict[str, Any]]:
+    """What came of the inspections of a draw: for the public, once they are published."""
+    rows = (
+        Case.objects.filter(flow=NAME, detail__draw=draw.name, state__in=("published", "closed"))
+        .select_related("enterprise")
+        .order_by("pk")
+    )
+    return [
+        {
+            "code": c.enterprise.uscc,
+            "name": c.enterprise.name,
+            "problems": c.detail["problems"],
+            "day": timezone.localtime(parse_datetime(c.detail["started"])).date(),
+            "handed": c.detail.get("handed", ""),
+            "record": c.detail["record"],
+        }
+        for c in rows
+    ]
+
+
+# --- teams ---------------------------------------------------------------------------------------
+
+
+def able(case: Case) -> list[Inspector]:
+    """The inspectors of the pool who may do this inspection: in the jurisdiction, qualified, not
+    recused."""
+    recused = set(case.enterprise.recusals.values_list("inspector", flat=True))
+    rows = Inspector.objects.filter(active=True, user__is_active=True)
+    found = []
+    for inspector in rows.select_related("user__department"):
+        areas = inspector.user.areas()
+        if (
+            inspector.pk not in recused
+            and (areas is None or case.region_id in areas)
+            and inspector.user.role in (Role.DISTRICT, Role.GRID)
+            and (
+                not inspector.qualifications or case.enterprise.industry in inspector.qualifications
+            )
+        ):
+            found.append(inspector)
+    return found
+
+
+def check_team(case: Case, codes: list[str]) -> list[str]:
+    """The codes of a team, checked. Raises `Refused`."""
+    codes = sorted(set(codes))
+    if len(codes) < MIN_TEAM:
+        raise Refused(_("At least two inspectors act on the spot."))
+    if set(codes) - {i.code for i in able(case)}:
+        raise Refused(_("An inspector of the team is recused, not qualified, or elsewhere."))
+    return codes
+
+
+def team(case: Case) -> list[Inspector]:
+    """The inspectors of the team."""
+    rows = Inspector.objects.filter(code__in=case.detail.get("team", []))
+    return list(rows.select_related("user"))
+
+
+def member(case: Case, user: Any) -> Inspector | None:
+    """The user as an inspector of the team; None where he is none of it."""
+    return next((i for i in team(case) if i.user_id == user.pk), None)
+
+
+# --- the sheet -----------------------------------------------------------------------------------
+
+
+def checklist(case: Case) -> list[checklists.Item]:
+    """The items of the enterprise's industry."""
+    return checklists.checklist(case.enterprise.industry)
+
+
+def record_of(case: Case) -> Record | None:
+    """The signed record of the case, if there is one."""
+    return Record.objects.filter(case=case).first()
+
+
+def sheet_digest(case: Case) -> str:
+    """SHA-256 of the sheet as the phone reckons it too: canonical JSON (RFC 8785) of the case's
+    number, the answers in the order of their items, the photos in that of their identifiers."""
+    answers = sorted([a.item, a.value, a.note] for a in case.answers.all())
+    photos = sorted([str(p.uid), p.sha256] for p in case.photos.all())
+    sheet = {"case": case.pk, "answers": answers, "photos": photos}
+    return hashlib.sha256(canonical.dumps(sheet)).hexdigest()
+
+
+def missing(case: Case) -> list[str]:
+    """Codes of items without an answer, and of problems with neither note nor photo."""
+    answers = {a.item: a for a in case.answers.all()}
+    pictured = set(case.photos.values_list("item", flat=True))
+    found = []
+    for item in checklist(case):
+        answer = answers.get(item.code)
+        if answer is None or (
+            item.problem(answer.value) and not answer.note and item.code not in pictured
+        ):
+            found.append(item.code)
+    return found
+
+
+def sheet(case: Case, user: Any) -> dict[str, Any]:
+    """What the page on the spot begins with and is told again after every sending."""
+    return {
+        "case": case.pk,
+        "state": case.state,
+        "answers": {
+            a.item: {
+                "value": a.value,
+                "note": a.note,
+                "version": a.version,
+                "by": "" if a.by_id == user.pk else str(a.by),
+            }
+            for a in case.answers.select_related("by")
+        },
+        "photos": [
+            {
+                "uid": str(p.uid),
+                "item": p.item,
+                "sha256": p.sha256,
+                "taken": p.taken.isoformat(),
+                "url": p.get_absolute_url(),
+            }
+            for p in case.photos.all()
+        ],
+        "record": case.detail.get("record", ""),
+    }
+
+
+def items(case: Case) -> list[dict[str, Any]]:
+    """The checklist for the page on the spot, in the reader's language."""
+    return [
+        {
+            "code": i.code,
+            "part": i.part_en if english() else i.part,
+            "text": i.item_en if english() else i.item,
+            "kind": i.kind,
+            "unit": i.unit,
+            "least": i.least,
+            "most": i.most,
+            "evidence": i.evidence,
+            "basis": i.basis,
+            "unsure": i.status == "memory" and bool(i.basis),
+        }
+        for i in checklist(case)
+    ]
+
+
+def content(case: Case, sheet: str, at: datetime) -> dict[str, Any]:
+    """What the record says, without the signatures. In Chinese: it is a document of the office."""
+    answers = {a.item: a for a in case.answers.all()}
+    with translation.override("zh-hans"):
+        return {
+            "case": case.pk,
+            "title": case.title,
+            "origin": origin_label(case),
+            "draw": case.detail.get("draw", ""),
+            "enterprise": {
+                "uscc": case.enterprise.uscc,
+                "name": case.enterprise.name,
+                "address": case.enterprise.address,
+                "industry": str(case.enterprise.get_industry_display()),
+            },
+            "region": case.region.name,
+            "department": case.department.name,
+            "team": [
+                {"code": i.code, "name": str(i.user), "certificate": i.certificate}
+                for i in team(case)
+            ],
+            "started": case.detail["started"],
+            "ended": at.isoformat(),
+            "checklist": {"industry": case.enterprise.industry, "edition": checklists.edition()},
+            "answers": [
+                {
+                    "code": i.code,
+                    "part": i.part,
+                    "item": i.item,
+                    "basis": i.basis,
+                    "status": i.status,
+                    "kind": i.kind,
+                    "value": answers[i.code].value,
+                    "unit": i.unit,
+                    "note": answers[i.code].note,
+                    "problem": i.problem(answers[i.code].value),
+                }
+                for i in checklist(case)
+            ],
+            "photos": [
+                {
+                    "uid": str(p.uid),
+                    "item": p.item,
+                    "sha256": p.sha256,
+                    "taken": p.taken.isoformat(),
+                    "position": _printed(p.position),
+                }
+                for p in case.photos.all()
+            ],
+            "sheet_sha256": sheet,
+        }
+
+
+def _printed(position: dict[str, float] | None) -> str:
+    """A position as text: longitude, latitude (WGS-84), accuracy in metres."""
+    if not position:
+        return ""
+    return f"{position['longitude']:.6f},{position['latitude']:.6f},{round(position['accuracy'])}"
+
+
+# --- the case's page -----------------------------------------------------------------------------
+
+
+def panel(case: Case, user: Any) -> dict[str, Any]:
+    """What the case's page shows above its forms."""
+    record = record_of(case)
+    answers = record.content["answers"] if record else []
+    children = Case.objects.restrict(user, "case.view").filter(parent=case)
+    return {
+        "team": team(case),
+        "origin": origin_label(case),
+        "planned_day": day_of(case),
+        "draw": Draw.objects.filter(name=case.detail.get("draw", "")).first(),
+        "record": record,
+        "problems": [a for a in answers if a["problem"]],
+        "children": children,
+        "finding": case.detail.get("finding"),
+        "handed": case.detail.get("handed", ""),
+        "goes": member(case, user) is not None and case.state in ON_THE_SPOT,
+        "may_open": may(user, "case.open"),
+    }
+
+
+STATES = [(s.name, s.label) for s in INSPECTION.states]

@@ -13,6 +13,8 @@ from jingwei.bureau.access import may
 register = template.Library()
 
 TABS = (
+    ("inspections:list", _("Inspections"), "inspection.view"),
+    ("inspections:plans", _("Yearly plan"), "inspection.plan"),
     ("inspections:draws", _("Random draws"), "draw.view"),
     ("inspections:pool", _("Inspector pool"), "draw.view"),
     ("inspections:grades", _("Credit and risk"), "draw.view"),
