@@ -216,6 +216,7 @@ class Desk:
             memory = self._devices[mn] = _Memory()
         memory.bad, memory.reason, memory.bad_raw = now, reason, frame
         memory.peer = memory.peer or line.peer
+        memory.news = True  # whoever looks into why wants to see it now
         self._error(memory, reason)
 
     def lost(self, line: Line) -> None:

@@ -90,8 +90,8 @@ GROUPS = (
 
 PARAMETERS: dict[str, Any] = {
     "PolId": _("Factor"),
-    "BeginTime": _("From"),
-    "EndTime": _("To"),
+    "BeginTime": pgettext_lazy("moment", "From"),
+    "EndTime": pgettext_lazy("moment", "To"),
     "OverTime": _("Time-out (s)"),
     "ReCount": _("Repetitions"),
     "RtdInterval": _("Real-time interval (s)"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.monitoring import amounts, device_services, services, triggers
+from jingwei.bureau.monitoring import amounts, device_gaps, device_services, services, triggers
 
 
 def tick(now: datetime) -> None:
@@ -12,5 +12,6 @@ def tick(now: datetime) -> None:
     services.catch_up(now)
     services.expect(now)
     device_services.settle(now)
+    device_gaps.tick(now)
     amounts.refresh(now)
     triggers.propose(now)
