@@ -11,11 +11,12 @@ from jingwei.evidence import canonical
 
 
 def case(pk: int) -> Parts | None:
-    """Events with their texts and files; findings, exceedances and the telegrams behind them."""
+    """Events with their texts and files; findings, exceedances and the telegrams behind them; and
+    the case from which it came, whose bundle goes in as well."""
     found = Case.objects.filter(pk=pk).first()
     if found is None:
         return None
-    parts = Parts(title=str(found))
+    parts = Parts(title=str(found), parents=[found.parent_id] if found.parent_id else [])
     for event in found.events.select_related("evidence").prefetch_related("files"):
         parts.entries.append(event.evidence)
         # The bytes whose digest the entry names: `services.testimony`.

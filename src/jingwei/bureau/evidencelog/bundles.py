@@ -52,34 +52,53 @@ class Parts:
     """What a room gives to the bundle of a case.
 
     `contents` are bytes or files that an entry names by SHA-256 and SM3, under a file name of
-    ASCII letters, digits, dots and hyphens. `telegrams` are journal numbers.
+    ASCII letters, digits, dots and hyphens. `telegrams` are journal numbers, `parents` the cases
+    from which this one came.
     """
 
     title: str = ""
     entries: list[EvidenceEntry] = field(default_factory=list)
     contents: list[tuple[str, EvidenceEntry, bytes | Path]] = field(default_factory=list)
     telegrams: set[int] = field(default_factory=set)
+    parents: list[int] = field(default_factory=list)
 
     def add(self, other: Parts) -> None:
         self.title = self.title or other.title
         self.entries += other.entries
         self.contents += other.contents
         self.telegrams |= other.telegrams
+        self.parents += other.parents
 
 
 def gather(pk: int) -> Parts:
-    """What the rooms know about case `pk`; `ExportError` where none knows it."""
-    parts, known = Parts(), False
+    """What the rooms know about case `pk` and about the cases from which it came, whose contents lie
+    in a folder of their own; `ExportError` where no room knows it."""
+    parts = _asked(pk)
+    if not parts.entries:
+        raise ExportError(f"there is no case {pk}, or it has left no evidence")
+    known, ahead = {pk}, list(parts.parents)
+    while ahead:
+        parent = ahead.pop()
+        if parent in known:
+            continue
+        known.add(parent)
+        found = _asked(parent)
+        found.contents = [(f"case-{parent}/{n}", entry, data) for n, entry, data in found.contents]
+        parts.add(found)
+        ahead += found.parents
+    return parts
+
+
+def _asked(pk: int) -> Parts:
+    """What the rooms know about one case."""
+    parts = Parts()
     for room in settings.ROOMS:
         name = f"jingwei.bureau.{room}.bundle"
         if importlib.util.find_spec(name) is None:
             continue
         found = importlib.import_module(name).case(pk)
         if found is not None:
-            known = True
             parts.add(found)
-    if not known or not parts.entries:
-        raise ExportError(f"there is no case {pk}, or it has left no evidence")
     return parts
 
 
