@@ -39,6 +39,8 @@ def check(progress: Progress | None = None) -> Iterator[str]:
     for row in EvidenceEntry.objects.filter(index__isnull=True).iterator():
         if problem := _row_problem(row):
             yield f"waiting evidence entry {row.pk}: {problem}"
+    for row in EvidenceEntry.objects.filter(kind="reading", reading=None).iterator():
+        yield f"evidence entry {row.pk} tells of a reading that the table of readings lacks"
 
 
 def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
 from jingwei.bureau.access import may
-from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import ProofError, attest, merkle, verify_inclusion
 from jingwei.evidence.attest import State
 from jingwei.evidence.log import LogError, OpenLog, open_log
@@ -40,6 +40,22 @@ def entries(user: Any, *, kind: str = "", subject: str = "") -> QuerySet[Evidenc
         rows = rows.filter(subject__startswith=subject[:-1])
     elif subject:
         rows = rows.filter(subject=subject)
+    return rows
+
+
+def readings(user: Any, *, what: str = "", who: str = "") -> QuerySet[Reading]:
+    """Readings of protected data, newest first, of one sort and one reader (part of the name)."""
+    if not may(user, "reading.view"):
+        return Reading.objects.none()
+    rows = Reading.objects.select_related("actor", "evidence").order_by("-id")
+    if what:
+        rows = rows.filter(what=what)
+    if who:
+        rows = rows.filter(
+            Q(actor__username__icontains=who)
+            | Q(actor__last_name__icontains=who)
+            | Q(actor__first_name__icontains=who)
+        )
     return rows
 
 

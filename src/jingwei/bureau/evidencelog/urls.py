@@ -8,6 +8,7 @@ app_name = "evidencelog"
 urlpatterns = [
     path("", views.overview, name="list"),
     path("checkpoint", views.checkpoint, name="checkpoint"),
+    path("readings/", views.readings, name="readings"),
     path("<int:pk>/", views.entry, name="entry"),
     path("<int:pk>/proof", views.certificate, name="certificate"),
     path("public/", public.overview, name="public"),

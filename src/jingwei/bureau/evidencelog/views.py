@@ -10,9 +10,9 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from jingwei.bureau.access import requires
+from jingwei.bureau.access import may, requires
 from jingwei.bureau.evidencelog import selectors
-from jingwei.bureau.evidencelog.models import KINDS
+from jingwei.bureau.evidencelog.models import KINDS, READINGS
 
 ROWS = 50
 
@@ -31,6 +31,25 @@ def overview(request: HttpRequest) -> HttpResponse:
             "kinds": KINDS,
             "kind": kind,
             "subject": subject,
+            "may_see_readings": may(request.user, "reading.view"),
+        },
+    )
+
+
+@require_safe
+@requires("reading.view")
+def readings(request: HttpRequest) -> HttpResponse:
+    """Who saw what of protected data: for the auditor."""
+    what, who = (request.GET.get(n, "").replace("\x00", "").strip() for n in ("what", "who"))
+    rows = selectors.readings(request.user, what=what, who=who)
+    return render(
+        request,
+        "evidencelog/readings.html",
+        {
+            "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
+            "whats": READINGS,
+            "what": what,
+            "who": who,
         },
     )
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.findings import immutable
+from jingwei.bureau.findings import complaints, immutable
 from jingwei.bureau.findings.apps import APPEND_ONLY
-from jingwei.bureau.findings.models import Decision, Finding, FindingFile
+from jingwei.bureau.findings.models import Decision, Finding, FindingFile, Identity
 from jingwei.evidence import digest
 
 # What is said once, when the episode is noticed, and never changes.
@@ -28,6 +28,20 @@ def check() -> Iterator[str]:
         problem = _file_problem(file)
         if problem:
             yield f"finding {file.finding_id}: its file {file.pk} {problem}"
+    yield from _identity_problems()
+
+
+def _identity_problems() -> Iterator[str]:
+    keys = complaints.keys()
+    for identity in Identity.objects.select_related("evidence").order_by("pk"):
+        said = json.loads(identity.evidence.content)["content"].get("sealed")
+        if said != digest.both(bytes(identity.sealed)):
+            yield f"identity {identity.pk}: it is not what was sealed"
+        kept = keys.kept(bytes(identity.sealed))
+        if identity.erased and kept:
+            yield f"identity {identity.pk}: it is erased, but still has its key"
+        elif not identity.erased and not kept:
+            yield f"identity {identity.pk}: its key is lost"
 
 
 def _file_problem(file: FindingFile) -> str:

@@ -140,9 +140,7 @@ def report(request: HttpRequest) -> HttpResponse:
                 identity={name: data[name] for name in LABELS},
                 uploads=data["files"],
             )
-    answer = render(request, "findings/report.html", {"form": form, **context}, status=status)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return render(request, "findings/report.html", {"form": form, **context}, status=status)
 
 
 @never_cache
@@ -162,9 +160,7 @@ def standing(request: HttpRequest) -> HttpResponse:
                 context["at"] = complaint.at
             else:
                 context["refused"], status = _("There is no report with this receipt."), 404
-    answer = render(request, "findings/standing.html", context, status=status)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return render(request, "findings/standing.html", context, status=status)
 
 
 @never_cache
@@ -184,6 +180,4 @@ def identity(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, str(error))
         return redirect(finding)
     rows = [(str(LABELS.get(name, name)), text) for name, text in told.items()]
-    answer = render(request, "findings/identity.html", {"finding": finding, "told": rows})
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return render(request, "findings/identity.html", {"finding": finding, "told": rows})
