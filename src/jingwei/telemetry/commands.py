@@ -195,6 +195,62 @@ def rebuild(
         raise typer.Exit(1)
 
 
+def import_(
+    file: Annotated[Path, typer.Argument(help="A table: .csv, .xlsx or .parquet.")],
+    mapping: Annotated[
+        Path | None,
+        typer.Option(help="JSON file that says which column is what; without: propose one."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take it in; else only look.")] = False,
+    skip_errors: Annotated[
+        bool, typer.Option("--skip-errors", help="Leave out rows with errors.")
+    ] = False,
+    data: Data = Path("var"),
+) -> None:
+    """Take observations from a table into the journal: all rows in one commit, or none.
+
+    Prints one JSON object: rows, values, errors by row. Devices must be in the register.
+    Exit codes: 0 fine, 1 rows with errors (nothing is taken), 2 file or mapping cannot be used.
+    """
+    import dataclasses
+    import json
+
+    from jingwei.telemetry import tables
+    from jingwei.telemetry.journal import JournalError
+    from jingwei.telemetry.register import Register
+
+    root = data.expanduser().resolve()
+    try:
+        content = file.read_bytes()
+        if mapping is None:
+            header = next(tables.rows(file.name, content), [])
+            typer.echo(json.dumps(tables.guess(header), ensure_ascii=False, indent=2))
+            return
+        wanted = json.loads(mapping.read_text())
+        if not isinstance(wanted, dict):
+            raise tables.TableError(f"{mapping}: wanted a JSON object")
+        found = tables.read(
+            file.name, content, wanted, known=tables.known_in(Register(root / "register.json"))
+        )
+        taken = 0
+        if yes and (skip_errors or not found.errors):
+            taken = tables.take(found, root / "journal", f"file:{file.name}", skip_errors=True)
+    except (OSError, ValueError, JournalError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    said = {
+        "sha256": found.sha256,
+        "rows": found.rows,
+        "values": found.values,
+        "taken": taken,
+        "errors": [dataclasses.asdict(error) for error in found.errors],
+        "more_errors": found.more_errors,
+    }
+    typer.echo(json.dumps(said, ensure_ascii=False, indent=2))
+    if found.errors and not skip_errors:
+        raise typer.Exit(1)
+
+
 def _since(text: str) -> datetime | None:
     now = datetime.now(UTC)
     if not text:
@@ -212,6 +268,7 @@ def _since(text: str) -> datetime | None:
 def attach(app: typer.Typer) -> None:
     app.command()(gateway)
     app.command()(telegrams)
+    app.command("import")(import_)
     lake = typer.Typer(help="The store of observations.", no_args_is_help=True)
     lake.command()(rebuild)
     app.add_typer(lake, name="lake")

@@ -12,10 +12,10 @@ from typing import Any
 
 from jingwei import hj212
 from jingwei.hj212 import Message, number
+from jingwei.telemetry import envelope
+from jingwei.telemetry.envelope import COMMANDS
 from jingwei.telemetry.journal import microseconds
 from jingwei.telemetry.register import Register
-
-COMMANDS = {"2011": "realtime", "2051": "minute", "2061": "hour", "2031": "day", "2021": "state"}
 
 EARLIEST, LATEST = (microseconds(datetime(year, 1, 1, tzinfo=UTC)) for year in (1990, 2200))
 AHEAD = 600_000_000  # microseconds a device's clock may run ahead before it is called wrong
@@ -59,10 +59,13 @@ def keys_beside(journal_root: Path) -> Keys:
 
 
 def decode(raw: bytes, keys: Keys = lambda mn: ()) -> Message:
-    """The message of a telegram that the gateway has accepted (in whatever CRC dialect).
+    """The message of a telegram that the gateway has accepted (in whatever CRC dialect), or of an
+    envelope.
 
     `keys` opens what came encrypted.
     """
+    if envelope.is_envelope(raw):
+        return envelope.message(raw)
     dialects = frozenset(hj212.DIALECTS)
     message = hj212.decode(raw, dialects=dialects)
     if not message.ok and message.mn and (message.error or "").startswith("encrypted"):

@@ -1,0 +1,381 @@
+"""Observations from tables: CSV, Excel and Parquet, by a mapping that a person has seen work.
+
+A mapping says which column is what:
+
+    {"mn": {"column": "device"} or {"value": "…"}, "st": {"value": "31"},
+     "time": {"column": "time", "format": "%Y-%m-%d %H:%M", "named_by_end": false},
+     "resolution": "hour",
+     "factors": {"SO2": {"code": "a21026", "field": "Avg", "scale": "1", "flag": "SO2 mark"}}}
+
+`guess` proposes one from the header. `read` gives the envelopes of all rows and an error for each
+row that cannot be taken; `take` stores all of them in one durable commit or none. An empty cell is
+a missing value. Times without a zone are Asia/Shanghai; a period is named by its start, and where
+a table names it by its end, `named_by_end` moves it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final
+
+from jingwei.hj212.values import SHANGHAI, number
+from jingwei.standards import codes
+from jingwei.telemetry.envelope import CN, VALUE, EnvelopeError, envelope
+from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.telemetry.register import Register
+
+MAX_BYTES: Final = 200 << 20
+MAX_ROWS: Final = 500_000
+ERRORS: Final = 200  # that many errors are told
+FORMATS: Final = (
+    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M",
+    "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日 %H时",
+)  # fmt: skip
+LENGTH: Final = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+_MN_NAMES = ("mn", "device", "device_id", "设备编号", "设备唯一标识", "站点编码", "监测点编码")
+_TIME_NAMES = ("datatime", "time", "datetime", "监测时间", "时间", "数据时间", "日期")
+_UNIT = re.compile(r"\s*[(（\[].*$")
+
+
+class TableError(ValueError):
+    """The file or the mapping cannot be used at all; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why a row cannot be taken. `row`: as a spreadsheet counts, the header being row 1."""
+
+    row: int
+    column: str
+    problem: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a table says by a mapping. `envelopes` in the order of the rows."""
+
+    sha256: str
+    rows: int = 0
+    values: int = 0
+    envelopes: list[bytes] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+    more_errors: int = 0
+
+    def refuse(self, row: int, column: str, problem: str) -> None:
+        if len(self.errors) < ERRORS:
+            self.errors.append(RowError(row, column, problem))
+        else:
+            self.more_errors += 1
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def rows(name: str, content: bytes) -> Iterator[list[Any]]:
+    """The rows of a table, the header first; the kind by the file's name. Raises `TableError`."""
+    if len(content) > MAX_BYTES:
+        raise TableError(f"the file has {len(content) >> 20} MB: at most {MAX_BYTES >> 20}")
+    kind = Path(name).suffix.lower()
+    readers: dict[str, Callable[[bytes], Iterator[list[Any]]]] = {
+        ".csv": _csv, ".txt": _csv, ".xlsx": _excel, ".parquet": _parquet,
+    }  # fmt: skip
+    if kind not in readers:
+        raise TableError(f"{name}: wanted a file .csv, .xlsx or .parquet")
+    yield from readers[kind](content)
+
+
+def _csv(content: bytes) -> Iterator[list[Any]]:
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = content.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise TableError("the file is neither UTF-8 nor GB18030: save it as one of them")
+    first = text.partition("\n")[0]
+    sign = max(",;\t", key=first.count)
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
+    except csv.Error as error:
+        raise TableError(f"the file is no CSV: {error}") from None
+
+
+def _excel(content: bytes) -> Iterator[list[Any]]:
+    import zipfile
+
+    import openpyxl
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
+                raise TableError(f"the workbook unpacks to more than {MAX_BYTES >> 20} MB")
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+    except TableError:
+        raise
+    except Exception as error:  # openpyxl raises whatever the parts of the file make it raise
+        raise TableError(f"the workbook cannot be read: {error}") from None
+    for row in book.active.iter_rows(values_only=True) if book.active else ():
+        yield list(row)
+
+
+def _parquet(content: bytes) -> Iterator[list[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"the Parquet file cannot be read: {error}") from None
+    yield list(table.column_names)
+    for batch in table.to_batches(10_000):
+        yield from map(list, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+
+
+# --- mapping ------------------------------------------------------------------------------------
+
+
+def guess(header: Iterable[Any]) -> dict[str, Any]:
+    """A mapping as the header suggests it: device, time and factors by code or name."""
+    found: dict[str, Any] = {
+        "mn": {"value": ""},
+        "st": {"value": "31"},
+        "time": {"column": "", "format": "", "named_by_end": False},
+        "resolution": "hour",
+        "factors": {},
+    }
+    known = codes.factors("2017")
+    names = {f.zh: f.code for f in known.values()}
+    names |= {f.en.lower(): f.code for f in known.values() if f.en}
+    for cell in header:
+        column = str(cell or "").strip()
+        bare = _UNIT.sub("", column)
+        if column.lower() in _MN_NAMES:
+            found["mn"] = {"column": column}
+        elif column.lower() in _TIME_NAMES:
+            found["time"]["column"] = column
+        else:
+            code = bare if bare in known else names.get(bare) or names.get(bare.lower())
+            if code:
+                found["factors"][column] = {"code": code, "field": "", "scale": "1", "flag": ""}
+    return found
+
+
+def check(mapping: Mapping[str, Any], header: list[str]) -> None:
+    """Raises `TableError` where the mapping cannot be applied to a table with this header."""
+
+    def column(name: Any, what: str) -> None:
+        if name not in header:
+            raise TableError(f"mapping, {what}: the table has no column {name!r}")
+
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise TableError(f"the table has two columns {twice!r}")
+    for what in ("mn", "st"):
+        part = mapping.get(what)
+        if not isinstance(part, Mapping) or not (part.get("column") or part.get("value")):
+            raise TableError(f"mapping, {what}: wanted a column or a value")
+        if part.get("column"):
+            column(part["column"], what)
+    time = mapping.get("time")
+    if not isinstance(time, Mapping) or not time.get("column"):
+        raise TableError("mapping, time: wanted a column")
+    column(time["column"], "time")
+    if mapping.get("resolution") not in CN:
+        raise TableError(f"mapping, resolution: wanted one of {', '.join(CN)}")
+    if time.get("named_by_end") and mapping["resolution"] not in LENGTH:
+        raise TableError("mapping, time: only a minute, hour or day can be named by its end")
+    factors = mapping.get("factors")
+    if not isinstance(factors, Mapping) or not factors:
+        raise TableError("mapping, factors: wanted at least one column")
+    for name, part in factors.items():
+        column(name, f"factor {name}")
+        if not isinstance(part, Mapping) or not part.get("code"):
+            raise TableError(f"mapping, factor {name}: wanted a code")
+        if part.get("flag"):
+            column(part["flag"], f"mark of {name}")
+        try:
+            scale = Decimal(str(part.get("scale") or "1"))
+        except InvalidOperation:
+            scale = Decimal(0)
+        if not scale.is_finite() or scale <= 0:
+            raise TableError(
+                f"mapping, factor {name}: the scale {part.get('scale')!r} is no number"
+            )
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def read(
+    name: str,
+    content: bytes,
+    mapping: Mapping[str, Any],
+    *,
+    known: Callable[[str], bool] = lambda mn: True,
+    now: datetime | None = None,
+) -> Reading:
+    """Every row by the mapping. `known` says whether a device is in the register.
+
+    Raises `TableError` where nothing can be read at all.
+    """
+    now = now or datetime.now(UTC)
+    table = rows(name, content)
+    header = [str(cell or "").strip() for cell in next(table, [])]
+    if not any(header):
+        raise TableError("the table is empty: the first row must name the columns")
+    check(mapping, header)
+    place = {column: i for i, column in enumerate(header)}
+    found = Reading(hashlib.sha256(content).hexdigest())
+    resolution = mapping["resolution"]
+    seen: dict[tuple[str, str, datetime], int] = {}
+    for row, cells in enumerate(table, 2):
+        if not any(cell not in (None, "") for cell in cells):
+            continue
+        found.rows += 1
+        if found.rows > MAX_ROWS:
+            raise TableError(f"more than {MAX_ROWS} rows: divide the file")
+
+        def cell(column: str, cells: list[Any] = cells) -> Any:
+            at = place[column]
+            return cells[at] if at < len(cells) else None
+
+        texts = {
+            what: _text(cell(part["column"]) if part.get("column") else part["value"])
+            for what, part in (("mn", mapping["mn"]), ("st", mapping["st"]))
+        }
+        if not known(texts["mn"]):
+            found.refuse(row, mapping["mn"].get("column", ""), f"no device {texts['mn']!r} here")
+            continue
+        try:
+            time = _time(cell(mapping["time"]["column"]), mapping["time"].get("format") or "")
+        except ValueError as error:
+            found.refuse(row, mapping["time"]["column"], str(error))
+            continue
+        if mapping["time"].get("named_by_end"):
+            time -= LENGTH[resolution]
+        if not datetime(1990, 1, 1, tzinfo=UTC) <= time <= now + timedelta(minutes=10):
+            found.refuse(
+                row,
+                mapping["time"]["column"],
+                f"{time:%Y-%m-%d %H:%M} lies in the future, or before 1990",
+            )
+            continue
+        items: dict[str, dict[str, str]] = {}
+        sound = True
+        for column, part in mapping["factors"].items():
+            value = cell(column)
+            if value in (None, ""):
+                continue
+            text = _decimal(value, str(part.get("scale") or "1"))
+            if text is None:
+                found.refuse(row, column, f"{str(value)[:40]!r} is no decimal number")
+                sound = False
+                continue
+            fields = items.setdefault(part["code"], {})
+            key = part.get("field") or VALUE[resolution]
+            if key in fields:
+                found.refuse(row, column, f"{part['code']} {key} twice in a row")
+                sound = False
+            fields[key] = text
+            if part.get("flag"):
+                mark = _text(cell(part["flag"]))
+                if mark:
+                    fields["Flag"] = mark
+        if not sound or not items:
+            continue
+        before = seen.setdefault((texts["mn"], texts["st"], time), row)
+        if before != row:
+            found.refuse(
+                row, mapping["time"]["column"], f"the same device and time as row {before}"
+            )
+            continue
+        try:
+            source = {
+                "kind": "file",
+                "name": Path(name).name[:120],
+                "row": row,
+                "sha256": found.sha256,
+            }
+            found.envelopes.append(
+                envelope(texts["mn"], texts["st"], resolution, time, items, source)
+            )
+            found.values += sum(len(fields) - ("Flag" in fields) for fields in items.values())
+        except EnvelopeError as error:
+            found.refuse(row, "", str(error))
+    return found
+
+
+def take(reading: Reading, journal_root: Path, peer: str, *, skip_errors: bool = False) -> int:
+    """Store all rows in one durable commit; how many envelopes. Raises `TableError` for errors.
+
+    A second time stores them again in the journal and changes nothing in the lake.
+    """
+    if reading.errors and not skip_errors:
+        total = len(reading.errors) + reading.more_errors
+        raise TableError(
+            f"{total} rows have errors: mend them, or say that they are to be left out"
+        )
+    if not reading.envelopes:
+        raise TableError("there is nothing to take in")
+    now = datetime.now(UTC)
+    writer = Journal(journal_root)
+    try:
+        return len(writer.append([Telegram(now, peer, raw) for raw in reading.envelopes]))
+    finally:
+        writer.close()
+
+
+def known_in(register: Register) -> Callable[[str], bool]:
+    """Whether the register has the device and it is enabled."""
+
+    def known(mn: str) -> bool:
+        device = register.get(mn)
+        return device is not None and device.enabled
+
+    return known
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a spreadsheet's number
+    return str(value if value is not None else "").strip()
+
+
+def _decimal(value: Any, scale: str) -> str | None:
+    text = repr(value) if isinstance(value, float) else str(value).strip()
+    if isinstance(value, bool) or number(text) is None:
+        return None
+    return text if scale == "1" else f"{(Decimal(text) * Decimal(scale)).normalize():f}"
+
+
+def _time(value: Any, pattern: str) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=SHANGHAI)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=SHANGHAI)
+    text = str(value if value is not None else "").strip()
+    for wanted in (pattern,) if pattern else FORMATS:
+        try:
+            found = datetime.strptime(text, wanted)  # noqa: DTZ007 the zone comes next
+            return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
+        except ValueError:
+            continue
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is no time, such as 2026-03-10 12:00") from None
+    return found if found.tzinfo else found.replace(tzinfo=SHANGHAI)
