@@ -212,6 +212,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "monitoring": things["exceedance"].pk,
         "penalties": things["penalty"].pk,
         "registry": things["world"].permit.pk,
+        "console": things["world"].users["grid"].pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
     wanted = entry.pattern.regex.groupindex

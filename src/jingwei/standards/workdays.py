@@ -67,6 +67,11 @@ class Day:
     en: str
     known: bool
 
+    @property
+    def special(self) -> bool:
+        """Whether it differs from the week: by a notice, not for being a weekend."""
+        return bool(self.zh) and self.zh != "周末"
+
 
 @dataclass(frozen=True, slots=True)
 class Calendar:

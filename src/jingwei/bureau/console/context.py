@@ -50,6 +50,13 @@ SECTIONS = (
     Section(
         "evidence", gettext_lazy("Evidence"), "evidencelog", "evidencelog:list", "evidence.view"
     ),
+    Section(
+        "organisation",
+        gettext_lazy("Organisation"),
+        "console",
+        "console:organisation",
+        "organisation.view",
+    ),
     Section("system", gettext_lazy("System"), "console", "console:system", "telemetry.health"),
 )
 
@@ -76,7 +83,7 @@ class Shell:
             if not may(user, section.action):
                 continue
             current = bool(match) and (
-                section.view == here
+                here == section.view or here.startswith(section.view + "-")
                 if section.room == "console" or system
                 else match.app_name == section.room
             )
