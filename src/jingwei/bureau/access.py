@@ -50,6 +50,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "case.view": _ALL,
     "case.open": frozenset({Role.DISPATCHER}),
     "case.handle": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "case.statistics": _OFFICE - {Role.DEPARTMENT},
     "case.act": _ALL - {Role.AUDITOR},
     "evidence.view": _OFFICE,
     "finding.file": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID, Role.DEPARTMENT}),

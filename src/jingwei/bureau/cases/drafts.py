@@ -9,7 +9,6 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
-    from jingwei.bureau.cases.models import Case
     from jingwei.bureau.findings.models import Finding
 
 
@@ -64,11 +63,3 @@ def handling(findings: Sequence[Finding]) -> dict[str, str]:
             ],
             "text": checks or _("Look into it on the spot, find the cause, and report."),
         }
-
-
-def lead(case: Case) -> int | None:
-    """The department that the rules name for place and matter of a case."""
-    from jingwei.bureau.cases.selectors import suggested_lead
-
-    department = suggested_lead(case)
-    return department.pk if department else None

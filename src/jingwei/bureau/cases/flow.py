@@ -177,6 +177,10 @@ class Flow:
     needs_enterprise: bool = False
     known_to: frozenset[Role] = frozenset({Role.ENTERPRISE, Role.DEPARTMENT})
     draft: Callable[[Sequence[Finding]], dict[str, Any]] | None = None
+    # For the statistics: the acts that pass a case on ("transfers"), send it back ("returns"), and
+    # report that it is rectified ("reported").
+    counts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    task: Text = ""  # what the page calls the case's text; else "What is to be done"
     submit: Text = ""  # the button of the opening form; else the opening's label
     from_flows: frozenset[str] = frozenset()
     panel: str = ""
@@ -194,6 +198,9 @@ class Flow:
         object.__setattr__(self, "_transitions", steps)
         if len(states) != len(self.states) or len(steps) != len(self.transitions) + 1:
             raise FlowError(f"{self.name}: a name is given twice")
+        unknown = {act for acts in self.counts.values() for act in acts} - set(steps)
+        if unknown:
+            raise FlowError(f"{self.name}: counts unknown acts {sorted(unknown)}")
         if ESCALATE in steps:
             raise FlowError(f"{self.name}: {ESCALATE!r} belongs to the clock")
         if self.opening.sources or self.opening.target not in states:

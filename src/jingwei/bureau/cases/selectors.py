@@ -58,20 +58,15 @@ def centre() -> Department:
     return found
 
 
-def suggested_lead(case: Case) -> Department | None:
-    """The department whose jurisdiction names place and matter of the case, else the district
-    centre of the place."""
-    offices = Department.objects.filter(kind=Department.Kind.DEPARTMENT)
-    by_matter = offices.filter(
-        jurisdictions__matter=case.matter, jurisdictions__area__in=("", case.region_id)
-    )
-    found = by_matter.order_by("code").first() if case.matter else None
-    if found:
-        return found
-    try:
-        return district_of(case.region_id)
-    except Refused:
-        return None
+def suggested_lead(case: Case) -> tuple[Department | None, str]:
+    """The department that the dispatch rules name for the case's findings, and why."""
+    from jingwei.bureau.findings.dispatch import propose
+
+    finding = case.findings.order_by("pk").first()
+    if finding is None:
+        return None, ""
+    found = propose(finding)
+    return found.department, found.why
 
 
 def handling(case: Case, user: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from jingwei.bureau.cases.errors import Invalid, Refused, Stale
 from jingwei.bureau.cases.flow import ESCALATE, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
-from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
+from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile, SavedFilter
 from jingwei.bureau.cases.telling import told
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
@@ -362,6 +362,20 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
         result["escalated"] = case.escalated = standing
     case.escalate_at = next_escalation(case)
     return result
+
+
+# --- what people keep for themselves -----------------------------------------------------------
+
+
+@transaction.atomic
+def save_filter(user: User, name: str, query: str) -> None:
+    """Keep a view of the list under a name; the same name again replaces it."""
+    SavedFilter.objects.update_or_create(user=user, name=name, defaults={"query": query})
+
+
+@transaction.atomic
+def drop_filter(user: User, pk: int) -> None:
+    SavedFilter.objects.filter(user=user, pk=pk).delete()
 
 
 # --- parts -----------------------------------------------------------------------------------

@@ -1,11 +1,16 @@
 from django.urls import path
 
-from jingwei.bureau.cases import views
+from jingwei.bureau.cases import reports, views
 
 app_name = "cases"
 urlpatterns = [
     path("", views.listing, name="list"),
     path("export.csv", views.export, name="export"),
+    path("export.xlsx", views.export_xlsx, name="export_xlsx"),
+    path("statistics/", reports.statistics_page, name="statistics"),
+    path("assessment/", reports.assessment, name="assessment"),
+    path("filters/", reports.save_filter, name="save_filter"),
+    path("filters/<int:pk>/drop/", reports.drop_filter, name="drop_filter"),
     path("public/", views.published, name="public"),
     path("public.csv", views.published_csv, name="public_csv"),
     path("open/", views.open_case, name="open"),

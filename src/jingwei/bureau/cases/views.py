@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from django.contrib import messages
@@ -26,7 +28,7 @@ from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
 from jingwei.bureau.cases.pauses import ledger
 from jingwei.bureau.findings import files
-from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.selectors import findings as findings_of
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit
@@ -54,13 +56,13 @@ def listing(request: HttpRequest) -> HttpResponse:
             "states": selectors.states(request.user, query.get("flow", "")),
             "districts": [] if outside else selectors.districts(),
             "acts": may(request.user, "case.act"),
+            "saved": request.user.case_filters.all(),
+            "may_count": may(request.user, "case.statistics"),
         },
     )
 
 
-@require_GET
-@requires("case.view")
-def export(request: HttpRequest) -> HttpResponse:
+def _table(request: HttpRequest) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     header = [
         _("Flow"),
         _("Document number"),
@@ -94,7 +96,21 @@ def export(request: HttpRequest) -> HttpResponse:
         )
         for c in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
-    return csv_response("cases.csv", header, rows)
+    return header, rows
+
+
+@require_GET
+@requires("case.view")
+def export(request: HttpRequest) -> HttpResponse:
+    return csv_response("cases.csv", *_table(request))
+
+
+@require_GET
+@requires("case.view")
+def export_xlsx(request: HttpRequest) -> HttpResponse:
+    """The first 50,000 of the list: a workbook is made in memory."""
+    header, rows = _table(request)
+    return xlsx_response("cases.xlsx", header, islice(rows, 50_000))
 
 
 @public

@@ -46,7 +46,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "states": Finding.State.choices,
             "regions": selectors.regions(request.user),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
-            "may_open": may(request.user, "case.open"),
+            "may_open": may(request.user, "case.handle"),
             "may_file": may(request.user, "finding.file"),
             "may_import": may(request.user, "finding.import"),
             "may_dispatch": may(request.user, "dispatch.manage"),
@@ -164,7 +164,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "may_split": judges and new,
         "may_add": may(user, "finding.file")
         and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
-        "may_open": may(user, "case.open") and new,
+        "may_open": may(user, "case.handle") and new,
         "may_prove": may(user, "evidence.view"),
     }
 

@@ -73,6 +73,20 @@ def _others(case: Case | None) -> list[tuple[int, Text]]:
     return [(pk, label) for pk, label in leads(case) if case is None or pk != case.department_id]
 
 
+def _lead(field: Field, case: Case | None) -> forms.Field:
+    """Begins with whom the dispatch rules name, and says why."""
+    from jingwei.bureau.cases.selectors import suggested_lead
+
+    department, why = suggested_lead(case) if case else (None, "")
+    return forms.TypedChoiceField(
+        label=field.label,
+        help_text=why,
+        coerce=int,
+        choices=[("", "—"), *leads(case)],
+        initial=department.pk if department else None,
+    )
+
+
 def _verdict(field: Field, case: Case | None) -> forms.Field:
     """Asked wherever a detector made a finding of the case."""
     detected = case is None or case.findings.filter(kind__in=DETECTED).exists()
@@ -247,10 +261,7 @@ DAYS = Field(
     "days", _("Deadline (working days)"), _first_deadline,
     help=_("The case must be rectified by the end of that working day."),
 )  # fmt: skip
-LEADER = Field(
-    "department", _("Responsible department"), "department", choices=leads,
-    initial=lambda case: drafts.lead(case) if case else None,
-)  # fmt: skip
+LEADER = Field("department", _("Responsible department"), _lead)
 OTHER = Field("department", _("Department that should handle it"), "department", choices=_others)
 BEFORE = ("triage", "dispatched", "disputed", "investigating", "unfounded", "rectifying",
           "rectified", "verified", "looking_back", "relapsed")  # fmt: skip
@@ -442,6 +453,12 @@ HANDLING = Flow(
     known_to=frozenset({Role.DEPARTMENT}),
     draft=drafts.handling,
     submit=_("Open the case"),
+    task=_("What is to be looked into"),
+    counts={
+        "transfers": ("transfer", "give_back", "refuse", "dispute", "coordinate"),
+        "returns": ("reject", "return", "look_again"),
+        "reported": ("rectified", "nothing"),
+    },
     panel="cases/handling.html",
     panel_context=_panel,
 )  # fmt: skip

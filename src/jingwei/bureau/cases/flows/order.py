@@ -359,6 +359,11 @@ ORDER = Flow(
     needs_enterprise=True,
     draft=drafts.order,
     submit=_("Save the draft"),
+    counts={
+        "transfers": ("transfer",),
+        "returns": ("reject", "send_back", "return"),
+        "reported": ("answer",),
+    },
     panel="cases/order_panel.html",
     panel_context=_panel,
     documents=(("cases:order", _("The order as a document")),),

@@ -24,3 +24,9 @@ def deadline(moment: datetime | None, pattern: str = "%Y-%m-%d") -> str:
 def past(moment: datetime) -> bool:
     """Whether the moment is over."""
     return moment <= timezone.now()
+
+
+@register.filter
+def at(values: list[object], index: int) -> object:
+    """One of a list, by its place."""
+    return values[index]
