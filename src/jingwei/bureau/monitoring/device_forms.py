@@ -23,13 +23,6 @@ from jingwei.telemetry.keys import read_key
 _ANY = [("", _("All"))]
 # Told by the system, not typed: the time, the new key.
 _OWN = frozenset(("SystemTime", "SKCreateTime", "NewSK"))
-INFORMATION = (
-    ("i11001", _("Log of the instrument")), ("i12001", _("State of the instrument")),
-    ("i13001", _("Measuring range")), ("i13004", _("Digestion temperature (°C)")),
-    ("i13005", _("Digestion time (min)")), ("i13007", _("Intercept")), ("i13008", _("Slope")),
-    ("i13009", _("Detection limit")), ("i21001", _("Log of the data logger")),
-    ("i22001", _("State of the data logger")),
-)  # fmt: skip
 DIALECT_LABELS = {
     "lower": _("lower-case digits"),
     "unpadded": _("without leading zeros"),
@@ -111,7 +104,7 @@ class CommandForm(forms.Form):
             field.initial = hour - timedelta(hours=24 if name == "BeginTime" else 1)
             return field
         if name == "InfoId":
-            return forms.ChoiceField(label=label, choices=INFORMATION)
+            return forms.ChoiceField(label=label, choices=list(labels.INFORMATION.items()))
         if name == "CalibrationType":
             return forms.ChoiceField(
                 label=label, choices=[("0", _("zero point")), ("1", _("span"))]

@@ -112,6 +112,20 @@ PARAMETERS: dict[str, Any] = {
     "DataTime": _("Time"),
 }
 
+# Logs, states and parameters that 3020 and 3021 name (HJ 212-2017 table B.10), the common ones.
+INFORMATION = {
+    "i11001": _("Log of the instrument"),
+    "i12001": _("State of the instrument"),
+    "i13001": _("Measuring range"),
+    "i13004": _("Digestion temperature (°C)"),
+    "i13005": _("Digestion time (min)"),
+    "i13007": _("Intercept"),
+    "i13008": _("Slope"),
+    "i13009": _("Detection limit"),
+    "i21001": _("Log of the data logger"),
+    "i22001": _("State of the data logger"),
+}
+
 
 def error(kind: str) -> str:
     """The words for a kind of error; the decoder's own where there are none."""

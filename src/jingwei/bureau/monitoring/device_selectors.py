@@ -18,11 +18,12 @@ from jingwei.bureau.monitoring.device_models import DeviceCommand
 from jingwei.bureau.registry.models import Device, Point
 from jingwei.telemetry import book, health
 from jingwei.telemetry.book import Book, Seen, Stranger
+from jingwei.telemetry.dialogue import HISTORY
 from jingwei.telemetry.intake import masked
 
 DAYS = 7  # errors of so many days are shown
 FRESH = 30.0  # seconds after which a gateway that says nothing counts as gone
-SHOWN = 50  # commands on a device's page
+SHOWN = 20  # commands on a device's page
 
 
 def the_book() -> Book:
@@ -167,6 +168,7 @@ class CommandRow:
     params: list[tuple[str, str]]
     said: list[str]  # how it stands, in sentences
     values: list[tuple[str, str]]  # what the device answered
+    periods: int  # of history that came
 
     @property
     def state_class(self) -> str:
@@ -201,7 +203,8 @@ def command_row(one: DeviceCommand) -> CommandRow:
     return CommandRow(
         command=one,
         label=labels.command(one.cn, version),
-        params=[(labels.parameter(k), str(v)) for k, v in one.params.get("shown", {}).items()],
+        params=[(_name(k), _clock(k, str(v))) for k, v in one.params.get("shown", {}).items()],
+        periods=result.get("periods", 0) if one.cn in HISTORY else 0,
         said=said,
         values=list(_values(result.get("content", ()))),
     )
@@ -215,7 +218,15 @@ def _values(content: Iterable[Any]) -> Iterable[tuple[str, str]]:
         for item in part.get("items", ()):
             for name, text in item.items():
                 if name not in ("code", "Flag", "EFlag"):
-                    yield f"{item['code']} {labels.parameter(name)}", text.strip("/")
+                    yield _name(f"{item['code']}-{name}"), text.strip("/")
+
+
+def _name(name: str) -> str:
+    """A parameter, or the field of an item, in words."""
+    code, _dash, field = name.rpartition("-")
+    if field == "Info":
+        return str(labels.INFORMATION.get(code, code))
+    return f"{code} {labels.parameter(field)}".strip()
 
 
 def _clock(name: str, text: str) -> str:
