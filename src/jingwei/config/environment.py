@@ -34,6 +34,7 @@ class Environment:
     data: Path
     http: Address
     gateway: Address
+    gateways: int  # processes that share that address
     database: str
     profile: str  # "production" or "demo"; demo accounts exist only in the latter
     time_zone: str
@@ -114,6 +115,13 @@ def address(name: str, default: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
+def _count(name: str, default: int, most: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdigit() or not 1 <= int(text) <= most:
+        raise SettingError(f"{name}={text!r}: wanted a number from 1 to {most}")
+    return int(text)
+
+
 def read() -> Environment:
     """Read all settings; raises `SettingError` with one clear sentence."""
     data = Path(os.environ.get("JINGWEI_DATA") or "var").expanduser().resolve()
@@ -141,6 +149,7 @@ def read() -> Environment:
         data=data,
         http=http,
         gateway=address("JINGWEI_GATEWAY", "127.0.0.1:9212"),
+        gateways=_count("JINGWEI_GATEWAY_PROCESSES", 1, 64),
         database=os.environ.get("JINGWEI_DATABASE") or f"sqlite:///{data / 'jingwei.sqlite3'}",
         profile=profile,
         time_zone=os.environ.get("JINGWEI_TIME_ZONE") or "Asia/Shanghai",

@@ -100,8 +100,12 @@ def run(
     _prepare(env)
 
     me = [sys.executable, "-m", "jingwei.cli"]
+    shared = ["--reuse-port"] if env.gateways > 1 else []
     children = [
-        supervisor.Child("gateway", [*me, "gateway"]),
+        *(
+            supervisor.Child(name, [*me, "gateway", "--name", name, *shared])
+            for name in gateways(env.gateways)
+        ),
         supervisor.Child("worker", [*me, "worker"]),
         supervisor.Child("web", [*me, "web"]),
     ]
@@ -118,6 +122,11 @@ def run(
     asyncio.run(supervise())
     held.close()
     out.print("stopped.")
+
+
+def gateways(count: int) -> list[str]:
+    """Names of the gateway processes: the first is "gateway" whatever their number."""
+    return ["gateway", *(f"gateway-{n}" for n in range(2, count + 1))]
 
 
 def _banner(env: environment.Environment, names: list[str], seconds: float) -> None:

@@ -34,6 +34,26 @@ def gateway(
     connections_per_peer: Annotated[
         int, typer.Option(min=1, help="Connections of one address at most.")
     ] = 2_000,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JINGWEI_GATEWAY_TLS_CERT",
+            help="Certificate chain (PEM): every connection must be TLS.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JINGWEI_GATEWAY_TLS_KEY", help="Its private key (PEM), where not in the chain."
+        ),
+    ] = None,
+    tls_clients: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="JINGWEI_GATEWAY_TLS_CLIENTS",
+            help="Certificates (PEM) of which each client must show one.",
+        ),
+    ] = None,
 ) -> None:
     """Take telegrams (HJ 212) by TCP into the journal.
 
@@ -42,7 +62,7 @@ def gateway(
     """
     import logging
 
-    from jingwei.telemetry.gateway import Limits, serve
+    from jingwei.telemetry.gateway import Limits, serve, tls_context
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     host, _, port = listen.rpartition(":")
@@ -52,6 +72,14 @@ def gateway(
         )
         raise typer.Exit(2)
     data = data.expanduser().resolve()
+    if tls_cert is None and (tls_key is not None or tls_clients is not None):
+        typer.echo("JINGWEI_GATEWAY_TLS_CERT is missing: TLS needs a certificate", err=True)
+        raise typer.Exit(2)
+    try:
+        tls = tls_context(tls_cert, tls_key, tls_clients) if tls_cert is not None else None
+    except (OSError, ValueError) as error:
+        typer.echo(f"TLS: {tls_cert}: {error}", err=True)
+        raise typer.Exit(2) from None
     try:
         serve(
             (host.strip("[]"), int(port)),
@@ -67,6 +95,7 @@ def gateway(
             ),
             name=name,
             reuse_port=reuse_port,
+            tls=tls,
             say=typer.echo,
         )
     except OSError as error:

@@ -556,6 +556,20 @@ def serve(
         runner.run(main())
 
 
+def tls_context(
+    certificate: Path, key: Path | None = None, clients: Path | None = None
+) -> ssl.SSLContext:
+    """TLS 1.2 or later with this chain; with `clients` each client must show one of those
+    certificates (or one issued under them). Raises `OSError` (`ssl.SSLError`) for a bad file."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop

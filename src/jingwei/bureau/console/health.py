@@ -101,13 +101,20 @@ def _disk(data: Path) -> Component:
     return {"status": status, "free_bytes": usage.free, "free_share": round(share, 3)}
 
 
+def _gateways(beats: dict[str, Any], count: int) -> Component:
+    """The gateway that is worst; its figures are its own."""
+    names = ["gateway", *(f"gateway-{n}" for n in range(2, count + 1))]
+    found = [_process(beats.get(name)) for name in names]
+    return max(found, key=lambda one: (OK, DEGRADED, DOWN).index(one["status"]))
+
+
 def components() -> dict[str, Component]:
     """State and figures of every component; a check that fails makes its component "down"."""
     env = settings.ENV
     database = _database()
     beats = health.read(env.run) if env.run.is_dir() else {}
     checks: dict[str, Callable[[], Component]] = {
-        "gateway": lambda: _process(beats.get("gateway")),
+        "gateway": lambda: _gateways(beats, env.gateways),
         "worker": lambda: _process(beats.get("worker")),
         "ingest": lambda: _process(beats.get("ingest")),
         "journal": lambda: _journal(env.journal),

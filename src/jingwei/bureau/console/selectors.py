@@ -197,23 +197,33 @@ class Gateway:
 
 
 def gateway() -> Gateway:
-    """The gateway's table of addresses and devices, as last written."""
-    table = health.read_table(settings.ENV.run, "gateway")
+    """The gateways' tables of addresses and devices, as last written, added up."""
+    folder = settings.ENV.run / "tables"
+    names = sorted(p.stem for p in folder.glob("gateway*.json")) if folder.is_dir() else []
+    tables = [table for name in names if (table := health.read_table(settings.ENV.run, name))]
+    by_address: dict[str, list[dict[str, Any]]] = {}
+    for table in tables:
+        for address, row in table.get("peers", {}).items():
+            by_address.setdefault(address, []).append(row)
+
+    def added(rows: list[dict[str, Any]], name: str) -> list[tuple[str, int]]:
+        return sum((Counter(row.get(name, {})) for row in rows), Counter()).most_common()
+
     peers = [
         Peer(
             address=address,
-            open=row.get("open", 0),
-            accepted=row.get("accepted", 0),
-            refused=sorted(row.get("refused", {}).items(), key=lambda item: -item[1]),
-            cut=sorted(row.get("cut", {}).items(), key=lambda item: -item[1]),
-            last=parse_datetime(row.get("last") or ""),
+            open=sum(row.get("open", 0) for row in rows),
+            accepted=sum(row.get("accepted", 0) for row in rows),
+            refused=added(rows, "refused"),
+            cut=added(rows, "cut"),
+            last=parse_datetime(max(row.get("last") or "" for row in rows)),
         )
-        for address, row in table.get("peers", {}).items()
+        for address, rows in by_address.items()
     ]
     return Gateway(
-        age=table.get("age"),
+        age=min((table["age"] for table in tables), default=None),
         peers=sorted(peers, key=lambda p: (-sum(n for _, n in p.refused), -p.open, p.address)),
-        strangers=sorted(table.get("strangers", {})),
+        strangers=sorted({mn for table in tables for mn in table.get("strangers", {})}),
     )
 
 
