@@ -265,6 +265,15 @@ def _next(start: date, every: Every) -> date:
     return date(start.year + month // 12, month % 12 + 1, 1)
 
 
+def period_end(start: date, every: Every) -> date:
+    """The last day of the period that begins on `start`.
+
+    >>> period_end(date(2026, 7, 1), "quarter")
+    datetime.date(2026, 9, 30)
+    """
+    return _next(start, every) - timedelta(days=1)
+
+
 def completion(
     plan: Plan, results: Iterable[Result], begins: date, ends: date, today: date
 ) -> Completion:

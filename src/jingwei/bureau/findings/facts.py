@@ -34,6 +34,8 @@ LABELS = {
     "permitted": gettext_lazy("Permitted"),
     "substituted": gettext_lazy("Of it substituted (kg)"),
     "permit": gettext_lazy("Permit"),
+    "wanted": gettext_lazy("Results wanted"),
+    "lacking": gettext_lazy("Results lacking"),
 }
 _CHOICES = {"period": PermitLimit.Period, "verified": PermitLimit.Verified}
 

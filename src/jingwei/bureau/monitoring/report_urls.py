@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from jingwei.bureau.monitoring import report_views, trigger_views
+from jingwei.bureau.monitoring import plan_views, report_views, trigger_views
 
 urlpatterns = [
     path("reports/amounts/", report_views.amounts_list, name="amounts"),
@@ -23,4 +23,11 @@ urlpatterns = [
     path(
         "proposals/<int:proposal>/decline/", trigger_views.proposal_decline, name="proposal_decline"
     ),
+    path("self-monitoring/", plan_views.plan_list, name="plans"),
+    path("self-monitoring.csv", plan_views.plans_csv, name="plans_csv"),
+    path(
+        "self-monitoring/template.csv", plan_views.results_template_csv, name="results_template_csv"
+    ),
+    path("self-monitoring/<str:uscc>/", plan_views.self_monitoring, name="self_monitoring"),
+    path("self-monitoring/<str:uscc>/import/", plan_views.results_import, name="results_import"),
 ]

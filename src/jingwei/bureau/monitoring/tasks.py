@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.monitoring import amounts, device_gaps, device_services, services, triggers
+from jingwei.bureau.monitoring import (
+    amounts,
+    device_gaps,
+    device_services,
+    plans,
+    services,
+    triggers,
+)
 
 
 def tick(now: datetime) -> None:
@@ -15,3 +22,4 @@ def tick(now: datetime) -> None:
     device_gaps.tick(now)
     amounts.refresh(now)
     triggers.propose(now)
+    plans.remind(now)
