@@ -305,7 +305,12 @@ def _spoken(field: Field, value: Any, case: Case, departments: dict[int, str]) -
         return next((r.label for r in Region.objects.filter(pk=value)), str(value))
     if field.kind == "bool":
         return _("Yes") if value else _("No")
-    choices = getattr(field.kind(field, case), "choices", ()) if callable(field.kind) else ()
+    made = field.kind(field, case) if callable(field.kind) else None
+    if hasattr(made, "spoken"):  # a field of a room says what its value means
+        return str(made.spoken(value))
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items())
+    choices = getattr(made, "choices", ())
     if field.choices:
         choices = field.choices(case)
     return str(dict(choices).get(value, value))

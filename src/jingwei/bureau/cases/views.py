@@ -265,7 +265,7 @@ def _context(
         # Written for an act that is not possible any more: shown to be copied, not thrown away.
         "left_over": bound.data.get("text", "") if lost and bound is not None else "",
         "token": secrets.token_hex(8),
-        "facts": _shown(selectors.facts(row)),
+        "facts": shown_facts(selectors.facts(row)),
         "visible": set(findings_of(request.user).filter(cases=row).values_list("pk", flat=True)),
         "timeline": selectors.timeline(request.user, row),
         "derivation": sentences(row.derivation),
@@ -282,7 +282,7 @@ def _context(
     }
 
 
-def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def shown_facts(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Stored facts with times and names for a reader."""
     return [
         {
@@ -399,7 +399,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(selectors.cases(request.user), pk=pk, flow="order")
     issue = selectors.last_event(row, "issue")
     with translation.override("zh-hans"):  # the document speaks the language of the office
-        facts = _shown(selectors.facts(row))
+        facts = shown_facts(selectors.facts(row))
     return render(
         request,
         "cases/order.html",

@@ -57,7 +57,7 @@ class GradesField(forms.MultiValueField):
     def __init__(
         self, factors: tuple[discretion.Factor, ...], measured: dict[str, Decimal], **options: Any
     ) -> None:
-        self.keys = [f.key for f in factors]
+        self.factors, self.keys = factors, [f.key for f in factors]
         super().__init__(
             [
                 forms.TypedChoiceField(choices=[(g.number, g.number) for g in f.grades], coerce=int)
@@ -69,6 +69,15 @@ class GradesField(forms.MultiValueField):
 
     def compress(self, data_list: list[Any]) -> dict[str, int]:
         return dict(zip(self.keys, data_list, strict=True)) if data_list else {}
+
+    def spoken(self, value: dict[str, int]) -> str:
+        """What was chosen, in words."""
+        return "; ".join(
+            f"{f.en}: {g.en}" if english() else f"{f.zh}：{g.zh}"
+            for f in self.factors
+            for g in f.grades
+            if value.get(f.key) == g.number
+        )
 
 
 def grades(field: Field, case: Case | None) -> forms.Field:

@@ -230,6 +230,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "computed": shown(told["computed"]) if told.get("computed") else preview,
         "is_preview": preview is not None,
         "proposed": Decimal(told["amount"]) if told.get("amount") else None,
+        "decided_amount": Decimal(detail["decision"]["amount"]) if detail.get("decision") else None,
         "ground": next((m for m in discretion.minor() if m.key == told.get("ground")), None),
         "exhibits": told.get("exhibits") or [],
         "leaves": _leaves(told.get("exhibits") or []),

@@ -17,6 +17,8 @@ from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.selectors import districts, last_event
+from jingwei.bureau.cases.selectors import facts as facts_of
+from jingwei.bureau.cases.views import shown_facts
 from jingwei.bureau.evidencelog.public import limited
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.penalties import fields, selectors
@@ -125,7 +127,8 @@ def _document(
             "at": parse_datetime(told["at"]),
             "amount": Decimal(told["amount"]),
             "capital": money.capital(Decimal(told["amount"])),
-            "facts": proposed.text if proposed else "",
+            "facts": shown_facts(facts_of(case)),
+            "found": proposed.text if proposed else "",
             "reasons": event.text if event else "",
             "rechecked": rechecked,
             "circumstances": [

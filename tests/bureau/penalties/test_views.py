@@ -1,0 +1,176 @@
+"""The pages: every state for everybody who may look, the documents, the preview, the public page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from bureau.penalties import office
+from bureau.penalties.office import GRADES, NOW, WAY, act, bring, open_penalty, order
+from jingwei.bureau.cases.models import Case
+
+pytestmark = pytest.mark.django_db
+LOOKERS = ("dispatcher", "reviewer", "district", "leader", "auditor", "enterprise", "grid")
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch):
+    """The pages look at the clock of the office: it stands at the time of the acts."""
+    from django.utils import timezone
+
+    monkeypatch.setattr(timezone, "now", lambda: NOW + timedelta(days=12))
+
+
+def body(response) -> str:
+    raw = b"".join(response) if response.streaming else response.content
+    return raw.decode()
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_the_page_of_every_state_opens_for_everybody_who_may_look(city, client, language):
+    client.cookies["django_language"] = language
+    case = open_penalty(city)
+    for name, who, days in (*WAY, (None, None, None)):
+        for looker in LOOKERS:
+            client.force_login(city.people[looker])
+            answer = client.get(case.get_absolute_url())
+            outside = looker == "enterprise" and not case.issued
+            assert answer.status_code == (404 if outside else 200), (case.state, looker)
+            if looker == "enterprise" and not outside:
+                assert "江门" not in body(answer)
+        if name:
+            act(city, case, name, who, days)
+
+
+def test_whoever_may_not_look_finds_nothing(city, client):
+    case = bring(city, open_penalty(city), "decide")
+    for who in ("district2", "enterprise2"):
+        client.force_login(city.people[who])
+        for name in ("penalties:notice", "penalties:decision"):
+            assert client.get(reverse(name, args=[case.pk])).status_code == 404, who
+        assert case.number not in body(client.get(reverse("penalties:list")))
+    client.force_login(city.people["department"])
+    assert client.get(reverse("penalties:list")).status_code == 403
+    client.logout()
+    for name in ("penalties:notice", "penalties:decision", "penalties:compute"):
+        assert client.get(reverse(name, args=[case.pk])).status_code == 302
+
+
+def test_an_order_offers_to_open_a_penalty(city, client):
+    parent = order(city)
+    client.force_login(city.district)
+    page = body(client.get(parent.get_absolute_url()))
+    address = f"{reverse('cases:open')}?flow=penalty&amp;parent={parent.pk}"
+    assert address in page
+    answer = client.post(address.replace("&amp;", "&"), {**office.OPEN, "token": "t"})
+    case = Case.objects.get(flow="penalty")
+    assert answer["Location"] == case.get_absolute_url()
+    client.force_login(city.enterprise)
+    assert address not in body(client.get(parent.get_absolute_url()))
+
+
+def test_preview(city, client):
+    case = bring(city, open_penalty(city), "approve")
+    client.force_login(city.district)
+    page = body(client.get(case.get_absolute_url()))
+    assert 'name="grades_place"' in page
+    address = reverse("penalties:compute", args=[case.pk])
+    assert address in page
+    found = body(client.get(address, {**GRADES, "grades_place": "3"}))
+    assert "390,000" in found  # 10 + 0 + 8 + 15 + 0 + 2 + 4 = 39 %
+    found = body(client.get(address, {**GRADES, "circumstances": "apology", "share": "50"}))
+    assert "120,000" in found
+    for wrong in ({"circumstances": "friend"}, {"grades_place": "9"}, {"share": "x"}):
+        assert client.get(address, {**GRADES, **wrong}).status_code == 200
+    before = case.events.count()
+    assert case.events.count() == before
+    client.force_login(city.enterprise)
+    assert client.get(address).status_code == 403
+
+
+def test_what_was_typed_is_not_lost(city, client):
+    case = bring(city, open_penalty(city), "approve")
+    client.force_login(city.district)
+    answer = client.post(
+        reverse("cases:act", args=[case.pk, "propose"]),
+        {**GRADES, "grades_place": "3", "amount": "5000000", "text": "理由写了很久", "version": case.version},
+    )  # fmt: skip
+    page = body(answer)
+    assert answer.status_code == 409
+    assert "理由写了很久" in page
+    assert '<option value="3" selected>' in page
+
+
+def test_documents(city, client):
+    case = bring(city, open_penalty(city), "notify")
+    client.force_login(city.enterprise)
+    page = body(client.get(reverse("penalties:notice", args=[case.pk])))
+    for text in (
+        "行政处罚事先（听证）告知书", case.detail["notice"]["number"], "示例热电1厂",
+        "《中华人民共和国生态环境法典》第一千一百零七条", "贰拾肆万元整", "10 + 0 + 8 + 0 + 0 + 2 + 4 = 24 %",
+        "2026-11-12", "75.5",
+    ):  # fmt: skip
+        assert text in page, text
+    assert client.get(reverse("penalties:decision", args=[case.pk])).status_code == 404
+    for name, who, days in WAY[4:7]:
+        act(city, case, name, who, days)
+    page = body(client.get(reverse("penalties:decision", args=[case.pk])))
+    for text in (
+        "行政处罚决定书",
+        case.number,
+        "贰拾万元整",
+        "部分采纳",
+        "整改属实",
+        "集体讨论",
+        "行政复议",
+    ):
+        assert text in page, text
+    # Names of officers stand nowhere on what the party and the public get.
+    for name in ("reviewer", "leader"):
+        assert f">{name}<" not in page
+
+
+def test_list_filters_and_export(city, client):
+    closed = bring(city, open_penalty(city), "close")
+    running = bring(city, open_penalty(city, order(city, 2)), "decide")
+    client.force_login(city.leader)
+    address = reverse("penalties:list")
+    for query, seen in (
+        ("", {closed, running}),
+        ("?state=open", {running}),
+        ("?state=unpublished", {running}),
+        ("?state=closed", {closed}),
+        ("?offence=water.exceeded", set()),
+        ("?q=示例热电1", {closed, running}),
+        ("?region=110105", set()),
+        ("?from=2030-01-01", set()),
+        ("?sort=number&page=99", {closed, running}),
+    ):
+        page = body(client.get(address + query))
+        assert {c for c in (closed, running) if c.get_absolute_url() in page} == seen, query
+    rows = list(csv.reader(io.StringIO(body(client.get(reverse("penalties:export"))).lstrip("﻿"))))
+    assert len(rows) == 3
+    assert "200000.00" in rows[2]
+
+
+def test_the_public_page(city, client):
+    case = bring(city, open_penalty(city), "serve")
+    page = reverse("penalties:public")
+    assert case.number not in body(client.get(page))
+    act(city, case, "publish", "district", 8)
+    shown = body(client.get(page))
+    assert case.number in shown
+    assert "200,000.00" in shown
+    for private in ("district", "reviewer", "leader", "催化剂", case.get_absolute_url()):
+        assert private not in shown, private
+    rows = list(
+        csv.reader(io.StringIO(body(client.get(reverse("penalties:public_export"))).lstrip("﻿")))
+    )
+    assert rows[1][0] == case.number
+    assert case.number not in body(client.get(page + "?offence=water.exceeded"))
+    act(city, case, "revoke", "leader", 9)
+    assert case.number not in body(client.get(page))
