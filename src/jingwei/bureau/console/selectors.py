@@ -11,21 +11,27 @@ from math import floor
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from jingwei.bureau.access import CITY_WIDE, Role, may
+from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.findings import selectors as findings
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import selectors as monitoring
+from jingwei.bureau.notices import selectors as notices
 from jingwei.bureau.registry.models import Enterprise, Point, Region
 from jingwei.telemetry import health, journal
 from jingwei.telemetry.intake import masked
 
 SHOWN = 8  # rows of each list beside the map; the rest is one click away
+FEW = 4  # where there are more lists, so that each has its head on the first screen
+TASKS_FIRST = (Role.GRID, Role.DEPARTMENT, Role.ENTERPRISE)
+OVERSEES = (Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR)
 
 
 def city_name() -> str:
@@ -76,6 +82,33 @@ def new_findings_count(user: Any) -> int:
 
 
 @dataclass(frozen=True)
+class Load:
+    """The cases of one department now."""
+
+    label: str
+    under_way: int
+    late: int
+    risen: int  # escalated beyond the district
+
+
+def loads(user: Any, now: datetime) -> list[Load]:
+    """The departments with cases under way, the latest first."""
+    rows = (
+        cases.opened(user)
+        .order_by()
+        .values("department")
+        .annotate(
+            under_way=Count("pk"),
+            late=Count("pk", filter=Q(clock__lte=now)),
+            risen=Count("pk", filter=Q(escalated__gte=2)),
+        )
+    )
+    names = {d.pk: department_label(d) for d in Department.objects.all()}
+    found = [Load(names[r["department"]], r["under_way"], r["late"], r["risen"]) for r in rows]
+    return sorted(found, key=lambda load: (-load.late, -load.risen, -load.under_way))
+
+
+@dataclass(frozen=True)
 class Side:
     """What stands beside the map. Lists are cut to `SHOWN`; the totals are not."""
 
@@ -87,6 +120,9 @@ class Side:
     waiting_total: int
     findings: list[Finding]
     findings_total: int
+    clocks: list[Any]  # cases whose clock rises next, for those who oversee others
+    departments: list[Load]  # for the leaders
+    messages: list[Any]  # unread ones, for those who come to do their tasks
 
     @property
     def transmission_percent(self) -> str:
@@ -108,15 +144,22 @@ def side(user: Any, now: datetime | None = None) -> Side:
         states = [state for state in states if state.point.kind == Point.Kind.SOURCE]
     waiting = cases.waiting_for(user).defer("region__geometry")
     new = new_findings(user)
+    oversees = user.is_superuser or user.role in OVERSEES
+    shown = FEW if oversees else SHOWN
+    rising = cases.cases(user).filter(escalate_at__isnull=False).order_by("escalate_at", "pk")
+    unread = notices.messages(user).filter(read=None)
     return Side(
         now=now,
         figures=monitoring.key_figures(user, now, states),
         states=Counter(state.state for state in states),
         case_figures=cases.key_figures(user, now),
-        waiting=list(waiting[:SHOWN]),
+        waiting=list(waiting[:shown]),
         waiting_total=waiting.count(),
-        findings=list(new[:SHOWN]),
+        findings=list(new[:shown]),
         findings_total=new.count(),
+        clocks=list(rising[:shown]) if oversees else [],
+        departments=loads(user, now)[:SHOWN] if user.role == Role.LEADER else [],
+        messages=list(unread[:FEW]) if user.role in TASKS_FIRST else [],
     )
 
 

@@ -70,7 +70,7 @@ def _side(request: HttpRequest) -> dict[str, object]:
         "system": state,
         "acts": may(user, "case.act"),
         "own": user.role == Role.ENTERPRISE,
-        "tasks_first": user.role in (Role.GRID, Role.DEPARTMENT, Role.ENTERPRISE),
+        "tasks_first": user.role in selectors.TASKS_FIRST,
     }
 
 
