@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import catalogue, city, penalties
+from jingwei.demo import catalogue, city, inspections, penalties
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -71,6 +71,7 @@ def load(
             tell("cases", 0, 1)
             build(anchor)
             penalties.build(anchor)
+            inspections.build(anchor)
             tell("cases", 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True

@@ -29,9 +29,9 @@ NUMBERS = [33, 9, 18, 26, 5, 1]
 
 def plan(city, **change):
     sources = [
-        {"kind": "parties", "name": "commit-reveal", "time": drawing._utc(REVEAL),
+        {"kind": "parties", "name": "commit-reveal", "time": drawing.utc(REVEAL),
          "missing": "without", "parties": []},
-        {"kind": "numbers", "name": "双色球 2026139", "time": drawing._utc(LOTTERY),
+        {"kind": "numbers", "name": "双色球 2026139", "time": drawing.utc(LOTTERY),
          "missing": "void", "count": 6, "low": 1, "high": 33, "ordered": False},
     ]  # fmt: skip
     data = {"purpose": "四季度抽查", "team": 2, "load": 9, "sources": sources, "parties": SECRETS}

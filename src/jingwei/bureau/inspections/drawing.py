@@ -199,7 +199,7 @@ def freeze(user: Any, draw: Draw, *, now: datetime | None = None) -> Draw:
         plan = rules.freeze(
             row.name,
             purpose=row.purpose,
-            frozen=_utc(now),
+            frozen=utc(now),
             units=[{"code": e.uscc, "stratum": selectors.stratum(e)} for e in units],
             strata=[
                 {"name": s.name, "numerator": s.percent, "denominator": 100, "minimum": s.minimum}
@@ -235,7 +235,8 @@ def freeze(user: Any, draw: Draw, *, now: datetime | None = None) -> Draw:
     return row
 
 
-def _utc(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """A moment as plans write it: `2026-11-21T03:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -394,7 +395,7 @@ def drand_source(after: datetime, missing: str = "without") -> dict[str, Any]:
     return {
         "kind": "drand",
         "name": f"drand quicknet {number}",
-        "time": _utc(emitted),
+        "time": utc(emitted),
         "missing": missing,
         "chain": CHAIN,
         "genesis": GENESIS,

@@ -61,10 +61,10 @@ class DrawForm(forms.Form):
         label=gettext_lazy("Count of numbers"), min_value=1, max_value=20, initial=6
     )
     lottery_low = forms.IntegerField(
-        label=gettext_lazy("From"), min_value=0, max_value=9999, initial=1
+        label=gettext_lazy("Lowest number"), min_value=0, max_value=9999, initial=1
     )
     lottery_high = forms.IntegerField(
-        label=gettext_lazy("To"), min_value=1, max_value=9999, initial=33
+        label=gettext_lazy("Highest number"), min_value=1, max_value=9999, initial=33
     )
     lottery_missing = forms.ChoiceField(
         label=gettext_lazy("If it gives no value"), choices=_MISSING
@@ -80,7 +80,7 @@ class DrawForm(forms.Form):
     )
     reveal_time = _Moment(label=gettext_lazy("Reveals end at"), required=False)
     parties_missing = forms.ChoiceField(
-        label=gettext_lazy("If a party does not reveal"), choices=_MISSING
+        label=gettext_lazy("If a party does not reveal"), choices=_MISSING, initial="without"
     )
     drand_time = _Moment(
         label=gettext_lazy("Round of drand (quicknet) at"),

@@ -313,7 +313,7 @@ class Answer(models.Model):
 
     case = models.ForeignKey(Case, models.PROTECT, related_name="answers")
     item = models.CharField(_("item"), max_length=8)
-    value = models.CharField(_("answer"), max_length=20)
+    value = models.CharField(_("what was found"), max_length=20)
     note = models.CharField(_("note"), max_length=500, blank=True)
     version = models.PositiveIntegerField(_("version"), default=1)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -324,8 +324,8 @@ class Answer(models.Model):
     class Meta:
         ordering = ["case", "item"]
         constraints = [models.UniqueConstraint(fields=["case", "item"], name="answer_once")]
-        verbose_name = _("answer")
-        verbose_name_plural = _("answers")
+        verbose_name = _("answer to an item")
+        verbose_name_plural = _("answers to items")
 
     def __str__(self) -> str:
         return f"{self.case_id} {self.item} {self.value}"

@@ -111,7 +111,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('item', models.CharField(max_length=8, verbose_name='item')),
-                ('value', models.CharField(max_length=20, verbose_name='answer')),
+                ('value', models.CharField(max_length=20, verbose_name='what was found')),
                 ('note', models.CharField(blank=True, max_length=500, verbose_name='note')),
                 ('version', models.PositiveIntegerField(default=1, verbose_name='version')),
                 ('at', models.DateTimeField(verbose_name='time')),
@@ -119,8 +119,8 @@ class Migration(migrations.Migration):
                 ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='answers', to='cases.case')),
             ],
             options={
-                'verbose_name': 'answer',
-                'verbose_name_plural': 'answers',
+                'verbose_name': 'answer to an item',
+                'verbose_name_plural': 'answers to items',
                 'ordering': ['case', 'item'],
                 'constraints': [models.UniqueConstraint(fields=('case', 'item'), name='answer_once')],
             },

@@ -29,23 +29,24 @@ self.addEventListener('message', (event) => {
           if (answer.ok && !answer.redirected) await cache.put(address, answer);
           else missing += 1;
         } catch {
-          if (!(await cache.match(address))) missing += 1;
+          if (!(await cache.match(address, { ignoreVary: true }))) missing += 1;
         }
       }));
       event.ports[0]?.postMessage({ missing });
     })());
   } else if (event.data?.forget) {
-    event.waitUntil(caches.open(CACHE).then((cache) => cache.delete(event.data.forget)));
+    event.waitUntil(caches.open(CACHE).then((cache) => cache.delete(event.data.forget, { ignoreVary: true })));
   }
 });
 
 async function answered(request, page) {
   const cache = await caches.open(CACHE);
-  const known = await cache.match(request);
+  // The page varies by cookie and language; it is kept for whoever opened it last.
+  const known = await cache.match(request, { ignoreVary: true });
   const fresh = (async () => {
     const answer = await fetch(request);
     // A page that leads to the login form belongs to nobody any more.
-    if (page && answer.redirected) await cache.delete(request);
+    if (page && answer.redirected) await cache.delete(request, { ignoreVary: true });
     else if (answer.ok && (page || known)) await cache.put(request, answer.clone());
     return answer;
   })();
