@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
-from jingwei.bureau.monitoring.models import Exceedance, OrderProposal
+from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal
 
 # Pages that answer 400 or 404 here, because they want more than the fixture has (an observation
 # in the lake, an uploaded file, a finding in the query); their rooms test them.
@@ -101,6 +101,7 @@ def arguments(db, data) -> dict[str, object]:
         "case": case,
         "entry": finding.evidence,
         "exceedance": exceedance,
+        "furnace": Furnace.objects.create(outlet=world.outlet, point=world.point, name="1"),
         "penalty": penalty(world),
     }
 
@@ -209,7 +210,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "cases": case.pk,
         "inspections": things["inspection"].pk,
         "evidencelog": things["entry"].pk,
-        "monitoring": things["exceedance"].pk,
+        "monitoring": things["furnace" if name == "monitoring:furnace" else "exceedance"].pk,
         "penalties": things["penalty"].pk,
         "registry": things["world"].permit.pk,
         "console": things["world"].users["grid"].pk,

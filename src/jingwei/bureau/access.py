@@ -44,6 +44,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "enterprise.view": _ALL,
     "point.view": _ALL,
     "point.raw": _ALL,
+    "mark.set": frozenset({Role.ENTERPRISE}),
     "telemetry.health": _OFFICE,
     "finding.view": _ALL,
     "finding.judge": frozenset({Role.DISPATCHER, Role.DISTRICT}),

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -330,6 +330,16 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
+# A furnace that falls below 850 °C at low load; the temperature follows the turbine's exhaust.
+KINDS["incinerator"] = replace(
+    KINDS["incinerator"],
+    others=(*KINDS["incinerator"].others, ("a01901", "TAT", 2.8, 960 - 2.8 * 550, 1)),
+)
+KINDS["cold incinerator"] = replace(
+    KINDS["incinerator"],
+    others=(*KINDS["incinerator"].others[:-1], ("a01901", "TAT", 6.0, 960 - 6.0 * 550, 1)),
+)
+
 # ---- enterprises --------------------------------------------------------------------------------
 
 # What the monitors of an outlet tell in the 30 days before the load:
@@ -414,7 +424,7 @@ _ROWS: tuple[tuple[str, str, str, float, float, Sequence[Outlet]], ...] = (
     ("供热", _T, "110119", 115.978, 40.462, [_o("heating")]),
     ("供热", _T, "110114", 116.142, 40.238, [_o("heating", "past", NOX)]),
     ("垃圾焚烧", _I, "110108", 116.243, 40.062, [_o("incinerator")]),
-    ("垃圾焚烧", _I, "110115", 116.502, 39.612, [_o("incinerator", "ongoing", CO), _o("incinerator", code="DA002")]),
+    ("垃圾焚烧", _I, "110115", 116.502, 39.612, [_o("cold incinerator", "ongoing", CO), _o("incinerator", code="DA002")]),
     ("垃圾焚烧", _I, "110113", 116.830, 40.162, [_o("incinerator")]),
     ("垃圾焚烧", _I, "110111", 116.048, 39.652, [_o("incinerator", "past", CO)]),
     ("垃圾焚烧", _I, "110114", 116.402, 40.182, [_o("incinerator")]),

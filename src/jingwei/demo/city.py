@@ -190,14 +190,14 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
             silent = plan.silence(now) if o.story == "silent" else ()
             if silent:
                 words += plan.SILENT
-            base = {
+            base: dict[str, Any] = {
                 "kind": Point.Kind.SOURCE,
                 "outlet": outlet,
                 "region_id": e.district,
                 "longitude": longitude,
                 "latitude": latitude,
             }
-            _point(
+            point = _point(
                 library,
                 replay.Device(
                     mn,
@@ -212,6 +212,7 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
                 now,
                 **base,
             )
+            _instruments(point, outlet, kind, furnace=o.kind.endswith("incinerator"))
             if o.fan:
                 _point(
                     library,
@@ -272,12 +273,27 @@ def _limits(permit: Any, outlet: Any, kind: catalogue.Kind, begin: date) -> None
         )
 
 
+def _instruments(point: Any, outlet: Any, kind: catalogue.Kind, *, furnace: bool) -> None:
+    """The analysers' ranges, five times the highest limit, and the furnace of an incinerator."""
+    from jingwei.bureau.monitoring.models import Furnace, InstrumentRange
+
+    highest: dict[str, float] = {}
+    for key in kind.limits:
+        highest[key.factor] = max(float(key.row().value), highest.get(key.factor, 0.0))
+    InstrumentRange.objects.bulk_create(
+        InstrumentRange(point=point, factor=factor, high=5 * value)
+        for factor, value in highest.items()
+    )
+    if furnace:
+        Furnace.objects.create(outlet=outlet, point=point, name=f"{int(outlet.code[2:])}号焚烧炉")
+
+
 def _point(
     library: replay.Library, device: replay.Device, words: plan.Words, now: datetime, **rest: Any
-) -> None:
+) -> Any:
     from jingwei.bureau.registry import services
 
-    services.create_point(
+    return services.create_point(
         mn=device.mn,
         st=device.st,
         name=device.name,

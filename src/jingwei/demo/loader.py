@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import catalogue, city, inspections, penalties
+from jingwei.demo import catalogue, city, inspections, marks, penalties
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -67,6 +67,7 @@ def load(
         publish_register()
         _history(anchor, part, tell)
         _judge(anchor, tell)
+        marks.build(anchor)
         if cases:
             tell("cases", 0, 1)
             build(anchor)

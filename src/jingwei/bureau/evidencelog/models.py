@@ -39,6 +39,7 @@ KINDS = {
     "manual_result": _("Manual result"),
     "trigger": _("Trigger rule"),
     "proposal": _("Proposed order"),
+    "mark": _("Mark of data"),
 }
 
 # What of protected data is read; `services.reading` writes it down.

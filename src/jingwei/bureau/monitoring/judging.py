@@ -26,7 +26,7 @@ from django.db.models import Max
 from jingwei.analysis import validity
 from jingwei.analysis.compliance import RATE, Limit, Reason, Verdict, judge_hours, rate
 from jingwei.analysis.validity import Fault
-from jingwei.bureau.monitoring import days, episodes, marking, transmission
+from jingwei.bureau.monitoring import days, episodes, furnaces, marking, transmission
 from jingwei.bureau.monitoring.models import (
     Cursor,
     Due,
@@ -176,6 +176,7 @@ def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
             transmission.count(changed, known, now)
             _ask_days(changed, now)
             _ask_accounts(changed, now)
+            furnaces.inquire(changed)
         report.exceeded, report.corrected = settled.exceeded, settled.corrected
         report.withdrawn, report.findings = settled.withdrawn, settled.findings
         locked.batch, locked.rounds = head, locked.rounds + 1
@@ -303,8 +304,8 @@ class _Work:
                 if "fault" in one:
                     self.report.invalid.update(validity.names(one["fault"]))
         if marks:
-            furnaces = self.furnaces.get(point.outlet_id or 0, [])
-            _apply(marking.effects(point, marks, furnaces, table), series, table)
+            own = self.furnaces.get(point.outlet_id or 0, [])
+            _apply(marking.effects(point, marks, own, table), series, table)
         have = sorted(table)
         drafts = {s: Draft(point, s, sorted(telegrams[s]), table[s]) for s in have}
         verdicts = self._judge(point, have, series, drafts, bool(marks))
@@ -379,7 +380,7 @@ class _Work:
             if made is None:
                 return None
             known = np.where(known == 0, np.where(q_known != 0, Reason.FLOW_INVALID, 0), known)
-            value, unit = made, RATE
+            value, unit = np.where(known != 0, 0.0, made), RATE  # the reason first
             limit = Limit(limit.value, limit.unit, None, limit.lower)
         flags = [c.flag[i] for i in at.tolist()]
         air = series.get("a19001")
@@ -698,7 +699,7 @@ def follow_minutes(now: datetime, limit: int = MINUTES) -> bool:
         (p.mn, p.st): p.pk
         for p in Point.objects.filter(mn__in={c.mn for c in changes}).only("mn", "st")
     }
-    furnaces = set(Furnace.objects.values_list("point", flat=True))
+    heated = set(Furnace.objects.values_list("point", flat=True))
     wanted = set()
     for pk, second in {
         (points[c.mn, c.st], seconds(c.time) // HOUR * HOUR)
@@ -707,7 +708,7 @@ def follow_minutes(now: datetime, limit: int = MINUTES) -> bool:
     }:
         complete = moment(second) + timedelta(hours=1) + GRACE
         wanted.add((pk, str(Due.What.HOUR), moment(second), complete))
-        if pk in furnaces:
+        if pk in heated:
             start = day_start(local_day(moment(second)))
             wanted.add((pk, str(Due.What.FURNACE), start, complete))
     with transaction.atomic():

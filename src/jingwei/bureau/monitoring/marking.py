@@ -77,9 +77,14 @@ class Effects:
         return None
 
 
-def timely(mark: Mark) -> bool:
-    """Whether a mark was set by 12:00 of the day after its data (M22-5)."""
-    return mark.at <= marks.due(local_day(mark.start))
+def timely(mark: Mark, when: datetime) -> bool:
+    """Whether a mark was set by 12:00 of the day after the data of `when` (M22-5)."""
+    return mark.at <= marks.due(local_day(when))
+
+
+def counted(mark: Mark) -> list[int]:
+    """The hours that a mark touches and was set for in time."""
+    return [s for s in hours(mark.start, mark.end) if timely(mark, moment(s))]
 
 
 def standing(
@@ -115,10 +120,11 @@ def effects(
     assert point.outlet is not None
     industry = INDUSTRY.get(point.outlet.enterprise.industry, "")  # type: ignore[call-overload]
     for mark in rows:
-        if mark.sort in DEVICE and (timely(mark) or mark.furnace_id):
-            for second in hours(mark.start, mark.end):
+        if mark.sort in DEVICE:
+            for second in counted(mark):
                 found.device.setdefault(second, mark.pk)
-        elif (phase := PHASE.get(Sort(mark.sort))) and mark.facilities and timely(mark):
+        elif (phase := PHASE.get(Sort(mark.sort))) and mark.facilities:
+            good = set(counted(mark))
             window = marks.window(industry, phase)
             if window is None:
                 continue
@@ -128,7 +134,7 @@ def effects(
                 industry, phase, next(iter(factors), ""), since, grounds=mark.grounds
             )
             for second, yes in zip(hours(mark.start, mark.end), free, strict=True):
-                if yes:
+                if yes and second in good:
                     found.exempt[second].append((mark.pk, factors))
     own = [m for m in rows if m.furnace_id]
     if furnaces and own:
@@ -187,7 +193,7 @@ def account(
     by: dict[int, int] = {}
     low, high = seconds(first), seconds(last)
     for mark in rows:
-        for second in hours(mark.start, mark.end):
+        for second in counted(mark):
             if not low <= second < high:
                 continue
             if mark.sort in CONDITION:

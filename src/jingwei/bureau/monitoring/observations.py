@@ -206,10 +206,9 @@ def from_minutes(
     if not minutes:
         return
     water = point.kind == Point.Kind.SOURCE and medium(point) == Medium.WATER
-    step = _step(minutes)
+    need = {} if water else _least(minutes)
     flow = minutes.get(FLOW["water"]) if water else None
     for code, m in minutes.items():
-        level = hour_level(code, step, water, flow is not None)
         start, group = np.unique(m.time // HOUR * HOUR, return_inverse=True)
         received = np.bincount(group).tolist()
         usable = np.bincount(group[m.fault == 0], minlength=len(start)).tolist()
@@ -223,12 +222,16 @@ def from_minutes(
                 new.add(second)
                 continue
             sent.count[second] = (n, good)
-            if good < level.least and not sent.fault[here] & Fault.MARK:
+            if good < need.get(second, 1) and not sent.fault[here] & Fault.MARK:
                 sent.fault[here] |= np.uint16(Fault.FEW)
         if new:
+            level = hour_level(code, water, flow is not None)
             weight = _weights(m, flow) if flow is not None and level.method == "weighted" else None
             means = validity.aggregate(m.time, m.value, level, fault=m.fault, weight=weight)
             made = [i for i, second in enumerate(means.start.tolist()) if second in new]
+            for i in made:
+                if 0 < means.good[i] < need.get(int(means.start[i]), 1):
+                    means.fault[i] |= np.uint16(Fault.FEW)
             hours[code] = _merged(sent, m, means, made)
 
 
@@ -242,22 +245,30 @@ def _weights(m: Column, flow: Column) -> Floats:
     return out
 
 
-def _step(minutes: Series) -> int:
-    """The minutes that a value stands for: the smallest distance of two, 1 where there is but one."""
+def _least(minutes: Series) -> dict[int, int]:
+    """How many values each hour needs: 45 minutes of it, by the smallest distance of two values in
+    the hour itself (one alone stands for one minute), so that no other hour bears on it."""
     times = np.unique(np.concatenate([m.time for m in minutes.values()]))
-    gap = int(np.diff(times).min()) // 60 if len(times) > 1 else 1
-    return min(max(gap, 1), 60)
+    hour, gap = times[1:] // HOUR * HOUR, np.diff(times)
+    inside = hour == times[:-1] // HOUR * HOUR
+    step: dict[int, int] = {}
+    for second, distance in zip(hour[inside].tolist(), gap[inside].tolist(), strict=True):
+        step[second] = min(distance, step.get(second, distance))
+    return {
+        second: ceil(WHOLE_MINUTES / max(step.get(second, 60) // 60, 1))
+        for second in np.unique(times // HOUR * HOUR).tolist()
+    }
 
 
-def hour_level(code: str, step: int, water: bool, flow: bool) -> validity.Level:
-    """How minutes of `step` minutes each become an hour."""
+def hour_level(code: str, water: bool, flow: bool) -> validity.Level:
+    """How minutes become an hour; how many it needs says `_least`."""
     if water and code == PH:
         return validity.PH_HOUR
     if water:
         if flow and code != FLOW["water"]:
             return validity.WATER_HOUR
         return replace(validity.WATER_HOUR, method="mean")
-    return replace(validity.AIR_HOUR, least=ceil(WHOLE_MINUTES / step), expected=60 // step)
+    return replace(validity.AIR_HOUR, least=1)
 
 
 def _merged(sent: Column | None, m: Column, means: validity.Means, new: list[int]) -> Column:

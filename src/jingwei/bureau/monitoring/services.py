@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from jingwei.bureau.monitoring import furnaces
 from jingwei.bureau.monitoring.episodes import EPISODE_GAP, fact, refresh
 from jingwei.bureau.monitoring.judging import Report, follow_minutes, judge
 from jingwei.bureau.monitoring.observations import (
@@ -48,7 +49,7 @@ ROUNDS = 25  # batches in one tick: a long backlog is worked off over several ti
 def catch_up(now: datetime, rounds: int = ROUNDS) -> int:
     """Judge until caught up, at most `rounds` batches of each kind; how many there were."""
     done = 0
-    for step in (follow_minutes, _hours, _days):
+    for step in (follow_minutes, _hours, _days, _furnaces):
         for _ in range(rounds):
             if not step(now):
                 break
@@ -62,3 +63,7 @@ def _hours(now: datetime) -> bool:
 
 def _days(now: datetime) -> bool:
     return judge(now, "day").moved
+
+
+def _furnaces(now: datetime) -> bool:
+    return bool(furnaces.work(now))

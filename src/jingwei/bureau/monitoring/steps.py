@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.analysis import validity
 from jingwei.analysis.compliance import Reason, Step, Verdict
+from jingwei.analysis.incineration import Problem
 from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring import selectors, verdicts
 from jingwei.bureau.monitoring.models import Judgement
@@ -210,6 +211,28 @@ def history(rows: list[Judgement], factor: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def problem_text(problem: Problem) -> str:
+    """What speaks against a mark, in one sentence."""
+    n = {k: number(v) for k, v in problem.numbers.items()}
+    text = {
+        "overlap": _("overlaps the mark before it"),
+        "order": _("does not follow on the state before it (%(from)s → %(to)s)"),
+        "duration": _("lasts %(hours)s h, at most %(longest)s h are allowed"),
+        "note": _("cause and process are missing"),
+        "temperature": _(
+            "furnace temperature down to %(lowest)s °C, at least %(least)s °C is asked"
+        ),
+        "start_temperature": _("furnace temperature at its beginning %(at_start)s °C"),
+        "end_temperature": _("furnace temperature at its end %(at_end)s °C"),
+        "feeding": _("waste was fed"),
+        "oxygen": _("oxygen down to %(lowest)s %%: less than of a furnace out of operation"),
+        "not_resent": _("the data have not been sent again"),
+        "not_normal_operation": _("outside normal operation (%(condition)s)"),
+        "not_below": _("furnace temperature not below 850 °C (lowest %(lowest)s °C)"),
+    }[problem.key]
+    return f"{text % n} ({problem.rule})"
 
 
 def limit_row(row: PermitLimit) -> dict[str, Any]:

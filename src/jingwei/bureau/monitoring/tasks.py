@@ -1,4 +1,4 @@
-"""Periodic work: judge what came in, keep the transmission days."""
+"""Periodic work: judge what came in, keep the transmission days, follow marks and inquiries."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from datetime import datetime
 
 from jingwei.bureau.monitoring import (
     amounts,
+    belied,
     device_gaps,
     device_services,
+    furnaces,
     plans,
     services,
     triggers,
@@ -18,6 +20,8 @@ def tick(now: datetime) -> None:
     """Judge until caught up (some batches at most), then what is expected by now."""
     services.catch_up(now)
     services.expect(now)
+    furnaces.follow(now)
+    belied.examine(now)
     device_services.settle(now)
     device_gaps.tick(now)
     amounts.refresh(now)

@@ -1,6 +1,12 @@
 from django.urls import path
 
-from jingwei.bureau.monitoring import device_views, report_urls, views
+from jingwei.bureau.monitoring import (
+    bulletin_views,
+    device_views,
+    mark_views,
+    report_urls,
+    views,
+)
 
 app_name = "monitoring"
 urlpatterns = [
@@ -14,6 +20,14 @@ urlpatterns = [
     path("points/<str:mn>/<str:st>/series.json", views.series, name="series"),
     path("points/<str:mn>/<str:st>/series.csv", views.series_csv, name="series_csv"),
     path("points/<str:mn>/<str:st>/value/", views.value, name="value"),
+    path("bulletin/", bulletin_views.page, name="bulletin"),
+    path("bulletin.csv", bulletin_views.page_csv, name="bulletin_csv"),
+    path("marks/", mark_views.marks, name="marks"),
+    path("marks/new/", mark_views.mark_new, name="mark_new"),
+    path("marks/<int:pk>/withdraw/", mark_views.mark_withdraw, name="mark_withdraw"),
+    path("furnaces/", mark_views.furnace_list, name="furnaces"),
+    path("furnaces/<int:pk>/", mark_views.furnace, name="furnace"),
+    path("inquiries/<int:pk>/answer/", mark_views.inquiry_answer, name="inquiry_answer"),
     *report_urls.urlpatterns,
     path("devices/", device_views.devices, name="devices"),
     path("devices.csv", device_views.devices_csv, name="devices_csv"),

@@ -142,7 +142,7 @@ def _of_rate(point: Point, row: PermitLimit, limit: Limit, factors: Cells) -> Ju
     result = None if made is None or math.isnan(made[0]) else float(made[0])
     why = _known_here(cell) or (int(Reason.FLOW_INVALID) if known(flow) else 0)
     one = judge_hour(
-        result,
+        0.0 if why else result,
         cell.get("mark", ""),
         limit=Limit(limit.value, limit.unit, None, limit.lower),
         unit=RATE if made is not None else "",

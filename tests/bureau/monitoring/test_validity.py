@@ -1,0 +1,308 @@
+"""Which hours and days are valid, in the running system: minutes, marks, ranges, days from hours."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jingwei.analysis.validity import Fault
+from jingwei.bureau.monitoring import selectors, services
+from jingwei.bureau.monitoring.models import (
+    Due,
+    Exceedance,
+    InstrumentRange,
+    Judgement,
+    TransmissionDay,
+)
+from jingwei.bureau.registry.models import Medium, PermitLimit
+
+from .conftest import NOW, City, hour, limit, make_enterprise, make_point
+
+pytestmark = pytest.mark.django_db
+
+OVER = {"a21002": 90.0, "a19001": 12.0}  # 150 mg/m³ at 6 % O2, limit 100
+NUMBER = itertools.count(500)
+
+
+def cell(city: City, when: datetime, factor: str = "a21002", period: str = "hour", point=None):
+    row = Judgement.objects.get(point=point or city.point, period=period, time=when, stands=True)
+    return row.factors[factor]
+
+
+def faults(city: City, when: datetime, factor: str = "a21002", point=None) -> Fault:
+    return Fault(cell(city, when, factor, point=point).get("fault", 0))
+
+
+def minutes(city: City, start: datetime, values: dict, count: int, step: int = 1, **more) -> None:
+    for n in range(count):
+        city.send(
+            start + timedelta(minutes=n * step), values, resolution="minute", take=False, **more
+        )
+    city.take()
+
+
+# Single hours -----------------------------------------------------------------------------------
+
+
+def test_each_fault_is_stored_and_keeps_the_value_from_being_judged(city: City):
+    InstrumentRange.objects.create(point=city.point, factor="a21002", high=500)
+    sent = {
+        6: ((600.0, "N"), Fault.OVER_RANGE, "range"),
+        5: ((-1.0, "N"), Fault.NEGATIVE, "value_negative"),
+        4: ((90.0, "C"), Fault.MARK, "mark"),
+        3: ((90.0, "Q"), Fault.UNKNOWN_MARK, "mark_unknown"),
+        2: (("", "N"), Fault.MISSING, "value_missing"),
+    }
+    for n, (value, _fault, _why) in sent.items():
+        city.send(hour(n), {"a21002": value, "a19001": 12.0})
+    report = city.judge()
+    for n, (_value, fault, _why) in sent.items():
+        assert faults(city, hour(n)) == fault
+    assert dict(report.not_judged) == {why: 1 for *_x, why in sent.values()}
+    assert not Exceedance.objects.exists()
+
+
+def test_four_equal_hours_are_flat_and_the_fourth_takes_the_verdict_from_the_first(city: City):
+    for n in (5, 4, 3):
+        city.send(hour(n), OVER, breath=False)
+    city.judge()
+    assert Exceedance.objects.filter(withdrawn="").count() == 3
+    city.send(hour(2), OVER, breath=False)
+    city.judge()
+    assert Exceedance.objects.filter(withdrawn="flat").count() == 3
+    assert not Exceedance.objects.filter(withdrawn="").exists()
+    assert {faults(city, hour(n)) for n in (5, 4, 3, 2)} == {Fault.FLAT}
+    city.send(hour(4), {"a21002": 91.0, "a19001": 12.5})  # corrected: the run is broken
+    city.judge()
+    assert Exceedance.objects.filter(withdrawn="").count() == 4
+    history = selectors.judgements(city.point, "hour", hour(5))
+    assert [j.factors["a21002"].get("fault", 0) for j in history] == [0, Fault.FLAT, 0]
+
+
+def test_an_hour_needs_forty_five_of_its_minutes(city: City):
+    minutes(city, hour(1), OVER, 44)
+    city.send(hour(1), OVER)
+    city.catch_up()
+    assert cell(city, hour(1))["count"] == [44, 44]
+    assert faults(city, hour(1)) == Fault.FEW
+    city.send(hour(1) + timedelta(minutes=44), OVER, resolution="minute")  # a late minute
+    city.catch_up()
+    assert faults(city, hour(1)) == 0
+    assert Exceedance.objects.get().time == hour(1)
+    old, new = Judgement.objects.filter(time=hour(1)).order_by("pk")
+    assert (old.stands, new.stands) == (False, True)
+
+
+def test_a_device_of_ten_minutes_needs_five_of_six(city: City):
+    minutes(city, hour(1), OVER, 4, 10)
+    city.send(hour(1), OVER)
+    minutes(city, hour(2), OVER, 5, 10)
+    city.send(hour(2), OVER)
+    city.catch_up()
+    assert (faults(city, hour(1)), faults(city, hour(2))) == (Fault.FEW, 0)
+
+
+def test_hours_are_made_from_minutes_where_the_device_sends_only_those(city: City):
+    start = hour(1)
+    for n in range(60):
+        values = {"a21002": 80.0 + n % 2 * 20, "a19001": 12.0}
+        city.send(start + timedelta(minutes=n), values, resolution="minute", take=False)
+    city.take()
+    city.catch_up()
+    assert cell(city, start)["origin"] == "minutes"
+    assert cell(city, start)["value"] == pytest.approx(90)
+    row = Exceedance.objects.get()
+    assert (row.time, row.value) == (start, 150.0)
+    assert len(row.telegrams) == 60
+    ((_row, one),) = selectors.verdicts_on(
+        city.point, selectors.cells(city.point, "hour", start, NOW), "a21002", "hour", start
+    )
+    assert [s.key for s in one.steps][:4] == ["raw", "mark", "count", "validity"]
+
+
+def test_minutes_of_an_hour_that_goes_on_wait_until_it_is_complete(city: City):
+    begun = hour(-1)  # 12:00, now is 12:30
+    minutes(city, begun, OVER, 20)
+    city.catch_up()
+    assert not Judgement.objects.exists()
+    assert Due.objects.get(what="hour").after == begun + timedelta(hours=1, minutes=10)
+    services.catch_up(NOW + timedelta(hours=1))
+    assert faults(city, begun) == Fault.FEW
+
+
+def test_a_rate_limit_is_judged_by_concentration_times_flow(city: City):
+    PermitLimit.objects.all().delete()
+    limit(city.outlet, city.permit, value="3", unit="kg/h", reference_o2=None)
+    city.send(hour(1), {"a21002": 50.0, "a00000": 10.0})  # 1.8 kg/h
+    city.send(hour(0), {"a21002": 100.0, "a00000": 10.0})  # 3.6
+    city.send(hour(2), {"a21002": 100.0})
+    report = city.judge()
+    (row,) = Exceedance.objects.all()
+    assert (row.time, row.value, row.unit) == (hour(0), 3.6, "kg/h")
+    assert [s["key"] for s in row.steps] == ["raw", "mark", "validity", "rate", "limit", "verdict"]
+    assert report.not_judged == {"flow_invalid": 1}
+
+
+# Days -------------------------------------------------------------------------------------------
+
+DAY = datetime(2026, 11, 18, 16, tzinfo=UTC)  # the 19th in Beijing
+
+
+def send_day(city: City, hours, values, **more) -> None:
+    for n in hours:
+        city.send(DAY + timedelta(hours=n), values(n), take=False, **more)
+    city.take()
+
+
+def test_a_day_is_judged_by_its_valid_hours_and_not_by_what_the_device_sent(city: City):
+    send_day(city, range(24), lambda n: {"a21002": 50.0 + n % 3, "a19001": 12.0 + n % 2 / 10})
+    city.send(DAY, {"a21002": 10.0, "a19001": 12.0}, resolution="day")
+    city.catch_up()
+    one = cell(city, DAY, period="day")
+    assert (one["value"], one["count"], one["sent"]) == (pytest.approx(51), [24, 24], 10.0)
+    row = Exceedance.objects.get(period="day")
+    assert row.value == pytest.approx(51 * 15 / (21 - 12.05), rel=1e-3)
+    assert [s["key"] for s in row.steps] == [
+        "count", "mean", "validity", "converted_day", "limit", "verdict",
+    ]  # fmt: skip
+
+
+def test_a_day_needs_twenty_valid_hours(city: City):
+    send_day(city, range(19), lambda n: {"a21002": 80.0 + n, "a19001": 12.0 + n / 100})
+    city.catch_up()
+    assert cell(city, DAY, period="day")["fault"] == Fault.FEW
+    assert not Exceedance.objects.filter(period="day").exists()
+    city.send(DAY + timedelta(hours=19), {"a21002": 70.0, "a19001": 12.7})  # late
+    city.catch_up()
+    assert Exceedance.objects.filter(period="day").count() == 1
+
+
+def water(city: City, **more):
+    _e, permit, outlet = make_enterprise(city.region, next(NUMBER))
+    outlet.medium = Medium.WATER
+    outlet.save()
+    given = {"period": "day", "unit": "mg/L", "reference_o2": None} | more
+    row = limit(outlet, permit, "w01018", "50", **given)
+    factors = ["w01018", "w00000", "w01001"]
+    return make_point(outlet, city.region, next(NUMBER), st="32", factors=factors), row
+
+
+def test_wastewater_days_are_weighted_by_flow_and_ph_is_the_median(city: City):
+    point, _row = water(city)
+
+    def values(n: int) -> dict:
+        big = n < 12
+        return {"w01018": 100.0 if big else 10.0, "w00000": 3.0 if big else 1.0, "w01001": 7.0 + n}
+
+    send_day(city, range(24), values, point=point)
+    city.catch_up()
+    found = cell(city, DAY, "w01018", "day", point)
+    assert found["value"] == pytest.approx((100 * 3 + 10) / 4)
+    assert found["weighted"]
+    assert cell(city, DAY, "w01001", "day", point)["value"] == pytest.approx(18.5)
+    assert cell(city, DAY, "w00000", "day", point)["value"] == pytest.approx(2)
+    assert Exceedance.objects.get(period="day").value == pytest.approx(77.5)
+
+
+def test_hours_without_flow_do_not_weigh(city: City):
+    point, _row = water(city)
+    send_day(city, range(24), lambda n: {"w01018": 60.0, "w00000": 0.0}, point=point)
+    city.catch_up()
+    assert cell(city, DAY, "w01018", "day", point)["fault"] & Fault.NO_FLOW
+    assert not Exceedance.objects.filter(period="day").exists()
+
+
+# Completeness -----------------------------------------------------------------------------------
+
+
+def test_standstill_is_neither_expected_nor_invalid(city: City):
+    for n in range(6):
+        mark = "F" if n < 2 else "N"
+        city.send(hour(n), {"a21002": (30.0 + n, mark), "a19001": (12.0 + n, mark)})
+    city.send(hour(6), {"a21002": -3.0, "a19001": 12.0})
+    city.catch_up()
+    day = TransmissionDay.objects.get()
+    assert (day.received, day.valid, day.stopped, day.hours) == (14, 9, 4, 7)
+    assert (day.rates.transmission, day.rates.validity) == (1.0, 0.9)
+    assert day.rate == pytest.approx(0.9)
+
+
+# Any order, any splitting -----------------------------------------------------------------------
+
+SENT = st.lists(
+    st.tuples(
+        st.integers(0, 9),  # hour
+        st.sampled_from(["hour", "minute"]),
+        st.sampled_from([30.0, 90.0, 90.0, 120.0, -1.0]),
+        st.sampled_from(["N", "N", "N", "C", ""]),
+        st.integers(0, 5),  # ten minutes within the hour
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def standing(point) -> list:
+    """What stands of a point, without numbers of rows and telegrams."""
+    limits = {str(row.pk) for row in PermitLimit.objects.filter(outlet=point.outlet)}
+    assert limits
+    return [
+        (j.period, j.time, j.factors)
+        for j in Judgement.objects.filter(point=point, stands=True).order_by("period", "time")
+    ]
+
+
+def over(point) -> list:
+    return list(
+        Exceedance.objects.filter(point=point, withdrawn="")
+        .order_by("period", "time")
+        .values_list("period", "time", "value", "multiple")
+    )
+
+
+@given(sent=SENT, data=st.data())
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_the_same_telegrams_in_any_order_and_any_portions_lead_to_the_same(city: City, sent, data):
+    """Two points get the same telegrams, of the same times of arrival: one in that order and judged
+    once, the other in another order and judged after every few. What stands is the same."""
+    points = [
+        make_point(city.outlet, city.region, next(NUMBER), password="123456") for _ in range(2)
+    ]
+    begin = datetime(2026, 11, 18, 18, tzinfo=UTC)
+    order = data.draw(st.permutations(range(len(sent))))
+    cuts = data.draw(st.sets(st.integers(0, len(sent))))
+    arrived = [NOW - timedelta(minutes=30) + timedelta(seconds=i) for i in range(len(sent))]
+
+    def send(i: int, point) -> None:
+        n, resolution, value, mark, part = sent[i]
+        at = begin + timedelta(hours=n)
+        if resolution == "minute":
+            at += timedelta(minutes=10 * part)
+        values = {"a21002": (value, mark), "a19001": 12.0 + n / 10}
+        city.send(
+            at, values, point=point, resolution=resolution, received=arrived[i], breath=False
+        )  # fmt: skip
+
+    for i in range(len(sent)):
+        send(i, points[0])
+    city.catch_up()
+    for step, i in enumerate(order):
+        send(i, points[1])
+        if step in cuts:
+            city.catch_up()
+    city.catch_up()
+    assert standing(points[0]) == standing(points[1])
+    assert over(points[0]) == over(points[1])
+    day = [
+        TransmissionDay.objects.filter(point=p).values_list("day", "received", "valid", "stopped")
+        for p in points
+    ]
+    assert list(day[0]) == list(day[1])
