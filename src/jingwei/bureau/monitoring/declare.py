@@ -16,10 +16,11 @@ from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.monitoring import marking
-from jingwei.bureau.monitoring.judging import GRACE, ask
+from jingwei.bureau.monitoring.asking import ask
 from jingwei.bureau.monitoring.marking import Sort, moment
 from jingwei.bureau.monitoring.models import Due, Furnace, Inquiry, Mark
 from jingwei.bureau.monitoring.observations import HOUR, day_start, local_day
+from jingwei.bureau.monitoring.transmission import GRACE
 from jingwei.bureau.registry.models import Outlet, Point
 
 LONGEST = timedelta(days=400)

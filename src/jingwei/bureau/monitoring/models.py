@@ -516,7 +516,7 @@ class Inquiry(models.Model):
     marked = models.DateTimeField(_("marked"), null=True, blank=True)
     ordered = models.DateTimeField(_("ordered"), null=True, blank=True)
     answered = models.DateTimeField(_("answered"), null=True, blank=True)
-    answer = models.CharField(_("answer"), max_length=300, blank=True)
+    answer = models.CharField(_("answer given"), max_length=300, blank=True)
     void = models.BooleanField(_("no longer so"), default=False)  # corrected since
 
     objects = RestrictedQuerySet.as_manager()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from jingwei.bureau.monitoring import furnaces
+from jingwei.bureau.monitoring.asking import follow_minutes
 from jingwei.bureau.monitoring.episodes import EPISODE_GAP, fact, refresh
-from jingwei.bureau.monitoring.judging import Report, follow_minutes, judge
+from jingwei.bureau.monitoring.judging import Report, judge
 from jingwei.bureau.monitoring.observations import (
     LENGTH,
     OXYGEN,
