@@ -44,6 +44,7 @@ SECTIONS = (
         "inspections:list",
         "inspection.view",
     ),
+    Section("penalties", gettext_lazy("Penalties"), "penalties", "penalties:list", "penalty.view"),
     Section(
         "enterprises", gettext_lazy("Enterprises"), "registry", "registry:list", "enterprise.view"
     ),

@@ -4,11 +4,12 @@ that were published, and of them nothing but what `acts.facts_of_decision` names
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
@@ -103,8 +104,9 @@ def offence_name(key: str) -> str:
     return en if english() else zh
 
 
-def published(query: Any) -> list[dict[str, Any]]:
-    """The public list, newest first: the facts of each published decision and its leaf number."""
+def published(query: Any) -> QuerySet[Case]:
+    """The cases whose decisions are published, newest first, by `q` (number, enterprise) and
+    `offence`."""
     rows = (
         Case.objects.filter(flow="penalty", detail__published__entry__isnull=False)
         .exclude(state="revoked")
@@ -115,9 +117,12 @@ def published(query: Any) -> list[dict[str, Any]]:
     text, offence = asked(query, "q"), asked(query, "offence")
     if text:
         rows = rows.filter(Q(enterprise__name__icontains=text) | Q(number__icontains=text))
-    if offence:
-        rows = rows.filter(detail__offence=offence)
-    found = list(rows)
+    return rows.filter(detail__offence=offence) if offence else rows
+
+
+def public_rows(cases: Iterable[Case]) -> list[dict[str, Any]]:
+    """The facts of published decisions, each with its entry of the log."""
+    found = list(cases)
     entries = EvidenceEntry.objects.in_bulk([case.detail["published"]["entry"] for case in found])
     return [
         {
@@ -174,10 +179,8 @@ def exhibits(case: Case) -> list[dict[str, Any]]:
 def similar(case: Case, user: Any) -> list[dict[str, Any]]:
     """Decided penalties for the same offence, the nearest in excess first: published ones, and
     those the user may see."""
-    mine = proposal.measured(case).get("multiple", Decimal(0))
-    seen = set(penalties(user).values_list("pk", flat=True))
-    rows = []
-    for other in (
+    mine = _highest(case) or Decimal(0)
+    others = list(
         Case.objects.filter(
             flow="penalty", detail__offence=case.detail["offence"], detail__decision__isnull=False
         )
@@ -185,10 +188,13 @@ def similar(case: Case, user: Any) -> list[dict[str, Any]]:
         .exclude(state="revoked")
         .select_related("enterprise")
         .order_by("-pk")[:200]
-    ):
+    )
+    seen = set(penalties(user).filter(pk__in=[o.pk for o in others]).values_list("pk", flat=True))
+    rows = []
+    for other in others:
         if other.pk not in seen and not other.detail.get("published"):
             continue
-        multiple = proposal.measured(other).get("multiple")
+        multiple = _highest(other)
         rows.append(
             {
                 "case": other,
@@ -200,6 +206,10 @@ def similar(case: Case, user: Any) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda r: r["far"])[:SIMILAR]
+
+
+def _highest(case: Case) -> Decimal | None:
+    return max((multiple for multiple, _special in proposal.excesses(case)), default=None)
 
 
 # --- the panel on the case's page -------------------------------------------------------------
@@ -289,7 +299,7 @@ def _titles(sheet: discretion.Sheet | None) -> dict[str, Any]:
         "issuer": sheet.table.issuer_en if english() else sheet.table.issuer_zh,
         "sheet": sheet.title_en if english() else sheet.title_zh,
         "until": sheet.table.until,
-        "source": sheet.table.source,
+        "source": sheet.table.source.partition(": ")[0],
     }
 
 

@@ -159,12 +159,13 @@ def _table_of(case: Case) -> str:
 @public
 def published(request: HttpRequest) -> HttpResponse:
     """The decisions that were published: no person, no case file."""
-    rows = selectors.published(request.GET)
+    page = Paginator(selectors.published(request.GET), PAGE).get_page(request.GET.get("page"))
     return render(
         request,
         "penalties/public.html",
         {
-            "page": Paginator(rows, PAGE).get_page(request.GET.get("page")),
+            "page": page,
+            "rows": selectors.public_rows(page.object_list),
             "offences": fields.offences(None),
             "query": request.GET,
             "inside": may(request.user, "penalty.view"),
@@ -192,6 +193,6 @@ def published_export(request: HttpRequest) -> HttpResponse:
             row["published"],
             row["entry"].index if row["entry"] else None,
         )
-        for row in selectors.published(request.GET)
+        for row in selectors.public_rows(selectors.published(request.GET))
     )
     return csv_response("published-penalties.csv", header, rows)
