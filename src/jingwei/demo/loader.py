@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import catalogue, city, inspections, marks, penalties
+from jingwei.demo import catalogue, city, findings, inspections, marks, penalties
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -69,6 +69,7 @@ def load(
         _judge(anchor, tell)
         marks.build(anchor)
         if cases:
+            findings.build(anchor)
             tell("cases", 0, 1)
             build(anchor)
             penalties.build(anchor)

@@ -229,7 +229,7 @@ def list_findings(
     page: int = PageNumber,
     size: int = PageSize,
 ) -> Any:
-    """Findings, latest first. `from` and `to`: local days that the episode touches."""
+    """Findings, latest first. from and to: local days that the episode touches."""
     rows = findings.search(request.user, request.GET).select_related("evidence")
     return _page(request, rows, page, size, _finding)
 
@@ -250,7 +250,7 @@ def one_finding(request: HttpRequest, pk: int) -> Any:
 )
 def file_finding(request: HttpRequest, given: schemas.FindingIn) -> Any:
     """File a finding. 201: it is new; 200: its reference was known. With the header
-    `Idempotency-Key` the same request again gets the same answer."""
+    Idempotency-Key the same request again gets the same answer."""
 
     def act() -> tuple[int, Any]:
         row, new = services.file(request.user, [given.dict()], "")[0]
@@ -298,7 +298,7 @@ def list_cases(
     page: int = PageNumber,
     size: int = PageSize,
 ) -> Any:
-    """Cases, newest first. `from` and `to`: local days of opening; `state` may be `open`."""
+    """Cases, newest first. from and to: local days of opening; state may be "open"."""
     return _page(request, cases.search(request.user, request.GET), page, size, _case)
 
 
@@ -338,7 +338,7 @@ def list_exceedances(
     page: int = PageNumber,
     size: int = PageSize,
 ) -> Any:
-    """Values over a limit, latest first; `stands` is false where a correction took it back."""
+    """Values over a limit, latest first; stands is false where a correction took it back."""
     rows = monitoring.exceedances(request.user)
     mn, _dash, st = point.rpartition("-")
     for name, value in (
@@ -418,7 +418,7 @@ def observations(
     since: datetime = Query(..., description="From this time on"),
     until: datetime | None = Query(None, description="Before this time; else now"),
     factor: list[str] = Query([], max_length=40, description="Codes; none: all"),
-    after: str = Query("", max_length=80, description="From `next` of the answer before"),
+    after: str = Query("", max_length=80, description="Comes with next of the answer before"),
 ) -> Any:
     """Observations as received, the latest reception of each, by factor and time. At most 5,000 in
     one answer, and of a bounded period: 1 day real-time, 7 days minute, 93 days hour, 1,100 days

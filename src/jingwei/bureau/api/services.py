@@ -183,7 +183,7 @@ def _form(desk: Desk, item: Mapping[str, Any], where: str) -> tuple[FindingForm,
         at = f"{where}/facts/{name}" if name in asked else f"{where}/{name}"
         wrong += [Wrong(at, str(error)) for error in errors]
     if series is not None:
-        form.series = series  # type: ignore[attr-defined]
+        form.extra["series"] = series
     return form, wrong
 
 
@@ -202,15 +202,11 @@ def _is_series(given: Any) -> bool:
 
 
 def _file(user: User, item: Mapping[str, Any], form: FindingForm) -> tuple[Finding, bool]:
-    said = form.said
-    series = getattr(form, "series", None)
-    if series is not None:
-        said["facts"]["series"] = series
     reference = item.get("reference") or secrets.token_hex(12)
     return notice(
         kind=item["kind"],
         episode=f"api/{item['kind']}/{user.pk}/{reference}",
         source=Finding.Source.API,
         filed_by=user,
-        **said,
+        **form.said,
     )

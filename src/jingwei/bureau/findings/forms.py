@@ -101,7 +101,7 @@ class FindingForm(forms.Form):
         label=gettext_lazy("Began"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
     ended = forms.DateTimeField(
-        label=gettext_lazy("Last seen"),
+        label=gettext_lazy("Last noticed"),
         required=False,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
     )
@@ -148,6 +148,7 @@ class FindingForm(forms.Form):
     ) -> None:
         self.scenario: Scenario = SCENARIOS[kind]
         self.desk = desk
+        self.extra: dict[str, Any] = {}  # facts that no input asks for: a series to be drawn
         super().__init__(*args, **options)
         self.fields["region"].widget = forms.Select(
             choices=[("", _("By the place on the map")), *((r.pk, r.label) for r in desk.regions)]
@@ -253,7 +254,7 @@ class FindingForm(forms.Form):
             asked.name: data[asked.name]
             for asked in self.scenario.inputs
             if data[asked.name] not in (None, "")
-        }
+        } | self.extra
         region = data["region"]
         return {
             "title": data["title"] or self._title(region),

@@ -422,7 +422,7 @@ export async function createMap(box, given = {}) {
       }
       return;
     }
-    if (map) {
+    if (map?.getSource('points')) {  // not before the style is there
       map.getSource('points').setData(data.points);
       map.getSource('findings').setData(data.findings);
     }
