@@ -26,6 +26,7 @@ PACKAGES = [
     "analysis",
     "analysis.air",
     "bureau.evidencelog",
+    "bureau.findings",
 ]
 
 

@@ -208,3 +208,18 @@ def test_cases_in_every_state(data, settings):
     assert {c.pk: c.events.count() for c in Case.objects.all()} == events
     overdue = Case.objects.order_by("opened")[2]
     assert overdue.due < NOW
+
+
+def test_findings_of_every_kind_are_filed_once(db, data) -> None:
+    from jingwei.bureau.findings.models import Complaint, DispatchRule, Finding, Kind
+    from jingwei.demo import findings
+
+    city.build_organisation()
+    city.build_registry(NOW, city.Part(enterprises=1, stations=0))
+    assert findings.build(NOW) == len(findings.PLANS)
+    kinds = set(Finding.objects.values_list("kind", flat=True))
+    assert kinds == set(Kind.values) - {"exceedance"}  # those come from the monitors
+    counted = [m.objects.count() for m in (Finding, Complaint, DispatchRule)]
+    assert counted == [len(findings.PLANS) + 2, 2, len(findings.RULES)]
+    findings.build(NOW)
+    assert [m.objects.count() for m in (Finding, Complaint, DispatchRule)] == counted

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from jingwei.bureau.access import public, requires
+from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.api import services
 from jingwei.bureau.api.interface import PER_MINUTE, api
@@ -79,6 +79,7 @@ def docs(request: HttpRequest) -> HttpResponse:
         "api/docs.html",
         {
             "schema": schema,
+            "may_issue": may(request.user, "api.admin"),
             "operations": operations,
             "schemas": [
                 (name, _fields(s, set(s.get("required", []))), s.get("description", ""))

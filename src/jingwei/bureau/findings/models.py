@@ -230,7 +230,7 @@ class DispatchRule(models.Model):
 
     class State(models.TextChoices):
         TEST = "test", _("Test")
-        LIVE = "live", _("In force")
+        LIVE = "live", pgettext_lazy("rule", "In force")
         RETIRED = "retired", _("Retired")
 
     area = models.CharField(_("area code"), max_length=12, blank=True)

@@ -371,6 +371,7 @@ export async function createMap(box, given = {}) {
   let list = options.list;
   let map = null;
   let rings = () => {};
+  let drawn = false;  // whether the style is there to be filled
 
   const webgl = Boolean(document.createElement('canvas').getContext('webgl2'));
   if (!webgl) {
@@ -384,7 +385,7 @@ export async function createMap(box, given = {}) {
   }
 
   function apply() {
-    if (map) {
+    if (drawn) {
       const states = STATES.filter((s) => shown[s]);
       map.setFilter('sources', ['all', ['!=', ['get', 'kind'], 'air_station'], ['in', ['get', 'state'], ['literal', states]]]);
       for (const layer of ['stations', 'station-dots']) {
@@ -422,7 +423,7 @@ export async function createMap(box, given = {}) {
       }
       return;
     }
-    if (map?.getSource('points')) {  // not before the style is there
+    if (drawn) {
       map.getSource('points').setData(data.points);
       map.getSource('findings').setData(data.findings);
     }
@@ -471,6 +472,7 @@ export async function createMap(box, given = {}) {
   data.regions = await regions;
   if (map) {
     await loaded;
+    drawn = true;
     map.getSource('regions').setData(data.regions);
     map.getSource('labels').setData(labels(data.regions));
     await first;
