@@ -211,3 +211,13 @@ def test_whatever_a_device_says_the_dialogue_ends_once_and_in_time(said):
         assert now < 5000
     assert talk.state in ("done", "refused", "failed")
     assert ended <= 1
+
+
+def test_data_sent_as_an_interaction_are_taken():
+    """lua-HJ212 answers 1061 with ST=91, the system of the interaction commands."""
+    talk = dialogue("1061")
+    talk.tick(0.0)
+    talk.hear(answer(talk, "9011", QnRtn=1), 1.0)
+    said = f"QN={talk.qn};ST=91;CN=1061;PW=123456;MN={MN};Flag=4;CP=&&RtdInterval=30&&"
+    assert talk.hear(hj212.decode(hj212.frame(said)), 2.0)
+    assert talk.result["content"][0]["params"] == {"RtdInterval": "30"}

@@ -130,7 +130,7 @@ class Dialogue:
             self._heard = now
             self._answered(message)
             return True
-        if message.cn != self.order.cn or message.st == "91" or not self._asked(message):
+        if message.cn != self.order.cn or not self._asked(message):
             return False
         if self._span is not None or message.qn == self.qn:
             self._heard = now  # what comes unasked as well is no sign of life in the dialogue
