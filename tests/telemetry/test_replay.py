@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jingwei import hj212
 from jingwei.demo import catalogue
-from jingwei.telemetry import replay
+from jingwei.telemetry import replay, replay_files
 
 LIBRARY = replay.Library(catalogue.DATA)
 PLAYER = replay.Player(LIBRARY)
@@ -310,7 +310,7 @@ def test_periods_and_floor():
 def test_csv_in_order(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("NOX,CO\n10,1\n20,NA\n30,\n40,4\n")
-    s, begins = replay.from_csv(path, ["NOX", "CO"], step=3600)
+    s, begins = replay_files.from_csv(path, ["NOX", "CO"], step=3600)
     assert begins is None
     assert list(s.columns["NOX"].values) == [10, 20, 30, 40]
     assert [v != v for v in s.columns["CO"].values] == [False, True, True, False]
@@ -322,7 +322,7 @@ def test_csv_by_time(tmp_path):
         "﻿t,v\n2026-05-04 12:00,1\n2026-05-04T13:30:00+08:00,2\n2026-05-04T07:00:00Z,4\n",
         encoding="utf-8",
     )
-    s, begins = replay.from_csv(path, ["v"], step=3600, time="t")
+    s, begins = replay_files.from_csv(path, ["v"], step=3600, time="t")
     assert begins == NOON
     values = list(s.columns["v"].values)
     assert values[:2] == [1, 2]
@@ -342,14 +342,14 @@ def test_csv_that_cannot_be_played(tmp_path, text, says):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(replay.SeriesError, match=says):
-        replay.from_csv(path, ["NOX"], step=3600)
+        replay_files.from_csv(path, ["NOX"], step=3600)
 
 
 def test_csv_with_a_bad_time(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("t,v\nyesterday,1\n")
     with pytest.raises(replay.SeriesError, match="line 2: 'yesterday' is no time"):
-        replay.from_csv(path, ["v"], step=3600, time="t")
+        replay_files.from_csv(path, ["v"], step=3600, time="t")
 
 
 def test_unknown_series(tmp_path):
@@ -371,3 +371,22 @@ def test_package_data_says_source_and_licence(name):
 
 def test_package_data_is_small():
     assert sum(p.stat().st_size for p in catalogue.DATA.iterdir()) < 6_000_000
+
+
+def test_a_parquet_file_is_read_as_the_csv_of_the_same_rows(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    times = [datetime(2026, 3, 1, h) for h in (0, 1, 3)]
+    pq.write_table(pa.table({"t": times, "NOX": [1.5, None, 4.0]}), tmp_path / "a.parquet")
+    lines = "\n".join(f"{t},{v}" for t, v in zip(times, ("1.5", "", "4.0"), strict=True))
+    (tmp_path / "a.csv").write_text(f"t,NOX\n{lines}\n")
+    one, begins = replay_files.from_parquet(tmp_path / "a.parquet", ["NOX"], step=3600, time="t")
+    two, same = replay_files.from_csv(tmp_path / "a.csv", ["NOX"], step=3600, time="t")
+    assert begins == same
+    assert repr(one.columns["NOX"].values) == repr(two.columns["NOX"].values)
+    with pytest.raises(replay.SeriesError, match="no column SO2; it has t, NOX"):
+        replay_files.from_parquet(tmp_path / "a.parquet", ["SO2"], step=3600)
+    (tmp_path / "b.parquet").write_text("no parquet")
+    with pytest.raises(replay.SeriesError, match=r"b\.parquet cannot be read"):
+        replay_files.from_parquet(tmp_path / "b.parquet", ["SO2"], step=3600)

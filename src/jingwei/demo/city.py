@@ -207,6 +207,8 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
                     f"{e.name}{o.code}",
                     plan.upkeep(mn, kind.medium, now),
                     silent,
+                    # The chemical works have renewed their loggers: they send encrypted.
+                    "2025" if e.industry == "chemicals" and o.story == "quiet" else "2017",
                 ),
                 words,
                 now,
@@ -293,15 +295,19 @@ def _point(
 ) -> Any:
     from jingwei.bureau.registry import services
 
-    return services.create_point(
+    point = services.create_point(
         mn=device.mn,
         st=device.st,
         name=device.name,
         factors=[c.factor for c in device.channels],
         password=device.password,
+        version=device.version,
         replay=plan.about(library, device, words, now),
         **rest,
     )
+    if device.version == "2025":
+        _key(device.mn, now)
+    return point
 
 
 def devices() -> Iterator[replay.Device]:
@@ -311,8 +317,37 @@ def devices() -> Iterator[replay.Device]:
     for p in Point.objects.filter(enabled=True, replay__isnull=False):
         if p.replay:
             yield replay.Device.from_json(
-                p.replay, mn=p.mn, st=p.st, password=p.password, name=p.name
-            )
+                p.replay, mn=p.mn, st=p.st, password=p.password, name=p.name,
+                version=p.version, **_secrets(p.mn),
+            )  # fmt: skip
+
+
+def _secrets(mn: str) -> dict[str, Any]:
+    """The key of a logger that encrypts, and how it writes ciphertext."""
+    from django.conf import settings
+
+    from jingwei.bureau.registry.models import Device
+    from jingwei.telemetry.keys import NAME, KeyBox
+
+    own = Device.objects.filter(mn=mn).first()
+    if own is None or not own.keys:
+        return {}
+    box = KeyBox(settings.ENV.register.with_name(NAME))
+    return {"sm4": box.open(mn, own.keys[0]["sealed"]), "form": own.form}
+
+
+def _key(mn: str, now: datetime) -> None:
+    """A random SM4 key for a logger of 2025, sealed."""
+    import secrets
+
+    from django.conf import settings
+
+    from jingwei.bureau.registry.models import Device
+    from jingwei.telemetry.keys import NAME, KeyBox
+
+    box = KeyBox(settings.ENV.register.with_name(NAME))
+    sealed = box.seal(mn, secrets.token_bytes(16))
+    Device.objects.create(mn=mn, keys=[{"sealed": sealed, "since": now.isoformat()}])
 
 
 def window(now: datetime, days: int) -> datetime:

@@ -84,7 +84,7 @@ def span(text: str) -> int:
 def replay(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A CSV to play as one device; without it the demo city is played."),
+        typer.Argument(help="A CSV or Parquet file to play; without it the demo city is played."),
     ] = None,
     mn: Annotated[str, typer.Option("--mn", help="Device number (MN) for FILE.")] = "",
     st: Annotated[
@@ -117,8 +117,35 @@ def replay(
     once: Annotated[
         bool, typer.Option("--once", help="Send what is due and a real-time value, then stop.")
     ] = False,
+    version: Annotated[
+        str, typer.Option(help="Protocol of the device that plays FILE: 2005, 2017 or 2025.")
+    ] = "2017",
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="SM4 key for FILE (16 bytes or 32 hex digits): encrypt."),
+    ] = None,
+    copies: Annotated[
+        int,
+        typer.Option(min=1, max=100_000, help="Play FILE as so many devices: MN counts up."),
+    ] = 1,
+    loss: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of telegrams that get lost.")
+    ] = 0.0,
+    twice: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of telegrams that are sent twice.")
+    ] = 0.0,
+    delay: Annotated[
+        float, typer.Option(min=0, help="Seconds by which telegrams are delayed at most.")
+    ] = 0.0,
+    clock_error: Annotated[
+        float, typer.Option(help="Seconds by which the devices' clocks run ahead.")
+    ] = 0.0,
+    tls: Annotated[
+        Path | None,
+        typer.Option(help="Certificate (PEM) of the gateway: connect by TLS and trust only it."),
+    ] = None,
 ) -> None:
-    """Play measured series as instruments: real HJ 212-2017 telegrams to the gateway over TCP.
+    """Play measured series as instruments: real HJ 212 telegrams to the gateway over TCP.
 
     Without FILE all replayed points of the demo city are played, and what was missed in a pause
     is sent again. With FILE one device plays it: its rows, ending now (or at their time), then
@@ -140,6 +167,15 @@ def replay(
             host, port = _address(gateway)
         except ValueError as error:
             raise _fail(error) from None
+    trust = None
+    if tls is not None:
+        import ssl
+
+        try:
+            trust = ssl.create_default_context(cafile=str(tls))
+        except OSError as error:
+            raise _fail(f"--tls {tls}: {error}") from None
+        trust.check_hostname = False  # the one certificate is trusted, whatever its name
     now = datetime.now(UTC)
     start = now - timedelta(seconds=span(since)) if speed > 1 else None
     clock = replay_client.Clock(start, speed)
@@ -148,6 +184,7 @@ def replay(
             library, chosen, begins = _from_file(
                 file, mn, st, password, column or [], time, span(step), now
             )
+            chosen = _copies(chosen[0], copies, version, key_file)
             delivered = replay_client.Delivered(None, begins)
             back = {r: now - begins + timedelta(days=1) for r in replay_client.BACK}
         else:
@@ -159,7 +196,8 @@ def replay(
         raise _fail(error) from None
     fleet = replay_client.Fleet(
         Player(library), chosen, host, port,
-        delivered=delivered, clock=clock, once=once, back=back,
+        delivered=delivered, clock=clock, once=once, back=back, tls=trust,
+        faults=replay_client.Faults(loss, twice, delay, clock_error),
     )  # fmt: skip
 
     async def play() -> None:
@@ -225,13 +263,15 @@ def _from_file(
     from datetime import timedelta
 
     from jingwei.telemetry import replay as series
+    from jingwei.telemetry import replay_files as files
 
     pairs = [c.rpartition("=") for c in columns]
     if not mn or not pairs or not all(name and code for name, _, code in pairs):
         raise _fail("FILE needs --mn and --column, for example --mn 0123 --column NOX=a21002")
     if 86400 % step and step % 86400:
         raise _fail(f"--step: {step} s do not divide a day")
-    read, begins = series.from_csv(file, [name for name, _, _ in pairs], step=step, time=time)
+    load = files.from_parquet if file.suffix == ".parquet" else files.from_csv
+    read, begins = load(file, [name for name, _, _ in pairs], step=step, time=time)
     local = int(now.timestamp()) + series.OFFSET
     if begins is None:  # the last row is the last step that is complete now
         begins = now - timedelta(seconds=local % step + len(read) * step)
@@ -249,6 +289,34 @@ def _from_file(
         mn,
     )
     return library, [device], begins
+
+
+def _copies(device: Device, count: int, version: str, key_file: Path | None) -> list[Device]:
+    """So many loggers with the same series; the last digits of the MN count up."""
+    from dataclasses import replace
+
+    from jingwei.hj212 import VERSIONS
+    from jingwei.telemetry.keys import read_key
+
+    if version not in VERSIONS:
+        raise _fail(f"--version {version}: wanted one of {', '.join(VERSIONS)}")
+    key = None
+    if key_file is not None:
+        if version != "2025":
+            raise _fail("--key-file: only devices of --version 2025 encrypt")
+        try:
+            data = key_file.read_bytes()
+            key = data if len(data) == 16 else read_key(data.decode("ascii", "replace"))
+        except (OSError, ValueError) as error:
+            raise _fail(f"--key-file {key_file}: {error}") from None
+    device = replace(device, version=version, sm4=key)
+    digits = len(str(count))
+    if count > 1 and len(device.mn) <= digits:
+        raise _fail(f"--mn {device.mn}: too short for {count} copies")
+    return [
+        device if count == 1 else replace(device, mn=f"{device.mn[:-digits]}{n:0{digits}}", name="")
+        for n in range(1, count + 1)
+    ]
 
 
 class _Screen:

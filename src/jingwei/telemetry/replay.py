@@ -22,7 +22,6 @@ L/s, over the seconds of the period. A day is the mean of its hours marked N.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
@@ -193,63 +192,6 @@ class Library:
             if about["clock"] == "calendar":
                 start = int(part["time"][0].as_py().replace(tzinfo=UTC).timestamp())
             self.add(Series(full, int(about["step"]), about["clock"], columns, start, about))
-
-
-def from_csv(
-    path: Path, columns: Sequence[str], *, step: int, time: str | None = None
-) -> tuple[Series, datetime | None]:
-    """A user's CSV as a cyclic series of `columns`, and the UTC time of its first row if it says.
-
-    With `time` (a column of ISO 8601 or `YYYY-MM-DD HH:MM[:SS]`, China's time where no zone is
-    given) rows are placed by it, and steps without a row stay missing; without it they follow
-    each other in steps of `step` seconds. An empty cell, `NA` and `NaN` are missing. Raises
-    `SeriesError` with file, line and reason.
-    """
-    rows: list[tuple[int, list[float]]] = []
-    with path.open(encoding="utf-8-sig", newline="") as f:
-        reader = csv.DictReader(f)
-        wanted = [*columns, *([time] if time else [])]
-        missing = [c for c in wanted if c not in (reader.fieldnames or [])]
-        if missing:
-            raise SeriesError(
-                f"{path}: no column {', '.join(missing)}; it has {', '.join(reader.fieldnames or [])}"
-            )
-        for number, row in enumerate(reader):
-            where = f"{path}, line {reader.line_num}"
-            values = [_number(row[c], where, c) for c in columns]
-            rows.append((_local(row[time], where) if time else number * step, values))
-    if not rows:
-        raise SeriesError(f"{path}: no rows")
-    first = min(at for at, _ in rows)
-    first -= first % step
-    count = (max(at for at, _ in rows) - first) // step + 1
-    if count > 10_000_000:
-        raise SeriesError(f"{path}: {count} steps of {step} s between first and last row")
-    grid = np.full((len(columns), count), np.nan)
-    for at, values in rows:
-        grid[:, (at - first) // step] = values
-    cells = {c: Cells.of(grid[i]) for i, c in enumerate(columns)}
-    begins = datetime.fromtimestamp(first - OFFSET, UTC) if time else None
-    return Series(path.stem, step, "cyclic", cells, about={"title": path.name}), begins
-
-
-def _number(text: str | None, where: str, column: str) -> float:
-    if text is None or text.strip().lower() in ("", "na", "nan", "null"):
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        raise SeriesError(f"{where}: {column} is {text!r}, not a number") from None
-
-
-def _local(text: str, where: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise SeriesError(f"{where}: {text!r} is no time; wanted 2026-01-31 15:00") from None
-    if moment.tzinfo is None:
-        return int(moment.replace(tzinfo=UTC).timestamp())
-    return int(moment.timestamp()) + OFFSET
 
 
 # ---- devices -----------------------------------------------------------------------------------
