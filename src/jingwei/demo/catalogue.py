@@ -45,6 +45,15 @@ DEPARTMENTS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
+# The river system that drains most of a district; Beijing has five (from memory).
+BASINS = {
+    "110101": "北运河水系", "110102": "北运河水系", "110105": "北运河水系", "110106": "永定河水系",
+    "110107": "永定河水系", "110108": "北运河水系", "110109": "永定河水系", "110111": "大清河水系",
+    "110112": "北运河水系", "110113": "潮白河水系", "110114": "北运河水系", "110115": "永定河水系",
+    "110116": "潮白河水系", "110117": "蓟运河水系", "110118": "潮白河水系", "110119": "永定河水系",
+}  # fmt: skip
+
+
 @cache
 def districts() -> dict[str, dict[str, Any]]:
     """GeoJSON features of the districts by code (properties code, name, name_en; WGS-84)."""

@@ -182,6 +182,7 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
                 latitude=latitude,
                 height=kind.height,
                 diameter=_diameter(kind),
+                basin=catalogue.BASINS.get(e.district, "") if kind.medium == "water" else "",
             )
             _limits(permit, outlet, kind, begin)
             family_code = "DE0001" if kind.medium == "air" else "DE0002"

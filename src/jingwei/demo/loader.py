@@ -51,6 +51,7 @@ def load(
 
     from jingwei.bureau.registry.services import publish_register
     from jingwei.demo.cases import build
+    from jingwei.demo.permits import build as build_permits
 
     if not settings.ENV.demo:
         raise RuntimeError(
@@ -74,6 +75,7 @@ def load(
             build(anchor)
             penalties.build(anchor)
             inspections.build(anchor)
+            build_permits(anchor)
             tell("cases", 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True

@@ -83,7 +83,7 @@ def plans_csv(request: HttpRequest) -> HttpResponse:
     _query, found = _chosen(request)
     return csv_response(
         "self-monitoring.csv",
-        [_("Enterprise"), _("Outlet"), _("Factor"), _("Means"), _("Frequency"), _("Due"), _("Done"),
+        [_("Enterprise"), _("Outlet"), _("Factor"), _("Means"), _("Frequency"), _("Due"), _("Measured"),
          _("Completion (%)"), _("Publication (%)"), _("Missing"), _("Late"), _("Unpublished")],
         (
             [

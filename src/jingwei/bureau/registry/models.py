@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -314,7 +315,7 @@ class MonitoringPlan(models.Model):
         AUTOMATIC = "automatic", _("Automatic")
 
     class Every(models.TextChoices):
-        DAY = "day", _("day")
+        DAY = "day", pgettext_lazy("frequency", "day")
         WEEK = "week", _("week")
         MONTH = "month", _("month")
         QUARTER = "quarter", _("quarter")
