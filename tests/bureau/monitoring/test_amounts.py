@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import amounts
-from jingwei.bureau.monitoring.models import EmissionDay
+from jingwei.bureau.monitoring.models import EmissionDay, Judgement, Mark
 from jingwei.bureau.registry.models import PermitAmount, Point
 
 from .conftest import NOW, City, hour, make_point
@@ -92,6 +92,29 @@ def test_a_source_that_stands_still_emits_nothing(city: City):
     city.send(hour(3), {"a21002": (3.0, "F"), "a00000": (10.0, "F")})
     amounts.refresh(NOW)
     assert row().stopped == 2
+
+
+@pytest.mark.django_db
+def test_what_was_judged_invalid_is_filled_though_no_telegram_came(city: City):
+    send(city, *range(40))
+    amounts.refresh(NOW)
+    assert row().valid == 12
+    Judgement.objects.create(
+        point=city.point, period="hour", time=hour(2), judged=NOW, telegrams="1",
+        factors={"a21002": {"value": 50.0, "mark": "N", "fault": 32}},
+    )  # fmt: skip
+    amounts.refresh(NOW)
+    assert (row().valid, row().rules) == (11, {"S-75-inv90": 1})
+    assert amounts.refresh(NOW) == 0
+
+
+@pytest.mark.django_db
+def test_hours_marked_as_out_of_operation_weigh_nothing_unless_measured(city: City):
+    send(city, *(n for n in range(40) if n not in (3, 4)))
+    Mark.objects.create(outlet=city.outlet, sort="standstill", start=hour(4), end=hour(1), at=NOW)
+    amounts.refresh(NOW)
+    found = row()
+    assert (found.valid, found.stopped, found.substituted) == (10, 2, 0)
 
 
 @pytest.mark.django_db
@@ -176,11 +199,12 @@ def test_points_without_flow_or_outlet_give_no_masses(city: City):
     assert (found.kg, found.without) == (0, 1)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
         st.tuples(st.none() | st.floats(-5, 500), st.none() | st.floats(-5, 1e5), st.booleans()),
         min_size=1,
-        max_size=60,
+        max_size=40,
     ),
     st.sampled_from(["air", "water"]),
 )

@@ -13,7 +13,14 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import take
 from jingwei.bureau.monitoring import triggers
-from jingwei.bureau.monitoring.models import Exceedance, OrderProposal, TransmissionDay
+from jingwei.bureau.monitoring.models import (
+    Exceedance,
+    Furnace,
+    Inquiry,
+    Mark,
+    OrderProposal,
+    TransmissionDay,
+)
 from jingwei.bureau.registry import triggers as rules
 from jingwei.bureau.registry.models import Enterprise, TriggerRule
 
@@ -125,7 +132,7 @@ def test_furnaces_have_an_event_of_their_own(city: City, dispatcher):
     assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (0, 1)
 
 
-def test_days_with_a_low_rate_and_hours_that_are_missing(city: City, dispatcher):
+def test_days_with_a_low_rate_and_hours_that_are_missing(city: City, dispatcher, monkeypatch):
     today = timezone.localdate(NOW)
     for n in range(1, 10):
         day = today - timedelta(days=n)
@@ -137,9 +144,35 @@ def test_days_with_a_low_rate_and_hours_that_are_missing(city: City, dispatcher)
     gone = rule(dispatcher, code="A18-1", event="hour_missing", count=169, window_hours=168.0)
     assert len(triggers.simulate(low, NOW)) >= 1
     assert len(triggers.simulate(gone, NOW)) == 1
+    monkeypatch.delitem(triggers._sources, "maintenance_over")
     unknown = rule(dispatcher, code="X", event="maintenance_over", count=1)
     assert not triggers.recorded("maintenance_over")
     assert triggers.simulate(unknown, NOW) == []
+
+
+def test_furnaces_that_were_not_marked_or_too_long_in_maintenance(city: City, dispatcher):
+    furnace = Furnace.objects.create(outlet=city.outlet, name="1号炉", point=city.point)
+    asked = {"furnace": furnace, "time": NOW, "factor": "a21002"}
+    hour = timedelta(hours=1)
+    Inquiry.objects.create(**asked, why="zero", found=NOW - 5 * hour)
+    Inquiry.objects.create(**asked, why="range", found=NOW - 5 * hour, marked=NOW - 4.5 * hour)
+    Inquiry.objects.create(**asked, why="exceeded", found=NOW - 5 * hour, void=True)
+    Inquiry.objects.create(**asked, why="constant", found=NOW)
+    late = rule(dispatcher, code="M19", event="incineration_unmarked", count=1)
+    (order,) = triggers.simulate(late, NOW)
+    assert (order.order.issued, order.point) == (NOW - 4 * hour, city.point)
+
+    begin = timezone.make_aware(timezone.datetime(NOW.year, NOW.month, 1))
+    now = begin + timedelta(days=20)
+    for n in range(2):
+        start = begin + timedelta(days=2 * n)
+        Mark.objects.create(
+            outlet=city.outlet, furnace=furnace, sort="maintenance", start=start,
+            end=start + 20 * hour, at=NOW,
+        )  # fmt: skip
+    upkeep = rule(dispatcher, code="A18-4", event="maintenance_over", count=1)
+    (order,) = triggers.simulate(upkeep, now)
+    assert order.order.issued == begin + timedelta(days=2) + 10 * hour  # the 31st hour begins
 
 
 def test_a_live_rule_proposes_once_and_only_what_came_after(city: City, dispatcher):

@@ -27,7 +27,13 @@ from jingwei.analysis import permits, validity
 from jingwei.bureau.findings.models import Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.monitoring.models import Cursor, EmissionDay, TransmissionDay
+from jingwei.bureau.monitoring.models import (
+    Cursor,
+    EmissionDay,
+    Judgement,
+    Mark,
+    TransmissionDay,
+)
 from jingwei.bureau.monitoring.services import (
     GRACE,
     current_code,
@@ -116,6 +122,11 @@ def refresh(now: datetime) -> int:
             "outlet__enterprise"
         )
     }
+    newest, rejudged = _rejudged(cursor.counts.get("judgement", 0))
+    for pk, time in rejudged.items():
+        key = next((k for k, p in known.items() if p.pk == pk), None)
+        if key is not None:
+            touched[key] = min(time, touched.get(key, time))
     for key in _left_behind(known.values(), now):
         touched.setdefault(key, now)
     found = [(known[k], t) for k, t in touched.items() if k in known]
@@ -135,9 +146,46 @@ def refresh(now: datetime) -> int:
         )
         if changes:
             locked.batch = changes[-1].batch
-            locked.save()
+        locked.counts = {**locked.counts, "judgement": newest}
+        locked.save()
         judge({p.outlet.enterprise for p, _t in found if p.outlet}, rows, local_day(now))
     return len(rows)
+
+
+def _rejudged(after: int) -> tuple[int, dict[int, datetime]]:
+    """(the newest judgement, by point the earliest hour that was judged since `after`): a mark that an
+    enterprise sets changes validity without a new telegram."""
+    rows = Judgement.objects.filter(pk__gt=after, period="hour")
+    newest = rows.aggregate(Max("pk"))["pk__max"] or after
+    found = rows.order_by().values_list("point").annotate(Min("time"))
+    return newest, dict(found)
+
+
+def _invalid(points: Iterable[Point], start: datetime) -> dict[int, dict[str, set[datetime]]]:
+    """By point and factor the hours that were judged invalid, for whatever reason."""
+    found: dict[int, dict[str, set[datetime]]] = defaultdict(lambda: defaultdict(set))
+    rows = Judgement.objects.filter(
+        point__in=list(points), period="hour", stands=True, time__gte=start
+    )
+    for point, time, factors in rows.values_list("point", "time", "factors").iterator():
+        for code, cell in factors.items():
+            if cell.get("fault"):
+                found[point][code].add(time)
+    return found
+
+
+def _standstill(
+    points: Iterable[Point], start: datetime
+) -> dict[int, list[tuple[datetime, datetime]]]:
+    """By outlet the spans that the enterprise marked as out of operation."""
+    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    rows = Mark.objects.filter(
+        outlet__in={p.outlet_id for p in points}, withdrawn=None, end__gt=start,
+        sort__in=(Mark.Sort.STANDSTILL, Mark.Sort.IDLE),
+    )  # fmt: skip
+    for outlet, begin, end in rows.values_list("outlet", "start", "end"):
+        found[outlet].append((begin, end))
+    return found
 
 
 def _left_behind(points: Iterable[Point], now: datetime) -> list[tuple[str, str]]:
@@ -168,6 +216,8 @@ def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[Emissi
     columns = (table.column(c).to_pylist() for c in ("mn", "st", "factor", "time", "value", "flag"))
     for mn, st, factor, time, value, flag in zip(*columns, strict=True):
         sent[mn, st][factor][time] = (np.nan if value is None else value, flag or "")
+    invalid = _invalid([p for p, _t in found], start)
+    still = _standstill([p for p, _t in found], start)
     begun = dict(
         TransmissionDay.objects.filter(point__in=[p for p, _t in found])
         .values_list("point")
@@ -182,7 +232,10 @@ def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[Emissi
             continue
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
-        out += _point_days(point, seen, max(first, since - HISTORY), since, end)
+        out += _point_days(
+            point, seen, max(first, since - HISTORY), since, end,
+            invalid[point.pk], still[point.outlet_id or 0],
+        )  # fmt: skip
     return out
 
 
@@ -192,8 +245,14 @@ def _point_days(
     first: datetime,
     since: datetime,
     end: datetime,
+    invalid: Mapping[str, set[datetime]],
+    spans: Sequence[tuple[datetime, datetime]],
 ) -> list[EmissionDay]:
-    """The daily masses of a point's factors from `since` on; `first`: the first hour that is due."""
+    """The daily masses of a point's factors from `since` on; `first`: the first hour that is due.
+
+    `invalid`: hours judged invalid, by factor; `spans`: times out of operation. An hour that was
+    measured as valid weighs what was measured, whatever a mark says of the plant.
+    """
     assert point.outlet is not None
     medium = str(point.outlet.medium)
     n = int((end - first) / HOUR)
@@ -209,6 +268,8 @@ def _point_days(
     flow, flow_marks = _column(seen, sent_code(flow_code, point.version), hours)
     normal = normal_marks(point.version)
     kept = np.array([h >= since for h in hours])
+    idle = np.array([any(a < h + HOUR and h < b for a, b in spans) for h in hours])
+    bad_flow = invalid.get(flow_code, set())
     out: list[EmissionDay] = []
     for sent in sorted(seen):
         code = current_code(sent, point.version)
@@ -216,14 +277,20 @@ def _point_days(
         if code == flow_code or per is None:
             continue
         conc, marks = _column(seen, sent, hours)
-        usable = np.array([a in normal and b in normal for a, b in zip(marks, flow_marks, strict=True)])  # fmt: skip
+        bad = bad_flow | invalid.get(code, set())
+        usable = np.array(
+            [
+                a in normal and b in normal and h not in bad
+                for a, b, h in zip(marks, flow_marks, hours, strict=True)
+            ]
+        )
         still = np.array(
             [
                 "F" in (a, b) and (point.version == "2005" or not q > 0)
                 for a, b, q in zip(marks, flow_marks, flow, strict=True)
             ]
         )
-        made = masses(Hours(conc * per, flow * scale, still, usable), medium, quarters)
+        made = masses(Hours(conc * per, flow * scale, still | idle, usable), medium, quarters)
         out += _rows(point, code, made, conc * per, hours, days, kept)
     return out
 

@@ -11,8 +11,15 @@ from django.db.models.functions import Cast, Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
+from jingwei.analysis.incineration import COUNT_BELOW
 from jingwei.bureau.access import may
-from jingwei.bureau.monitoring.models import EmissionDay, Exceedance, OrderProposal
+from jingwei.bureau.monitoring.models import (
+    EmissionDay,
+    Exceedance,
+    FurnaceDay,
+    Inquiry,
+    OrderProposal,
+)
 from jingwei.bureau.monitoring.services import local_day
 from jingwei.bureau.registry.fired import SINCE_DAYS, Fired
 from jingwei.bureau.registry.models import Enterprise
@@ -46,6 +53,11 @@ def counts(user: Any) -> dict[str, Fired]:
     )
     totals = reverse("monitoring:totals")
     found |= {key: Fired(sums[key.replace("-", "_")], totals) for key in FILLED}
+    cold = FurnaceDay.objects.restrict(user, "point.view").filter(day__gte=day)
+    asked = Inquiry.objects.restrict(user, "point.view").filter(time__gte=since, void=False)
+    furnaces = reverse("monitoring:furnaces")
+    found["O10-11"] = Fired(cold.filter(below__gt=COUNT_BELOW).count(), furnaces)
+    found["M19-5.2"] = Fired(asked.exclude(ordered=None).count(), furnaces)
     if may(user, "trigger.view"):
         rows = OrderProposal.objects.restrict(user, "trigger.view").filter(triggered__gte=since)
         numbers = dict(rows.order_by().values_list("code").annotate(Count("pk")))

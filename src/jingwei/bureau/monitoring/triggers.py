@@ -1,7 +1,7 @@
 """Events that trigger rules count, their simulation on history, and proposals of orders.
 
 A live rule proposes; a person issues an order, or declines with a reason. A room to the right that
-records further events (`incineration_unmarked`, `maintenance_over`) names its source by `register`.
+records further events names their source by `register`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jingwei.analysis import triggers
+from jingwei.analysis import incineration, permits, triggers
 from jingwei.analysis.triggers import Event, Order
 from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.monitoring.models import Exceedance, OrderProposal, TransmissionDay
+from jingwei.bureau.monitoring.models import (
+    Exceedance,
+    Inquiry,
+    Mark,
+    OrderProposal,
+    TransmissionDay,
+)
 from jingwei.bureau.monitoring.services import LENGTH, day_start, local_day
 from jingwei.bureau.registry.models import Enterprise, Point, TriggerRule
 from jingwei.bureau.registry.triggers import as_trigger
@@ -104,6 +110,38 @@ def _missing(since: datetime, until: datetime) -> Iterable[Seen]:
                 )
 
 
+def _unmarked(since: datetime, until: datetime) -> Iterable[Seen]:
+    """Suspicious hours of furnaces that nobody marked within the hour (Announcement 2019-50, 5.2)."""
+    rows = Inquiry.objects.filter(
+        Q(marked=None) | Q(marked__gt=F("found") + incineration.MARK_WITHIN),
+        void=False,
+        found__gte=since - incineration.MARK_WITHIN,
+        found__lt=until - incineration.MARK_WITHIN,
+    )
+    found = rows.values_list("furnace__point", "furnace__outlet__enterprise__uscc", "found")
+    for point, uscc, time in found:
+        event = Event("incineration_unmarked", time + incineration.MARK_WITHIN, str(point), uscc)
+        yield Seen(event)
+
+
+def _maintenance(since: datetime, until: datetime) -> Iterable[Seen]:
+    """When the marks CEMS维护 of a furnace pass 30 hours in a quarter (Order 10, art. 12)."""
+    first = day_start(permits.period_start(local_day(since), "quarter"))
+    rows = Mark.objects.filter(
+        sort=Mark.Sort.MAINTENANCE, withdrawn=None, furnace__isnull=False,
+        start__gte=first, start__lt=until,
+    ).select_related("furnace__outlet__enterprise").order_by("start")  # fmt: skip
+    used: dict[tuple[int | None, Any], timedelta] = defaultdict(timedelta)
+    most = timedelta(hours=incineration.HOURS_MAINTENANCE)
+    for row in rows:
+        key = (row.furnace_id, permits.period_start(local_day(row.start), "quarter"))
+        before, used[key] = used[key], used[key] + (row.end - row.start)
+        time = row.end - (used[key] - most)
+        if before <= most < used[key] and since <= time < until and row.furnace is not None:
+            uscc = row.furnace.outlet.enterprise.uscc
+            yield Seen(Event("maintenance_over", time, str(row.furnace.point_id), uscc))
+
+
 def _over(since: datetime, until: datetime) -> Iterable[Seen]:
     rows = Finding.objects.filter(
         episode__startswith=AMOUNT, created__gte=since, created__lt=until
@@ -119,6 +157,8 @@ register("incineration_day_exceeded", _exceeded("day", furnaces=True))
 register("transmission_low", _low)
 register("hour_missing", _missing)
 register("amount_over", _over)
+register("incineration_unmarked", _unmarked)
+register("maintenance_over", _maintenance)
 
 
 # Simulation -------------------------------------------------------------------------------------
