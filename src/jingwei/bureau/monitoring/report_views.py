@@ -26,7 +26,7 @@ from jingwei.standards import tax
 PER_PAGE = 60
 STATES = {
     "over": ("abnormal", gettext_lazy("Over the permitted amount")),
-    "ahead": ("watch", gettext_lazy("Will be over by the year's end")),
+    "ahead": ("watch", gettext_lazy("Will be over")),
     "within": ("normal", gettext_lazy("Within")),
     "none": ("offline", gettext_lazy("No data")),
 }
