@@ -22,14 +22,20 @@ def deadline(
     By the bureau's calendar as it was known at `known` (`start` without it): what was derived once
     comes out the same again, whatever is entered later.
     """
-    rule = (
-        workdays.Rule(limit.days, "working_days")
-        if limit.days
-        else workdays.Rule(limit.hours, "working_hours")
-    )
-    due, derivation = workdays.deadline(rule, start, in_force(known or start))
+    due, derivation = workdays.deadline(_rule(limit), start, in_force(known or start))
     said = derivation.to_json()
     return due.astimezone(UTC), [{name: said[name] for name in _KEPT}]
+
+
+def moment(start: datetime, limit: Limit, calendar: workdays.Calendar) -> datetime:
+    """The same moment alone, by a calendar that the caller has read."""
+    return workdays.deadline(_rule(limit), start, calendar)[0].astimezone(UTC)
+
+
+def _rule(limit: Limit) -> workdays.Rule:
+    if limit.days:
+        return workdays.Rule(limit.days, "working_days")
+    return workdays.Rule(limit.hours, "working_hours")
 
 
 def sentences(derivation: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -18,9 +18,10 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role, may
+from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import search, selectors
-from jingwei.bureau.cases.deadlines import deadline
+from jingwei.bureau.cases.deadlines import deadline, moment
 from jingwei.bureau.cases.errors import Invalid, Refused, Stale
 from jingwei.bureau.cases.flow import ESCALATE, Transition
 from jingwei.bureau.cases.flows import FLOWS
@@ -255,9 +256,9 @@ def escalate(case_id: int, now: datetime) -> list[CaseEvent]:
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case_id)
         events = []
-        for moment, rule, level, due in escalations(case):
+        for reached, rule, level, due in escalations(case):
             key = escalation_key(case, rule, level, due)
-            if moment > now or _done(key):
+            if reached > now or _done(key):
                 continue
             changes = {"escalated": max(case.escalated, level)}
             _apply(case, changes)
@@ -268,7 +269,7 @@ def escalate(case_id: int, now: datetime) -> list[CaseEvent]:
                     source=case.state,
                     user=None,
                     now=now,
-                    data={"rule": rule, "level": level, "due": due, "reached": moment},
+                    data={"rule": rule, "level": level, "due": due, "reached": reached},
                     changes=changes,
                     internal=True,
                     key=key,
@@ -319,10 +320,13 @@ def escalations(case: Case) -> list[tuple[datetime, str, int, datetime]]:
     if case.at.final:
         return []
     clocks = [("level", case.level_due), ("business", case.running_due)]
+    running = [(rule, due) for rule, due in clocks if due]
+    if not running:
+        return []
+    calendar = in_force(case.level_since)
     return sorted(
-        (deadline(due, after, case.level_since)[0] if after else due, rule, level, due)
-        for rule, due in clocks
-        if due
+        (moment(due, after, calendar) if after else due, rule, level, due)
+        for rule, due in running
         for level, after in case.rules.escalation
     )
 
@@ -332,11 +336,14 @@ def escalation_key(case: Case, rule: str, level: int, due: datetime) -> str:
     return f"escalate:{case.pk}:{rule}:{level}:{due.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
 
 
-def next_escalation(case: Case) -> datetime | None:
-    """When the next escalation falls due that has not been written; None where none will."""
-    if case.pk is None:
-        return min((m for m, *_rest in escalations(case)), default=None)
-    moments = {escalation_key(case, r, level, d): m for m, r, level, d in escalations(case)}
+def next_escalation(case: Case, possible: list[Any] | None = None) -> datetime | None:
+    """When the next escalation falls due that has not been written; None where none will.
+    `possible`: what `escalations` answered, where the caller knows it."""
+    if possible is None:
+        possible = escalations(case)
+    if case.pk is None or not possible:
+        return min((m for m, *_rest in possible), default=None)
+    moments = {escalation_key(case, r, level, d): m for m, r, level, d in possible}
     for key in CaseEvent.objects.filter(key__in=moments).values_list("key", flat=True):
         del moments[key]
     return min(moments.values(), default=None)
@@ -357,10 +364,11 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
         result = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
         _apply(case, result)
     # An escalation stands as long as the clock that it came from is past its time.
-    standing = max((level for m, _r, level, _d in escalations(case) if m <= now), default=0)
+    possible = escalations(case)
+    standing = max((level for m, _r, level, _d in possible if m <= now), default=0)
     if case.escalated > standing:
         result["escalated"] = case.escalated = standing
-    case.escalate_at = next_escalation(case)
+    case.escalate_at = next_escalation(case, possible)
     return result
 
 

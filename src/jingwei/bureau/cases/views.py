@@ -336,7 +336,7 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     A GET (after a login that had run out) leads back to the case with the form open, where the
     browser's draft is.
     """
-    row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
+    row = get_object_or_404(Case.objects.restrict(request.user, "case.act"), pk=pk)
     step = row.rules.transition(transition)
     if step is None or step is row.rules.opening or step.clock:
         raise Http404
@@ -362,7 +362,9 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
         bound = TransitionForm(step, row, posted)
         return _again(request, pk, step, bound, str(error), 409)
     messages.success(request, _("Done: %(act)s.") % {"act": step.label})
-    if not selectors.cases(request.user).filter(pk=pk).exists():  # a transfer took it away
+    if (
+        not Case.objects.restrict(request.user, "case.view").filter(pk=pk).exists()
+    ):  # a transfer took it away
         messages.info(request, _("The case is not in your jurisdiction any more."))
         return redirect("cases:list")
     return redirect(row)
