@@ -8,7 +8,8 @@ in production (`jingwei web`, Granian) and clients run whole lifecycles: create 
 finding), assign (dispatch it to a district), resolve (sign for it, report), search (by two parts
 of its text): five requests. Every act leaves its event and its entry for the evidence log, and
 tells whose turn it is. `lifecycles_per_s` is of all clients together; `p50_ms` and `p95_ms` are of
-a whole lifecycle. The peer is DIGIT CCRS's published run of create, assign, resolve, search: 37/s
+a whole lifecycle; `server_cpu_ms` is what the web processes use for one (without a PostgreSQL
+server): it says what a machine without other work could do. The peer is DIGIT CCRS's published run of create, assign, resolve, search: 37/s
 falling to 6.3/s at a million, on 16 cores.
 
 `tick`: one turn of the clock over as many open cases, with none due and with 100 due.
@@ -31,6 +32,7 @@ import threading
 import time
 from datetime import timedelta
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -202,7 +204,26 @@ def lifecycle(city_desk: Client, officer: Client, finding: int, office: int, tag
     assert where.encode() in city_desk.body, "the search does not find it"
 
 
-def run(total: int, clients: int, series: str) -> dict[str, float]:
+def processor_time(root: int) -> float:
+    """Seconds of processor time that a process and its descendants have used."""
+    ticks, parents = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                rest = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # gone
+            parents[int(entry.name)] = int(rest[1])
+            ticks[int(entry.name)] = int(rest[11]) + int(rest[12])
+    family, grown = {root}, True
+    while grown:
+        more = {pid for pid, parent in parents.items() if parent in family} - family
+        family |= more
+        grown = bool(more)
+    return sum(ticks.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
+
+
+def run(total: int, clients: int, series: str, server: int) -> dict[str, float]:
     """Lifecycles by several clients at once."""
     from jingwei.bureau.accounts.models import Department
 
@@ -221,7 +242,7 @@ def run(total: int, clients: int, series: str) -> dict[str, float]:
     # Each client's finding lies in the district of its officer or not: the lead may be any.
     for desk in range(clients):
         one(desk, pool.pop(), f"{series}w{desk}x")
-    began = time.perf_counter()
+    used, began = processor_time(server), time.perf_counter()
 
     def work(desk: int) -> None:
         try:
@@ -244,11 +265,12 @@ def run(total: int, clients: int, series: str) -> dict[str, float]:
         thread.join()
     if errors:
         raise errors[0]
-    took = time.perf_counter() - began
+    took, used = time.perf_counter() - began, processor_time(server) - used
     cuts = statistics.quantiles(times, n=20)
     return {
         "lifecycles_per_s": round(total / took, 1),
         "requests_per_s": round(5 * total / took, 1),
+        "server_cpu_ms": round(used / total * 1000, 1),
         "p50_ms": round(statistics.median(times) * 1000, 1),
         "p95_ms": round(cuts[18] * 1000, 1),
     }
@@ -341,7 +363,9 @@ def main() -> None:
 
         for number, wanted in enumerate(sorted(args.present), start=1):
             present(max(wanted - Case.objects.count(), 0))
-            report["lifecycles"][wanted] = run(args.lifecycles, args.clients, str(number))
+            report["lifecycles"][wanted] = run(
+                args.lifecycles, args.clients, str(number), server.pid
+            )
         if args.tick:
             report["tick"] = clock(args.tick)
     finally:

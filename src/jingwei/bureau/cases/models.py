@@ -132,7 +132,9 @@ class Case(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["state", "level_due"]),
+            models.Index(fields=["flow", "state", "level_due"], name="case_turn"),
+            models.Index(fields=["escalated"], name="case_escalated"),
+            models.Index(fields=["-opened", "-id"], name="case_opened"),
             models.Index(fields=["region", "-id"]),
             models.Index(fields=["enterprise", "-id"]),
             models.Index(fields=["closed"], name="case_closed"),

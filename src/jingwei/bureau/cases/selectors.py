@@ -207,16 +207,30 @@ def waiting_for(user: Any) -> CaseQuerySet:
     Delays rise: what its own people, grids and enterprises leave undone comes to the district at
     level 1, everything to the city at level 2, to its leaders at level 3.
     """
+    return cases(user, "case.act").filter(_turn(user)).order_by("clock", "pk")
+
+
+COUNTED = 1000  # of what waits; nobody needs to know how many more
+
+
+def waiting_count(user: Any) -> int:
+    """How many cases wait for the user, at most `COUNTED`: shown on every page, so it must not
+    read a million rows."""
+    return Case.objects.restrict(user, "case.act").filter(_turn(user)).order_by()[:COUNTED].count()
+
+
+def _turn(user: Any) -> Q:
     mine = _states(role=user.role, lead=False)
     mine |= _states(role=user.role, lead=True) & Q(department__in=user.department_ids())
     if user.role == Role.DISTRICT:
         for role in _UNDER_DISTRICT:
             mine |= _states(role=role) & Q(escalated__gte=1)
     elif user.role == Role.DISPATCHER:
-        mine |= _states(final=False) & Q(escalated__gte=2)
+        mine |= Q(escalated__gte=2)  # of no case that is over: an act that ends it sets it to 0
     elif user.role == Role.LEADER:
-        mine |= _states(final=False) & (Q(escalated__gte=3) | Q(detail__asks=Role.LEADER.value))
-    return cases(user, "case.act").filter(mine).order_by("clock", "pk")
+        mine |= Q(escalated__gte=3)
+        mine |= _states(final=False) & Q(detail__asks=Role.LEADER.value)
+    return mine
 
 
 def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:
