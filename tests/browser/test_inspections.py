@@ -295,7 +295,7 @@ def test_anybody_checks_a_ticket(system, person: Callable) -> None:
     visitor = person("")
     page = visitor.page
     page.goto("/inspections/public/")
-    page.click("main .list a")
+    page.click("main .list li:has(.state-normal) a")
     code = page.locator("td.mono").first.inner_text()
     page.fill("#code", code)
     page.click("main form button.btn-primary")
@@ -306,3 +306,50 @@ def test_anybody_checks_a_ticket(system, person: Callable) -> None:
     own.page.goto("/inspections/draws/own/")
     own.page.wait_for_selector("output.badge.state-normal")
     assert not visitor.errors
+
+
+def test_a_draw_is_planned_committed_to_and_frozen(system, person: Callable) -> None:
+    """The dispatcher plans it, three parties commit on their own pages, it is frozen; one reveals."""
+    desk = person("dispatcher")
+    page = desk.page
+    page.goto("/inspections/draws/new/")
+    page.fill("[name=purpose]", "验收抽查")
+    page.fill("[name=lottery]", "双色球 2099001 期，红球")
+    page.fill("[name=lottery_time]", "2099-01-01T21:15")
+    page.fill("[name=parties]", "市纪委监委\n市司法局\n企业协会")
+    page.fill("[name=reveal_time]", "2099-01-01T20:00")
+    page.fill("[name=load]", "9")
+    page.click("main form button.btn-primary")
+    page.wait_for_url(re.compile(r"/inspections/draws/\d+/$"))
+    desk.shot("draw-draft")
+    page.fill("#x-reason", "停产检修")
+    page.click("form[action$='/exclude/'] button")
+    page.wait_for_selector("text=停产检修")
+    page.click("form[action$='/freeze/'] button")
+    assert "尚未提交承诺值" in page.inner_text(".alert-error")
+    page.goto(page.url.replace("freeze/", ""))
+    links = page.eval_on_selector_all("a[href*='/party/']", "a => a.map(x => x.href)")
+    assert len(links) == 3
+    party = person("", phone=True)
+    for link in links:
+        party.page.goto(link)
+        party.page.wait_for_function("document.getElementById('commitment').value.length === 64")
+        secret = party.page.input_value("#secret")
+        assert re.fullmatch("[0-9a-f]{64}", secret)
+        party.shot("draw-party")
+        party.page.click("form button.btn-primary")
+        party.page.wait_for_selector(".alert-success, .messages")
+    page.reload()
+    page.click("form[action$='/freeze/'] button")
+    page.wait_for_selector("text=已冻结，等待种子")
+    desk.shot("draw-frozen")
+    visitor = person("")
+    visitor.page.goto(page.get_attribute("a[href*='/inspections/public/']", "href"))
+    text = visitor.page.inner_text("main")
+    assert "停产检修" not in text
+    assert re.search("[0-9a-f]{64}", text)
+    party.page.goto(links[0])  # the browser that committed still knows its secret
+    party.page.wait_for_function("document.getElementById('secret').value.length === 64")
+    party.page.click("form button.btn-primary")
+    party.page.wait_for_selector("#party .alert-success")
+    assert not [e for e in party.errors + visitor.errors if "409" not in e]

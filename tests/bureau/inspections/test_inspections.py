@@ -18,6 +18,7 @@ from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog import bundles
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections import checks, pool, selectors, services
@@ -333,6 +334,43 @@ def test_what_is_signed_cannot_be_changed_and_fsck_finds_it(case, team) -> None:
         file.write(b"x")
     assert [p for p in checks.check() if str(photo.uid) in p]
     assert record.signatures.count() == 3
+
+
+def test_record_and_photos_go_into_the_bundle_of_a_case_that_came_from_it(
+    city, case, team, tmp_path
+) -> None:
+    """A second machine verifies them; a changed photo is found."""
+    services.keep_answers(team[0].user, case.pk, answers(case, G03="no"), now=NOW)
+    photo = snap(case, team[0].user, "G03")
+    record = services.finish(team[0].user, case.pk, signed(case, team), now=NOW)
+    district = city.users["district"]
+    act(district, case, "problems", {"text": "无标志牌"})
+    act(district, case, "hand_over", {"to": "order", "text": "无标志牌"})
+    finding = Finding.objects.get(pk=case.detail["finding"])
+    child = kernel.open_case(
+        city.dispatcher, [finding], {"title": "督办", "text": "整改", "basis": "许可证"},
+        parent=case, now=NOW,
+    )  # fmt: skip
+    parts = bundles.gather(child.pk)
+    files = {name.rpartition("/")[2]: data for name, _entry, data in parts.contents}
+    assert hashlib.sha256(files["inspection-record.json"]).hexdigest() == record.sha256
+    name = f"inspection-photo-{photo.uid}.png"
+    assert files[name].read_bytes() == PNG
+    assert {record.evidence, photo.evidence} <= set(parts.entries)
+
+
+def test_a_cancelled_inspection_gives_its_findings_back(city) -> None:
+    import world as worlds
+
+    finding = worlds.finding(city.world)
+    row = services.plan_inspection(
+        city.dispatcher, city.enterprises[0], OPENING, findings=[finding], now=NOW
+    )
+    finding.refresh_from_db()
+    assert finding.state == Finding.State.IN_CASE
+    act(city.dispatcher, row, "cancel", {"text": "重复"})
+    finding.refresh_from_db()
+    assert finding.state == Finding.State.NEW
 
 
 def test_the_sheet_hash_is_that_of_its_canonical_text(case, team) -> None:

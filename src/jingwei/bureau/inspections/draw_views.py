@@ -273,7 +273,6 @@ def party(request: HttpRequest, token: str) -> HttpResponse:
         status=409 if refused else 200,
     )
     answer["Cache-Control"] = "no-store"
-    answer["Referrer-Policy"] = "no-referrer"
     return answer
 
 

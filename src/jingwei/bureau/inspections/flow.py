@@ -84,6 +84,13 @@ def _close(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     return {"closed": now}
 
 
+def _cancel(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    from jingwei.bureau.findings.services import release
+
+    release(case.findings.all())
+    return {"closed": now}
+
+
 def _in_team(case: Case, user: User) -> Text | None:
     inspector = getattr(user, "inspector", None)
     if inspector is None or inspector.code not in case.detail.get("team", []):
@@ -186,7 +193,7 @@ INSPECTION = Flow(
         ),
         Transition(
             "cancel", _("Cancel"), ("planned", "ready"), "cancelled", PLANNERS, (REASON,),
-            effect=_close, internal=True, tone="danger",
+            effect=_cancel, internal=True, tone="danger",
         ),
     ),
     escalation=((1, None), (2, Limit(days=2))),

@@ -122,7 +122,7 @@ class DrawForm(forms.Form):
             sources.append(
                 {
                     "kind": "parties",
-                    "name": "commit-reveal",
+                    "name": "承诺—公布",
                     "time": self._future("reveal_time", now),
                     "missing": data.get("parties_missing"),
                     "parties": [],

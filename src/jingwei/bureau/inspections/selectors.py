@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import Role, may
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case, CaseQuerySet
+from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections.flow import INSPECTION, NAME, ON_THE_SPOT
 from jingwei.bureau.inspections.models import Draw, Inspector, Origin, Plan, Record
 from jingwei.bureau.language import english
@@ -56,6 +57,26 @@ def search(user: Any, query: Any) -> CaseQuerySet:
     if asked["mine"]:
         rows = rows.filter(pk__in=[c.pk for c in own_open(user)])
     return rows
+
+
+def closed_cases(user: Any, most: int = 20) -> list[Case]:
+    """Closed cases of enterprises that nobody has looked back at yet, the newest first."""
+    rows = (
+        Case.objects.restrict(user, "case.view")
+        .filter(closed__isnull=False, enterprise__isnull=False)
+        .exclude(flow=NAME)
+        .exclude(children__flow=NAME)
+        .select_related("enterprise")
+    )
+    return list(rows.order_by("-closed")[:most])
+
+
+def new_findings(user: Any, most: int = 20) -> list[Finding]:
+    """Findings of enterprises that nobody has taken up yet, the newest first."""
+    rows = Finding.objects.restrict(user, "finding.judge").filter(
+        state=Finding.State.NEW, enterprise__isnull=False
+    )
+    return list(rows.select_related("enterprise").order_by("-ended")[:most])
 
 
 def own_open(user: Any) -> list[Case]:

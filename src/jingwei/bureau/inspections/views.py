@@ -130,6 +130,8 @@ def new(request: HttpRequest) -> HttpResponse:
             "enterprises": enterprises.order_by("name")[:2000],
             "parent": parent,
             "findings": chosen,
+            "closed": [] if parent or chosen else selectors.closed_cases(request.user),
+            "open_findings": [] if parent or chosen else selectors.new_findings(request.user),
             "refused": refused,
             "token": secrets.token_hex(8),
         },
