@@ -339,15 +339,12 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-# A furnace that falls below 850 °C at low load; the temperature follows the turbine's exhaust.
+# The furnace temperature follows the turbine's exhaust; of the cold one `plan` moves it below 850 °C.
 KINDS["incinerator"] = replace(
     KINDS["incinerator"],
     others=(*KINDS["incinerator"].others, ("a01901", "TAT", 2.8, 960 - 2.8 * 550, 1)),
 )
-KINDS["cold incinerator"] = replace(
-    KINDS["incinerator"],
-    others=(*KINDS["incinerator"].others[:-1], ("a01901", "TAT", 6.0, 960 - 6.0 * 550, 1)),
-)
+KINDS["cold incinerator"] = KINDS["incinerator"]
 
 # ---- enterprises --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ and beginning are stored with the point and shown on its page.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from jingwei.demo.catalogue import KINDS, Kind, LimitKey, Outlet, Pollutant, Sto
 from jingwei.telemetry import replay
 
 Floats = npt.NDArray[np.float64]
+FURNACE = "a01901"
 DAYS = 30  # of history before the load
 AHEAD = 7  # days after the load in which a quiet outlet stays quiet
 DECIMALS = {"w21011": 3, "w21003": 2, "w01018": 1}
@@ -166,7 +168,18 @@ def outlet(
         )
         for f, c, scale, offset, digits in kind.others
     ]
+    if plan.kind == "cold incinerator":
+        heat = _column(series, "TAT")[(window[:steps][-72:] + base) % size]
+        channels = [_cold(c, heat) if c.factor == FURNACE else c for c in channels]
     return tuple(channels), _words(plan)
+
+
+def _cold(channel: replay.Channel, heat: Floats) -> replay.Channel:
+    """A furnace temperature that in two hours of the last three days lies below 850 °C, else up to
+    950 °C."""
+    low = float(np.sort(heat)[1:3].mean())
+    scale = round(100 / max(1.0, float(heat.max()) - low), 3)
+    return dataclasses.replace(channel, scale=scale, offset=round(850 - scale * low, 3))
 
 
 def _hardest(kind: Kind) -> dict[str, LimitKey]:

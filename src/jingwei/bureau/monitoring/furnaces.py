@@ -143,6 +143,8 @@ def work(now: datetime, limit: int = 400) -> int:
 def _count(furnace: Furnace, start: datetime) -> None:
     end = start + timedelta(days=1)
     times, heat = temperatures(furnace, start, end)
+    if not len(times) and not FurnaceDay.objects.filter(furnace=furnace, day=local_day(start)):
+        return
     rows = [m for m in marks_of(furnace, start, end) if marking.timely(m, start)]
     condition, anomaly = states(rows, times)
     below = incineration.below_temperature(heat, condition, anomaly)

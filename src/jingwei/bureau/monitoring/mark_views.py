@@ -134,6 +134,8 @@ def _effect(mark: Mark) -> str:
         }
     if mark.sort in marking.CONDITION:
         return _("by the furnace's accounts (Order 10 art. 10)")
+    if mark.sort in (Sort.TEMPERATURE, Sort.THERMOCOUPLE):
+        return _("five-minute means of the furnace temperature are not counted (Order 10 art. 11)")
     return ""
 
 
@@ -339,7 +341,8 @@ def _days(found: Furnace, since: Any, today: Any) -> list[dict[str, Any]]:
                 "heat": heat.get(day),
                 "cold": day in heat and heat[day].below > incineration.COUNT_BELOW,
                 "means": [
-                    (code, means.get(day, {}).get(code)) for code in incineration.FACTORS.values()
+                    (code, factor_name(code), means.get(day, {}).get(code))
+                    for code in incineration.FACTORS.values()
                 ],
             }
         )

@@ -1,0 +1,290 @@
+"""Marks of enterprises, accounts and temperatures of furnaces, inquiries, the bulletin."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import translation
+
+from jingwei.analysis.incineration import Duty
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.findings.models import Finding, Kind
+from jingwei.bureau.findings.services import Refused
+from jingwei.bureau.monitoring import belied, bulletin, declare, furnaces, marking
+from jingwei.bureau.monitoring.models import Exceedance, Furnace, FurnaceDay, Inquiry, Judgement
+from jingwei.bureau.registry.models import Enterprise, PermitLimit
+
+from .conftest import NOW, City, hour, limit, make_user
+
+pytestmark = pytest.mark.django_db
+
+OVER = {"a21002": 90.0, "a19001": 12.0}
+USCC = "911100000000000001"
+
+
+@pytest.fixture
+def enterprise(city: City):
+    return make_user("enterprise", enterprise=USCC)
+
+
+@pytest.fixture
+def furnace(city: City) -> Furnace:
+    Enterprise.objects.update(industry="incineration")
+    PermitLimit.objects.all().delete()
+    limit(city.outlet, city.permit, value="100", reference_o2=11.0)
+    limit(city.outlet, city.permit, value="80", period="day", reference_o2=11.0)
+    return Furnace.objects.create(
+        outlet=city.outlet, point=city.point, name="1号炉", middle=["m1", "m2", "m3"], upper=["u1"]
+    )
+
+
+def mark(user, city: City, sort: str, start: datetime, end: datetime, **more):
+    given = {"outlet": city.outlet, "note": "原因", "now": start + timedelta(minutes=30)} | more
+    return declare.set_mark(user, sort=sort, start=start, end=end, **given)
+
+
+def heat(city: City, start: datetime, values: list[float]) -> None:
+    for n, value in enumerate(values):
+        cells = {"m1": value, "m2": value + 2, "m3": 9999.0 * (n % 2), "u1": value}
+        city.send(start + timedelta(minutes=5 * n), cells, resolution="minute", take=False)
+    city.take()
+
+
+# Marks ------------------------------------------------------------------------------------------
+
+
+def test_a_device_mark_in_time_takes_the_exceedance_away_and_its_withdrawal_brings_it_back(
+    city: City, enterprise
+):
+    city.send(hour(2), OVER)
+    city.catch_up()
+    assert Exceedance.objects.filter(withdrawn="").count() == 1
+    made = mark(enterprise, city, "device_upkeep", hour(2), hour(1))
+    city.catch_up()
+    assert Exceedance.objects.get().withdrawn == "mark"
+    row = Judgement.objects.get(stands=True, period="hour")
+    assert row.factors["a21002"]["by"] == made.pk
+    declare.withdraw(enterprise, made, NOW)
+    city.catch_up()
+    assert Exceedance.objects.filter(withdrawn="").count() == 1
+    assert EvidenceEntry.objects.filter(kind="mark").count() == 2
+
+
+def test_a_mark_after_noon_of_the_next_day_has_no_effect(city: City, enterprise):
+    city.send(hour(30), OVER)  # the 19th, 05:00 in Beijing
+    late = datetime(2026, 11, 20, 4, 1, tzinfo=UTC)  # 12:01 of the 20th
+    mark(enterprise, city, "device_fault", hour(30), hour(29), now=late)
+    city.catch_up()
+    assert Exceedance.objects.filter(withdrawn="").count() == 1
+    mark(enterprise, city, "device_fault", hour(30), hour(29), now=late - timedelta(minutes=1))
+    city.catch_up()
+    assert not Exceedance.objects.filter(withdrawn="").exists()
+
+
+def test_a_start_up_window_exempts_its_factors_for_its_hours(city: City, enterprise):
+    for n in range(8):
+        city.send(hour(n), {"a21002": 90.0 + n, "a19001": 12.0})
+    mark(enterprise, city, "cold_start", hour(7), hour(0))  # thermal power: NOx, four hours
+    city.catch_up()
+    standing = {e.time for e in Exceedance.objects.filter(withdrawn="")}
+    assert standing == {hour(n) for n in range(4)}
+    mark(enterprise, city, "cold_start", hour(7), hour(0), facilities=False)
+    city.catch_up()
+    assert {e.time for e in Exceedance.objects.filter(withdrawn="")} == standing
+
+
+@pytest.mark.parametrize(
+    ("sort", "more"),
+    [
+        ("device_fault", {"note": " "}),
+        ("bake", {}),
+        ("device_upkeep", {"end": hour(3)}),
+        ("device_upkeep", {"end": hour(2) + timedelta(days=500)}),
+        ("device_upkeep", {"start": NOW + timedelta(days=3), "end": NOW + timedelta(days=4)}),
+    ],
+)
+def test_marks_that_cannot_be_are_refused(city: City, enterprise, sort, more):
+    given = {"start": hour(2), "end": hour(1), "now": NOW} | more
+    with pytest.raises(Refused):
+        mark(enterprise, city, sort, **given)
+
+
+def test_nobody_marks_for_an_enterprise(city: City):
+    for user in (make_user("dispatcher"), make_user("enterprise", enterprise="911100000000000002")):
+        with pytest.raises(Refused):
+            mark(user, city, "device_upkeep", hour(2), hour(1))
+
+
+def test_a_standstill_that_the_flue_gas_belies_is_a_finding(city: City):
+    day = datetime(2026, 11, 18, 16, tzinfo=UTC)
+    for n in range(6):
+        running = {
+            "a01011": 9.0 + n,
+            "a01012": 120.0 + n,
+            "a00000": 30.0 + n,
+            "a19001": 8.0 + n / 9,
+        }
+        city.send(
+            day + timedelta(hours=n), {**running, "a21002": (40.0 + n, "F")}, take=False
+        )  # fmt: skip
+    city.take()
+    city.catch_up()
+    assert belied.examine(NOW) == 1
+    finding = Finding.objects.get(kind=Kind.FALSIFICATION)
+    assert (finding.facts["rule"], finding.facts["hours"]) == ("A18-13", 6)
+    assert belied.examine(NOW) == 0
+
+
+# Furnaces ---------------------------------------------------------------------------------------
+
+
+def test_six_periods_below_850_are_a_violation_and_a_mark_takes_them_out(
+    city: City, furnace, enterprise
+):
+    heat(city, hour(2), [900.0] * 5 + [840.0] * 6)
+    city.catch_up()
+    day = FurnaceDay.objects.get()
+    assert (day.periods, day.below, day.marked) == (11, 6, 0)
+    assert day.lowest == pytest.approx(840.0)  # the mean of the medians of both sections
+    finding = Finding.objects.get(episode__startswith="furnace/")
+    assert finding.facts["periods"] == 6
+    mark(enterprise, city, "temperature", hour(2) + timedelta(minutes=25), hour(1), furnace=furnace)
+    city.catch_up()
+    day.refresh_from_db()
+    finding.refresh_from_db()
+    assert (day.below, day.marked, finding.facts["periods"]) == (0, 6, 0)
+
+
+def test_a_mark_that_the_furnace_belies_is_a_finding(city: City, furnace, enterprise):
+    heat(city, hour(2), [900.0] * 12)
+    city.send(hour(2), {"a21002": 30.0, "a19001": 9.0})
+    mark(enterprise, city, "idle", hour(2), hour(1), furnace=furnace)
+    city.catch_up()
+    found = Finding.objects.get(kind=Kind.FALSIFICATION)
+    assert (found.facts["problem"], found.facts["lowest"]) == ("oxygen", 9.0)
+    assert "停运" in found.title
+
+
+def test_exempt_hours_are_booked_by_their_particles(city: City, furnace, enterprise):
+    city.send(hour(3), {"a21002": 150.0, "a19001": 11.0, "a34013": 20.0})
+    city.send(hour(2), {"a21002": 160.0, "a19001": 11.0, "a34013": 200.0})  # too dusty
+    city.catch_up()
+    assert Exceedance.objects.filter(withdrawn="").count() == 2
+    mark(enterprise, city, "start", hour(3), hour(1), furnace=furnace)
+    city.catch_up()
+    assert {e.time for e in Exceedance.objects.filter(withdrawn="")} == {hour(2)}
+    assert Exceedance.objects.get(time=hour(3)).withdrawn == "exempt"
+    assert marking.account(furnace, NOW, NOW).accounts.start_stop.tolist() == [1, 1]
+    city.send(hour(2), {"a34013": 100.0})  # corrected: now it is exempt too
+    city.catch_up()
+    assert not Exceedance.objects.filter(withdrawn="").exists()
+
+
+def test_an_inquiry_goes_from_found_to_ordered_to_answered(city: City, furnace, enterprise):
+    found = hour(1) + timedelta(hours=1)
+    city.send(hour(1), {"a21002": 150.0, "a19001": 11.0})
+    city.send(hour(0), {"a21002": 0.0, "a19001": 11.5})
+    city.catch_up()
+    row = Inquiry.objects.get(time=hour(1))
+    assert (row.why, row.found) == ("exceeded", found)
+    assert Inquiry.objects.get(time=hour(0)).why == "zero"
+    assert furnaces.standing(row, found + timedelta(minutes=59))[0] == Duty.WAITING
+    assert furnaces.follow(found + timedelta(minutes=61)) == 1
+    row.refresh_from_db()
+    assert furnaces.standing(row, NOW)[0] == Duty.ORDERED
+    declare.answer(enterprise, row, "已核实，数据属实", found + timedelta(hours=5))
+    row.refresh_from_db()
+    assert furnaces.standing(row, NOW + timedelta(days=1))[0] == Duty.ANSWERED
+    with pytest.raises(Refused):
+        declare.answer(enterprise, row, "再次", NOW)
+    city.send(hour(0), {"a21002": 20.0, "a19001": 11.5})  # the zero is corrected
+    city.catch_up()
+    assert Inquiry.objects.get(time=hour(0)).void
+
+
+# Pages ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_english(client):
+    client.cookies["django_language"] = "en"
+    with translation.override("en"):
+        yield client
+
+
+def test_the_enterprise_marks_on_its_page(in_english, city: City, furnace, enterprise):
+    client = in_english
+    client.force_login(enterprise)
+    page = reverse("monitoring:mark_new")
+    now = datetime.now(UTC)
+    local = (now + timedelta(hours=8)).replace(tzinfo=None)
+    values = {
+        "place": f"f{furnace.pk}", "sort": "maintenance", "note": "",
+        "start": f"{local - timedelta(hours=2):%Y-%m-%dT%H:%M}", "end": f"{local:%Y-%m-%dT%H:%M}",
+    }  # fmt: skip
+    answer = client.post(page, values)
+    assert "needs its cause" in answer.content.decode()
+    assert client.post(page, values | {"note": "zero and span"}).status_code == 302
+    shown = client.get(furnace.get_absolute_url()).content.decode()
+    assert "zero and span" in shown
+    assert "CEMS maintenance" in shown
+    pk = furnace.marks.get().pk
+    client.post(reverse("monitoring:mark_withdraw", args=[pk]))
+    assert furnace.marks.get().withdrawn
+    assert "withdrawn" in client.get(reverse("monitoring:marks")).content.decode()
+    client.force_login(make_user("enterprise", enterprise="911100000000000002"))
+    assert client.get(furnace.get_absolute_url()).status_code == 404
+    assert client.post(reverse("monitoring:mark_withdraw", args=[pk])).status_code == 404
+
+
+def test_the_bulletin_counts_by_district(in_english, city: City):
+    client = in_english
+    day = datetime(2026, 11, 18, 16, tzinfo=UTC)
+    for n in range(24):
+        city.send(
+            day + timedelta(hours=n),
+            {"a21002": 90.0 + n if n < 3 else 20.0 + n, "a19001": 12.0 + n / 99},
+            take=False,
+        )
+    city.take()
+    city.catch_up()
+    first = (day + timedelta(hours=8)).date()
+    found = bulletin.make(make_user("dispatcher"), first, first, "110108")
+    (line,) = found.regions
+    assert (line.hours, line.days, len(line.enterprises), line.points) == (3, 0, 1, 1)
+    assert line.rates.effective == 1.0
+    assert not bulletin.make(make_user("district", "110105"), first, first).regions
+    client.force_login(make_user("auditor"))
+    for span in ("day", "month"):
+        page = client.get(
+            reverse("monitoring:bulletin") + f"?day={first}&span={span}&region=110108"
+        )
+        assert "Haidian" in page.content.decode()
+        assert "153" in page.content.decode()
+    answer = client.get(reverse("monitoring:bulletin_csv") + f"?day={first}")
+    rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
+    assert rows[1][0] == "Haidian"
+    assert rows[1][9] == "3"
+    assert (
+        client.get(reverse("monitoring:bulletin") + "?day=x&span=y&region=%00").status_code == 200
+    )
+
+
+def test_a_value_shows_what_was_judged_when(in_english, city: City):
+    client = in_english
+    client.force_login(make_user("dispatcher"))
+    city.send(hour(1), OVER)
+    city.catch_up()
+    city.send(hour(1), {"a21002": (90.0, "C"), "a19001": 12.0})
+    city.catch_up()
+    page = client.get(
+        reverse("monitoring:value", args=[city.point.mn, city.point.st])
+        + f"?factor=a21002&resolution=hour&time={int(hour(1).timestamp())}"
+    ).content.decode()
+    assert "History of judgements" in page
+    assert "marked as abnormal" in page
+    assert "Exceeds the limit (150)" in page
