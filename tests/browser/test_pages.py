@@ -14,7 +14,7 @@ from django.urls import Resolver404, get_resolver, resolve
 # Views that answer with something other than a page.
 NO_PAGE = re.compile(
     r"healthz|-json$|checkpoint|export|csv|:map$|:regions$|:series$|:file$|:side$|:language$|:logout$"
-    r"|catalog|:act$|:dismiss$|:reopen$|:value$|:certificate$|:public-|tile|:take_back$|:trigger_live$|:trigger_end$|_decline$|^admin|^None$"
+    r"|catalog|:act$|:dismiss$|:reopen$|:value$|:certificate$|:public-|tile|:take_back$|:trigger_live$|:trigger_end$|_decline$|:compute$|^admin|^None$"
 )
 VISITED: dict[str, set[str]] = {}
 

@@ -30,9 +30,11 @@ HUNDRED: Final = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A published table of discretion, in force `since` … `until`."""
+    """A published table of discretion, in force `since` … `until`; `area` is how the codes of the
+    regions begin for which it was made (GB/T 2260)."""
 
     key: str
+    area: str
     issuer_zh: str
     issuer_en: str
     title_zh: str
@@ -168,6 +170,7 @@ def discretion_tables() -> dict[str, Table]:
     return {
         r["table"]: Table(
             key=r["table"],
+            area=r["area"],
             issuer_zh=r["issuer_zh"],
             issuer_en=r["issuer_en"],
             title_zh=r["title_zh"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.penalties import acts, checks, proposal, selectors
+from jingwei.standards import discretion
 
 pytestmark = pytest.mark.django_db
 
@@ -309,6 +311,19 @@ def test_repeats_and_similar_cases(city):
     assert [str(c["amount"]) for c in shown["comparison"]] == ["125000.00"]  # Jiangmen, tier 1
     act(city, first, "revoke", "leader", 9)
     assert proposal.repeats(second) == 1
+
+
+def test_a_table_of_the_place_goes_before_one_of_another(city, monkeypatch):
+    case = bring(city, open_penalty(city), "approve")
+    basis = proposal.bases(case, NOW)[0].penalty
+    assert proposal.sheet(case, basis).key == "GD-3.4.1"
+    assert selectors.panel(case, city.leader)["foreign"]
+    guangdong = discretion.sheets()["GD-3.4.1"]
+    own = replace(guangdong, key="BJ", table=replace(guangdong.table, key="beijing", area="11"))
+    more = {**discretion.sheets(), "BJ": own}
+    monkeypatch.setattr(discretion, "sheets", lambda: more)
+    assert proposal.sheet(case, basis).key == "BJ"
+    assert not selectors.panel(case, city.leader)["foreign"]
 
 
 def test_fsck_finds_a_changed_amount(city):

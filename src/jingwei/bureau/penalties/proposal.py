@@ -87,7 +87,8 @@ def measured(case: Case) -> dict[str, Decimal]:
 
 
 def sheets(case: Case, basis: law.Penalty) -> list[discretion.Sheet]:
-    """The sheets for the case's offence and medium, those in force at the act first."""
+    """The sheets for the case's offence and medium: in force at the act, and made for the place,
+    first."""
     water = any(row["factor"].startswith("w") for row in _rows(case))
     act = day_of(case.detail["act_to"])
     found = [
@@ -97,7 +98,14 @@ def sheets(case: Case, basis: law.Penalty) -> list[discretion.Sheet]:
         and basis.rule in s.rules
         and (s.offence != "permit.exceeded" or ("水" in s.title_zh) == water)
     ]
-    return sorted(found, key=lambda s: not s.table.in_force(act))
+    return sorted(
+        found,
+        key=lambda s: (
+            not s.table.in_force(act),
+            not case.region_id.startswith(s.table.area),
+            -len(s.table.area),
+        ),
+    )
 
 
 def sheet(case: Case, basis: law.Penalty) -> discretion.Sheet | None:

@@ -237,6 +237,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "milder": (told.get("why") or (found[0].why if found else "")) == "milder",
         "sheet": sheet,
         "sheet_title": _titles(sheet),
+        "foreign": sheet is not None and not case.region_id.startswith(sheet.table.area),
         "computed": shown(told["computed"]) if told.get("computed") else preview,
         "is_preview": preview is not None,
         "proposed": Decimal(told["amount"]) if told.get("amount") else None,
