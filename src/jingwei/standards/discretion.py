@@ -148,7 +148,11 @@ class Circumstance:
 
 @dataclass(frozen=True, slots=True)
 class Minor:
-    """A row of the list of acts that are not punished, with all its conditions."""
+    """A row of the list of acts that are not punished, with all its conditions.
+
+    `factors` and `below` are those of its conditions that can be measured: at most so many factors
+    over the limit, and less than so many limits over it; None where it names none.
+    """
 
     key: str
     offence: str
@@ -156,8 +160,21 @@ class Minor:
     en: str
     conditions_zh: str
     conditions_en: str
+    factors: int | None
+    below: Decimal | None
     verified: str
     source: str
+
+    def may_fit(self, offence: str, factors: int, multiple: Decimal, repeats: int) -> bool:
+        """Whether what was measured speaks for it; the other conditions are for a person to see."""
+        return (
+            self.offence == offence
+            and self.factors is not None
+            and self.below is not None
+            and factors <= self.factors
+            and multiple < self.below
+            and repeats == 1
+        )
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -283,6 +300,8 @@ def minor() -> tuple[Minor, ...]:
             en=r["title_en"],
             conditions_zh=r["conditions_zh"],
             conditions_en=r["conditions_en"],
+            factors=int(r["factors"]) if r["factors"] else None,
+            below=_decimal(r["below"]),
             verified=r["verified"],
             source=r["source"],
         )

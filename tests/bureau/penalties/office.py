@@ -103,11 +103,9 @@ def build() -> SimpleNamespace:
 
 def order(city: SimpleNamespace, number: int = 1, multiple: float = 0.51) -> Any:
     """A supervision order issued for two hours over the limit."""
-    case = cases_city.bring(
-        city, cases_city.open_case(city, number), "rectifying", now=NOW - timedelta(days=2)
-    )
-    if multiple != 0.51:
-        case.findings.first().exceedances.update(multiple=multiple)
+    case = cases_city.open_case(city, number)
+    case.findings.first().exceedances.update(multiple=multiple)
+    cases_city.bring(city, case, "rectifying", now=NOW - timedelta(days=2))
     return case
 
 

@@ -202,6 +202,7 @@ def test_decisions_that_need_more(city):
 def test_no_penalty(city):
     case = open_penalty(city, order(city, multiple=0.08))
     act(city, case, "approve", "leader")
+    assert selectors.panel(case, city.district)["may_fit"].key == "GD-8"
     act(city, case, "propose_none", "district")
     assert "No fine" in refused(city, case, "pass", "reviewer")
     act(city, case, "pass_other", "reviewer")
@@ -317,7 +318,9 @@ def test_a_table_of_the_place_goes_before_one_of_another(city, monkeypatch):
     case = bring(city, open_penalty(city), "approve")
     basis = proposal.bases(case, NOW)[0].penalty
     assert proposal.sheet(case, basis).key == "GD-3.4.1"
-    assert selectors.panel(case, city.leader)["foreign"]
+    shown = selectors.panel(case, city.leader)
+    assert shown["foreign"]
+    assert shown["may_fit"] is None  # 0.51 times over
     guangdong = discretion.sheets()["GD-3.4.1"]
     own = replace(guangdong, key="BJ", table=replace(guangdong.table, key="beijing", area="11"))
     more = {**discretion.sheets(), "BJ": own}

@@ -140,6 +140,23 @@ def _pollutant(case: Case) -> int:
     return 3 if metal else 1 if codes and all(c.startswith(_ORGANICS) for c in codes) else 2
 
 
+def minor(case: Case) -> discretion.Minor | None:
+    """The row of the list of acts that are not punished for which the measured facts speak; none
+    for metals, which the lists leave out."""
+    found = excesses(case)
+    if not found or any(row["factor"].startswith(_METALS) for row in _rows(case)):
+        return None
+    highest = max(multiple for multiple, _ in found)
+    return next(
+        (
+            m
+            for m in discretion.minor()
+            if m.may_fit(case.detail["offence"], len(found), highest, repeats(case))
+        ),
+        None,
+    )
+
+
 def compute(
     case: Case,
     applicable: law.Applicable,

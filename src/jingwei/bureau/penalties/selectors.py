@@ -251,6 +251,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "outside": outside,
         "english": english(),
         "periods": _periods(detail),
+        "may_fit": proposal.minor(case) if not outside and case.state == "investigating" else None,
         "minor": []
         if outside or case.state != "investigating"
         else [m for m in discretion.minor() if m.offence in ("*", detail["offence"])],
