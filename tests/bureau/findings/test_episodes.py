@@ -133,6 +133,27 @@ def test_merging_is_refused(city):
     assert not Finding.objects.filter(state=Finding.State.MERGED).exists()
 
 
+def test_nobody_reads_another_enterprises_hours_by_way_of_merging(city):
+    mine, theirs = finding(city, 1, 0), finding(city, 2, 1)
+    assert not episodes.suggestions(city.dispatcher, mine)
+    nameless = finding(city, 3, enterprise=None)
+    for other, into in ((theirs, mine), (mine, theirs), (mine, nameless)):
+        with pytest.raises(Refused, match="enterprise"):
+            episodes.merge(city.dispatcher, [other.pk], into.pk, "x")
+    assert [f for f, _m in episodes.suggestions(city.dispatcher, mine)] == [nameless]
+    episodes.merge(city.dispatcher, [nameless.pk], mine.pk, "同一排口")
+
+
+def test_an_enterprise_sees_no_file_of_the_bureau(city, client):
+    row = finding(city, 1)
+    filing.add_files(city.grid, row.pk, [(photo(), "image/png")])
+    file = row.files.get()
+    client.force_login(city.enterprise)
+    assert client.get(row.get_absolute_url()).status_code == 200
+    assert file.get_absolute_url() not in client.get(row.get_absolute_url()).content.decode()
+    assert client.get(file.get_absolute_url()).status_code == 404
+
+
 def test_what_is_in_a_case_is_not_torn_apart(city):
     case = open_case(city, 1)
     one, two = case.findings.get(), finding(city, 2)

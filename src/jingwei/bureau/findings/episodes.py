@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Q
 from django.utils.translation import gettext as _
 
 from jingwei.bureau.accounts.models import User
@@ -34,7 +34,8 @@ def suggestions(user: Any, finding: Finding) -> list[tuple[Finding, float]]:
     """Findings that may be the same episode, with their distance in metres, the nearest first.
 
     Kinds that go together, both places within the greater distance of the two kinds, and a gap in
-    time of at most the longer of theirs; not what a person merged, dismissed or kept apart.
+    time of at most the longer of theirs; not what a person merged, dismissed or kept apart, nor what
+    names another enterprise.
     """
     if finding.state not in (Finding.State.NEW, Finding.State.IN_CASE):
         return []
@@ -58,6 +59,7 @@ def suggestions(user: Any, finding: Finding) -> list[tuple[Finding, float]]:
         .exclude(pk=finding.pk)
         .exclude(pk__in=apart)
     )
+    near = near.filter(Q(enterprise=None) | Q(enterprise=finding.enterprise_id))
     for other in near[:500]:
         metres = geo.distance(here, (other.longitude, other.latitude))
         pair = SCENARIOS[finding.kind], SCENARIOS[other.kind]
@@ -96,6 +98,12 @@ def merge(user: User, others: Iterable[int], into: int, reason: str) -> Finding:
             raise Refused(
                 _("“%(a)s” and “%(b)s” are never one episode.")
                 % {"a": other.get_kind_display(), "b": survivor.get_kind_display()}
+            )
+        # Each enterprise reads its own findings, and an order names one.
+        if other.enterprise_id and other.enterprise_id != survivor.enterprise_id:
+            raise Refused(
+                _("“%(title)s” names an enterprise that this finding does not name.")
+                % {"title": other.title}
             )
         if not Finding.objects.filter(pk=pk, state=Finding.State.NEW).update(
             state=Finding.State.MERGED, merged_into=survivor, reason=reason

@@ -181,10 +181,10 @@ class Decision(models.Model):
 
 class FileQuerySet(RestrictedQuerySet):
     def restrict(self, user: Any, action: str) -> FileQuerySet:
+        """What the bureau collected is the bureau's: an enterprise sees none of it."""
         rows = super().restrict(user, action)
-        if getattr(user, "role", "") == Role.ENTERPRISE and not user.is_superuser:
-            return rows.filter(finding__kind__in=OPEN_TO_ENTERPRISE)
-        return rows
+        outside = getattr(user, "role", "") == Role.ENTERPRISE and not user.is_superuser
+        return rows.none() if outside else rows
 
 
 class FindingFile(models.Model):
