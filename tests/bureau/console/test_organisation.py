@@ -160,3 +160,37 @@ def test_a_year_without_data_warns_and_nonsense_is_this_year(world) -> None:
     )
     for year in ("x", "-1", "99999", "²"):
         assert client.get("/organisation/calendar/", {"year": year}).status_code == 200
+
+
+def test_open_matters_are_listed_and_handed_over(world) -> None:
+    from jingwei.bureau.cases import services as cases
+
+    dispatcher = world.users["dispatcher"]
+    case = cases.open_case(
+        dispatcher,
+        [worlds.finding(world)],
+        {"title": "督办单甲", "text": "限期整改", "basis": "许可证"},
+    )
+    cases.act(dispatcher, case.pk, "issue", 1, {"days": "5"})
+    address = f"/organisation/people/{world.users['district'].pk}/"
+    assert "督办单甲" not in login(world, "grid").get(address).content.decode()
+    client = login(world, "dispatcher")
+    assert "督办单甲" in client.get(address).content.decode()
+    said = {
+        "give": "1",
+        "give-to": world.users["district_elsewhere"].pk,
+        "give-cases": [case.pk],
+        "give-text": "轮岗",
+    }
+    for wrong in ({"give-text": ""}, {"give-cases": []}, {"give-to": world.users["grid"].pk}):
+        page = client.post(address, {**said, **wrong}).content.decode()
+        assert "has-error" in page
+        assert "督办单甲" in page
+    assert login(world, "grid").post(address, said).status_code == 403
+    answer = client.post(address, said, follow=True).content.decode()
+    assert "1 case was handed over to" in answer
+    assert "No case waits for this person." in answer
+    case.refresh_from_db()
+    assert case.holder == world.users["district_elsewhere"]
+    seen = login(world, "district_elsewhere").get(f"/cases/{case.pk}/").content.decode()
+    assert "轮岗" in seen

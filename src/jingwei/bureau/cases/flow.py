@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 Text = str | Promise
 
+HAND_OVER = "new_holder"  # every flow has it: what a person held goes to another
 ESCALATE = "escalate"  # what the clock does; every flow has it, nobody may call it
 ESCALATION_LABEL = gettext_noop("Escalated")
+HAND_OVER_LABEL = gettext_noop("Handed over")
 
 
 class FlowError(ValueError):
@@ -201,8 +203,8 @@ class Flow:
         unknown = {act for acts in self.counts.values() for act in acts} - set(steps)
         if unknown:
             raise FlowError(f"{self.name}: counts unknown acts {sorted(unknown)}")
-        if ESCALATE in steps:
-            raise FlowError(f"{self.name}: {ESCALATE!r} belongs to the clock")
+        for kept in {ESCALATE, HAND_OVER} & set(steps):
+            raise FlowError(f"{self.name}: {kept!r} belongs to the clock or the hand-over")
         if self.opening.sources or self.opening.target not in states:
             raise FlowError(f"{self.name}: the opening comes from nowhere and leads to a state")
         reached = {self.opening.target}
@@ -248,6 +250,8 @@ class Flow:
     def label_of(self, transition: str) -> Text:
         if transition == ESCALATE:
             return translation.gettext(ESCALATION_LABEL)
+        if transition == HAND_OVER:
+            return translation.gettext(HAND_OVER_LABEL)
         step = self.transition(transition)
         return step.label if step else transition
 

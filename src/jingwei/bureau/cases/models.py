@@ -47,6 +47,8 @@ class _OfCase(RestrictedQuerySet):
 
     def reach(self, user: Any) -> models.Q | None:
         reach = super().reach(user)
+        if reach is not None:
+            reach |= models.Q(**{f"{self.case}holder": user.pk})
         if reach is None or user.role == Role.ENTERPRISE or not user.department_id:
             return reach
         parties = Case.parties.through.objects.filter(department_id=user.department_id)
@@ -97,6 +99,15 @@ class Case(models.Model):
         verbose_name=_("from the case"),
     )
     region = models.ForeignKey(Region, models.PROTECT, related_name="cases")
+    # To whom the case was handed over: it waits for this one of all people of the same role.
+    holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="held_cases",
+        verbose_name=_("held by"),
+    )
     department = models.ForeignKey(
         Department, models.PROTECT, related_name="cases", verbose_name=_("responsible department")
     )

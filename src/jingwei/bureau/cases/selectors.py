@@ -16,7 +16,7 @@ from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import Field, Flow, Text, Transition
+from jingwei.bureau.cases.flow import HAND_OVER, Field, Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
 from jingwei.bureau.cases.search import matching
@@ -230,7 +230,9 @@ def _turn(user: Any) -> Q:
     elif user.role == Role.LEADER:
         mine |= Q(escalated__gte=3)
         mine |= _states(final=False) & Q(detail__asks=Role.LEADER.value)
-    return mine
+    colleagues = User.objects.filter(role=user.role, is_active=True)
+    others = colleagues.exclude(pk__in=[person.pk for person in user.acts_for()])
+    return mine & ~Q(holder__in=others.values("pk"))
 
 
 def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:
@@ -295,15 +297,26 @@ def timeline(user: Any, case: Case) -> list[CaseEvent]:
         .order_by("seq")
     )
     departments = {d.pk: department_label(d) for d in Department.objects.all()}
-    absent = User.objects.in_bulk({e.data["instead_of"] for e in events if "instead_of" in e.data})
+    named = {
+        e.data[key]
+        for e in events
+        for key in (("from", "to") if e.transition == HAND_OVER else ("instead_of",))
+        if key in e.data
+    }
+    people = User.objects.in_bulk(named)
     for event in events:
-        event.instead_of = absent.get(event.data.get("instead_of"))
+        event.instead_of = people.get(event.data.get("instead_of"))
         step = case.rules.transition(event.transition)
         event.said = [
             (field.label, _spoken(field, event.data[field.name], case, departments))
             for field in (step.fields if step else ())
             if field.kind not in ("position",) and event.data.get(field.name) not in (None, "", [])
         ]
+        if event.transition == HAND_OVER:
+            event.said = [
+                (_(label), str(people.get(event.data[key], "")))
+                for label, key in (("From", "from"), ("To", "to"))
+            ]
     return events
 
 

@@ -49,6 +49,7 @@ FOLDED = (
     "parent_id",
     "region_id",
     "department_id",
+    "holder_id",
     "party_ids",
     "number",
     "opened",
@@ -233,11 +234,20 @@ def refusal(user: User, case: Case, step: Transition) -> str | None:
             "state": case.state_label,
             "act": step.label,
         }
+    if handed_over(case, user):
+        return _("This case was handed over to %s.") % case.holder
     involved = _involved(case, step)
     if step.only and user.role not in CITY and not user.department_ids() & involved:
         return _("Only the responsible department may do this.")
     guarded = step.guard(case, user) if step.guard else None
     return str(guarded) if guarded else None
+
+
+def handed_over(case: Case, user: User) -> bool:
+    """Whether another person of the user's role holds the case."""
+    if case.holder is None or case.holder.role != user.role or not case.holder.is_active:
+        return False
+    return case.holder not in user.acts_for()
 
 
 def _involved(case: Case, step: Transition) -> set[int]:
@@ -415,7 +425,7 @@ def _append(
     written: list[str] | None = None,
 ) -> CaseEvent:
     """The event, its files and its evidence entry. The case's lock is held."""
-    said = dict(form.said) if form else {}
+    said = {**(form.said if form else {}), **(data or {})}
     text = said.pop("text", "")
     event = CaseEvent(
         case=case,
@@ -428,7 +438,7 @@ def _append(
         department=user.department if user else None,
         at=now,
         text=text,
-        data=plain({**said, **(data or {})}),
+        data=plain(said),
         changes=plain(changes),
         internal=internal,
         key=key,

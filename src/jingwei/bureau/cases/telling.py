@@ -19,7 +19,9 @@ def turn(case: Case) -> QuerySet[User]:
     """The people for whom the case waits."""
     found = User.objects.none()
     for role in case.at.roles:
-        if case.at.lead:
+        if case.holder and case.holder.is_active and case.holder.role == role:
+            found |= User.objects.filter(pk=case.holder_id)
+        elif case.at.lead:
             found |= User.objects.filter(
                 is_active=True, role=role, department_id=case.department_id
             )

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -24,6 +24,9 @@ from jingwei.bureau.accounts import services
 from jingwei.bureau.accounts.models import CalendarChange, Department, Substitution, User
 from jingwei.bureau.accounts.selectors import department_label, substitutions
 from jingwei.bureau.accounts.services import Refused
+from jingwei.bureau.cases import handover
+from jingwei.bureau.cases.errors import Refused as CaseRefused
+from jingwei.bureau.cases.models import Case
 from jingwei.bureau.language import english
 from jingwei.bureau.registry.models import Region
 from jingwei.standards import matters, workdays
@@ -77,7 +80,10 @@ def _offices(text: str) -> list[Office]:
                     names.get(place.area, place.area) if place.area else _("the whole city")
                 )
             places = [
-                ("、".join(where), matters.name(matter, language) if matter else "")
+                (
+                    (", " if english() else "、").join(where),
+                    matters.name(matter, language) if matter else "",
+                )
                 for matter, where in areas.items()
             ]
             office = Office(row, level, department_label(row), places, people.get(row.pk, []))
@@ -112,23 +118,49 @@ class SubstituteForm(forms.Form):
 
     def __init__(self, data: Any, absent: User) -> None:
         super().__init__(data, initial={"begins": timezone.localdate().isoformat()})
-        self.fields["substitute"].queryset = (  # type: ignore[attr-defined]
-            User.objects.filter(is_active=True, is_superuser=False, role=absent.role)
-            .filter(enterprise_code=absent.enterprise_code)
-            .exclude(pk=absent.pk)
-            .select_related("department")
-            .order_by("department__code", "pk")
-        )
-        self.fields["substitute"].label_from_instance = (  # type: ignore[attr-defined]
-            lambda u: f"{u} · {department_label(u.department)}" if u.department else str(u)
-        )
+        self.fields["substitute"].queryset = _colleagues(absent)  # type: ignore[attr-defined]
+        self.fields["substitute"].label_from_instance = _with_place  # type: ignore[attr-defined]
+
+
+class HandOverForm(forms.Form):
+    """To whom which cases go, and why."""
+
+    to = forms.ModelChoiceField(User.objects.none(), label=gettext_lazy("New holder"))
+    text = forms.CharField(
+        label=gettext_lazy("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    cases = forms.TypedMultipleChoiceField(coerce=int, widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, data: Any, person: User, cases: list[Case]) -> None:
+        super().__init__(data, prefix="give")
+        self.fields["to"].queryset = _colleagues(person)  # type: ignore[attr-defined]
+        self.fields["to"].label_from_instance = _with_place  # type: ignore[attr-defined]
+        self.fields["cases"].choices = [(c.pk, c.title) for c in cases]  # type: ignore[attr-defined]
+        chosen = self["cases"].value()
+        self.ticked = {int(v) for v in chosen if str(v).isdecimal()} if chosen else set()
+
+
+def _colleagues(person: User) -> Any:
+    """Who may take a person's place: the same role, for an enterprise the same one."""
+    return (
+        User.objects.filter(is_active=True, is_superuser=False, role=person.role)
+        .filter(enterprise_code=person.enterprise_code)
+        .exclude(pk=person.pk)
+        .select_related("department")
+        .order_by("department__code", "pk")
+    )
+
+
+def _with_place(user: User) -> str:
+    return f"{user} · {department_label(user.department)}" if user.department else str(user)
 
 
 @require_http_methods(["GET", "POST"])
 @requires("organisation.view")
 @never_cache
 def person(request: HttpRequest, pk: int) -> HttpResponse:
-    """One person: place, telephone, absences; who may, arranges a substitute here."""
+    """One person: place, telephone, absences, open matters; who may, arranges a substitute or
+    hands matters over."""
     who = get_object_or_404(
         User.objects.select_related("department"),
         Q(department__isnull=False) | Q(pk=request.user.pk),
@@ -138,7 +170,28 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
     arranges = bool(who.role) and services.may_arrange(request.user, who)
     if request.method == "POST" and not arranges:
         raise PermissionDenied(_("You may arrange a substitute for yourself alone."))
-    form = SubstituteForm(request.POST or None, who)
+    gives = handover.may_hand_over(request.user, who)
+    held = list(handover.matters(who).defer("region__geometry")[:SHOWN]) if gives else []
+    giving = "give" in request.POST
+    give = HandOverForm(request.POST if giving else None, who, held)
+    if giving and give.is_valid():
+        said = give.cleaned_data
+        try:
+            events = handover.hand_over(request.user, who, said["to"], said["cases"], said["text"])
+        except CaseRefused as error:
+            give.add_error(None, str(error))
+        else:
+            flash.success(
+                request,
+                ngettext(
+                    "%(count)d case was handed over to %(to)s.",
+                    "%(count)d cases were handed over to %(to)s.",
+                    len(events),
+                )
+                % {"count": len(events), "to": said["to"]},
+            )
+            return redirect("console:organisation-person", pk=pk)
+    form = SubstituteForm(None if giving else request.POST or None, who)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
@@ -159,6 +212,9 @@ def person(request: HttpRequest, pk: int) -> HttpResponse:
             "department": department_label(who.department),
             "arranges": arranges,
             "form": form,
+            "gives": gives,
+            "give": give,
+            "held": held,
             "rows": _shown(request.user, rows),
         },
     )
