@@ -431,6 +431,29 @@ def test_the_quarantine_page_and_the_form(world, stranger, client):
     assert client.get(address).status_code == 404
 
 
+def test_encrypted_last_words_are_opened_for_the_page(world, commit, client):
+    key = b"0123456789abcdef"
+    mn = world.point.mn
+    commit(services.change, world.users["admin"], mn, SETTINGS | {"key": key.decode()})
+    text = hj212.segment(
+        cn="2011", st="31", mn=mn, pw="123456", qn=hj212.qn(NOW), flag=9,
+        cp="DataTime=20261120120000;a21002-Rtd=45.6,a21002-Flag=N",
+    )  # fmt: skip
+    raw = hj212.frame(text, key=key)
+    store = selectors.the_book()
+    store.record(
+        "gateway",
+        [book.Seen(mn, "gateway", "192.0.2.7:1", True, NOW, NOW, "2011", raw, 1, None, "", b"")],
+        {}, [],
+    )  # fmt: skip
+    store.close()
+    client.force_login(world.users["dispatcher"])
+    page = client.get(reverse("monitoring:device", args=[mn])).content.decode()
+    assert "a21002-Rtd=45.6" in page
+    assert "PW=******" in page
+    assert key.decode() not in page
+
+
 # The whole way
 
 

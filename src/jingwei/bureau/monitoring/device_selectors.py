@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from jingwei import hj212
 from jingwei.bureau.access import may
 from jingwei.bureau.monitoring import device_labels as labels
 from jingwei.bureau.monitoring.device_models import DeviceCommand
@@ -19,7 +20,9 @@ from jingwei.bureau.registry.models import Device, Point
 from jingwei.telemetry import book, health
 from jingwei.telemetry.book import Book, Seen, Stranger
 from jingwei.telemetry.dialogue import HISTORY
-from jingwei.telemetry.intake import masked
+from jingwei.telemetry.intake import encrypted, masked
+from jingwei.telemetry.observations import decode
+from jingwei.telemetry.register import Register
 
 DAYS = 7  # errors of so many days are shown
 FRESH = 30.0  # seconds after which a gateway that says nothing counts as gone
@@ -65,8 +68,8 @@ class Row:
 
     @property
     def said(self) -> str:
-        """The last telegram, made readable, its password masked."""
-        return masked(self.seen.raw) if self.seen else ""
+        """The last telegram, made readable, its password masked, what was encrypted opened."""
+        return _readable(self.seen.raw) if self.seen else ""
 
     @property
     def refused(self) -> str:
@@ -79,6 +82,34 @@ class Row:
     @property
     def error_count(self) -> int:
         return sum(e.count for e in self.errors)
+
+
+def _readable(raw: bytes) -> str:
+    """A telegram as text; CP of an encrypted one as the device's keys open it."""
+    start = raw.find(b"CP=&&") + 5
+    keys = Register(settings.ENV.register).keys
+    message = decode(raw, keys)
+    if start < 5 or not message.ok or not encrypted(hj212.decode(raw)):
+        return masked(raw)
+    time = [f"DataTime={message.data_time}"] if message.data_time else []
+    params = [f"{name}={text}" for name, text in message.params.items()]
+    items = [
+        ",".join(f"{item.code}-{name}={text}" for name, text in item.fields.items())
+        for item in message.items
+    ]
+    return masked(raw[:start]) + ";".join([*time, *params, *items]) + "&&"
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key of a device: only since when."""
+
+    since: datetime
+
+
+def keys_of(device: Device) -> list[KeyRow]:
+    """The device's keys, the present one first; without the keys."""
+    return [KeyRow(datetime.fromisoformat(key["since"])) for key in device.keys]
 
 
 def points(user: Any, action: str = "device.view") -> QuerySet[Point]:

@@ -175,7 +175,7 @@ def _page(request: HttpRequest, row: Row) -> dict[str, Any]:
         "row": row,
         "commands": selectors.commands(request.user, row.mn),
         "settled": settled,
-        "key_since": settled.keys[0]["since"][:10] if settled.keys else "",
+        "keys": selectors.keys_of(settled),
         "may_set": may(request.user, "device.settings"),
     }
 
@@ -293,7 +293,7 @@ def device_settings(request: HttpRequest, mn: str) -> HttpResponse:
     return render(
         request,
         "monitoring/devices/settings.html",
-        {"row": row, "form": form, "keys": settled.keys},
+        {"row": row, "form": form, "keys": selectors.keys_of(settled)},
         status=422 if form.errors else 200,
     )
 
