@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from jingwei.config.limits import LARGEST, LARGEST_WITHOUT_SESSION, limited
 
@@ -30,3 +31,19 @@ def test_limit(length: str, cookie: str, wanted: str) -> None:
     )
     assert said[0].startswith(wanted)
     assert (b"".join(body) == b"read") is (wanted == "200")
+
+
+def test_a_stranger_may_send_photos_with_a_report_and_nowhere_else():
+    from jingwei.config.limits import LARGEST_REPORT, LARGEST_WITHOUT_SESSION, REPORT
+
+    def status(path: str, length: int) -> str:
+        said: list[str] = []
+        application = limited(lambda _environ, start: start("200 OK", []) or [])
+        environ = {"CONTENT_LENGTH": str(length), "PATH_INFO": path}
+        list(application(environ, lambda line, _headers: said.append(line)))
+        return said[0][:3]
+
+    assert reverse("findings:report") == REPORT
+    assert status(REPORT, LARGEST_REPORT) == "200"
+    assert status(REPORT, LARGEST_REPORT + 1) == "413"
+    assert status("/findings/", LARGEST_WITHOUT_SESSION + 1) == "413"
