@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -66,6 +67,9 @@ def test_an_order_offers_to_open_a_penalty(city, client):
     page = body(client.get(parent.get_absolute_url()))
     address = f"{reverse('cases:open')}?flow=penalty&amp;parent={parent.pk}"
     assert address in page
+    form = body(client.get(address.replace("&amp;", "&")))
+    assert '<option value="air.exceeded" selected>' in form  # from the order's findings
+    assert re.search(r'name="act_from"[^>]* value="2026-11-20"', form)  # as a date field wants it
     answer = client.post(address.replace("&amp;", "&"), {**office.OPEN, "token": "t"})
     case = Case.objects.get(flow="penalty")
     assert answer["Location"] == case.get_absolute_url()

@@ -67,7 +67,7 @@ def _form_field(field: Field, case: Case | None) -> forms.Field:
                 **options,
             )
         case "date":
-            return forms.DateField(widget=forms.DateInput(attrs={"type": "date"}), **options)
+            return forms.DateField(widget=forms.DateInput({"type": "date"}, "%Y-%m-%d"), **options)
         case "bool":
             return forms.BooleanField(**options)
         case "choice":

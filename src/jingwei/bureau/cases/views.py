@@ -208,7 +208,8 @@ def open_case(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Done: %(act)s.") % {"act": rules.opening.label})
             return redirect(case)
     else:
-        initial = rules.draft(chosen) if rules.draft else {}
+        from_parent = list(parent.findings.all()) if parent else []
+        initial = rules.draft(chosen or from_parent) if rules.draft else {}
         form = TransitionForm(rules.opening, None, initial=initial)
     return render(
         request,
