@@ -47,8 +47,6 @@ from jingwei.bureau.monitoring.observations import (
     check_flat,
     day_start,
     from_minutes,
-    in_force,
-    local_day,
     medium,
     moment,
     moves,
@@ -59,7 +57,7 @@ from jingwei.bureau.monitoring.observations import (
     watched,
 )
 from jingwei.bureau.monitoring.transmission import GRACE
-from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate
+from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate, of_hours
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
 from jingwei.telemetry.lake import Lake
@@ -454,32 +452,63 @@ class _Work:
                 references = {r.reference_o2 for r in rows if r.reference_o2 is not None}
                 over = [s for s in sorted(times) if s + 86400 <= seconds(self.now + GRACE)]
                 made = days.means(point, over, stored.get(point.pk, []), sent[point.pk], references)
-                for second, (factors, telegrams) in made.items():
-                    draft = Draft(point, second, telegrams, factors)
-                    verdicts += self._judge_day(draft, rows)
-                    drafts.append(draft)
+                found = [
+                    Draft(point, s, telegrams, cells) for s, (cells, telegrams) in made.items()
+                ]
+                verdicts += self._judge_days(point, found, rows)
+                drafts += found
         return drafts, verdicts
 
-    def _judge_day(self, d: Draft, rows: list[PermitLimit]) -> Iterator[episodes.Verdict]:
-        for one in d.factors.values():
-            self.report.invalid.update(validity.names(one.get("fault", 0)))
-        valid = in_force(rows, local_day(d.time))
-        self.report.without_limits += not valid
-        for row in valid:
-            if row.factor not in d.factors:
+    def _judge_days(
+        self, point: Point, drafts: list[Draft], rows: list[PermitLimit]
+    ) -> list[episodes.Verdict]:
+        """Hold days against every limit in force; those made from hours all at once."""
+        out: list[episodes.Verdict] = []
+        bound: set[int] = set()
+        for d in drafts:
+            for one in d.factors.values():
+                if "fault" in one:
+                    self.report.invalid.update(validity.names(one["fault"]))
+        for row in rows:
+            here = set(_while_in_force(row, [d.second for d in drafts]))
+            bound |= here
+            have = [d for d in drafts if d.second in here and row.factor in d.factors]
+            try:
+                limit = as_limit(row)
+            except ValueError:
+                self.report.bad_limits += len(have)
                 continue
-            said = explain(d.point, row, d.factors, "day")
-            if said is None:
-                self.report.bad_limits += 1
-                continue
-            self._tally([int(said.reason)])
-            d.factors[row.factor].setdefault("limits", {})[str(row.pk)] = [
-                int(said.verdict),
-                int(said.reason),
-                said.value,
-            ]
-            if said.verdict == EXCEEDED or (row.pk, d.second) in self.standing:
-                yield self._verdict(d, row, int(said.verdict), int(said.reason))
+            made = [d for d in have if d.factors[row.factor].get("origin") == "hours"]
+            pairs = [of_hours(d.factors[row.factor], row) for d in made]
+            many = judge_hours(
+                [np.nan if value is None else value for value, _ in pairs],
+                [""] * len(made),
+                limit=Limit(limit.value, limit.unit, None, limit.lower),
+                unit=value_unit(row.factor, point),
+                known=[why for _, why in pairs],
+            )
+            said = {
+                d.second: (verdict, why, value if verdict else None)
+                for d, verdict, why, value in zip(
+                    made,
+                    many.verdict.tolist(),
+                    many.reason.tolist(),
+                    many.value.tolist(),
+                    strict=True,
+                )
+            }
+            for d in have:
+                if d.second not in said:
+                    one_day = explain(point, row, d.factors, "day")
+                    assert one_day is not None
+                    said[d.second] = (int(one_day.verdict), int(one_day.reason), one_day.value)
+                verdict, why, value = said[d.second]
+                d.factors[row.factor].setdefault("limits", {})[str(row.pk)] = [verdict, why, value]
+                if verdict == EXCEEDED or (row.pk, d.second) in self.standing:
+                    out.append(self._verdict(d, row, verdict, why))
+            self._tally([why for _, why, _ in said.values()])
+        self.report.without_limits += len(drafts) - len(bound)
+        return out
 
 
 def _neighbours(touched: Mapping[Point, set[int]]) -> dict[Point, set[int]]:
