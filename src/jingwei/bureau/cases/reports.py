@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_POST
 
 from jingwei.analysis import assessment as formula
@@ -62,7 +63,7 @@ def statistics_page(request: HttpRequest) -> HttpResponse:
     whole, found = statistics.figures(request.user, first, last, flow)
     header = [
         _("Responsible department"),
-        _("Received"),
+        pgettext("number of cases", "Received"),
         _("Closed"),
         _("Handling rate (%)"),
         _("On-time rate (%)"),
@@ -124,7 +125,7 @@ def assessment(request: HttpRequest) -> HttpResponse:
     ]
     of_departments = [
         _("Responsible department"),
-        _("Received"),
+        pgettext("number of cases", "Received"),
         _("Handling rate (%)"),
         _("On-time rate (%)"),
         _("Not sent back (%)"),
