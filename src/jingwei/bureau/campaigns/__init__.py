@@ -1,1 +1,1 @@
-"""Room: Rectification lists, special campaigns, four-step supervision: many problems, one board."""
+"""Room: rectification lists, special campaigns, four-step supervision: many problems, one board."""

@@ -38,6 +38,9 @@ SECTIONS = (
     Section("findings", gettext_lazy("Findings"), "findings", "findings:list", "finding.view"),
     Section("cases", gettext_lazy("Cases"), "cases", "cases:list", "case.view"),
     Section(
+        "campaigns", gettext_lazy("Campaigns"), "campaigns", "campaigns:index", "campaign.view"
+    ),
+    Section(
         "inspections",
         gettext_lazy("Inspections"),
         "inspections",

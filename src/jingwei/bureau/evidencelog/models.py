@@ -40,6 +40,8 @@ KINDS = {
     "trigger": _("Trigger rule"),
     "proposal": _("Proposed order"),
     "mark": _("Mark of data"),
+    "campaign": _("List or campaign"),
+    "case.share": _("Case shared with another authority"),
 }
 
 # What of protected data is read; `services.reading` writes it down.

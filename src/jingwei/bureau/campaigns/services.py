@@ -1,0 +1,263 @@
+"""Everything that writes programmes, their items, teams and summaries, and shared cases."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jingwei.bureau.access import may
+from jingwei.bureau.accounts.models import User
+from jingwei.bureau.campaigns.flows import by_the_end_of
+from jingwei.bureau.campaigns.models import Answer, Item, Programme, Share, Summary, Team
+from jingwei.bureau.campaigns.sheets import Row
+from jingwei.bureau.cases import services as kernel
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.registry.models import Region
+from jingwei.evidence import digest
+
+LONGEST_SHARE = 180  # days
+
+
+def _demand(user: User, action: str) -> None:
+    if not may(user, action):
+        raise Refused(_("Your role may not do this."))
+
+
+@transaction.atomic
+def begin(user: User, kind: str, data: Mapping[str, Any]) -> Programme:
+    """A new list or campaign from the cleaned data of `forms.ProgrammeForm`. Raises `Refused`."""
+    _demand(user, "campaign.manage")
+    fields = {k: v for k, v in data.items() if k != "regions"}
+    regions, chosen = list(data.get("regions", ())), sorted(data.get("matters", ()))
+    entry = record(
+        "campaign",
+        f"campaign:{secrets.token_hex(8)}",
+        {
+            "act": "begin",
+            "kind": kind,
+            "title": data["title"],
+            "level": data["level"],
+            "document": data["document"],
+            "begins": data["begins"],
+            "ends": data["ends"],
+            "regions": sorted(r.pk for r in regions),
+            "matters": chosen,
+        },
+        actor=str(user.pk),
+    )
+    programme = Programme.objects.create(kind=kind, evidence=entry, **fields)
+    programme.regions.set(regions)
+    return programme
+
+
+@transaction.atomic
+def enter(
+    user: User, programme: Programme, rows: Iterable[Row], now: datetime | None = None
+) -> int:
+    """Open a case for each row of a list; how many. All or none. Raises `Refused`."""
+    _demand(user, "campaign.manage")
+    now = now or timezone.now()
+    if programme.kind != Programme.Kind.LIST or programme.closed:
+        raise Refused(_("Items are entered into an open rectification list."))
+    count = 0
+    for row in rows:
+        if row.due is None or row.region is None or row.department is None:
+            raise Refused(_("Row %d is not complete.") % row.line)
+        due, step = by_the_end_of(row.due)
+        case = kernel.open_case(
+            user,
+            data={
+                "title": row.title,
+                "text": row.text,
+                "basis": row.basis or programme.document or programme.title,
+            },
+            flow="rectification",
+            enterprise=row.enterprise,
+            region=row.region,
+            now=now,
+            opening={
+                "department_id": row.department.pk,
+                "party_ids": [d.pk for d in row.parties],
+                "due": due,
+                "derivation": [step],
+                "detail": {
+                    "item": row.number,
+                    "list": programme.title,
+                    "leader": row.leader,
+                    "target": row.target,
+                    "measures": row.measures,
+                    "milestones": row.milestones,
+                },
+            },
+        )
+        Item.objects.create(programme=programme, number=row.number, case=case)
+        count += 1
+    return count
+
+
+@transaction.atomic
+def conclude(user: User, pk: int, text: str, figures: Mapping[str, Any]) -> Programme:
+    """Close a programme with its conclusion; of a list only when every item is cleared."""
+    _demand(user, "campaign.manage")
+    programme = Programme.objects.select_for_update().get(pk=pk)
+    if programme.closed:
+        raise Refused(_("It is closed already."))
+    if not text.strip():
+        raise Refused(_("Write the conclusion."))
+    left = programme.items.filter(case__closed__isnull=True).count()
+    if left:
+        raise Refused(_("%d items are not cleared yet.") % left)
+    programme.closed, programme.conclusion = timezone.now(), text.strip()
+    record(
+        "campaign",
+        f"campaign:{programme.pk}",
+        {"act": "conclude", "figures": figures, "text": digest.both(programme.conclusion.encode())},
+        actor=str(user.pk),
+    )
+    programme.save(update_fields=["closed", "conclusion"])
+    return programme
+
+
+@transaction.atomic
+def add_team(
+    user: User, programme: Programme, name: str, region: Region | None, members: Iterable[User]
+) -> Team:
+    """A team of a campaign. Raises `Refused`."""
+    _demand(user, "campaign.manage")
+    chosen = list(members)
+    if not chosen:
+        raise Refused(_("A team wants at least one member."))
+    if programme.teams.filter(name=name).exists():
+        raise Refused(_("There is a team of this name."))
+    team = Team.objects.create(programme=programme, name=name, region=region)
+    team.members.set(chosen)
+    return team
+
+
+@transaction.atomic
+def remove_team(user: User, programme: Programme, pk: int) -> None:
+    _demand(user, "campaign.manage")
+    programme.teams.filter(pk=pk).delete()
+
+
+@transaction.atomic
+def summarise(
+    user: User, programme: Programme, day: date, text: str, figures: Mapping[str, Any]
+) -> Summary:
+    """The summary of a day, with the figures as they stand. Raises `Refused`."""
+    _demand(user, "campaign.report")
+    if programme.closed:
+        raise Refused(_("It is closed already."))
+    if not programme.begins <= day <= min(programme.ends, timezone.localdate()):
+        raise Refused(_("The day must lie within the campaign and not in the future."))
+    now = timezone.now()
+    return Summary.objects.create(
+        programme=programme,
+        day=day,
+        text=text,
+        figures=dict(figures),
+        actor=user,
+        at=now,
+        evidence=record(
+            "campaign",
+            f"campaign:{programme.pk}",
+            {
+                "act": "summary",
+                "day": day,
+                "figures": dict(figures),
+                "text": digest.both(text.encode()),
+            },
+            actor=str(user.pk),
+        ),
+    )
+
+
+# --- across the border -------------------------------------------------------------------------
+
+
+def hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@transaction.atomic
+def share(
+    user: User, case_id: int, authority: str, request: str, with_facts: bool, days: int
+) -> tuple[Share, str]:
+    """Share a case with an authority outside the city; the secret of its link, told only here."""
+    _demand(user, "campaign.share")
+    case = Case.objects.restrict(user, "case.view").filter(pk=case_id).first()
+    if case is None:
+        raise Refused(_("There is no such case in your jurisdiction."))
+    if not 1 <= days <= LONGEST_SHARE:
+        raise Refused(_("A case is shared for 1 to %d days.") % LONGEST_SHARE)
+    token, now = secrets.token_urlsafe(32), timezone.now()
+    made = Share.objects.create(
+        case=case,
+        authority=authority,
+        request=request,
+        with_facts=with_facts,
+        digest=hashed(token),
+        expires=now + timedelta(days=days),
+        actor=user,
+        at=now,
+        evidence=record(
+            "case.share",
+            f"case:{case.pk}",
+            {"act": "share", "authority": authority, "facts": with_facts, "days": days},
+            actor=str(user.pk),
+        ),
+    )
+    return made, token
+
+
+@transaction.atomic
+def revoke(user: User, pk: int) -> Share:
+    """End a share before its time. Raises `Refused`, `Share.DoesNotExist`."""
+    _demand(user, "campaign.share")
+    made = Share.objects.select_for_update().get(pk=pk)
+    if made.revoked is None:
+        made.revoked = timezone.now()
+        made.save(update_fields=["revoked"])
+        record(
+            "case.share",
+            f"case:{made.case_id}",
+            {"act": "revoke", "share": made.pk},
+            actor=str(user.pk),
+        )
+    return made
+
+
+def opened(made: Share) -> None:
+    """Count that the neighbour looked."""
+    Share.objects.filter(pk=made.pk).update(opened=F("opened") + 1, last_opened=timezone.now())
+
+
+@transaction.atomic
+def answer(made: Share, name: str, text: str) -> Answer:
+    """What the neighbouring authority answers. The caller has checked the link."""
+    return Answer.objects.create(
+        share=made,
+        name=name,
+        text=text,
+        at=timezone.now(),
+        evidence=record(
+            "case.share",
+            f"case:{made.case_id}",
+            {
+                "act": "answer",
+                "share": made.pk,
+                "authority": made.authority,
+                "text": digest.both(text.encode()),
+            },
+        ),
+    )

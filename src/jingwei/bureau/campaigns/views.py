@@ -1,0 +1,396 @@
+"""Lists, campaigns, four steps, shared cases."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.accounts.selectors import department_label
+from jingwei.bureau.campaigns import forms, selectors, services, sheets
+from jingwei.bureau.campaigns.models import Programme, Share
+from jingwei.bureau.cases import selectors as cases
+from jingwei.bureau.cases.deadlines import sentences
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.views import shown_facts
+from jingwei.bureau.findings.export import csv_response, xlsx_response
+from jingwei.bureau.findings.ratelimit import within
+from jingwei.bureau.findings.selectors import day as day_of
+from jingwei.bureau.findings.services import Refused as TableRefused
+
+SALT = "campaigns.sheet"
+KINDS = {"lists": Programme.Kind.LIST, "campaigns": Programme.Kind.CAMPAIGN}
+
+
+# --- lists and campaigns -----------------------------------------------------------------------
+
+
+@require_GET
+@requires("campaign.view")
+def index(request: HttpRequest) -> HttpResponse:
+    rows = selectors.programmes(request.user)
+    return render(
+        request,
+        "campaigns/index.html",
+        {
+            "lists": [p for p in rows if p.kind == Programme.Kind.LIST],
+            "campaigns": [p for p in rows if p.kind == Programme.Kind.CAMPAIGN],
+            "today": timezone.localdate(),
+            "may_manage": may(request.user, "campaign.manage"),
+        },
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@requires("campaign.manage")
+def new(request: HttpRequest, kind: str) -> HttpResponse:
+    if kind not in KINDS:
+        raise Http404
+    form = forms.ProgrammeForm(KINDS[kind], request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        programme = services.begin(request.user, KINDS[kind], form.cleaned_data)
+        messages.success(request, _("It is entered."))
+        return redirect(programme)
+    status = 422 if form.errors else 200
+    return render(request, "campaigns/new.html", {"form": form, "kind": kind}, status=status)
+
+
+def _programme(request: HttpRequest, pk: int, action: str = "campaign.view") -> Programme:
+    rows = Programme.objects.restrict(request.user, action).select_related("lead")
+    found: Programme = get_object_or_404(rows, pk=pk)
+    return found
+
+
+@require_GET
+@requires("campaign.view")
+def programme(request: HttpRequest, pk: int) -> HttpResponse:
+    row = _programme(request, pk)
+    return _show(request, row)
+
+
+def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any) -> HttpResponse:
+    own = list(selectors.own_cases(request.user, row))
+    whole, departments = selectors.board(own)
+    context = {
+        "programme": row,
+        "whole": whole,
+        "departments": departments,
+        "may_manage": may(request.user, "campaign.manage") and not row.closed,
+        "may_report": may(request.user, "campaign.report") and not row.closed,
+        "conclude_form": forms.ConcludeForm(auto_id="id_conclude_%s"),
+        "causes": selectors.causes(request.user, row),
+        "query": request.GET,
+        **forms_,
+    }
+    if row.kind == Programme.Kind.LIST:
+        items = selectors.items(request.user, row, request.GET)
+        context |= {"items": items, "sheet_form": forms.SheetForm()}
+        return render(request, "campaigns/list.html", context, status=status)
+    labels = (_("Before"), _("During"), _("After"))
+    context |= {
+        "cases": sorted(own, key=lambda c: -c.pk)[:50],
+        "figures": selectors.figures(request.user, row),
+        "windows": selectors.effect(row, labels),
+        "summaries": row.summaries.select_related("actor")[:60],
+        "teams": row.teams.select_related("region").prefetch_related("members__department"),
+        "team_form": context.get("team_form") or forms.TeamForm(),
+        "summary_form": context.get("summary_form")
+        or forms.SummaryForm(initial={"day": min(timezone.localdate(), row.ends)}),
+        "matters": dict(selectors.matter_choices()),
+    }
+    return render(request, "campaigns/campaign.html", context, status=status)
+
+
+@require_http_methods(["POST"])
+@requires("campaign.report")
+def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
+    """A team, a daily summary or the conclusion."""
+    row = _programme(request, pk, "campaign.report")
+    wanted: dict[str, Any] = {
+        "team": forms.TeamForm,
+        "summary": forms.SummaryForm,
+        "conclude": forms.ConcludeForm,
+    }
+    if what == "untie":
+        team = request.POST.get("team", "")
+        if team.isdigit() and len(team) < 10:
+            services.remove_team(request.user, row, int(team))
+        return redirect(row)
+    if what not in wanted:
+        raise Http404
+    form = wanted[what](request.POST)
+    if not form.is_valid():
+        return _show(request, row, 422, **{f"{what}_form": form})
+    data = form.cleaned_data
+    try:
+        if what == "team":
+            services.add_team(request.user, row, **data)
+        elif what == "summary":
+            figures = selectors.figures(request.user, row, data["day"])
+            services.summarise(request.user, row, data["day"], data["text"], figures)
+        else:
+            figures = selectors.figures(request.user, row)
+            services.conclude(request.user, row.pk, data["text"], figures)
+    except Refused as error:
+        form.add_error(None, str(error))
+        return _show(request, row, 409, **{f"{what}_form": form})
+    messages.success(request, _("It is saved."))
+    return redirect(row)
+
+
+@require_GET
+@requires("campaign.view")
+def report(request: HttpRequest, pk: int) -> HttpResponse:
+    """The closing report of a campaign or list, to be printed."""
+    row = _programme(request, pk)
+    own = list(selectors.own_cases(request.user, row))
+    whole, departments = selectors.board(own)
+    return render(
+        request,
+        "campaigns/report.html",
+        {
+            "programme": row,
+            "whole": whole,
+            "departments": departments,
+            "figures": selectors.figures(request.user, row),
+            "windows": selectors.effect(row, (_("Before"), _("During"), _("After"))),
+            "causes": selectors.causes(request.user, row),
+            "summaries": row.summaries.all(),
+            "printed": timezone.now(),
+        },
+    )
+
+
+# --- items of a list -----------------------------------------------------------------------------
+
+
+@require_GET
+@requires("campaign.manage")
+def template(request: HttpRequest) -> HttpResponse:
+    """An empty table with the headings in the reader's language and a line that explains."""
+    head = [str(label) for label, _need in sheets.COLUMNS.values()]
+    need = [
+        ("#" if i == 0 else "")
+        + sheets.HINTS.get(name, _("required") if must else _("may be empty"))
+        for i, (name, (_label, must)) in enumerate(sheets.COLUMNS.items())
+    ]
+    return xlsx_response("rectification-list.xlsx", head, [need])
+
+
+@require_http_methods(["POST"])
+@requires("campaign.manage")
+def enter(request: HttpRequest, pk: int) -> HttpResponse:
+    """Look at a table, then enter it: the file travels signed between the two steps."""
+    row = _programme(request, pk, "campaign.manage")
+    confirmed = request.POST.get("sheet", "")
+    if confirmed:
+        try:
+            data = base64.b64decode(signing.loads(confirmed, salt=SALT, max_age=3600))
+        except (signing.BadSignature, ValueError):
+            messages.error(
+                request, _("The preview is older than an hour: hand the table in again.")
+            )
+            return redirect(row)
+    else:
+        form = forms.SheetForm(request.POST, request.FILES)
+        if not form.is_valid():
+            return _show(request, row, 422, sheet_form=form)
+        data = form.cleaned_data["file"].read(sheets.LARGEST + 1)
+    try:
+        rows, problems = sheets.read(row, data)
+        if confirmed and not problems:
+            count = services.enter(request.user, row, rows)
+            messages.success(
+                request, _("%d items are entered and handed to their departments.") % count
+            )
+            return redirect(row)
+    except (Refused, TableRefused) as error:
+        form = forms.SheetForm()
+        form.errors["file"] = [str(error)]
+        return _show(request, row, 422, sheet_form=form)
+    return render(
+        request,
+        "campaigns/preview.html",
+        {
+            "programme": row,
+            "rows": rows,
+            "problems": problems,
+            "sheet": ""
+            if problems
+            else signing.dumps(base64.b64encode(data).decode(), salt=SALT, compress=True),
+        },
+        status=422 if problems else 200,
+    )
+
+
+@require_GET
+@requires("campaign.view")
+def export(request: HttpRequest, pk: int) -> HttpResponse:
+    row = _programme(request, pk)
+    header = [
+        _("Number"), _("Title"), _("Problem"), _("Lead department"), _("Responsible leader"),
+        _("Region"), _("Enterprise"), _("Measures"), _("Target"), _("To be done by"), _("State"),
+        _("Cleared"), _("Milestones"),
+    ]  # fmt: skip
+    lines = (
+        (
+            i.number,
+            i.case.title,
+            i.case.text,
+            department_label(i.case.department),
+            i.case.detail.get("leader", ""),
+            i.case.region.label,
+            i.case.enterprise.name if i.case.enterprise else "",
+            i.case.detail.get("measures", ""),
+            i.case.detail.get("target", ""),
+            timezone.localtime(i.case.due).date().isoformat() if i.case.due else "",
+            i.case.state_label,
+            i.case.closed,
+            "；".join(
+                f"{m['day']} {m['text']}" + (f" ✓{m['done']}" if m.get("done") else "")
+                for m in i.case.detail.get("milestones", [])
+            ),
+        )
+        for i in selectors.items(request.user, row, request.GET)
+    )
+    if request.GET.get("form") == "xlsx":
+        return xlsx_response("rectification-list.xlsx", header, lines)
+    return csv_response("rectification-list.csv", header, lines)
+
+
+@require_GET
+@requires("campaign.view")
+def responsibility(request: HttpRequest, pk: int) -> HttpResponse:
+    """The responsibility list of a department, to be printed."""
+    department = get_object_or_404(Department, pk=pk)
+    return render(
+        request,
+        "campaigns/responsibility.html",
+        {
+            "department": department_label(department),
+            "items": selectors.responsibilities(request.user, department),
+            "printed": timezone.now(),
+        },
+    )
+
+
+# --- four steps ----------------------------------------------------------------------------------
+
+
+@require_GET
+@requires("campaign.view")
+def four_steps(request: HttpRequest) -> HttpResponse:
+    today = timezone.localdate()
+    first = day_of(request.GET, "from") or today - timedelta(days=89)
+    last = day_of(request.GET, "to") or today
+    steps, table = selectors.four_steps(request.user, first, last)
+    if request.GET.get("form") == "csv":
+        header = [_("Region"), *steps, _("Source found"), _("All")]
+        lines = ((r["region"], *r["cells"], r["source"], r["all"]) for r in table)
+        return csv_response("four-steps.csv", header, lines)
+    totals = [sum(column) for column in zip(*(r["cells"] for r in table), strict=True)]
+    return render(
+        request,
+        "campaigns/four_steps.html",
+        {
+            "steps": steps,
+            "table": table,
+            "totals": totals,
+            "all": sum(r["all"] for r in table),
+            "source": sum(r["source"] for r in table),
+            "first": first,
+            "last": last,
+        },
+    )
+
+
+# --- shared cases --------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "POST"])
+@requires("campaign.share")
+def shares(request: HttpRequest) -> HttpResponse:
+    """Cases shared with other authorities; `?case=` opens the form for one."""
+    wanted = request.GET.get("case", "")
+    case = (
+        get_object_or_404(cases.cases(request.user), pk=int(wanted))
+        if wanted.isdigit() and len(wanted) < 19
+        else None
+    )
+    form, link = forms.ShareForm(request.POST or None), ""
+    if request.method == "POST" and request.POST.get("revoke", "").isdigit():
+        made = get_object_or_404(selectors.shares(request.user), pk=int(request.POST["revoke"]))
+        services.revoke(request.user, made.pk)
+        messages.success(request, _("The link is closed."))
+        return redirect("campaigns:shares")
+    status = 200
+    if request.method == "POST" and case is not None:
+        status = 422
+        if form.is_valid():
+            try:
+                _made, token = services.share(request.user, case.pk, **form.cleaned_data)
+                link = request.build_absolute_uri(reverse("campaigns:shared", args=[token]))
+                form, status = forms.ShareForm(), 200
+            except Refused as error:
+                form.add_error(None, str(error))
+    return render(
+        request,
+        "campaigns/shares.html",
+        {
+            "case": case,
+            "form": form,
+            "link": link,
+            "rows": selectors.shares(request.user),
+            "now": timezone.now(),
+        },
+        status=status,
+    )
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@public
+def shared(request: HttpRequest, token: str) -> HttpResponse:
+    """The neighbour's side of a shared case: what is shared, and its answers. No login."""
+    now = timezone.now()
+    if not within("shared", request.META["REMOTE_ADDR"], 60, timedelta(minutes=1), now):
+        return render(request, "campaigns/shared_gone.html", {"busy": True}, status=429)
+    made = selectors.shared(token)
+    if made is None:
+        return render(request, "campaigns/shared_gone.html", status=404)
+    form = forms.AnswerForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        services.answer(made, form.cleaned_data["name"], form.cleaned_data["text"])
+        messages.success(request, _("Your answer has been received."))
+        return redirect(request.path)
+    if request.method == "GET":
+        services.opened(made)
+    return render(
+        request,
+        "campaigns/shared.html",
+        {"share": made, **_part(made), "form": form, "answers": made.answers.all()},
+        status=422 if form.errors else 200,
+    )
+
+
+def _part(made: Share) -> dict[str, Any]:
+    """What the neighbour sees of a case."""
+    case: Case = made.case
+    return {
+        "case": case,
+        "facts": shown_facts(cases.facts(case)) if made.with_facts else [],
+        "derivation": sentences(case.derivation),
+    }

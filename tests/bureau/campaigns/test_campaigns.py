@@ -1,0 +1,176 @@
+"""Special campaigns, four steps, cases shared with neighbours."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from bureau.campaigns.conftest import begin
+from bureau.cases.city import NOW, finding, open_case, photo
+from jingwei.bureau.campaigns import selectors, services
+from jingwei.bureau.campaigns.models import Share
+from jingwei.bureau.cases import checks, tasks
+from jingwei.bureau.cases import services as kernel
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+
+
+def act(who, case, name, photos=False, now=NOW, **data):
+    case.refresh_from_db()
+    kernel.act(
+        who, case.pk, name, case.version, data, {"photos": [photo()]} if photos else {}, now=now
+    )
+    case.refresh_from_db()
+    return case
+
+
+def push(city, **kw):
+    row = finding(city, kind="air_hotspot", enterprise=None, point=None, **kw)
+    return kernel.open_case(
+        city.dispatcher,
+        [row],
+        {"title": "热点网格", "text": "排查周边涉气企业", "days": "10"},
+        flow="four_step",
+        now=NOW,
+    )
+
+
+def test_four_steps_with_a_follow_up_on_its_day(city):
+    case = push(city)
+    act(city.district, case, "sign")
+    act(city.grid, case, "found", photos=True, cause="露天喷涂", text="责令停止")
+    act(city.district, case, "rectified", text="已建喷漆房", days="30")
+    assert case.state == "watching"
+    tasks.tick(NOW + timedelta(days=29))
+    case.refresh_from_db()
+    assert case.state == "watching"
+    day = NOW + timedelta(days=31)
+    tasks.tick(day)
+    tasks.tick(day)
+    case.refresh_from_db()
+    assert case.state == "followup"
+    with pytest.raises(Refused):
+        act(city.district, case, "stays", photos=True, now=day)
+    act(city.grid, case, "back", photos=True, text="又见喷涂", now=day)
+    assert case.state == "rectifying"
+    assert case.due > day
+    act(city.district, case, "rectified", text="拆除", days="1", now=day)
+    tasks.tick(day + timedelta(days=2))
+    act(city.grid, case, "stays", photos=True, now=day + timedelta(days=2))
+    assert case.state == "closed"
+    assert list(checks.replay(case)) == []
+    steps, table = selectors.four_steps(city.dispatcher, date(2026, 11, 1), date(2026, 11, 30))
+    assert [(r["region"], r["cells"], r["source"], r["all"]) for r in table] == [
+        ("海淀区", [0, 0, 0, 0, 0, 1], 1, 1)
+    ]
+    assert len(steps) == 6
+    assert selectors.four_steps(city.district2, date(2026, 11, 1), date(2026, 11, 30))[1] == []
+
+
+def test_a_campaign_counts_what_is_in_its_scope(city, client):
+    campaign = begin(
+        city,
+        "campaign",
+        regions=[city.regions[0]],
+        begins=date(2026, 11, 10),
+        ends=date(2026, 11, 30),
+    )
+    inside, _outside = open_case(city, 1, 0), open_case(city, 2, 1)
+    assert list(selectors.own_cases(city.dispatcher, campaign)) == [inside]
+    assert selectors.figures(city.dispatcher, campaign)["opened"] == 1
+    before, during = selectors.effect(campaign, ("a", "b", "c"))[:2]
+    assert (before.days, before.exceedances, during.exceedances) == (21, 0, 2)
+    client.force_login(city.dispatcher)
+    write = lambda what, **data: client.post(  # noqa: E731
+        reverse("campaigns:write", args=[campaign.pk, what]), data
+    )
+    assert write("team", name="一组", members=[city.district.pk, city.grid.pk]).status_code == 302
+    assert write("team", name="一组", members=[city.grid.pk]).status_code == 409
+    assert write("team", name="二组").status_code == 422
+    future = timezone.localdate() + timedelta(days=400)
+    assert write("summary", day=future.isoformat(), text="x").status_code == 409
+    today = min(timezone.localdate(), date(2026, 11, 30)).isoformat()
+    assert write("summary", day=today, text="检查 12 家").status_code == 302
+    summary = campaign.summaries.get()
+    assert summary.figures["opened"] == 1
+    assert "检查" not in summary.evidence.content
+    page = client.get(campaign.get_absolute_url()).content.decode()
+    assert "检查 12 家" in page
+    assert "一组" in page
+    assert client.get(reverse("campaigns:report", args=[campaign.pk])).status_code == 200
+    assert write("conclude", text="").status_code == 422
+    assert write("conclude", text="达到预期").status_code == 302
+    campaign.refresh_from_db()
+    assert campaign.closed
+    assert write("summary", day=today, text="再写").status_code == 409
+    client.force_login(city.grid)
+    assert write("summary", day=today, text="x").status_code == 403
+
+
+def test_a_shared_case_shows_its_part_and_takes_answers(city, client):
+    case = open_case(city)
+    kernel.act(city.dispatcher, case.pk, "issue", 1, {"days": "10"}, now=NOW)
+    client.force_login(city.dispatcher)
+    url = reverse("campaigns:shares") + f"?case={case.pk}"
+    page = client.post(
+        url,
+        {
+            "authority": "廊坊市生态环境局",
+            "request": "协查上游来源",
+            "with_facts": "on",
+            "days": "10",
+        },
+    )
+    link = page.context["link"]
+    token = link.rstrip("/").rpartition("/")[2]
+    share = Share.objects.get()
+    assert (
+        token
+        not in f"{share.digest}{EvidenceEntry.objects.filter(kind='case.share').get().content}"
+    )
+    client.logout()
+    shown = client.get(link)
+    assert shown.status_code == 200
+    text = shown.content.decode()
+    assert "协查上游来源" in text
+    assert "no-cache" in shown["Cache-Control"]
+    for secret in (case.basis, "district", "grid2"):
+        assert secret not in text
+    assert client.post(link, {"name": "", "text": "x"}).status_code == 422
+    assert client.post(link, {"name": "李某", "text": "已核查<script>"}).status_code == 302
+    assert "&lt;script&gt;" in client.get(link).content.decode()
+    assert "已核查" not in share.answers.get().evidence.content
+    client.force_login(city.dispatcher)
+    assert "李某" in client.get(reverse("campaigns:shares")).content.decode()
+    client.post(reverse("campaigns:shares"), {"revoke": share.pk})
+    client.logout()
+    assert client.get(link).status_code == 404
+    assert client.get(link[:-2] + "x/").status_code == 404
+    client.force_login(city.district)
+    assert client.get(reverse("campaigns:shares")).status_code == 403
+
+
+def test_a_share_runs_out(city, client):
+    case = open_case(city)
+    share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", False, 1)
+    assert selectors.shared(token) == share
+    Share.objects.update(expires=timezone.now() - timedelta(seconds=1))
+    assert selectors.shared(token) is None
+    with pytest.raises(Refused):
+        services.share(city.dispatcher, 10**9, "邻市", "协查", False, 1)
+    with pytest.raises(Refused):
+        services.share(city.district, case.pk, "邻市", "协查", False, 1)
+
+
+def test_opened_links_are_counted(city, client):
+    case = open_case(city)
+    share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", True, 1)
+    for _ in range(3):
+        client.get(reverse("campaigns:shared", args=[token]))
+    share.refresh_from_db()
+    assert share.opened == 3
+    assert Case.objects.get(pk=case.pk).events.count() == 1
