@@ -103,7 +103,25 @@ def arguments(db, data) -> dict[str, object]:
         "exceedance": exceedance,
         "furnace": Furnace.objects.create(outlet=world.outlet, point=world.point, name="1"),
         "penalty": penalty(world),
+        "campaign": campaign(world),
     }
+
+
+def campaign(world: worlds.World) -> object:
+    """A rectification list without items."""
+    from jingwei.bureau.campaigns import services
+
+    day = timezone.localdate()
+    lead = world.departments["city"]
+    said = {
+        "title": "清单",
+        "level": "city",
+        "document": "",
+        "begins": day,
+        "ends": day,
+        "lead": lead,
+    }
+    return services.begin(world.users["dispatcher"], "list", said)
 
 
 def penalty(world: worlds.World) -> object:
@@ -202,6 +220,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "permit": things["world"].permit.pk,
         "code": "A18-7",  # a rule and a trigger
         "proposal": things["proposal"].pk,
+        "department": things["world"].departments["d1"].pk,
+        "what": "team",
     }
     room = name.split(":")[0]
     values["pk"] = {
@@ -212,6 +232,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "evidencelog": things["entry"].pk,
         "monitoring": things["furnace" if name == "monitoring:furnace" else "exceedance"].pk,
         "penalties": things["penalty"].pk,
+        "campaigns": things["campaign"].pk,
         "registry": things["world"].permit.pk,
         "console": things["world"].users["grid"].pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,

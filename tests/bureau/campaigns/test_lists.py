@@ -138,7 +138,7 @@ def test_all_or_nothing(city, monkeypatch):
 def test_pages(city, client):
     client.force_login(city.dispatcher)
     page = client.post(
-        reverse("campaigns:new", args=["lists"]),
+        reverse("campaigns:new-list"),
         {"title": "省督察整改", "level": "provincial", "begins": "2026-11-01", "ends": "2026-10-01",
          "lead": city.centre.pk},
     )  # fmt: skip
@@ -149,7 +149,7 @@ def test_pages(city, client):
         or "早于" in page.content.decode()
     )
     page = client.post(
-        reverse("campaigns:new", args=["lists"]),
+        reverse("campaigns:new-list"),
         {"title": "省督察整改", "level": "provincial", "begins": "2026-11-01", "ends": "2026-12-31",
          "lead": city.centre.pk},
     )  # fmt: skip
@@ -207,4 +207,4 @@ def test_each_sees_its_own(city, client):
     client.force_login(city.enterprise)
     assert client.get(reverse("campaigns:index")).status_code == 403
     client.force_login(city.district)
-    assert client.get(reverse("campaigns:new", args=["lists"])).status_code == 403
+    assert client.get(reverse("campaigns:new-list")).status_code == 403

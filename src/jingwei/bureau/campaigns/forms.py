@@ -124,5 +124,5 @@ class ShareForm(forms.Form):
 class AnswerForm(forms.Form):
     name = forms.CharField(max_length=60, label=gettext_lazy("Your name and office"))
     text = forms.CharField(
-        max_length=4000, label=gettext_lazy("Answer"), widget=forms.Textarea(attrs={"rows": 5})
+        max_length=4000, label=gettext_lazy("Reply"), widget=forms.Textarea(attrs={"rows": 5})
     )

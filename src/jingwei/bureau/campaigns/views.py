@@ -57,8 +57,6 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires("campaign.manage")
 def new(request: HttpRequest, kind: str) -> HttpResponse:
-    if kind not in KINDS:
-        raise Http404
     form = forms.ProgrammeForm(KINDS[kind], request.POST or None)
     if request.method == "POST" and form.is_valid():
         programme = services.begin(request.user, KINDS[kind], form.cleaned_data)
@@ -273,15 +271,15 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @requires("campaign.view")
-def responsibility(request: HttpRequest, pk: int) -> HttpResponse:
+def responsibility(request: HttpRequest, department: int) -> HttpResponse:
     """The responsibility list of a department, to be printed."""
-    department = get_object_or_404(Department, pk=pk)
+    lead = get_object_or_404(Department, pk=department)
     return render(
         request,
         "campaigns/responsibility.html",
         {
-            "department": department_label(department),
-            "items": selectors.responsibilities(request.user, department),
+            "department": department_label(lead),
+            "items": selectors.responsibilities(request.user, lead),
             "printed": timezone.now(),
         },
     )

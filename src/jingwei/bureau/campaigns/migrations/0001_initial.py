@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=60, verbose_name='who answers')),
-                ('text', models.TextField(verbose_name='answer')),
+                ('text', models.TextField(verbose_name='reply')),
                 ('at', models.DateTimeField(verbose_name='time')),
                 ('evidence', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='evidencelog.evidenceentry')),
                 ('share', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='answers', to='campaigns.share')),
