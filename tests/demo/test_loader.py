@@ -223,3 +223,19 @@ def test_findings_of_every_kind_are_filed_once(db, data) -> None:
     assert counted == [len(findings.PLANS) + 2, 2, len(findings.RULES)]
     findings.build(NOW)
     assert [m.objects.count() for m in (Finding, Complaint, DispatchRule)] == counted
+
+
+def test_a_list_a_campaign_and_a_hot_spot(db, data) -> None:
+    from jingwei.bureau.campaigns.models import Item, Programme
+    from jingwei.bureau.cases.models import Case
+    from jingwei.demo import campaigns, findings
+
+    city.build_organisation()
+    city.build_registry(NOW, city.Part(enterprises=1, stations=0))
+    findings.build(NOW)
+    for _ in range(2):  # the second time does nothing
+        campaigns.build(NOW)
+        states = [i.case.state for i in Item.objects.order_by("id")]
+        assert states == ["rectifying", "assigned", "cleared"]
+        assert sorted(p.kind for p in Programme.objects.all()) == ["campaign", "list"]
+        assert Case.objects.filter(flow="four_step").count() == 1

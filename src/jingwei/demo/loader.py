@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import catalogue, city, findings, inspections, marks, penalties
+from jingwei.demo import campaigns, catalogue, city, findings, inspections, marks, penalties
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -76,6 +76,7 @@ def load(
             penalties.build(anchor)
             inspections.build(anchor)
             build_permits(anchor)
+            campaigns.build(anchor)
             tell("cases", 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True

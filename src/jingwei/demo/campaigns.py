@@ -1,0 +1,162 @@
+"""A rectification list, a special campaign and a hot spot of the demo city. All made up."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+# number, title, problem, region, lead department, leader, target, measures, days until the
+# deadline, milestones (days, text), how far it is.
+ITEMS: tuple[tuple[Any, ...], ...] = (
+    ("一-1", "沿河排污口整治", "沿线三处雨水口旱季有污水排出（示例）。", 0, "张某某（示例）", "旱季无污水排出",
+     "排查混接，截污纳管。", 40, ((10, "完成排查"), (35, "完成改造")), "rectifying"),
+    ("一-2", "料场扬尘治理", "露天堆场未覆盖（示例）。", 1, "李某某（示例）", "物料入棚",
+     "建成封闭料棚。", 25, ((20, "料棚完工"),), "assigned"),
+    ("二-1", "在线监控设施运维不规范", "部分站房标气过期（示例）。", 2, "王某某（示例）", "运维记录齐全",
+     "更换标气，补齐记录。", 15, (), "cleared"),
+)  # fmt: skip
+
+
+def build(anchor: datetime) -> None:
+    """Everything of this page; nothing where a programme is there already."""
+    from django.db import transaction
+
+    from jingwei.bureau.campaigns.models import Programme
+
+    with transaction.atomic():
+        if Programme.objects.exists():
+            return
+        day = timezone.localtime(anchor).date()
+        regions = _districts()
+        if not regions:
+            return
+        _list(anchor, day, regions)
+        _campaign(anchor, day, regions)
+        _hot_spot(anchor)
+
+
+def _user(username: str) -> Any:
+    from jingwei.bureau.accounts.models import User
+
+    return User.objects.get(username=username)
+
+
+def _districts() -> list[tuple[Any, Any, Any]]:
+    """(region, its district centre, somebody there) of districts that have people."""
+    from jingwei.bureau.accounts.models import User
+    from jingwei.bureau.cases.selectors import district_of, districts
+
+    found = []
+    for region in districts().order_by("pk"):
+        department = district_of(region.pk)
+        officer = User.objects.filter(department=department, role="district").first()
+        if officer is not None:
+            found.append((region, department, officer))
+    return found
+
+
+def _list(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> None:
+    from jingwei.bureau.campaigns import services
+    from jingwei.bureau.campaigns.models import Programme
+    from jingwei.bureau.campaigns.sheets import Row
+    from jingwei.bureau.cases import services as kernel
+    from jingwei.bureau.cases.selectors import centre
+
+    programme = services.begin(
+        _user("dispatcher"),
+        Programme.Kind.LIST,
+        {
+            "title": "省级督察反馈问题整改清单（示例）",
+            "level": "provincial",
+            "document": "示例督〔2026〕3号",
+            "begins": day - timedelta(days=20),
+            "ends": day + timedelta(days=70),
+            "lead": centre(),
+            "text": "逐项明确责任、措施和时限，对账销号。",
+        },
+    )
+    rows = []
+    for line, item in enumerate(ITEMS, 2):
+        number, title, text, where, leader, target, measures, days, milestones, _state = item
+        region, department, _officer = regions[where % len(regions)]
+        row = Row(line, number, title, text, "督察反馈意见（示例）", leader, target, measures)
+        row.region, row.department = region, department
+        row.due = day + timedelta(days=days)
+        row.milestones = [
+            {"day": (day + timedelta(days=after)).isoformat(), "text": words}
+            for after, words in milestones
+        ]
+        rows.append(row)
+    start = anchor - timedelta(days=12)
+    services.enter(_user("dispatcher"), programme, rows, start)
+    for item, made in zip(
+        programme.items.select_related("case").order_by("id"), ITEMS, strict=True
+    ):
+        case, state = item.case, made[-1]
+        if state == "assigned":
+            continue
+        officer = regions[made[3] % len(regions)][2]
+        acts: list[tuple[Any, str, dict[str, str]]] = [(officer, "take", {})]
+        if state == "cleared":
+            acts += [
+                (officer, "report", {"text": "已更换标气，记录补齐（示例）。"}),
+                (_user("dispatcher"), "verify", {"text": "现场核查属实（示例）。"}),
+                (_user("leader"), "accept", {"text": "同意销号（示例）。"}),
+            ]
+        for step, (who, act, data) in enumerate(acts, 1):
+            case.refresh_from_db()
+            kernel.act(who, case.pk, act, case.version, data, now=start + timedelta(days=step))
+
+
+def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> None:
+    from jingwei.bureau.campaigns import selectors, services
+    from jingwei.bureau.campaigns.models import Programme
+    from jingwei.bureau.cases.selectors import centre
+
+    dispatcher = _user("dispatcher")
+    programme = services.begin(
+        dispatcher,
+        Programme.Kind.CAMPAIGN,
+        {
+            "title": "秋冬季工业炉窑专项行动（示例）",
+            "level": "own",
+            "document": "",
+            "begins": day - timedelta(days=10),
+            "ends": day + timedelta(days=35),
+            "lead": centre(),
+            "text": "检查工业炉窑治理设施运行与在线监测，发现问题限期整改。",
+            "checklist": "治理设施与生产同步运行\n自动监测数据真实、标记及时\n台账与排污许可证一致",
+            "regions": [region for region, _department, _officer in regions[:2]],
+            "matters": [],
+        },
+    )
+    for name, (region, _department, officer) in zip(("一组", "二组"), regions, strict=False):
+        services.add_team(dispatcher, programme, name, region, [officer])
+    before = min(day - timedelta(days=1), timezone.localdate())
+    services.summarise(
+        dispatcher,
+        programme,
+        before,
+        "检查炉窑 14 台，发现治理设施未同步运行 1 起，已交办（示例）。",
+        selectors.figures(dispatcher, programme, before),
+    )
+
+
+def _hot_spot(anchor: datetime) -> None:
+    """Push the first hot spot to its district, where there is one."""
+    from jingwei.bureau.cases import services as kernel
+    from jingwei.bureau.findings.models import Finding
+
+    found = (
+        Finding.objects.filter(kind="air_hotspot", state=Finding.State.NEW).order_by("pk").first()
+    )
+    if found is not None:
+        kernel.open_case(
+            _user("dispatcher"),
+            [found],
+            {"title": found.title, "text": "排查网格内涉气企业与工地。", "days": "10"},
+            flow="four_step",
+            now=anchor - timedelta(days=1),
+        )
