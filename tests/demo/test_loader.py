@@ -183,30 +183,36 @@ def test_the_whole_registry(data):
 
 
 def test_cases_in_every_state(data, settings):
-    """The plans end in the states that their names say, with findings of eight enterprises."""
+    """The plans end in the states that their names say, with one enterprise for each case."""
     from jingwei.bureau.cases.models import Case
     from jingwei.bureau.findings.services import notice
     from jingwei.bureau.registry.models import Enterprise
     from jingwei.demo import cases
 
+    wanted = len(cases.PLANS) + len(cases.HANDLING)
     city.build_organisation()
-    city.build_registry(NOW, city.Part(enterprises=10, stations=0))
+    city.build_registry(NOW, city.Part(enterprises=wanted, stations=0))
     began = NOW - timedelta(days=25)
     for e in Enterprise.objects.all():
         notice(
             kind="exceedance", episode=f"test-{e.pk}", title=e.name, region=e.region, enterprise=e,
             longitude=e.longitude, latitude=e.latitude, began=began, ended=began,
         )  # fmt: skip
-    assert cases.build(NOW) == len(cases.PLANS)
-    states = list(Case.objects.order_by("opened").values_list("state", flat=True))
-    assert states == [
+    assert cases.build(NOW) == wanted
+
+    def states(flow: str) -> list[str]:
+        cases = Case.objects.filter(flow=flow).order_by("opened")
+        return list(cases.values_list("state", flat=True))
+
+    assert states("order") == [
         "closed", "closed", "rectifying", "accepted", "verified", "answered", "rectifying",
         "issued", "draft",
     ]  # fmt: skip
+    assert states("handling") == ["closed", "rectified", "investigating", "dispatched", "triage"]
     events = {c.pk: c.events.count() for c in Case.objects.all()}
-    assert cases.build(NOW) == len(cases.PLANS)  # again: nothing is done twice
+    assert cases.build(NOW) == wanted  # again: nothing is done twice
     assert {c.pk: c.events.count() for c in Case.objects.all()} == events
-    overdue = Case.objects.order_by("opened")[2]
+    overdue = Case.objects.filter(flow="order").order_by("opened")[2]
     assert overdue.due < NOW
 
 

@@ -165,7 +165,7 @@ def _handle(anchor: datetime, used: set[int]) -> int:
                 data["departments"] = [water.pk]
             if act == "verify":
                 files["photos"] = [_photo()]
-            actor = {"city": _city, "grid": _grid, "lead": _district}[who](case)
+            actor = {"city": _city, "grid": _grid, "lead": _home}[who](case)
             services.act(
                 actor, case.pk, act, case.version, data, files, token=f"{token}-{step}",
                 now=anchor - timedelta(hours=ago),
@@ -220,6 +220,16 @@ def _district(case: Any) -> Any:
     from jingwei.bureau.accounts.models import User
 
     return User.objects.filter(role="district", department=case.department).order_by("pk")[0]
+
+
+def _home(case: Any) -> Any:
+    """Somebody of the district that the case began in, wherever it is by now: an act that is
+    repeated after an interruption must name the same person to be known by its token."""
+    from jingwei.bureau.accounts.models import User
+    from jingwei.bureau.cases import selectors
+
+    centre = selectors.district_of(case.region_id)
+    return User.objects.filter(role="district", department=centre).order_by("pk")[0]
 
 
 def _grid(case: Any) -> Any:
