@@ -280,6 +280,72 @@ def import_(
         raise typer.Exit(1)
 
 
+def mqtt(
+    broker: Annotated[
+        str,
+        typer.Option(
+            envvar="JINGWEI_MQTT",
+            metavar="mqtt[s]://[USER:PASSWORD@]HOST[:PORT]",
+            help="The broker.",
+        ),
+    ],
+    topic: Annotated[
+        list[str] | None, typer.Option(help="Topic filter; may be given several times.")
+    ] = None,
+    streams: Annotated[
+        Path | None,
+        typer.Option(help="JSON: which device and factor each SensorThings datastream is."),
+    ] = None,
+    client: Annotated[
+        str, typer.Option(help="Client id; the broker keeps its session.")
+    ] = "jingwei",
+    data: Data = Path("var"),
+) -> None:
+    """Take observations (JSON, SensorThings) from an MQTT broker into the journal.
+
+    A message is acknowledged when it is on the disk. Devices must be in the register. Exit codes:
+    0 stopped, 2 a setting or the broker cannot be used.
+    """
+    import json
+    import logging
+    import signal
+    import ssl
+    from urllib.parse import unquote, urlsplit
+
+    from jingwei.telemetry.mqtt import Broker, Listener
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        parts = urlsplit(broker)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError("JINGWEI_MQTT: wanted mqtt://HOST:PORT or mqtts://HOST:PORT")
+        secure = parts.scheme == "mqtts"
+        mapping = json.loads(streams.read_text()) if streams else {}
+        if not isinstance(mapping, dict) or not all(
+            isinstance(row, dict) and {"mn", "st", "code"} <= set(row) for row in mapping.values()
+        ):
+            raise ValueError(f'{streams}: wanted {{"ID": {{"mn": …, "st": …, "code": …}}}}')
+        listener = Listener(
+            Broker(
+                parts.hostname,
+                parts.port or (8883 if secure else 1883),
+                tuple(topic or ("jingwei/#",)),
+                unquote(parts.username or ""),
+                unquote(parts.password or ""),
+                client,
+                ssl.create_default_context() if secure else None,
+            ),
+            data.expanduser().resolve(),
+            mapping,
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: listener.stop.set())
+        listener.run()
+    except (OSError, ValueError) as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(2) from None
+
+
 def _since(text: str) -> datetime | None:
     now = datetime.now(UTC)
     if not text:
@@ -298,6 +364,7 @@ def attach(app: typer.Typer) -> None:
     app.command()(gateway)
     app.command()(telegrams)
     app.command("import")(import_)
+    app.command()(mqtt)
     lake = typer.Typer(help="The store of observations.", no_args_is_help=True)
     lake.command()(rebuild)
     app.add_typer(lake, name="lake")
