@@ -12,6 +12,7 @@ import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,11 @@ from django.utils.translation import gettext_lazy
 from jingwei.bureau.evidencelog import checks, services, tasks
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import commitment, record, sequence
+from jingwei.evidence import attest as attestation
 from jingwei.evidence import canonical, digest
 from jingwei.evidence.canonical import CanonicalError
 from jingwei.evidence.log import Log, LogError, open_log
+from jingwei.evidence.note import COSIGNATURE, KeyFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -412,3 +415,63 @@ def test_a_bad_policy_stops_no_entry(data: Path) -> None:
     (data / "evidence/policy").write_text("rubbish\n")
     tasks.tick(NOW)
     assert numbers() == [0]
+
+
+class _Hanging(BaseHTTPRequestHandler):
+    """A witness that takes a checkpoint and says nothing until it is let go."""
+
+    asked, go = threading.Event(), threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.set()
+        assert self.go.wait(60)
+        self.send_error(503)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_witness_that_hangs_holds_up_nothing(data: Path) -> None:
+    entries(2)
+    services.sequence()
+    folder = data / "evidence"
+    _Hanging.asked.clear()
+    _Hanging.go.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hanging)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    key = KeyFile("slow.example", bytes(range(32)), COSIGNATURE).verifier
+    (folder / "policy").write_text(
+        f"log {(folder / 'log.pub').read_text().strip()}\n"
+        f"witness slow {key} http://127.0.0.1:{server.server_port}\nquorum slow\n"
+    )
+    now = datetime.now(UTC)
+    try:
+        tasks.tick(now)
+        assert _Hanging.asked.wait(10)
+        # Asked, and not answered: the tick is over all the same, and the log grows on.
+        assert attestation.read_state(folder).at == ""
+        entries(3)
+        tasks.tick(now)
+        assert numbers() == [0, 1, 2, 3, 4]
+        assert services.attest(now) is None
+    finally:
+        _Hanging.go.set()
+    while (state := services.attest(now)) is None:
+        pass
+    server.shutdown()
+    server.server_close()
+    # The end of that round: the checkpoint it began with is kept, without the quorum.
+    assert (state.size, state.witnessed) == (2, 0)
+    assert "answers 503" in state.witnesses["slow"].problem
+    assert attestation.read_state(folder) == state
+    assert list(checks.check()) == []
+
+
+def test_what_a_round_raises_is_raised_once(data: Path) -> None:
+    entries(1)
+    services.sequence()
+    (data / "evidence/log/checkpoint").write_text("rubbish")
+    with pytest.raises(LogError, match="checkpoint is damaged"):
+        services.attest(datetime.now(UTC))
+    assert services._round is None

@@ -6,10 +6,13 @@ import hashlib
 import json
 import logging
 import secrets
+import threading
 import uuid
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +29,9 @@ from jingwei.evidence.log import Log, LogBusyError, LogError
 
 SCHEMA = 1
 BATCH = 1_000
+BUDGET = 0.5  # seconds that a tick waits for witnesses, time stamps and anchors
+
+_round: Future[State] | None = None  # the round with them that is under way
 
 logger = logging.getLogger(__name__)
 
@@ -149,13 +155,32 @@ def sequence(*, limit: int = 100_000) -> int:
     return done
 
 
-def attest(now: datetime) -> State:
+def attest(now: datetime) -> State | None:
     """Once a minute at most: witnesses cosign the newest checkpoint, and it is kept.
 
-    What goes wrong with witnesses or policy stands in the state, is shown on the health page, and
-    stops nothing. Raises `LogError`.
+    The round runs in a thread of its own, which touches files and network alone: this waits
+    `BUDGET` for its end and returns the state, or None where others are slow; then a later call
+    takes up the end, and no second round begins before. What goes wrong with witnesses or policy
+    stands in the state, is shown on the health page, and stops nothing. Raises `LogError`.
     """
-    return attestation.attest(settings.ENV.evidence, now)
+    global _round
+    if _round is None:
+        _round = Future()
+        threading.Thread(
+            target=_attest, args=(_round, settings.ENV.evidence, now), name="attest", daemon=True
+        ).start()
+    wait([_round], BUDGET)
+    if not _round.done():
+        return None
+    ended, _round = _round, None
+    return ended.result()
+
+
+def _attest(end: Future[State], folder: Path, now: datetime) -> None:
+    try:
+        end.set_result(attestation.attest(folder, now))
+    except BaseException as error:
+        end.set_exception(error)
 
 
 def _recognise(log: Log) -> int:

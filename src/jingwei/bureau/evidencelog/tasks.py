@@ -10,6 +10,7 @@ from jingwei.bureau.evidencelog import services
 def tick(now: datetime) -> None:
     """Number the waiting entries, then let the witnesses cosign the newest checkpoint.
 
+    Witnesses that are slow hold nothing up (`services.attest`).
     Raises `LogError` where the log cannot be written: the entries wait.
     """
     services.sequence()
