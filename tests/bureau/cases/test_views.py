@@ -17,6 +17,7 @@ from django.utils import timezone
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
 from jingwei.bureau.cases import checks, selectors, services, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
+from jingwei.bureau.evidencelog.models import Reading
 from jingwei.bureau.evidencelog.services import sequence
 from jingwei.bureau.findings import files
 
@@ -518,6 +519,34 @@ def test_too_large_and_too_many(client, city, monkeypatch):
     response = send(client, case, "verify", photos=[photo(f"{i}.png") for i in range(11)])
     assert response.status_code == 422
     assert not CaseFile.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("matter", "act", "what"),
+    [
+        ("exceedance", "answer", "document"),
+        ("complaint", "answer", "complaint"),
+        ("complaint", "verify", "complaint"),
+        ("exceedance", "verify", ""),  # photos of a place
+    ],
+)
+def test_who_read_a_file_with_people_in_it_is_written_down(client, city, matter, act, what):
+    case = bring(city, open_case(city), "rectifying" if act == "answer" else "answered")
+    who = city.enterprise if act == "answer" else city.grid
+    upload = photo("a.pdf", b"%PDF-1.7 says who") if act == "answer" else photo()
+    given = {"files" if act == "answer" else "photos": [upload]}
+    services.act(who, case.pk, act, case.version, FORMS[act], given, now=NOW)
+    Case.objects.filter(pk=case.pk).update(matter=matter)
+    row = CaseFile.objects.get()
+    login(client, city.grid2)
+    assert client.get(row.get_absolute_url()).status_code == 404
+    assert not Reading.objects.exists()  # who may not read has read nothing
+    login(client, city.dispatcher)
+    answer = client.get(row.get_absolute_url())
+    assert answer.status_code == 200
+    assert ("no-store" in answer["Cache-Control"]) is bool(what)
+    told = [(r.what, r.subject, r.actor) for r in Reading.objects.all()]
+    assert told == ([(what, f"case-file:{row.pk}", city.dispatcher)] if what else [])
 
 
 def test_a_transaction_that_fails_leaves_no_file(city, monkeypatch, settings):

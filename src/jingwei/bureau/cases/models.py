@@ -21,6 +21,7 @@ from jingwei.bureau.cases.flow import Flow, State, Text
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.models import Kind as FindingKind
 from jingwei.bureau.registry.models import Enterprise, Region
 
 OUTSIDE = (Role.ENTERPRISE, Role.DEPARTMENT)
@@ -326,6 +327,14 @@ class CaseFile(models.Model):
     @property
     def is_image(self) -> bool:
         return self.content_type.startswith("image/")
+
+    @property
+    def protected(self) -> str:
+        """What a reading of it is written down as: documents name and quote people, and so does
+        all that belongs to a complaint. Empty for the photos of other cases."""
+        if self.event.case.matter == FindingKind.COMPLAINT:
+            return "complaint"
+        return "document" if self.kind == self.Kind.DOCUMENT else ""
 
 
 class Counter(models.Model):

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone, translation
@@ -27,6 +28,7 @@ from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseFile
 from jingwei.bureau.cases.pauses import ledger
+from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings import files
 from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.selectors import findings as findings_of
@@ -420,8 +422,15 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @requires("case.view")
 def file(request: HttpRequest, pk: int) -> HttpResponse:
-    """A file of a case: as what its bytes are, never to be run by the browser."""
-    row = get_object_or_404(CaseFile.objects.restrict(request.user, "case.view"), pk=pk)
+    """A file of a case: as what its bytes are, never to be run by the browser.
+
+    Reading what may hold personal data leaves an entry, and no copy in the browser.
+    """
+    rows = CaseFile.objects.restrict(request.user, "case.view").select_related("event__case")
+    row = get_object_or_404(rows, pk=pk)
+    if protected := row.protected:
+        with transaction.atomic():
+            reading(request.user, protected, f"case-file:{row.pk}")
     try:
         stream = row.file.open("rb")
     except FileNotFoundError:
@@ -434,6 +443,8 @@ def file(request: HttpRequest, pk: int) -> HttpResponse:
             "Content-Type": row.content_type,
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Cache-Control": "private, max-age=3600, immutable",
+            "Cache-Control": "private, no-store"
+            if protected
+            else "private, max-age=3600, immutable",
         },
     )

@@ -49,6 +49,7 @@ READINGS = {
     "identity": _("Identity of a whistle-blower"),
     "erasure": _("Erasure of an identity"),
     "complaint": _("File of a complaint"),
+    "document": _("Document of a case"),
 }
 
 
