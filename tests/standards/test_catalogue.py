@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from jingwei.standards import catalogue, rules
+from jingwei.standards import catalogue, rules, tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation" / "rules.md"
 
@@ -65,3 +66,24 @@ def test_last_years_text_stays():
 def test_the_page_is_generated():
     """To renew it: python -c "from jingwei.standards import catalogue; print(catalogue.document(), end='')" """
     assert PAGE.read_text("utf-8") == catalogue.document()
+
+
+def _shown() -> set[str]:
+    """What pages show of the tables beside the rules themselves, and of detectors."""
+    found = {r[k] for r in tables.read("limits.csv") for k in ("scope", "note", "source")}
+    found |= {r["note"] for r in tables.read("start_stop.csv")}
+    for e in catalogue.entries():
+        found |= {e.status, e.source} | (set() if e.group == "law" else {e.parameters})
+    return (found | {"own method"}) - {""}
+
+
+def test_notes_scopes_sources_and_parameters_are_there_in_chinese():
+    words = {r["en"]: r["zh"] for r in tables.read("words_zh.csv")}
+    shown = _shown()
+    # A word of English is one of letters alone; names of files and codes have a / or a digit.
+    wanted = {
+        text for text in shown if re.search(r"\b[a-z]{3,}\b", re.sub(r"\S*[/\d.]\S*", " ", text))
+    }
+    assert wanted - set(words) == set()
+    assert set(words) - shown == set()
+    assert all(re.search(r"[\u4e00-\u9fff]|℃|≥|≤|–", zh) for zh in words.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import cache
 from importlib.resources import files
 
 
@@ -17,3 +18,17 @@ def read(name: str) -> list[dict[str, str]]:
             raise ValueError(f"{name}, line {reader.line_num}: wrong number of cells")
         rows.append(dict(row))
     return rows
+
+
+@cache
+def _words() -> dict[str, str]:
+    return {r["en"]: r["zh"] for r in read("words_zh.csv")}
+
+
+def chinese(text: str) -> str:
+    """What a note, scope, source or parameter of these tables says in Chinese; itself if it is so.
+
+    >>> chinese("manual test"), chinese("一级A")
+    ('手工监测', '一级A')
+    """
+    return _words().get(text, text)

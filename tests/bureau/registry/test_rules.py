@@ -88,3 +88,14 @@ def test_texts_say_which_held_on_a_day(login, city):
     held = {r["text"].id for r in page.context["texts"] if r["holds"]}
     assert "HJ/T 75-2007" in held
     assert "HJ 75-2017" not in held
+
+
+def test_notes_and_sources_are_read_in_chinese(login, city):
+    client = login()
+    client.cookies["django_language"] = "zh-hans"
+    page = client.get(LIMITS, {"q": "每台炉"}).content.decode()
+    assert "生活垃圾焚烧炉，每台炉" in page
+    assert "waste incinerator" not in page
+    page = client.get(reverse("registry:rule", args=["T-A18-7"])).content.decode()
+    assert "接收单位和时限为本系统预设" in page
+    assert "receiver and deadline" not in page

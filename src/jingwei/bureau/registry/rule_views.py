@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from jingwei.analysis.detection import texts as detection
 from jingwei.bureau.access import requires
-from jingwei.bureau.language import english
+from jingwei.bureau.language import english, table_text
 from jingwei.bureau.registry import fired
 from jingwei.bureau.registry.models import Medium, PermitLimit
 from jingwei.bureau.registry.selectors import plain
@@ -96,7 +96,7 @@ def _rules(request: HttpRequest) -> tuple[dict[str, str], list[dict[str, Any]]]:
     day, words = _day(query["on"]), query["q"].lower().split()
     rows = []
     for e in all_rules():
-        said = f"{e.id} {e.zh} {e.en} {e.parameters} {e.source} {e.text.zh + e.text.en + e.text.id if e.text else ''}".lower()  # fmt: skip
+        said = f"{e.id} {e.zh} {e.en} {table_text(e.parameters)} {table_text(e.source)} {e.text.zh + e.text.en + e.text.id if e.text else ''}".lower()  # fmt: skip
         if (
             all(w in said for w in words)
             and query["group"] in ("", e.group)
@@ -137,8 +137,8 @@ def rules_csv(request: HttpRequest) -> HttpResponse:
          _("In force to"), _("How sure"), _("Source"), _("Fired")],
         (
             [
-                r["entry"].id, str(r["group"]), r["rule"], r["entry"].parameters, r["text"],
-                r["entry"].since or "", r["entry"].until or "", str(r["sure"]), r["entry"].source,
+                r["entry"].id, str(r["group"]), r["rule"], table_text(r["entry"].parameters), r["text"],
+                r["entry"].since or "", r["entry"].until or "", str(r["sure"]), table_text(r["entry"].source),
                 r["fired"].count if r["fired"] else "",
             ]
             for r in rows
@@ -207,7 +207,7 @@ def _limits(request: HttpRequest) -> tuple[dict[str, str], list[limits.LimitRow]
     return query, [
         r
         for r in limits.rows()
-        if all(w in f"{r.standard} {r.title_zh} {r.title_en} {r.factor} {r.name_zh} {r.scope} {r.note}".lower() for w in words)
+        if all(w in f"{r.standard} {r.title_zh} {r.title_en} {r.factor} {r.name_zh} {table_text(r.scope)} {table_text(r.note)}".lower() for w in words)
         and query["standard"] in ("", r.standard)
         and query["medium"] in ("", r.medium)
         and query["period"] in ("", r.period)
@@ -256,8 +256,8 @@ def standard_limits_csv(request: HttpRequest) -> HttpResponse:
         (
             [
                 r.standard, r.factor, r.name_zh, r.medium, str(PERIODS[r.period]), _bound(r), r.unit,
-                plain(r.reference_o2) if r.reference_o2 is not None else "", r.scope,
-                r.in_force_from, r.in_force_to or "", str(sure[r.verified]), r.source,
+                plain(r.reference_o2) if r.reference_o2 is not None else "", table_text(r.scope),
+                r.in_force_from, r.in_force_to or "", str(sure[r.verified]), table_text(r.source),
             ]
             for r in rows
         ),
