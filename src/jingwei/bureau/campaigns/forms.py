@@ -91,7 +91,7 @@ class TeamForm(forms.Form):
 
 
 class SummaryForm(forms.Form):
-    day = forms.DateField(label=gettext_lazy("Day"), widget=_Day())
+    day = forms.DateField(label=gettext_lazy("Day of the summary"), widget=_Day())
     text = forms.CharField(
         max_length=4000, label=gettext_lazy("Summary"), widget=forms.Textarea(attrs={"rows": 3})
     )

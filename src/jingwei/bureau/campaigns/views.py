@@ -311,6 +311,7 @@ def four_steps(request: HttpRequest) -> HttpResponse:
             "source": sum(r["source"] for r in table),
             "first": first,
             "last": last,
+            "may_share": may(request.user, "campaign.share"),
         },
     )
 
@@ -322,19 +323,15 @@ def four_steps(request: HttpRequest) -> HttpResponse:
 @requires("campaign.share")
 def shares(request: HttpRequest) -> HttpResponse:
     """Cases shared with other authorities; `?case=` opens the form for one."""
-    wanted = request.GET.get("case", "")
-    case = (
-        get_object_or_404(cases.cases(request.user), pk=int(wanted))
-        if wanted.isdigit() and len(wanted) < 19
-        else None
-    )
+    wanted = request.GET.get("case", "").strip()[:64]
+    case = cases.numbered(request.user, wanted) if wanted else None
     form, link = forms.ShareForm(request.POST or None), ""
     if request.method == "POST" and request.POST.get("revoke", "").isdigit():
         made = get_object_or_404(selectors.shares(request.user), pk=int(request.POST["revoke"]))
         services.revoke(request.user, made.pk)
         messages.success(request, _("The link is closed."))
         return redirect("campaigns:shares")
-    status = 200
+    status = 404 if wanted and case is None else 200
     if request.method == "POST" and case is not None:
         status = 422
         if form.is_valid():
@@ -349,6 +346,7 @@ def shares(request: HttpRequest) -> HttpResponse:
         "campaigns/shares.html",
         {
             "case": case,
+            "wanted": wanted,
             "form": form,
             "link": link,
             "rows": selectors.shares(request.user),

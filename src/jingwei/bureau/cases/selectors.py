@@ -201,6 +201,14 @@ def overdue(user: Any, now: datetime | None = None) -> CaseQuerySet:
     return opened(user).filter(clock__lte=now or timezone.now())
 
 
+def numbered(user: Any, text: str) -> Case | None:
+    """The case of a document number, or of the number in its page's address."""
+    key = Q(number=text)
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        key |= Q(pk=int(text))
+    return cases(user).filter(key).first()
+
+
 def waiting_for(user: Any) -> CaseQuerySet:
     """The cases in which this user's role and jurisdiction must act now, the most urgent first.
 

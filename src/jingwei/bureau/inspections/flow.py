@@ -106,6 +106,12 @@ def _with_record(case: Case, user: User) -> Text | None:
     return _in_team(case, user)
 
 
+def _no_problem(case: Case, user: User) -> Text | None:
+    if case.detail.get("problems"):
+        return _("The signed record names problems: they must be handed over.")
+    return None
+
+
 REASON = Field("text", pgettext_lazy("act", "Reason"))
 REMARK = Field("text", _("Remark"), required=False)
 TEAM = Field(
@@ -168,7 +174,7 @@ INSPECTION = Flow(
         ),
         Transition(
             "none", _("No problem found"), ("signed",), "concluded", frozenset({Role.DISTRICT}),
-            (REMARK,), effect=_conclude, tone="primary",
+            (REMARK,), guard=_no_problem, effect=_conclude, tone="primary",
         ),
         Transition(
             "problems", _("Problems found"), ("signed",), "found", frozenset({Role.DISTRICT}),

@@ -1,0 +1,171 @@
+"""What every machine that drives a flow against its specification has in common.
+
+A subclass names SPECIFICATION, PEOPLE and TURN, begins a case, and says what depends on more than
+the state; everything else (anybody trying anything, anything possible being done, forms from an
+older version, the replay of the events, whose turn it is) happens here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.db import transaction
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from bureau.cases.city import NOW, photo
+from jingwei.bureau.cases import checks, selectors, services
+from jingwei.bureau.cases.errors import Refused, Stale
+from jingwei.bureau.cases.models import Case
+
+
+class Machine(RuleBasedStateMachine):
+    """One case, acted on by anybody with anything; undone when it ends."""
+
+    # (state, act) → (words for those who may, state after); a word stands for a set of people.
+    SPECIFICATION: ClassVar[Mapping[tuple[str, str], tuple[str, str]]]
+    PEOPLE: ClassVar[Sequence[str]]
+    TURN: ClassVar[Mapping[str, str]]  # state → words for those whom it waits for
+    FORMS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    PHOTOS: ClassVar[frozenset[str]] = frozenset()  # acts that want a photo
+    LOOSE: ClassVar[frozenset[str]] = frozenset({"comment"})  # acts that lock nothing
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = transaction.atomic()
+        self.undo.__enter__()
+        self.now, self.events, self.version = NOW, 1, 1
+        self.looked_at: tuple[Any, ...] = ()
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.undo.__exit__(None, None, None)
+
+    @initialize(data=st.data())
+    def opened(self, data: st.DataObject) -> None:
+        self.city, self.case = self.begin(data)
+        self.state = self.case.state
+
+    # --- for subclasses --------------------------------------------------------------------------
+
+    def begin(self, data: st.DataObject) -> tuple[Any, Case]:
+        raise NotImplementedError
+
+    def named(self, word: str) -> set[str]:
+        """The people that a word of the specification stands for."""
+        return {word}
+
+    def possible(self, who: str, act: str) -> bool:
+        """What depends on more than the state."""
+        return True
+
+    def form(self, act: str) -> Mapping[str, Any]:
+        return self.FORMS.get(act, {})
+
+    def do(self, who: str, act: str, version: int) -> None:
+        services.act(
+            self.city.people[who], self.case.pk, act, version, self.form(act),
+            {"photos": [photo()]} if act in self.PHOTOS else {}, now=self.now,
+        )  # fmt: skip
+
+    def did(self, who: str, act: str) -> None:
+        """Take note of an act that was done."""
+
+    # --- what happens ----------------------------------------------------------------------------
+
+    def all_named(self, words: str) -> set[str]:
+        return set().union(*(self.named(word) for word in words.split()))
+
+    def expected(self, who: str, act: str) -> str | None:
+        """The state after, None where it must be refused."""
+        words, after = self.SPECIFICATION.get((self.state, act), ("", ""))
+        if who not in self.all_named(words) or not self.possible(who, act):
+            return None
+        return after
+
+    def tries(self, who: str, act: str, behind: int = 0) -> None:
+        after = self.expected(who, act)
+        stale = behind and act not in self.LOOSE
+        try:
+            self.do(who, act, self.version - behind)
+        except Stale:
+            assert stale, (who, act, self.state)
+        except (Refused, Case.DoesNotExist):
+            assert after is None, (who, act, self.state)
+        else:
+            assert after is not None, (who, act, self.state)
+            assert not stale, (who, act, self.state)
+            self.state = after
+            self.events += 1
+            self.version += act not in self.LOOSE
+            self.did(who, act)
+
+    @rule(data=st.data(), behind=st.sampled_from([0, 0, 0, 1]))
+    def anybody_tries_anything(self, data: st.DataObject, behind: int) -> None:
+        everywhere = sorted({act for _state, act in self.SPECIFICATION})
+        here = [act for state, act in self.SPECIFICATION if state == self.state] or everywhere
+        act = data.draw(st.sampled_from(here) | st.sampled_from(everywhere))
+        self.tries(data.draw(st.sampled_from(self.PEOPLE)), act, behind)
+
+    @rule(data=st.data())
+    def something_possible_is_done(self, data: st.DataObject) -> None:
+        found = sorted(
+            (who, act)
+            for state, act in self.SPECIFICATION
+            for who in self.PEOPLE
+            if state == self.state and self.expected(who, act) is not None
+        )
+        if found:
+            self.tries(*data.draw(st.sampled_from(found)))
+
+    @rule()
+    def it_goes_on(self) -> None:
+        """The first act that leads on, so that runs get far."""
+        for (state, act), (_words, after) in self.SPECIFICATION.items():
+            who = next((w for w in self.PEOPLE if self.expected(w, act) is not None), None)
+            if state == self.state != after and who:
+                self.tries(who, act)
+                return
+
+    @invariant()
+    def row_events_and_proof_agree(self) -> None:
+        self.case.refresh_from_db()
+        assert (self.case.state, self.case.version) == (self.state, self.version)
+        assert self.case.events.count() == self.events
+        assert list(checks.replay(self.case)) == []
+
+    @invariant()
+    def it_waits_for_exactly_these(self) -> None:
+        if self.looked_at == (now := (self.state, self.version)):
+            return
+        self.looked_at = now
+        waiting = {
+            name
+            for name in self.PEOPLE
+            if selectors.waiting_for(self.city.people[name]).filter(pk=self.case.pk).exists()
+        }
+        assert waiting == self.all_named(self.TURN.get(self.state, "")), self.state
+
+
+def drive(machine: type[Machine], *, runs: int, steps: int) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=runs, stateful_step_count=steps, deadline=None)
+    )
+
+
+def person(city: Any, name: str, like: str) -> None:
+    """Another one of the role and department of somebody."""
+    from jingwei.bureau.accounts.models import User
+
+    model = city.people[like]
+    city.people[name] = User.objects.create(
+        username=name, role=model.role, department=model.department, first_name=name
+    )
