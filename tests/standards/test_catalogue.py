@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jingwei.analysis import compliance, validity
+from jingwei.bureau.monitoring import verdicts
 from jingwei.standards import catalogue, rules, tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation" / "rules.md"
@@ -69,11 +71,14 @@ def test_the_page_is_generated():
 
 
 def _shown() -> set[str]:
-    """What pages show of the tables beside the rules themselves, and of detectors."""
+    """What pages show of the tables beside the rules, and what steps of a value rest on."""
     found = {r[k] for r in tables.read("limits.csv") for k in ("scope", "note", "source")}
     found |= {r["note"] for r in tables.read("start_stop.csv")}
     for e in catalogue.entries():
         found |= {e.status, e.source} | (set() if e.group == "law" else {e.parameters})
+    levels = [x.source for x in vars(validity).values() if isinstance(x, validity.Level)]
+    steps = [*levels, *verdicts.SOURCES.values(), verdicts.SOURCE_RATE, *compliance.SOURCES]
+    found |= {part for step in steps for part in step.split("; ")}
     return (found | {"own method"}) - {""}
 
 

@@ -47,6 +47,7 @@ NORMAL = frozenset({"", "N"})  # marks under which a value is judged; "" is no m
 SOURCE_MARKS = "HJ 212-2017; MEE Announcement 2022-21 art. 6"
 SOURCE_OXYGEN = "HJ 212-2017 App. D (26)-(28); HJ 75-2017"
 SOURCE_COMPARE = "GB/T 8170-2008 4.3"
+SOURCES = (SOURCE_MARKS, SOURCE_OXYGEN, SOURCE_COMPARE)
 
 
 class Verdict(IntEnum):

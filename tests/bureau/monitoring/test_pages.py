@@ -233,6 +233,8 @@ def test_a_value_with_steps_and_telegrams(web: Client, city: City):
     page = text(web.get(value_url(city, ago(0))))
     assert "30 × (21 − 6) / (21 − 12)" in page
     assert "达标" in page
+    assert "HJ 212-2017 附录 D (26)–(28)" in page
+    assert "App. D" not in page
     assert "90 × (21 − 6) / (21 − 12)" in page  # the earlier judgement stays readable
     assert "带来该数据的报文：2 条" in page
     assert "PW=******" in page
@@ -246,6 +248,7 @@ def test_no_verdict_is_explained(web: Client, city: City):
     city.send(ago(0), {"a21002": (90.0, "D"), "a19001": 12.0})
     page = text(web.get(value_url(city, ago(0))))
     assert "不作为超标判定依据" in page
+    assert "生态环境部公告 2022 年第 21 号第六条" in page
     assert "不作判定" in page
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from jingwei.analysis import validity
 from jingwei.analysis.compliance import Reason, Step, Verdict
 from jingwei.analysis.incineration import Problem
-from jingwei.bureau.language import english, factor_name
+from jingwei.bureau.language import english, factor_name, table_text
 from jingwei.bureau.monitoring import selectors, verdicts
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import PermitLimit, Point
@@ -171,7 +171,7 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         "working": working,
         "result": result,
         "note": note,
-        "source": source,
+        "source": "; ".join(table_text(part) for part in source.split("; ")),
     }
 
 

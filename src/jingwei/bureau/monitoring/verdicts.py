@@ -44,6 +44,7 @@ SOURCES = {
     Fault.NO_LINK: "A18-3.3",
     Fault.FEW: "HJ 212-2017 App. D",
 }
+SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
 
 
 def as_limit(row: PermitLimit) -> Limit:
@@ -151,7 +152,7 @@ def _of_rate(point: Point, row: PermitLimit, limit: Limit, factors: Cells) -> Ju
     )
     raw = Step("raw", "", {"value": value, "unit": unit}, "HJ 212-2017")
     numbers = {"c": value, "unit": unit, "q": q, "q_unit": flow_unit, "result": result}
-    made_step = Step("rate", "C · Q", numbers, "HJ 212-2017 App. D (33), (8)")
+    made_step = Step("rate", "C · Q", numbers, SOURCE_RATE)
     steps = (raw, one.steps[1], made_step, *one.steps[2:])
     return Judgement(one.value, limit, one.multiple, one.verdict, one.reason, steps)
 
