@@ -9,7 +9,7 @@ import pytest
 from django.db.models import F
 
 from jingwei.bureau.monitoring import checks
-from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.monitoring.models import Exceedance, Judgement
 
 from .conftest import City, hour, limit, make_point
 
@@ -115,3 +115,55 @@ def test_a_row_with_the_entry_of_another(judged: City):
     assert f"Exceedance {row.pk}: its entry in the evidence log does not tell of it." in list(
         checks.check()
     )
+
+
+# Judgements -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"factors": {}},
+        {"telegrams": "1"},
+        {"judged": hour(1)},
+        {"time": hour(30)},
+    ],
+)
+def test_a_judgement_that_was_changed(judged: City, change):
+    row = Judgement.objects.get(period="hour", time=hour(3))
+    Judgement.objects.filter(pk=row.pk).update(**change)
+    [problem] = checks.check()
+    assert re.fullmatch(
+        r"Judgements judge-hour:\d+:\d+: one at least is not what the evidence log says\.", problem
+    )
+
+
+def test_one_digit_of_a_value(judged: City):
+    row = Judgement.objects.get(period="hour", time=hour(3))
+    row.factors["a21002"]["value"] += 0.1
+    row.save()
+    assert len(list(checks.check())) == 1
+
+
+def test_judgements_that_are_too_few_or_too_many(judged: City):
+    row = Judgement.objects.get(period="hour", time=hour(3))
+    number = row.pk
+    row.delete()
+    [few] = checks.check()
+    assert re.search(r"judge-hour:\d+:\d+: 4, but the evidence log tells of 5\.$", few)
+    row.pk = number
+    row.save()  # the same in everything: nothing was lost
+    assert list(checks.check()) == []
+    row.pk, row.time = None, hour(29)
+    row.save()
+    assert list(checks.check()) == ["Judgements (hour): the evidence log does not tell of 1."]
+
+
+def test_an_older_judgement_made_to_stand_again(judged: City):
+    old, *_, new = Judgement.objects.filter(period="hour", time=hour(9)).order_by("pk")
+    Judgement.objects.filter(pk=new.pk).update(stands=False)
+    Judgement.objects.filter(pk=old.pk).update(stands=True)
+    assert list(checks.check()) == [
+        f"Judgement {old.pk} stands, but is not the newest.",
+        f"Judgement {new.pk} is, but does not stand as the newest.",
+    ]

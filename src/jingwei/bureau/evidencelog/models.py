@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 # What the rooms record; a new kind takes its place here.
 KINDS = {
     "segment": _("Journal segment"),
+    "judgements": _("Judged hours and days"),
     "exceedances": _("Exceedances"),
     "finding": _("Finding"),
     "finding.decision": _("Decision on a finding"),

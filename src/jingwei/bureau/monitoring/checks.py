@@ -1,4 +1,4 @@
-"""What `jingwei fsck` asks of this room: do exceedances, evidence, journal, lake and cursors agree?"""
+"""What `jingwei fsck` asks of this room: do judgements, exceedances, evidence, journal, lake and cursors agree?"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.conf import settings
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import time_text
+from jingwei.bureau.monitoring import judgements
 from jingwei.bureau.monitoring.models import Cursor, Exceedance
 from jingwei.bureau.monitoring.services import fact
 from jingwei.telemetry import journal
@@ -30,6 +31,7 @@ def check() -> Iterator[str]:
             )
         for key in cursor.counts.get("unknown", {}):
             yield f"The lake has data of point {key}, which is not registered."
+    yield from judgements.check()
     yield from _exceedances()
 
 

@@ -10,7 +10,6 @@ that no telegram of their own asks for (minutes of an hour, hours of a day, a ma
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -20,20 +19,27 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Max
+from django.db import transaction
 
 from jingwei.analysis import validity
 from jingwei.analysis.compliance import RATE, Limit, Reason, Verdict, judge_hours, rate
 from jingwei.analysis.validity import Fault
-from jingwei.bureau.monitoring import asking, days, episodes, furnaces, marking, transmission
+from jingwei.bureau.monitoring import (
+    asking,
+    days,
+    episodes,
+    furnaces,
+    judgements,
+    marking,
+    transmission,
+)
+from jingwei.bureau.monitoring.judgements import Draft
 from jingwei.bureau.monitoring.models import (
     Cursor,
     Due,
     Exceedance,
     Furnace,
     InstrumentRange,
-    Judgement,
     Mark,
 )
 from jingwei.bureau.monitoring.observations import (
@@ -108,20 +114,6 @@ class Report:
         }
 
 
-@dataclass(slots=True)
-class Draft:
-    """What is said now of one period of a point."""
-
-    point: Point
-    second: int
-    telegrams: list[int]
-    factors: dict[str, Any]
-
-    @property
-    def time(self) -> datetime:
-        return moment(self.second)
-
-
 def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
     """Judge what has changed or is due: at most about `limit` changes, and as many that are due.
 
@@ -166,9 +158,10 @@ def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
         if (locked.batch, locked.rounds) != (cursor.batch, cursor.rounds):
             return Report()  # another judge was faster
         _delete(Due, done)
-        settled = episodes.settle(verdicts, period, touched, f"{name}:{head}:{locked.rounds}")
-        known = Judgement.objects.aggregate(last=Max("pk"))["last"] or 0
-        changed = _store(drafts, period, now, report)
+        subject = f"{name}:{head}:{locked.rounds}"
+        settled = episodes.settle(verdicts, period, touched, subject)
+        known = judgements.last()
+        changed, report.rejudged = judgements.store(drafts, period, now, subject, known)
         if period == "hour":
             transmission.count(changed, known, now)
             asking.ask_days(changed, now)
@@ -588,65 +581,3 @@ def preview(point: Point, period: str, when: datetime, now: datetime) -> dict[st
     touched = {point: {seconds(when)}}
     drafts = work.hours(touched)[0] if period == "hour" else work.days(touched, every=True)[0]
     return next((d.factors for d in drafts if d.second == seconds(when)), None)
-
-
-# Writing ----------------------------------------------------------------------------------------
-
-
-def _store(drafts: list[Draft], period: str, now: datetime, report: Report) -> list[Draft]:
-    """Write what differs from what stands; the drafts that did."""
-    if not drafts:
-        return []
-    times = [d.second for d in drafts]
-    old = {
-        (point, seconds(when)): (pk, factors)
-        for pk, point, when, factors in Judgement.objects.filter(
-            point__in={d.point.pk for d in drafts},
-            period=period,
-            stands=True,
-            time__gte=moment(min(times)),
-            time__lte=moment(max(times)),
-        ).values_list("pk", "point", "time", "factors")
-    }
-    changed, gone = [], []
-    for d in drafts:
-        stood = old.get((d.point.pk, d.second))
-        if stood is not None and stood[1] == d.factors:
-            continue
-        changed.append(d)
-        if stood is not None:
-            gone.append(stood[0])
-    for at in range(0, len(gone), 500):
-        Judgement.objects.filter(pk__in=gone[at : at + 500]).update(stands=False)
-    _insert(changed, period, now)
-    report.rejudged += len(gone)
-    return changed
-
-
-_INSERT = (
-    "INSERT INTO monitoring_judgement (point_id, period, time, judged, stands, telegrams, factors)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
-)
-
-
-def _insert(drafts: list[Draft], period: str, now: datetime) -> None:
-    """`bulk_create` in a third of its time: tens of thousands of rows come in a backlog."""
-    stamp = connection.ops.adapt_datetimefield_value
-    moments = {s: stamp(moment(s)) for s in {d.second for d in drafts}}
-    dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            _INSERT,
-            [
-                (
-                    d.point.pk,
-                    period,
-                    moments[d.second],
-                    stamp(now),
-                    True,
-                    " ".join(map(str, d.telegrams)),
-                    dumps(d.factors),
-                )
-                for d in drafts
-            ],
-        )

@@ -1,0 +1,181 @@
+"""What was judged, as it is kept: rows that are only added to, each batch of them in the log.
+
+One entry a batch ("judgements") says which rows a judgement added: those of its period with a
+number over `after`, up to `last`; how many; when they were judged; and SHA-256 over them in that
+order, each as
+
+    point, period start in seconds since 1970, telegrams with a blank between: lines of UTF-8
+    factors: JSON with sorted keys, no blanks, numbers as Python writes floats
+
+every line with a line feed. Not in it is `stands`, which follows from the rows: the newest of a
+period of a point stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, Max, OuterRef, Q, TextField
+from django.db.models.functions import Cast
+
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import record, time_text
+from jingwei.bureau.monitoring.models import Judgement
+from jingwei.bureau.monitoring.observations import moment, seconds
+from jingwei.bureau.registry.models import PermitLimit, Point
+
+KIND = "judgements"
+
+_FORM: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False, "sort_keys": True}
+_NO_ZERO = re.compile(r"(?<=[:,\[])-0\.0(?=[,\]}])")  # PostgreSQL's numbers know no minus zero
+_INSERT = (
+    "INSERT INTO monitoring_judgement (point_id, period, time, judged, stands, telegrams, factors)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is said now of one period of a point."""
+
+    point: Point
+    second: int
+    telegrams: list[int]
+    factors: dict[str, Any]
+
+    @property
+    def time(self) -> datetime:
+        return moment(self.second)
+
+
+def last() -> int:
+    """The number of the newest row."""
+    return Judgement.objects.aggregate(last=Max("pk"))["last"] or 0
+
+
+def store(
+    drafts: list[Draft], period: str, now: datetime, subject: str, after: int
+) -> tuple[list[Draft], int]:
+    """Write what differs from what stands, with an entry in the log that names the batch.
+
+    `after` is the newest row before. Returns the drafts that differed, and of how many periods
+    another judgement stood. Must run in the transaction that holds the period's cursor: nobody
+    else adds rows of the period then.
+    """
+    if not drafts:
+        return [], 0
+    times = [d.second for d in drafts]
+    old = {
+        (point, seconds(when)): (pk, factors)
+        for pk, point, when, factors in Judgement.objects.filter(
+            point__in={d.point.pk for d in drafts},
+            period=period,
+            stands=True,
+            time__gte=moment(min(times)),
+            time__lte=moment(max(times)),
+        ).values_list("pk", "point", "time", "factors")
+    }
+    changed, gone = [], []
+    for d in drafts:
+        stood = old.get((d.point.pk, d.second))
+        if stood is not None and stood[1] == d.factors:
+            continue
+        changed.append(d)
+        if stood is not None:
+            gone.append(stood[0])
+    for at in range(0, len(gone), 500):
+        Judgement.objects.filter(pk__in=gone[at : at + 500]).update(stands=False)
+    if changed:
+        sha256 = _insert(changed, period, now)
+        record(
+            KIND,
+            subject,
+            {
+                "period": period,
+                "after": after,
+                "last": last(),
+                "count": len(changed),
+                "judged": now,
+                "sha256": sha256,
+            },
+        )
+    return changed, len(gone)
+
+
+def _insert(drafts: list[Draft], period: str, now: datetime) -> str:
+    """`bulk_create` in a third of its time: tens of thousands of rows come in a backlog.
+
+    Returns the batch's SHA-256.
+    """
+    stamp = connection.ops.adapt_datetimefield_value
+    moments = {s: stamp(moment(s)) for s in {d.second for d in drafts}}
+    dumps = json.JSONEncoder(**_FORM).encode
+    judged, batch, rows = stamp(now), hashlib.sha256(), []
+    for d in drafts:
+        telegrams, factors = " ".join(map(str, d.telegrams)), dumps(d.factors)
+        if "-0.0" in factors:
+            factors = _NO_ZERO.sub("0.0", factors)
+        batch.update(_bytes(d.point.pk, d.second, telegrams, factors))
+        rows.append((d.point.pk, period, moments[d.second], judged, True, telegrams, factors))
+    with connection.cursor() as cursor:
+        cursor.executemany(_INSERT, rows)
+    return batch.hexdigest()
+
+
+def _bytes(point: int, second: int, telegrams: str, factors: str) -> bytes:
+    return f"{point}\n{second}\n{telegrams}\n{factors}\n".encode()
+
+
+# fsck -------------------------------------------------------------------------------------------
+
+
+def check() -> Iterator[str]:
+    """One sentence for each batch that is not as the log says, and for what no batch holds."""
+    told = dict.fromkeys(PermitLimit.Period.values, 0)
+    entries = EvidenceEntry.objects.filter(kind=KIND).order_by("pk")
+    for subject, content in entries.values_list("subject", "content").iterator(chunk_size=500):
+        said = json.loads(content)["content"]
+        batch, count, judged = hashlib.sha256(), 0, True
+        rows = Judgement.objects.filter(
+            period=said["period"], pk__gt=said["after"], pk__lte=said["last"]
+        ).order_by("pk")
+        for point, when, at, telegrams, text in rows.values_list(
+            "point", "time", "judged", "telegrams", Cast("factors", TextField())
+        ).iterator(chunk_size=500):
+            batch.update(_bytes(point, seconds(when), telegrams, _as_written(text)))
+            judged = judged and time_text(at) == said["judged"]
+            count += 1
+        told[said["period"]] += count
+        if count != said["count"]:
+            yield f"Judgements {subject}: {count}, but the evidence log tells of {said['count']}."
+        elif batch.hexdigest() != said["sha256"] or not judged:
+            yield f"Judgements {subject}: one at least is not what the evidence log says."
+    for period, count in told.items():
+        if more := Judgement.objects.filter(period=period).count() - count:
+            yield f"Judgements ({period}): the evidence log does not tell of {more}."
+    newer = Judgement.objects.filter(
+        point=OuterRef("point"), period=OuterRef("period"), time=OuterRef("time"),
+        pk__gt=OuterRef("pk"),
+    )  # fmt: skip
+    wrong = Judgement.objects.filter(
+        Q(Exists(newer), stands=True) | Q(~Exists(newer), stands=False)
+    )
+    for pk, stands in wrong.order_by("pk").values_list("pk", "stands").iterator(chunk_size=500):
+        yield f"Judgement {pk} {'stands, but is not' if stands else 'is, but does not stand as'} the newest."
+
+
+def _as_written(text: str) -> str:
+    """The factors as `_insert` wrote them, whatever form the database gave the JSON."""
+    return json.dumps(json.loads(text, parse_int=_number), **_FORM)
+
+
+def _number(digits: str) -> int | float:
+    # Python writes floats from 1e16 with an exponent, PostgreSQL all their digits.
+    return int(digits) if len(digits) < 17 else float(digits)
