@@ -145,18 +145,28 @@ def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -
 
 
 def _hot_spot(anchor: datetime) -> None:
-    """Push the first hot spot to its district, where there is one."""
+    """Push the first hot spot that nobody handles yet to its district, which signs for it."""
+    from jingwei.bureau.accounts.models import User
     from jingwei.bureau.cases import services as kernel
     from jingwei.bureau.findings.models import Finding
 
     found = (
-        Finding.objects.filter(kind="air_hotspot", state=Finding.State.NEW).order_by("pk").first()
+        Finding.objects.filter(kind__in=("air_hotspot", "satellite"), state=Finding.State.NEW)
+        .order_by("pk")
+        .first()
     )
-    if found is not None:
-        kernel.open_case(
-            _user("dispatcher"),
-            [found],
-            {"title": found.title, "text": "排查网格内涉气企业与工地。", "days": "10"},
-            flow="four_step",
-            now=anchor - timedelta(days=1),
-        )
+    if found is None:
+        return
+    case = kernel.open_case(
+        _user("dispatcher"),
+        [found],
+        {"title": found.title, "text": "排查网格内涉气企业与工地。", "days": "10"},
+        flow="four_step",
+        now=anchor - timedelta(days=1),
+    )
+    officer = (
+        User.objects.filter(department=case.department, role="district").order_by("pk").first()
+    )
+    if officer is not None:
+        signed = anchor - timedelta(hours=20)
+        kernel.act(officer, case.pk, "sign", case.version, {}, now=signed)
