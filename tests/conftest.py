@@ -31,10 +31,17 @@ os.environ.update(
 )
 
 import django  # noqa: E402
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from django.db.backends.sqlite3.base import DatabaseOperations  # noqa: E402
 
 django.setup()
+
+# A busy machine is no failure: no example has a time limit of its own (each test has one).
+hypothesis.settings.register_profile(
+    "jingwei", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("jingwei")
 
 _flush = DatabaseOperations.sql_flush
 

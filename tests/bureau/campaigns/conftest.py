@@ -4,9 +4,17 @@ import io
 from datetime import date
 
 import pytest
+from django.utils import translation
 
 from bureau.cases import city as cities
 from jingwei.bureau.campaigns import services, sheets
+
+
+@pytest.fixture(autouse=True)
+def _office():
+    """The headings and words of the office, whatever language another test has left behind."""
+    with translation.override("zh-hans"):
+        yield
 
 
 @pytest.fixture

@@ -81,5 +81,6 @@ def test_whoever_is_waited_for_finds_it_in_the_queue(city, flow, state):
 def test_every_waiting_state_has_a_clock_or_the_deadline_of_the_case(flow):
     """Nothing can be forgotten: a queue without anybody in it rises too."""
     for state in FLOWS[flow].states:
-        assert state.final or state.limit or state.business, state.name
+        clock = state.limit or state.business or FLOWS[flow].alarm(state.name)
+        assert state.final or clock, state.name
     assert FLOWS[flow].escalation

@@ -122,7 +122,7 @@ def test_home_asks_the_database_no_more_for_many_rows_than_for_one(
         worlds.finding(world, episode=f"many/{number}")
     with CaptureQueriesContext(connection) as many:
         client.get("/")
-    assert len(many) == len(one) <= 24
+    assert len(many) == len(one) <= 26
 
 
 def test_side_is_a_fragment_and_is_not_kept(world: worlds.World) -> None:
@@ -144,7 +144,7 @@ def test_a_transmission_rate_is_never_rounded_up(rate: float | None, shown: str)
     from jingwei.bureau.console.selectors import Side
     from jingwei.bureau.monitoring.selectors import KeyFigures
 
-    side = Side(datetime.now(UTC), KeyFigures(0, 0, rate, 0), {}, {}, [], 0, [], 0)
+    side = Side(datetime.now(UTC), KeyFigures(0, 0, rate, 0), {}, {}, [], 0, [], 0, [], [], [])
     assert side.transmission_percent == shown
 
 

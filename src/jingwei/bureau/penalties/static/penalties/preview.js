@@ -19,7 +19,8 @@ if (place && form) {
         headers: { "X-Requested-With": "fetch" },
       });
       if (answer.ok && mine === last) {
-        result.innerHTML = await answer.text();
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        result.replaceChildren(...page.body.childNodes);
       }
     } finally {
       if (mine === last) {
