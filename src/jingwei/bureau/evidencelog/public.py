@@ -15,14 +15,13 @@ from functools import wraps
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jingwei.bureau.access import public
-from jingwei.bureau.evidencelog import selectors
+from jingwei.bureau.evidencelog import selectors, tally
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import tiles
 from jingwei.evidence.tiles import MAX_ENTRY, WIDTH
@@ -40,14 +39,9 @@ def limited(view: View) -> View:
 
     @wraps(view)
     def counted(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        minute = int(time.time() // 60)
-        key = f"evidence-public:{request.META.get('REMOTE_ADDR', '')}:{minute}"
-        cache.add(key, 0, 120)
-        try:
-            count = cache.incr(key)
-        except ValueError:  # the cache was emptied in between
-            count = 1
-        if count > PER_MINUTE:
+        who = request.META.get("REMOTE_ADDR", "")
+        path, key = settings.ENV.run / "public-tally", settings.SECRET_KEY.encode()
+        if not tally.within(path, key, who, PER_MINUTE, int(time.time() // 60)):
             answer = HttpResponse(_("Too many requests."), status=429, content_type="text/plain")
             answer["Retry-After"] = "60"
             return answer
