@@ -79,6 +79,10 @@ class Machine(RuleBasedStateMachine):
     def did(self, who: str, act: str) -> None:
         """Take note of an act that was done."""
 
+    def turn(self) -> str:
+        """Words for those whom it waits for."""
+        return self.TURN.get(self.state, "")
+
     # --- what happens ----------------------------------------------------------------------------
 
     def all_named(self, words: str) -> set[str]:
@@ -152,7 +156,7 @@ class Machine(RuleBasedStateMachine):
             for name in self.PEOPLE
             if selectors.waiting_for(self.city.people[name]).filter(pk=self.case.pk).exists()
         }
-        assert waiting == self.all_named(self.TURN.get(self.state, "")), self.state
+        assert waiting == self.all_named(self.turn()), self.state
 
 
 def drive(machine: type[Machine], *, runs: int, steps: int) -> None:
