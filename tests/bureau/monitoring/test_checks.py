@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from jingwei.bureau.monitoring import checks
+from jingwei.bureau.monitoring import checks, judgements
 from jingwei.bureau.monitoring.models import Exceedance, Judgement
 
 from .conftest import City, hour, limit, make_point
@@ -167,3 +167,12 @@ def test_an_older_judgement_made_to_stand_again(judged: City):
         f"Judgement {old.pk} stands, but is not the newest.",
         f"Judgement {new.pk} is, but does not stand as the newest.",
     ]
+
+
+def test_a_batch_that_is_added_meanwhile_is_no_difference(judged: City, monkeypatch):
+    end = judgements.last()
+    judged.send(hour(20), OVER)
+    judged.judge()
+    assert judgements.last() > end
+    monkeypatch.setattr(judgements, "last", lambda: end)
+    assert list(judgements.check()) == []
