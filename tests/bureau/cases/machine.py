@@ -130,6 +130,18 @@ class Machine(RuleBasedStateMachine):
         if found:
             self.tries(*data.draw(st.sampled_from(found)))
 
+    @rule(data=st.data())
+    def one_of_those_named_tries(self, data: st.DataObject) -> None:
+        """Where only a guard can stand against it, it does."""
+        found = sorted(
+            (who, act)
+            for (state, act), (words, _after) in self.SPECIFICATION.items()
+            for who in self.all_named(words) & set(self.PEOPLE)
+            if state == self.state and self.expected(who, act) is None
+        )
+        if found:
+            self.tries(*data.draw(st.sampled_from(found)))
+
     @rule()
     def it_goes_on(self) -> None:
         """The first act that leads on, so that runs get far."""
