@@ -127,6 +127,7 @@ def _targets(case: Case | None) -> list[tuple[str, Text]]:
 INSPECTION = Flow(
     name=NAME,
     label=_("Inspection on the spot"),
+    task=_("What is inspected"),
     states=(
         State("planned", _("Team to be set"), (Role.DISTRICT, Role.DISPATCHER), Limit(days=5), issued=False),
         State("ready", _("Team set"), (Role.DISTRICT, Role.GRID), Limit(days=20), issued=False),
