@@ -153,6 +153,7 @@ async function render() {
     page.hidden = true;
     place('finished').hidden = false;
     place('finished-hash').textContent = queue.finished;
+    place('finished-link').href = place('finished-link').dataset.href; // there is a record now
     navigator.serviceWorker?.controller?.postMessage({ forget: location.href });
     return;
   }
