@@ -222,6 +222,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "proposal": things["proposal"].pk,
         "department": things["world"].departments["d1"].pk,
         "what": "team",
+        "name": "province",  # a platform that telegrams are sent on to
     }
     room = name.split(":")[0]
     values["pk"] = {

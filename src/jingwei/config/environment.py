@@ -35,6 +35,8 @@ class Environment:
     http: Address
     gateway: Address
     gateways: int  # processes that share that address
+    mqtt: str  # mqtt://broker that observations come from; empty: none
+    forward: Path | None  # JSON list of the platforms that telegrams are sent on to
     database: str
     profile: str  # "production" or "demo"; demo accounts exist only in the latter
     time_zone: str
@@ -122,6 +124,16 @@ def _count(name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def _file(name: str) -> Path | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.is_file():
+        raise SettingError(f"{name}={text!r}: there is no such file")
+    return path
+
+
 def read() -> Environment:
     """Read all settings; raises `SettingError` with one clear sentence."""
     data = Path(os.environ.get("JINGWEI_DATA") or "var").expanduser().resolve()
@@ -149,6 +161,8 @@ def read() -> Environment:
         data=data,
         http=http,
         gateway=address("JINGWEI_GATEWAY", "127.0.0.1:9212"),
+        mqtt=os.environ.get("JINGWEI_MQTT", ""),
+        forward=_file("JINGWEI_FORWARD"),
         gateways=_count("JINGWEI_GATEWAY_PROCESSES", 1, 64),
         database=os.environ.get("JINGWEI_DATABASE") or f"sqlite:///{data / 'jingwei.sqlite3'}",
         profile=profile,

@@ -13,7 +13,7 @@ from jingwei.hj212.catalogue import (
     upload,
 )
 from jingwei.hj212.crc import crc16
-from jingwei.hj212.decoder import DIALECTS, VERSIONS, decode, decode_segment
+from jingwei.hj212.decoder import DIALECTS, VERSIONS, decode, decode_segment, opened
 from jingwei.hj212.encoder import answer, data_cp, frame, segment
 from jingwei.hj212.message import Crc, Item, Message
 from jingwei.hj212.reader import Reader, Rubbish
@@ -45,6 +45,7 @@ __all__ = [
     "frame",
     "moment",
     "number",
+    "opened",
     "qn",
     "reply",
     "request",

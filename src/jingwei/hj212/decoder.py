@@ -703,3 +703,21 @@ def _check(version: str | None, key: bytes | None) -> None:
         raise ValueError(f"version {version!r}: wanted one of {', '.join(VERSIONS)}")
     if key is not None and len(key) != 16:
         raise ValueError(f"an SM4 key has 16 bytes, not {len(key)}")
+
+
+def opened(raw: bytes, key: bytes | None = None) -> bytes:
+    """The data segment of a frame as bytes; with `key` the clear one, where the key opens it.
+
+    The frame must be one that `decode` takes (its length is right). Raises ValueError for others.
+    """
+    if not raw.startswith(b"##") or not raw[2:6].isdigit() or len(raw) < 6 + int(raw[2:6]):
+        raise ValueError("no frame")
+    end = 6 + int(raw[2:6])
+    segment = raw[6:end]
+    if key is None:
+        return segment
+    try:
+        given = int(raw[end:].strip(), 16)
+    except ValueError:
+        given = None
+    return _decrypted(segment, key, given)

@@ -109,6 +109,10 @@ def run(
         supervisor.Child("worker", [*me, "worker"]),
         supervisor.Child("web", [*me, "web"]),
     ]
+    if env.mqtt:
+        children.append(supervisor.Child("mqtt", [*me, "mqtt"]))
+    if env.forward:
+        children.append(supervisor.Child("forward", [*me, "forward"]))
     if env.demo and replay:
         children.append(supervisor.Child("replay", [*me, "replay"]))
     _banner(env, [child.name for child in children], time.monotonic() - begun)

@@ -290,11 +290,17 @@ def mqtt(
         ),
     ],
     topic: Annotated[
-        list[str] | None, typer.Option(help="Topic filter; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            envvar="JINGWEI_MQTT_TOPICS", help="Topic filter; may be given several times."
+        ),
     ] = None,
     streams: Annotated[
         Path | None,
-        typer.Option(help="JSON: which device and factor each SensorThings datastream is."),
+        typer.Option(
+            envvar="JINGWEI_MQTT_STREAMS",
+            help="JSON: which device and factor each SensorThings datastream is.",
+        ),
     ] = None,
     client: Annotated[
         str, typer.Option(help="Client id; the broker keeps its session.")
@@ -346,6 +352,46 @@ def mqtt(
         raise typer.Exit(2) from None
 
 
+def forward(
+    targets: Annotated[
+        Path,
+        typer.Option(
+            envvar="JINGWEI_FORWARD", metavar="FILE", help="JSON list of the other platforms."
+        ),
+    ],
+    again: Annotated[
+        str, typer.Option(metavar="NAME", help="Send what was set aside for this target again.")
+    ] = "",
+    data: Data = Path("var"),
+) -> None:
+    """Send what is received on to other platforms (HJ 212 relay, MQTT), as often as it takes.
+
+    What the other side has not acknowledged is sent again, after a restart too. Exit codes:
+    0 stopped (with --again: asked), 2 the targets cannot be used.
+    """
+    import logging
+
+    from jingwei.telemetry import forward as engine
+    from jingwei.telemetry.places import NAME, Places, PlacesError
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    root = data.expanduser().resolve()
+    try:
+        found = engine.targets(targets)
+        if again:
+            if again not in {target.name for target in found}:
+                raise engine.ForwardError(f"{targets} has no target {again!r}")
+            places = Places(root / NAME)
+            count = places.again(again)
+            places.close()
+            typer.echo(f"{count} telegrams will be sent again")
+            return
+        engine.serve(found, root, say=typer.echo)
+    except (engine.ForwardError, PlacesError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
 def _since(text: str) -> datetime | None:
     now = datetime.now(UTC)
     if not text:
@@ -365,6 +411,7 @@ def attach(app: typer.Typer) -> None:
     app.command()(telegrams)
     app.command("import")(import_)
     app.command()(mqtt)
+    app.command()(forward)
     lake = typer.Typer(help="The store of observations.", no_args_is_help=True)
     lake.command()(rebuild)
     app.add_typer(lake, name="lake")

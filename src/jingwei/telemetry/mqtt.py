@@ -3,7 +3,8 @@
 Two forms of JSON are read; both end as envelopes (`envelope`):
 
 * our own: `{"mn": "…", "st": "22", "resolution": "hour", "time": "2026-03-10T12:00:00+08:00",
-  "values": {"a34004": 35.2, "a21026": {"value": "12.5", "flag": "N"}}}`
+  "values": {"a34004": 35.2, "a21026": {"value": "12.5", "flag": "N"}}}`; instead of a value the
+  fields of HJ 212 may stand: `{"Avg": "12.5", "Min": "11", "Max": "14", "Flag": "N"}`
 * an Observation of OGC SensorThings 1.1 (`{"phenomenonTime": "…", "result": 35.2, …}`) on a topic
   that ends in `Datastreams(ID)/Observations`, or with `"Datastream": {"@iot.id": ID}`; which device
   and factor a datastream is stands in the mapping `{ID: {"mn", "st", "code", "resolution"}}`.
@@ -129,6 +130,8 @@ def _word(found: Mapping[str, Any], name: str) -> str:
 def _fields(code: str, value: Any, resolution: str) -> dict[str, str]:
     """The fields of one factor: a number, or an object with value and flag."""
     main = VALUE.get(resolution, "Avg")
+    if isinstance(value, dict) and "value" not in value:
+        return {str(name): str(text) for name, text in value.items()}  # fields of HJ 212
     if isinstance(value, dict):
         number, flag = value.get("value"), value.get("flag")
         fields = {main: str(number)}
@@ -212,6 +215,7 @@ class Listener:
                         self.data / "run",
                         "mqtt",
                         connected=self.counts.connected,
+                        problem="" if self.counts.connected else "no connection to the broker",
                         taken=self.counts.taken,
                         refused=dict(self.counts.refused),
                     )

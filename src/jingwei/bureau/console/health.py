@@ -122,6 +122,9 @@ def components() -> dict[str, Component]:
         "evidence": _evidence,
         "disk": lambda: _disk(env.data),
     }
+    for name, wanted in (("mqtt", env.mqtt), ("forward", env.forward)):
+        if wanted:
+            checks[name] = lambda name=name: _process(beats.get(name))  # type: ignore[misc]
     replay = beats.get("replay", {})
     if env.demo and (replay.get("age") or 0.0) < REMEMBERED and "pid" in replay:
         checks["replay"] = lambda: _process(replay)
@@ -153,6 +156,8 @@ LABELS = {
     "lake": _("Data lake"),
     "evidence": _("Evidence log"),
     "disk": _("Disk"),
+    "mqtt": _("MQTT intake"),
+    "forward": _("Forwarding"),
     "replay": _("Replay"),
 }
 

@@ -41,7 +41,6 @@ KINDS = {
     "trigger": _("Trigger rule"),
     "proposal": _("Proposed order"),
     "mark": _("Mark of data"),
-    "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
 }

@@ -3,6 +3,7 @@ from django.urls import path
 from jingwei.bureau.monitoring import (
     bulletin_views,
     device_views,
+    forwarding,
     mark_views,
     report_urls,
     views,
@@ -33,6 +34,8 @@ urlpatterns = [
     path("devices.csv", device_views.devices_csv, name="devices_csv"),
     path("devices/unknown/", device_views.strangers, name="strangers"),
     path("devices/unknown/<str:mn>/", device_views.adopt, name="adopt"),
+    path("devices/forwarding/", forwarding.page, name="forwarding"),
+    path("devices/forwarding/<str:name>/again/", forwarding.again, name="forwarding_again"),
     path("devices/<str:mn>/", device_views.device, name="device"),
     path("devices/<str:mn>/card/", device_views.device_card, name="device_card"),
     path("devices/<str:mn>/form/", device_views.device_form, name="device_form"),
