@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jingwei.analysis.detection.calibration import Tail, fleet, learn, peaks
-from jingwei.analysis.detection.suite import count_cases
+from jingwei.analysis.detection.learning import count_cases
 
 
 def test_peaks_lie_apart_and_come_highest_first() -> None:

@@ -10,7 +10,7 @@ import pytest
 from analysis.detection.conftest import FIT, HOUR, LIMITS, START, Make
 from analysis.detection.injections import KINDS, Columns
 from jingwei.analysis.detection import Finding, Monitor, Suite
-from jingwei.analysis.detection.exact import average_identity, converted
+from jingwei.analysis.detection.identities import average_identity, converted
 
 LOOSE = 1e-3  # the smallest budget: what is left is the exact tier
 

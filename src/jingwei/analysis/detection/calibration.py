@@ -24,6 +24,58 @@ SHAPE = 0.15
 BEND = 2.0
 DECADE = 1.0 / np.log(10.0)  # the scale of a -log10 p under its own null
 
+# Shares of the budget: families of the statistical tier. Found on 2011-2013 (docs/validation).
+SHARES: dict[str, float] = {
+    "quiet": 1.0,
+    "smooth": 1.0,
+    "rough": 0.3,
+    "ceiling": 3.0,
+    "replay": 0.1,
+    "digits": 0.5,
+    "low": 3.0,
+    "high": 0.2,
+    "cusum": 2.0,
+    "drift": 2.0,
+    "still": 1.0,
+    "restless": 1.0,
+    "white": 0.5,
+    "spread": 0.3,
+    "daily_replay": 3.0,
+    "decouple": 2.0,
+    "deficit": 0.1,
+    "covert": 2.0,
+    "hot_missing": 0.5,
+    "step_at_gap": 0.1,
+    "channel": 1.0,
+    "dilution": 0.5,
+    "peer": 1.0,
+    "facility_power": 0.5,
+    "fingerprint": 1.0,
+}
+MODELLED = frozenset(
+    [
+        "low",
+        "high",
+        "cusum",
+        "drift",
+        "still",
+        "restless",
+        "white",
+        "spread",
+        "daily_replay",
+        "decouple",
+        "deficit",
+        "covert",
+        "hot_missing",
+        "step_at_gap",
+        "channel",
+        "dilution",
+        "facility_power",
+        "fingerprint",
+    ]
+)
+LOGS = frozenset({"digits", "hot_missing"})  # scores that are -log10 p already
+
 
 def peaks(score: Floats, apart: int, most: int = 400) -> Floats:
     """Heights of the peaks of a stream, at least `apart` rows apart, highest first."""

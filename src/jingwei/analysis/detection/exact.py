@@ -1,140 +1,29 @@
 """The exact tier: contradictions that honest data do not contain. No training beyond counting.
 
 Each function returns `Hit`s. p is an upper bound of the chance that honest data of this outlet
-show the like somewhere in the stretch judged (Bonferroni over its rows).
+show the like somewhere in the stretch judged (Bonferroni over its rows). The identities (conversion,
+means) stand in `identities`, what is usual for an outlet in `habit`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from jingwei.analysis.detection import kernels
+from jingwei.analysis.detection.habit import COPY_ROWS, Habit
+from jingwei.analysis.detection.hits import Hit, stretches
 from jingwei.analysis.detection.monitor import Bools, Floats, Ints, Monitor
 
-RUN_HOURS = 5  # shorter runs are left to the regulator's rules
 MOVING_SHARE = 0.02
-RUN_P = 1e-4
-COPY_ROWS = 6
-COPY_P = 1e-6
 NEAR_ROWS = 24
 NEAR_CORRELATION = 0.9995
-IDENTITY_ROWS = 3
 STOPPED = "F"  # HJ 212-2017 data mark: stopped
 RUNNING_SHARE = 0.1  # of the history's median that counts as running
 MARK_ROWS = 2
 BOUND_ROWS = 2
-O2_AIR = 20.9
-
-
-@dataclass
-class Hit:
-    """Rows first..last (both included, of the stretch judged) contradict something."""
-
-    detector: str
-    factor: str
-    first: int
-    last: int
-    score: float
-    p: float
-    numbers: dict[str, Any] = field(default_factory=dict)
-    parameters: dict[str, Any] = field(default_factory=dict)
-    found: int = -1  # the row at which it could first be known
-    tier: str = "exact"
-    also: list[str] = field(default_factory=list)
-
-
-def stretches(flags: Bools, join: int = 1) -> Iterator[tuple[int, int]]:
-    """First and last row of each stretch of True; gaps of less than `join` rows are bridged."""
-    rows = np.flatnonzero(flags)
-    if not len(rows):
-        return
-    breaks = np.flatnonzero(np.diff(rows) > join)
-    firsts = np.r_[rows[0], rows[breaks + 1]]
-    lasts = np.r_[rows[breaks], rows[-1]]
-    yield from zip(firsts.tolist(), lasts.tolist(), strict=True)
-
-
-@dataclass(frozen=True)
-class Habit:
-    """How one target is reported when nobody meddles: its repeats, levels, resolution, digits."""
-
-    repeat: float  # chance that a value equals the one before
-    level: float  # chance that two values taken at random are equal
-    common: tuple[float, ...]  # values that return so often that their runs mean nothing
-    run: int  # rows from which a run of equal values is exact evidence
-    copy: int  # rows from which a repeated stretch is
-    resolution: float  # smallest step in which values are reported
-    digits: tuple[tuple[float, tuple[float, ...]], ...]  # (unit, shares of the digits 0..9)
-    floor: float  # a tenth of the median: below it lie detection limits
-
-    @classmethod
-    def fit(cls, y: Floats, noise: float, per_hour: float) -> Habit | None:
-        """None when there are too few values to have habits."""
-        valid = y[~np.isnan(y)]
-        if len(valid) < 100:
-            return None
-        least = max(3, round(RUN_HOURS * per_hour))
-        calm = valid[kernels.runs(valid) < least]
-        values, counts = np.unique(valid, return_counts=True)
-        common = tuple(float(v) for v in values[counts > 0.02 * len(valid)][:50])
-        plain = calm[~np.isin(calm, common)]
-        pairs = max(1, len(plain) - 1)
-        repeat = (float(np.sum(plain[1:] == plain[:-1])) + 1.0) / (pairs + 1.0)
-        share = counts / len(valid)
-        level = max(float(np.sum(share**2)), 1.0 / len(valid))
-        n = len(valid)
-        run = max(least, 1 + int(np.ceil(np.log(RUN_P / n) / np.log(min(repeat, 0.999)))))
-        copy = max(COPY_ROWS, int(np.ceil(np.log(COPY_P / n**2) / np.log(min(level, 0.999)))))
-        return cls(
-            repeat,
-            level,
-            common,
-            run,
-            copy,
-            _resolution(valid),
-            _digits(plain, noise),
-            0.1 * abs(float(np.median(valid))),
-        )
-
-
-def _resolution(valid: Floats) -> float:
-    """Largest power of ten of which 99 % of the values are whole multiples."""
-    sample = valid[:: max(1, len(valid) // 4000)]
-    for exponent in range(2, -7, -1):
-        unit = 10.0**exponent
-        scaled = sample / unit
-        if np.mean(np.abs(scaled - np.round(scaled)) < 1e-6 * np.maximum(1, np.abs(scaled))) > 0.99:
-            return unit
-    return 1e-6
-
-
-def digit_of(y: Floats, unit: float) -> Ints:
-    """The decimal digit of y at the place of unit (its decade), -1 where missing."""
-    scaled = np.abs(np.where(np.isnan(y), 0.0, y)) / unit
-    digit = np.floor(scaled + 1e-6).astype(np.int64) % 10
-    return np.where(np.isnan(y), -1, digit)
-
-
-def _digits(plain: Floats, noise: float) -> tuple[tuple[float, tuple[float, ...]], ...]:
-    """The places at which the last digit is noise: two decades below a third of the noise."""
-    if len(plain) < 500 or not noise > 0:
-        return ()
-    top = int(np.floor(np.log10(0.35 * noise)))
-    fine = _resolution(plain)
-    result = []
-    for exponent in (top, top - 1):
-        unit = 10.0**exponent
-        if unit < 0.99 * fine:
-            continue
-        counts = np.bincount(digit_of(plain, unit), minlength=10)[:10]
-        share = (counts + 5.0) / (counts.sum() + 50.0)
-        if share.max() < 0.3:
-            result.append((unit, tuple(share.tolist())))
-    return tuple(result)
 
 
 def constant_run(
@@ -297,140 +186,6 @@ def copied_scaled(
 
 
 @dataclass(frozen=True)
-class Identity:
-    """How well converted = raw (21 - reference) / (21 - O2) holds in the history."""
-
-    tolerance: float  # relative
-    holds: bool
-    share: float
-
-
-def converted(monitor: Monitor, target: str, start: int) -> Floats | None:
-    """What the target should read after conversion, (T,); None where it cannot be computed.
-
-    C = C' (21 - O2s) / (21 - O2): HJ 212-2017 appendix D, formulas (26)-(28).
-    """
-    raw, o2, reference = monitor.raw_of(target), monitor.having("o2"), monitor.o2_reference(target)
-    if raw is None or not o2 or reference is None:
-        return None
-    oxygen = monitor.values[o2[0]]
-    good = (oxygen >= 0) & (oxygen <= 20.0)  # nearer to 21 the formula only magnifies rounding
-    result = np.full(len(monitor), np.nan)
-    result[good] = monitor.values[raw][good] * (21.0 - reference) / (21.0 - oxygen[good])
-    result[:start] = np.nan
-    return result
-
-
-def fit_identity(monitor: Monitor, target: str) -> Identity | None:
-    expected = converted(monitor, target, 0)
-    if expected is None:
-        return None
-    y = monitor.values[target]
-    floor = 1e-3 * float(np.nanmedian(np.abs(y))) if np.any(~np.isnan(y)) else 0.0
-    error = np.abs(y - expected) / np.maximum(np.abs(expected), max(floor, 1e-12))
-    error = error[~np.isnan(error)]
-    if len(error) < 24:
-        return None
-    middle = float(np.median(error))
-    # Rounding of three numbers, and hours whose minutes were converted one by one.
-    tolerance = max(0.01, 3.0 * float(np.quantile(error, 0.99))) if middle < 0.02 else 0.0
-    if middle >= 0.02 or tolerance > 0.1:
-        return Identity(0.1, middle < 0.02, float(np.mean(error <= 0.1)))
-    return Identity(tolerance, True, float(np.mean(error <= tolerance)))
-
-
-def convert_identity(
-    monitor: Monitor, target: str, identity: Identity, start: int
-) -> Iterator[Hit]:
-    """The converted value is not what the reported raw value and O2 give."""
-    expected = converted(monitor, target, start)
-    if expected is None or not identity.holds:
-        return
-    y = monitor.values[target]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = (y - expected) / np.maximum(np.abs(expected), 1e-12)
-    flags = np.abs(error) > identity.tolerance
-    for first, last in stretches(flags, 3):
-        rows = np.flatnonzero(flags[first : last + 1]) + first
-        if len(rows) < IDENTITY_ROWS:
-            continue
-        worst = rows[np.argmax(np.abs(error[rows]))]
-        raw = monitor.raw_of(target)
-        assert raw is not None
-        yield Hit(
-            "convert_identity",
-            target,
-            first,
-            last,
-            float(np.max(np.abs(error[rows]))),
-            1e-6,
-            {
-                "rows": len(rows),
-                "reported": float(y[worst]),
-                "recomputed": float(expected[worst]),
-                "raw": float(monitor.values[raw][worst]),
-                "o2": float(monitor.values[monitor.having("o2")[0]][worst]),
-                "median_ratio": float(np.median(y[rows] / expected[rows])),
-            },
-            {
-                "tolerance": identity.tolerance,
-                "reference_o2": monitor.o2_reference(target),
-                "least_rows": IDENTITY_ROWS,
-            },
-            found=int(rows[IDENTITY_ROWS - 1]),
-        )
-
-
-def average_identity(
-    fine: Monitor, coarse: Monitor, least_share: float = 0.75, tolerance: float = 0.01
-) -> list[Hit]:
-    """Reported means of `coarse` that are not the means of the reported values of `fine`.
-
-    Both monitors hold the same targets. Judged are periods of which `least_share` of the fine rows
-    are there (HJ 75-2017: an hour needs 45 minutes). Rows of the hits are those of `coarse`.
-    """
-    ratio = coarse.step / fine.step
-    each = round(ratio)
-    if abs(ratio - each) > 1e-9 or each < 2:
-        raise ValueError(f"step {coarse.step} is no multiple of {fine.step}")
-    shift = (coarse.start - fine.start) / fine.step
-    hits = []
-    for target in coarse.targets:
-        if target not in fine.values:
-            continue
-        x, y = fine.values[target], coarse.values[target]
-        expected = np.full(len(y), np.nan)
-        for row in range(len(y)):
-            begin = round(shift) + row * each
-            part = x[max(0, begin) : max(0, begin + each)]
-            part = part[~np.isnan(part)]
-            if len(part) >= least_share * each:
-                expected[row] = part.mean()
-        scale = np.maximum(np.abs(expected), 1e-3 * np.nanmedian(np.abs(y)) if len(y) else 1.0)
-        flags = np.abs(y - expected) > tolerance * scale + 0.51 * _resolution(y[~np.isnan(y)])
-        for first, last in stretches(flags, 2):
-            worst = first + int(np.nanargmax(np.abs(y - expected)[first : last + 1]))
-            hits.append(
-                Hit(
-                    "average_identity",
-                    target,
-                    first,
-                    last,
-                    float(abs(y[worst] / expected[worst] - 1)) if expected[worst] else 1.0,
-                    1e-6,
-                    {
-                        "rows": int(flags[first : last + 1].sum()),
-                        "reported": float(y[worst]),
-                        "recomputed": float(expected[worst]),
-                    },
-                    {"tolerance": tolerance, "least_share": least_share},
-                    found=first,
-                )
-            )
-    return hits
-
-
-@dataclass(frozen=True)
 class Running:
     """Medians of the history by which one sees that a plant runs."""
 
@@ -579,30 +334,3 @@ def physical_bounds(monitor: Monitor, running: Running, start: int) -> Iterator[
                 {"least_rows": BOUND_ROWS},
                 found=int(rows[BOUND_ROWS - 1]),
             )
-
-
-def digit_preference(
-    y: Floats, habit: Habit, target: str, start: int, w: int = 336
-) -> tuple[Floats, Floats]:
-    """-log10 p of the last digits of the last w and w/2 rows against the outlet's own digits.
-
-    G = 2 sum n_d ln(n_d / (n p_d)), chi-squared with 9 degrees of freedom; repeated values are
-    left out (a frozen run is not typed). Returns the larger over the digit's places, (2, T).
-    """
-    from scipy.stats import chi2
-
-    out = [np.zeros(len(y)), np.zeros(len(y))]
-    fresh = np.r_[True, y[1:] != y[:-1]] & ~np.isnan(y)
-    for unit, share in habit.digits:
-        digit = np.where(fresh, digit_of(y, unit), -1).astype(np.int64)
-        expected_share = np.array(share)
-        for i, window in enumerate((w, w // 2)):
-            counts = kernels.digit_counts(digit, window, 10).astype(np.float64)
-            total = counts.sum(axis=1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                terms = counts * np.log(counts / (total[:, None] * expected_share))
-            g = 2.0 * np.nansum(terms, axis=1)
-            score = -chi2.logsf(g, 9) / np.log(10.0)
-            score[total < 0.4 * window] = 0.0
-            out[i] = np.maximum(out[i], score)
-    return out[0], out[1]

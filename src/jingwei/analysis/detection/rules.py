@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from jingwei.analysis.detection import kernels
-from jingwei.analysis.detection.exact import STOPPED, stretches
+from jingwei.analysis.detection.exact import STOPPED
 from jingwei.analysis.detection.finding import Evidence, Finding, Words, digits
+from jingwei.analysis.detection.hits import stretches
 from jingwei.analysis.detection.monitor import HOUR, Bools, Floats, Monitor
 from jingwei.standards.rules import rule as standard_rule
 

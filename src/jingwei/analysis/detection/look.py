@@ -1,0 +1,242 @@
+"""A judged stretch, read at a budget: alarms fused to cases, cases told as findings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jingwei.analysis.detection import kernels, texts
+from jingwei.analysis.detection.calibration import APART
+from jingwei.analysis.detection.finding import (
+    Draft,
+    Evidence,
+    Finding,
+    Findings,
+    Share,
+    digits,
+)
+from jingwei.analysis.detection.hits import stretches
+from jingwei.analysis.detection.later import Later
+from jingwei.analysis.detection.monitor import Floats
+from jingwei.analysis.detection.tracks import honest
+
+if TYPE_CHECKING:
+    from jingwei.analysis.detection.suite import Suite
+
+LEAD_SERIES = 168.0  # hours before the stretch that the evidence shows
+MOST_SERIES = 2000
+STRONGER = 2.0  # nats
+
+
+@dataclass
+class Look:
+    """A stretch judged: what the exact tier hit, and how rare every family is at every row.
+
+    rarity: (factor, family) -> -ln(false cases per outlet and month) over the stretch (T,).
+    """
+
+    suite: Suite
+    later: Later
+    exact: list[Draft]
+    rarity: dict[tuple[str, str], Floats]
+    streams: dict[tuple[str, str], dict[str, Floats]] = field(default_factory=dict)
+
+    def findings(self, budget: float = 0.1) -> Findings:
+        """The cases at a budget; ValueError for one out of range."""
+        if not 1e-3 <= budget <= 10:
+            raise ValueError(f"budget must lie between 0.001 and 10 cases a month, not {budget}")
+        drafts = [replace(d) for d in self.exact] + self._alarms(budget)
+        per_hour = self.later.monitor.hour
+        return Findings(
+            [_finding(self.suite, d, self.later, budget) for d in _cases(drafts, per_hour)],
+            [*self.suite.reasons, *self.later.reasons],
+        )
+
+    def _alarms(self, budget: float) -> list[Draft]:
+        need = -math.log(budget)
+        shift, per_hour = self.later.shift, self.later.monitor.hour
+        drafts = []
+        for key, rarity in self.rarity.items():
+            for first, last in stretches(rarity >= need, round(48 * per_hour)):
+                top = first + int(np.argmax(rarity[first : last + 1]))
+                # A weak alarm that grows much stronger: dated by the strong part.
+                strong = rarity[first : last + 1] >= rarity[top] - STRONGER
+                first += int(np.argmax(strong))
+                group = self.streams[key]
+                window, hours = self.suite.window(key, group, top + shift)
+                drafts.append(
+                    Draft(
+                        key[1],
+                        key[0],
+                        max(first - round(hours * per_hour) + 1, 0),
+                        last,
+                        first,
+                        float(rarity[top]),
+                        "statistical",
+                        {"statistic": float(group[window][top + shift])},
+                        {"window": window, "hours": hours},
+                    )
+                )
+        return drafts
+
+
+def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
+    monitor, per_hour = later.monitor, later.monitor.hour
+    if d.detector in texts.LEVEL:
+        d.first, d.last = _stretch(d, later)
+    rate = math.exp(-min(d.rarity, 60.0))
+    score = d.rarity / math.log(10.0)
+    grade = (
+        "evidence"
+        if rate <= 0.01 or d.tier == "exact"
+        else "inspection"
+        if rate <= 0.1
+        else "screening"
+    )
+    lead = round(LEAD_SERIES * per_hour)
+    shown = (max(0, d.first - lead), min(len(monitor) - 1, d.last + lead // 7))
+    if shown[1] - shown[0] + 1 > MOST_SERIES:
+        shown = (shown[0], shown[0] + MOST_SERIES - 1)
+    factor = d.factor if d.factor in monitor.values else next(iter(monitor.targets))
+    series: dict[str, list[float | None]] = {
+        factor: digits(monitor.values[factor][shown[0] : shown[1] + 1].tolist())
+    }
+    share = None
+    numbers = dict(d.numbers)
+    band = later.band(suite, factor)
+    if band is not None:
+        middle, low, high = (b[shown[0] : shown[1] + 1] for b in band)
+        series["expected"] = digits(middle.tolist())
+        series["low"] = digits(low.tolist())
+        series["high"] = digits(high.tolist())
+        y = monitor.values[factor][d.first : d.last + 1]
+        e = band[0][d.first : d.last + 1]
+        both = ~(np.isnan(y) | np.isnan(e))
+        if both.any():
+            numbers.setdefault("reported_mean", float(y[both].mean()))
+            numbers.setdefault("expected_mean", float(e[both].mean()))
+        if factor in monitor.targets and suite.quality[factor].passed:
+            share = _share(suite, factor, later, d)
+    numbers["rate_per_month"] = rate
+    text = texts.DETECTORS[d.detector]
+    return Finding(
+        d.detector,
+        factor,
+        monitor.time(d.first),
+        monitor.time(d.last) + monitor.step,
+        monitor.time(d.found) + monitor.step,
+        digits(score),
+        digits(1.0 - math.exp(-rate)) if d.tier != "exact" else digits(d.numbers["p"]),
+        d.tier,
+        grade,
+        texts.sentence(d, factor, monitor, digits(numbers), share),
+        Evidence(
+            digits(numbers),
+            series,
+            monitor.time(shown[0]),
+            text.formula,
+            digits(
+                {
+                    **d.parameters,
+                    "budget": budget,
+                    "step_seconds": monitor.step.total_seconds(),
+                    "suite": texts.VERSION,
+                }
+            ),
+            monitor.sha256(*shown),
+            shown,
+        ),
+        text.innocent,
+        text.check,
+        share,
+        tuple(d.also),
+    )
+
+
+def _stretch(d: Draft, later: Later) -> tuple[int, int]:
+    """Where the level is off: the stretch around the alarm that holds the most of -z - 1/2."""
+    track = next((t for t in later.tracks if t.name == d.factor), None)
+    if track is None:
+        return d.first, d.last
+    h = later.monitor.hour
+    a = max(0, d.first - round(336 * h)) + later.shift
+    b = min(len(track.z), d.last + 1 + later.shift)
+    sign = -1.0 if d.detector == "high" else 1.0
+    gain = np.nan_to_num(-sign * track.z[a:b] - 0.5)
+    total = np.r_[0.0, np.cumsum(gain)]
+    low = np.minimum.accumulate(total)
+    end = int(np.argmax(total - low))
+    begin = int(np.argmin(total[: end + 1]))
+    if end - begin < 6:
+        return d.first, d.last
+    return a + begin - later.shift if a + begin >= later.shift else 0, a + end - 1 - later.shift
+
+
+def _share(suite: Suite, factor: str, later: Later, d: Draft) -> Share | None:
+    """Hidden share over the stretch: 1 - reported / expected, with a 90 % interval.
+
+    Expected: the model as it stood before the stretch, put right by its mean ratio to the
+    reports over the 10 days before. The interval: how this ratio scatters honestly between
+    neighbouring stretches of that length.
+    """
+    band = later.band(suite, factor)
+    if band is None:
+        return None
+    y, e = later.monitor.values[factor], later.frozen(suite, factor, d.first)
+    here = slice(d.first, d.last + 1)
+    ok = ~(np.isnan(y) | np.isnan(e))
+    if ok[here].sum() < 3:
+        return None
+    reported, expected = float(y[here][ok[here]].sum()), float(e[here][ok[here]].sum())
+    if expected <= 0:
+        return None
+    ratio = reported / expected
+    spread = _spread(suite, factor, int(ok[here].sum()))
+    return Share(
+        digits(1.0 - ratio),
+        digits(1.0 - ratio * math.exp(1.645 * spread)),
+        digits(1.0 - ratio * math.exp(-1.645 * spread)),
+    )
+
+
+def _spread(suite: Suite, factor: str, n: int) -> float:
+    """Deviation of ln(reported / expected) of honest stretches of n rows."""
+    channel, path = suite.channels[factor], suite.paths[factor]
+    y = np.where(honest(suite, suite.history, factor), suite.history.values[factor], np.nan)
+    e = channel.transform.back(path.fast)
+    w = int(min(max(n, 3), len(y) // 10))
+    both = np.where(np.isnan(y) | np.isnan(e), np.nan, 1.0)
+    a = kernels.rolling_mean(y * both, w, max(1, int(0.8 * w)))
+    b = kernels.rolling_mean(e * both, w, max(1, int(0.8 * w)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = np.log(a / b)
+    x = x[np.isfinite(x)]
+    return float(np.sqrt(np.mean(x**2))) if len(x) else 1.0
+
+
+def _cases(drafts: list[Draft], per_hour: float) -> list[Draft]:
+    """One case an outlet in seven days: exact before statistical, then the rarest, leads it; stretch
+    and time of finding are the leader's."""
+    reach = round(APART * per_hour)
+    left = sorted(drafts, key=lambda d: (d.found, d.detector, d.factor))
+    cases: list[list[Draft]] = []
+    for d in left:
+        if cases and (
+            d.found <= cases[-1][0].found + reach
+            or any(
+                o.detector == d.detector and o.factor == d.factor and d.found <= o.last + reach // 7
+                for o in cases[-1]
+            )
+        ):
+            cases[-1].append(d)
+        else:
+            cases.append([d])
+    result = []
+    for group in cases:
+        lead = max(group, key=lambda d: (d.tier == "exact", d.rarity, d.detector, d.factor))
+        lead.also = sorted({f"{d.detector}:{d.factor}" for d in group if d is not lead})
+        result.append(lead)
+    return result

@@ -1,0 +1,158 @@
+"""From columns to tracks: report, expectation, standardised residual of each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jingwei.analysis.detection import kernels, streams
+from jingwei.analysis.detection.monitor import Bools, Floats, Monitor
+
+if TYPE_CHECKING:
+    from jingwei.analysis.detection.later import Later
+    from jingwei.analysis.detection.suite import Suite
+
+SCALE_HALF = 1500.0
+SCALE_LAG = 168.0
+
+
+@dataclass
+class Path:
+    """One channel over the history: what the model said, for later stretches to stand on."""
+
+    fast: Floats
+    slow: Floats
+    bins: tuple[Floats, Floats]  # expected level -> relative size of the residual
+
+
+def honest(suite: Suite, monitor: Monitor, name: str) -> Bools:
+    """Rows of the history that a model may learn from."""
+    y = monitor.values[name]
+    good = ~np.isnan(y)
+    if name in suite.screened:
+        good &= ~suite.screened[name]
+    marks = monitor.mark(name)
+    if marks is not None:
+        good &= np.isin(marks, ["", "N"])
+    return good
+
+
+def tracks_of(
+    suite: Suite, monitor: Monitor, values: Mapping[str, Floats], later: Later | None
+) -> tuple[list[streams.Track], list[streams.ChannelTrack]]:
+    """The tracks over the history itself (later None) or over context and later stretch."""
+    per_hour = monitor.hour
+    tracks, channels = [], []
+    for name in [*monitor.targets, *monitor.having("o2", "flow")]:
+        y = values.get(name, monitor.values[name])
+        channel = suite.channels.get(name)
+        is_target = name in monitor.targets
+        if channel is None:
+            if is_target and name in suite.habits:
+                full = y if later is None else later.column(name)
+                tracks.append(
+                    _bare(name, full, per_hour, monitor if later is None else later.whole)
+                )
+            continue
+        path = suite.paths[name]
+        if later is None:
+            f = channel.transform.forward(y)
+            fast, slow, whole = path.fast, path.slow, monitor
+            settled = np.ones(len(f), dtype=bool)
+        else:
+            f = channel.transform.forward(later.column(name))
+            fast, slow = later.paths[name]
+            whole = later.whole
+            settled = later.settled
+        relative = np.interp(fast, path.bins[0], path.bins[1])
+        relative[np.isnan(fast)] = np.nan
+        r = (f - fast) / relative
+        lag = round(SCALE_LAG * per_hour)
+        half = SCALE_HALF * per_hour
+        sigma = kernels.lagged_scale(r, half, lag, round(300 * per_hour))
+        zs_r = (f - slow) / relative
+        sigma_s = kernels.lagged_scale(zs_r, half, lag, round(300 * per_hour))
+        z, zs = r / sigma, zs_r / sigma_s
+        if is_target:
+            spike = _spikes(z)
+            f = np.where(spike, np.nan, f)
+            z, zs = np.where(spike, np.nan, z), np.where(spike, np.nan, zs)
+        most = 4.0 if is_target else 12.0
+        z, zs = np.clip(z, -most, most), np.clip(zs, -most, most)
+        if is_target:
+            limit = monitor.limits.get(name, float("nan"))
+            tracks.append(
+                streams.Track(
+                    name,
+                    y if later is None else later.column(name),
+                    f,
+                    fast,
+                    slow,
+                    z,
+                    zs,
+                    sigma * relative,
+                    float(channel.transform.forward(np.array([limit]))[0]),
+                    channel.transform.root,
+                    channel.quality.passed,
+                    per_hour,
+                    whole.hours_of_day(),
+                    ~np.isnan(fast),
+                    settled,
+                )
+            )
+        elif channel.quality.r2 > 0.2:
+            zc = z.copy()
+            zc[~settled] = np.nan
+            assert monitor.roles is not None
+            channels.append(streams.ChannelTrack(name, monitor.roles[name], zc))
+    return tracks, channels
+
+
+def _bare(name: str, y: Floats, per_hour: float, whole: Monitor) -> streams.Track:
+    """A track without a model."""
+    nothing = np.full(len(y), np.nan)
+    return streams.Track(
+        name,
+        y,
+        y,
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        nothing,
+        float("nan"),
+        False,
+        False,
+        per_hour,
+        whole.hours_of_day(),
+        np.zeros(len(y), dtype=bool),
+        np.ones(len(y), dtype=bool),
+    )
+
+
+def _spikes(z: Floats) -> Bools:
+    """First rows of a jump far up: a start, a blow-back. What stays up is seen in the next row."""
+    before = np.r_[0.0, np.nan_to_num(z[:-1])]
+    result: Bools = (z > 5.0) & (before < 3.0)
+    return result
+
+
+def bins(expected: Floats, residual: Floats) -> tuple[Floats, Floats]:
+    """Relative size of the residual at ten levels of the expectation, mean 1."""
+    ok = ~(np.isnan(expected) | np.isnan(residual))
+    e, r = expected[ok], np.abs(residual[ok])
+    if len(e) < 500:
+        return np.array([0.0]), np.array([1.0])
+    edges = np.quantile(e, np.linspace(0, 1, 11))
+    centers, sizes = [], []
+    for a, b in pairwise(edges):
+        inside = (e >= a) & (e <= b)
+        if inside.sum() >= 20:
+            centers.append(float(e[inside].mean()))
+            sizes.append(float(np.mean(np.minimum(r[inside], np.quantile(r, 0.99)))))
+    size = np.array(sizes) / np.mean(sizes)
+    return np.array(centers), np.clip(size, 0.4, 2.5)
