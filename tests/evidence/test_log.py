@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jingwei.evidence import log as logs
-from jingwei.evidence import merkle, tiles, verify_consistency, verify_inclusion
+from jingwei.evidence import merkle, rebuild, tiles, verify_consistency, verify_inclusion
 from jingwei.evidence.log import Log, LogBusyError, LogError, open_log
 from jingwei.evidence.tiles import Reader, TileError
 
@@ -26,7 +26,7 @@ def check(folder: Path) -> int:
     opened = open_log(folder)
     assert opened
     seen: list[bytes] = []
-    logs.check(opened.reader, [opened.checkpoint], each=lambda _, entries: seen.extend(entries))
+    rebuild.check(opened.reader, [opened.checkpoint], each=lambda _, entries: seen.extend(entries))
     assert len(seen) == opened.checkpoint.size
     return len(seen)
 
@@ -75,7 +75,7 @@ def test_appends_give_dense_numbers_and_proofs(tmp_path: Path) -> None:
             checkpoints.append(opened.checkpoint)
     size, root = len(expected), expected.root()
     reader = Reader(tmp_path / "log")
-    logs.check(reader, checkpoints)
+    rebuild.check(reader, checkpoints)
     for index in (0, 1, 3, 254, 255, 256, 257, 555, 1023, 1255, size - 1):
         entry = reader.entry(index, size)
         assert [entry] == batch(index, 1)

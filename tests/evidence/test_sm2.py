@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jingwei.evidence import log as logs
-from jingwei.evidence import merkle, sm2
+from jingwei.evidence import keyring, merkle, sm2
 from jingwei.evidence.log import Log, LogError, open_log
 from jingwei.evidence.note import (
     SM2,
@@ -108,16 +107,16 @@ def test_keys_and_notes(tmp_path: Path) -> None:
 def test_the_second_signature_of_the_log(tmp_path: Path) -> None:
     with Log(tmp_path, origin="log.example/one") as log:
         log.append([b"first"])
-    Sm2KeyFile.create(tmp_path / logs.SM2_KEY, "log.example/one")
+    Sm2KeyFile.create(tmp_path / keyring.SM2_KEY, "log.example/one")
     with Log(tmp_path) as log:
         log.append([b"second"])
-    second = Verifier.parse((tmp_path / logs.SM2_VERIFIER).read_text())
+    second = Verifier.parse((tmp_path / keyring.SM2_VERIFIER).read_text())
     opened = open_log(tmp_path)
     both = parse_checkpoint(opened.note, [opened.verifier, second])
     assert both.verified == (opened.verifier, second)
     assert parse_checkpoint(opened.note, second).size == 2  # either is enough by itself
     lines = opened.note.splitlines(keepends=True)
-    other = sign_note("x\n", [Sm2KeyFile("log.example/one", tmp_path / logs.SM2_KEY)])
+    other = sign_note("x\n", [Sm2KeyFile("log.example/one", tmp_path / keyring.SM2_KEY)])
     swapped = "".join(lines[:-1]) + other.splitlines(keepends=True)[-1]
     with pytest.raises(NoteError, match=r"signature of log\.example/one is false"):
         parse_checkpoint(swapped, second)
@@ -127,7 +126,7 @@ def test_the_log_waits_where_openssl_cannot_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No checkpoint goes out without the second signature; what was written is kept."""
-    Sm2KeyFile.create(tmp_path / logs.SM2_KEY, "x")
+    Sm2KeyFile.create(tmp_path / keyring.SM2_KEY, "x")
     with Log(tmp_path) as log, monkeypatch.context() as patch:
 
         def broken(*_: object, **__: object) -> None:

@@ -124,6 +124,8 @@ def attest(folder: Path, now: datetime | None = None, *, every: timedelta = EVER
         policy, state.problem = None, str(error)
     try:
         with Log(folder, wait=5.0) as writer:
+            if writer.signer.verifier != log.verifier:
+                raise NoteError("the log's key was changed in the meantime")
             writer.keep(note)
         state.size = log.checkpoint.size
         if policy is not None:

@@ -5,6 +5,7 @@ Layout of the folder:
     log.key         the signing key, mode 600
     log.pub         its verifier key, one line, for whoever reads the log
     log-sm2.key     a second signing key, SM2, where there is one; log-sm2.pub its verifier key
+    log-retired.pub earlier keys (`keyring`)
     state.json      size and root that the writer stands by
     lock            held by the one writer
     scratch         a file on its way to its name
@@ -28,18 +29,29 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from jingwei.evidence import merkle, tiles
+from jingwei.evidence import keyring, merkle, tiles
+from jingwei.evidence.keyring import (
+    KEY,
+    NEXT_KEY,
+    NEXT_SM2_KEY,
+    RETIRED,
+    SM2_KEY,
+    SM2_VERIFIER,
+    VERIFIER,
+    KeyPair,
+    Keyring,
+    Retired,
+)
 from jingwei.evidence.merkle import HASH_SIZE, CompactRange
 from jingwei.evidence.note import (
     Checkpoint,
     KeyFile,
     NoteError,
-    Signer,
     Sm2KeyFile,
     Verifier,
     parse_checkpoint,
@@ -47,12 +59,7 @@ from jingwei.evidence.note import (
 )
 from jingwei.evidence.tiles import ENTRIES, WIDTH, Reader, TileError
 
-KEY, VERIFIER, STATE = "log.key", "log.pub", "state.json"
-SM2_KEY, SM2_VERIFIER = "log-sm2.key", "log-sm2.pub"
-LOCK, SCRATCH, PUBLIC = "lock", "scratch", "log"
-
-Progress = Callable[[int, int], None]
-Each = Callable[[int, Sequence[bytes]], None]
+STATE, LOCK, SCRATCH, PUBLIC = "state.json", "lock", "scratch", "log"
 
 
 class LogError(Exception):
@@ -142,15 +149,7 @@ class Log:
             raise LogError(f"{STATE} is missing from {self.folder}: restore it from a backup")
         if fresh and not key.exists():
             KeyFile.create(key, origin or f"jingwei/evidence/{secrets.token_hex(4)}")
-        try:
-            self.signer = KeyFile.load(key)
-        except NoteError as error:
-            raise LogError(str(error)) from None
-        if not (self.folder / VERIFIER).exists():
-            self._replace(self.folder / VERIFIER, f"{self.signer.verifier}\n".encode())
-        self._signers: list[Signer] = [self.signer]
-        if (self.folder / SM2_KEY).exists():
-            self._signers.append(self._second_signer())
+        self._load_keys()
         if fresh:
             self._write_state()
         self.size, root = _read_state(self.folder)
@@ -169,17 +168,99 @@ class Log:
             self._sweep()
             if checkpoint is None or checkpoint.size < self.size:
                 self._publish()
+            self._finish_rotation()
         except OSError as error:
             raise LogError(f"cannot write the log in {self.folder}: {error}") from None
 
-    def _second_signer(self) -> Sm2KeyFile:
+    def _load_keys(self) -> None:
+        """The signers, and the files of their verifier keys where a crash has left them behind."""
         try:
-            signer = Sm2KeyFile(self.signer.name, self.folder / SM2_KEY)
+            self.signer = KeyFile.load(self.folder / KEY)
+            self._signers: list[KeyPair] = [self.signer]
+            if (self.folder / SM2_KEY).exists():
+                self._signers.append(Sm2KeyFile(self.signer.name, self.folder / SM2_KEY))
+            self._retired = keyring.read_retired(self.folder)
+            for signer, name in zip(self._signers, (VERIFIER, SM2_VERIFIER), strict=False):
+                path = self.folder / name
+                if path.exists():
+                    there = keyring.read_verifier(path)
+                    if there == signer.verifier:
+                        continue
+                    if all(there != retired.key for retired in self._retired):
+                        raise NoteError(f"{path} is not the verifier key of the signing key")
+                self._replace(path, f"{signer.verifier}\n".encode())
+                _sync_folder(self.folder)
         except NoteError as error:
             raise LogError(str(error)) from None
-        if not (self.folder / SM2_VERIFIER).exists():
-            self._replace(self.folder / SM2_VERIFIER, f"{signer.verifier}\n".encode())
-        return signer
+
+    # -- rotation of the keys
+
+    def next_keys(self) -> str:
+        """Make the keys that are to follow (or take those that are there) and return the statement
+        on it (`keyring.statement`), which must be in the log before `rotate`."""
+        try:
+            for name, make in ((NEXT_KEY, KeyFile), (NEXT_SM2_KEY, Sm2KeyFile)):
+                wanted = name == NEXT_KEY or len(self._signers) > 1
+                if wanted and not (self.folder / name).exists():
+                    make.create(self.folder / name, self.signer.name)
+            return keyring.statement(self.signer.name, self._signers, self._next_signers())
+        except NoteError as error:
+            raise LogError(str(error)) from None
+        except OSError as error:
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
+    def rotate(self, statement: str) -> None:
+        """Sign with the next keys from now on, and the newest checkpoint with both.
+
+        `statement` is the one that `next_keys` gave. The list of retired keys is the point of no
+        return: before it nothing has changed; after it, whoever opens the log next ends the
+        rotation before anything is appended.
+        """
+        if statement != self.next_keys():
+            raise LogError("the statement is not on the keys that are to follow")
+        lines = [*self._retired, *(Retired(self.size, s.verifier) for s in self._signers)]
+        try:
+            self._replace(self.folder / RETIRED, "".join(f"{line}\n" for line in lines).encode())
+            _sync_folder(self.folder)
+            self._retired = tuple(lines)
+            self._finish_rotation()
+        except OSError as error:
+            self.close()
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _next_signers(self) -> list[KeyPair]:
+        found: list[KeyPair] = []
+        if (self.folder / NEXT_KEY).exists():
+            found.append(KeyFile.load(self.folder / NEXT_KEY))
+        if (self.folder / NEXT_SM2_KEY).exists():
+            found.append(Sm2KeyFile(self.signer.name, self.folder / NEXT_SM2_KEY))
+        return found
+
+    def _finish_rotation(self) -> None:
+        """Where a key that signs is among the retired ones, put the next one into its place."""
+        retired = {line.key for line in self._retired}
+        if all(signer.verifier not in retired for signer in self._signers):
+            return
+        try:
+            following = self._next_signers()
+            if self.signer.verifier in retired and not (self.folder / NEXT_KEY).exists():
+                raise NoteError(
+                    f"{NEXT_KEY} is missing in the middle of a rotation: restore it from a backup"
+                )
+            note = self.reader.checkpoint().decode()
+            note = keyring.add_signatures(note, self.signer.verifier, following)
+        except NoteError as error:
+            raise LogError(str(error)) from None
+        self._keep(note, self.size)
+        # The Ed25519 key last: while it is the old one, a rotation is under way.
+        for name, target in ((NEXT_SM2_KEY, SM2_KEY), (NEXT_KEY, KEY)):
+            if (self.folder / name).exists():
+                (self.folder / name).replace(self.folder / target)
+                _sync_folder(self.folder)
+        self._load_keys()
 
     def _read_edge(self) -> None:
         """Read the unfinished tile of each level and the unfinished bundle."""
@@ -293,17 +374,18 @@ class Log:
                 raise NoteError("it is of another history")
         except (NoteError, TileError) as error:
             raise LogError(f"not a checkpoint of this log: {error}") from None
-        names = [tiles.kept_path(checkpoint.size)]
-        if checkpoint.size == self.size:
-            names.append("checkpoint")
-        touched: set[Path] = set()
         try:
-            for name in names:
-                self._write(name, note.encode(), touched)
-            for folder in touched:
-                _sync_folder(folder)
+            self._keep(note, checkpoint.size)
         except OSError as error:
             raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
+    def _keep(self, note: str, size: int) -> None:
+        touched: set[Path] = set()
+        self._write(tiles.kept_path(size), note.encode(), touched)
+        if size == self.size:
+            self._write("checkpoint", note.encode(), touched)
+        for folder in touched:
+            _sync_folder(folder)
 
     def _write_state(self) -> None:
         state = {"size": self.size, "root": self.root().hex()}
@@ -338,10 +420,15 @@ class Log:
 class OpenLog(NamedTuple):
     """A log as its readers have it: the key they trust, the newest checkpoint, the files."""
 
-    verifier: Verifier
+    keys: Keyring
     note: str
     checkpoint: Checkpoint
     reader: Reader
+
+    @property
+    def verifier(self) -> Verifier:
+        """The key in force."""
+        return self.keys.current
 
 
 def open_log(folder: Path) -> OpenLog | None:
@@ -353,66 +440,22 @@ def open_log(folder: Path) -> OpenLog | None:
     if not (folder / STATE).exists() and not (folder / PUBLIC / "checkpoint").exists():
         return None
     reader = Reader(folder / PUBLIC)
-    try:
-        verifier = Verifier.parse((folder / VERIFIER).read_text()[:1000])
-    except (OSError, ValueError) as error:
-        raise LogError(f"cannot read the verifier key {folder / VERIFIER}: {error}") from None
+    # The keys are read after the checkpoint, as is the state: a new key is published before it
+    # signs alone, and the state is set before the checkpoint, so both can only be newer.
     try:
         note = reader.checkpoint()
-        checkpoint = parse_checkpoint(note, verifier)
     except NoteError as error:
         raise LogError(f"the published checkpoint is damaged: {error}") from None
-    # Read after the checkpoint: the writer sets the state first, so it can only be newer.
-    _compare_state(checkpoint, *_read_state(folder))
-    return OpenLog(verifier, note.decode(), checkpoint, reader)
-
-
-def check(
-    reader: Reader,
-    checkpoints: Sequence[Checkpoint],
-    *,
-    each: Each | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """Rebuild the tree from the entries alone and compare it with every tile and checkpoint.
-
-    Goes through the entries once, in order, with one bundle in memory. `each(first, entries)`
-    is called for every bundle that agrees with its tile, `progress(done, size)` after it. Raises
-    `LogError` that names the first difference.
-    """
-    size = max((c.size for c in checkpoints), default=0)
-    wanted: dict[int, list[Checkpoint]] = {}
-    for checkpoint in checkpoints:
-        wanted.setdefault(checkpoint.size, []).append(checkpoint)
-    tree = CompactRange()
-    levels: list[list[bytes]] = [[]]
-    _compare_roots(tree, wanted)
     try:
-        for number in range(-(-size // WIDTH)):
-            entries = reader.entries(number, size)
-            _compare_partials(reader, ENTRIES, number, tiles.pack(entries), entries)
-            hashes = reader.hashes(0, number, size)
-            for i, (entry, value) in enumerate(zip(entries, hashes, strict=True)):
-                leaf = merkle.leaf_hash(entry)
-                if leaf != value:
-                    name = tiles.path(ENTRIES, number, len(entries))
-                    raise LogError(
-                        f"entry {number * WIDTH + i} in {name} is not the one that the tile"
-                        f" {tiles.path(0, number, len(hashes))} was made of"
-                    )
-                tree.append(leaf)
-                _compare_roots(tree, wanted)
-            levels[0] = hashes
-            _compare_tiles(reader, levels, number, size)
-            if each:
-                each(number * WIDTH, entries)
-            if progress:
-                progress(tree.size, size)
-        for level in range(1, len(levels)):
-            if levels[level]:
-                _compare_tile(reader, level, (size >> (8 * level)) // WIDTH, levels[level], size)
-    except TileError as error:
+        keys = keyring.read(folder)
+    except NoteError as error:
         raise LogError(str(error)) from None
+    try:
+        checkpoint = keys.open(note)
+    except NoteError as error:
+        raise LogError(f"the published checkpoint is damaged: {error}") from None
+    _compare_state(checkpoint, *_read_state(folder))
+    return OpenLog(keys, note.decode(), checkpoint, reader)
 
 
 def _read_state(folder: Path) -> tuple[int, bytes]:
@@ -434,55 +477,6 @@ def _compare_state(checkpoint: Checkpoint, size: int, root: bytes) -> None:
         )
     if checkpoint.size == size and checkpoint.root != root:
         raise LogError(f"the checkpoint and {STATE} name different roots for size {size}")
-
-
-def _compare_roots(tree: CompactRange, wanted: dict[int, list[Checkpoint]]) -> None:
-    for checkpoint in wanted.get(tree.size, ()):
-        if tree.root() != checkpoint.root:
-            raise LogError(
-                f"the {tree.size} entries give root {tree.root().hex()},"
-                f" the checkpoint says {checkpoint.root.hex()}"
-            )
-
-
-def _compare_tiles(reader: Reader, levels: list[list[bytes]], number: int, size: int) -> None:
-    """Compare the tile just read at level 0 with its partial files, and all tiles that it fills."""
-    _compare_partials(reader, 0, number, b"".join(levels[0]), levels[0])
-    level = 0
-    while len(levels[level]) == WIDTH:
-        above = merkle.root_hash(levels[level])
-        levels[level] = []
-        level += 1
-        if level == len(levels):
-            levels.append([])
-        levels[level].append(above)
-        if len(levels[level]) == WIDTH:
-            index = ((number + 1) * WIDTH >> (8 * level)) // WIDTH - 1
-            _compare_tile(reader, level, index, levels[level], size)
-
-
-def _compare_tile(reader: Reader, level: int, index: int, rebuilt: list[bytes], size: int) -> None:
-    for i, (value, right) in enumerate(
-        zip(reader.hashes(level, index, size), rebuilt, strict=True)
-    ):
-        if value != right:
-            raise LogError(
-                f"hash {i} in {tiles.path(level, index, len(rebuilt))} is not the root of the"
-                f" tile {tiles.path(level - 1, index * WIDTH + i)} under it"
-            )
-    _compare_partials(reader, level, index, b"".join(rebuilt), rebuilt)
-
-
-def _compare_partials(
-    reader: Reader, level: int, index: int, data: bytes, items: Sequence[bytes]
-) -> None:
-    """Earlier partial files of a tile must be its beginning (those beyond the size are no part of the log)."""
-    for width in reader.partials(level, index):
-        if not 0 < width <= len(items) or width == WIDTH:
-            continue
-        begin = tiles.pack(items[:width]) if level == ENTRIES else data[: width * HASH_SIZE]
-        if reader.raw(level, index, width) != begin:
-            raise LogError(f"{tiles.path(level, index, width)} is not how its tile begins")
 
 
 def _take_lock(path: Path, wait: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import shutil
@@ -11,80 +10,22 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
 
-from jingwei.bureau.evidencelog import bundles, sealing, services
+from bureau.evidencelog.material import parts, witnesses
+from jingwei.bureau.evidencelog import bundles, services
 from jingwei.bureau.evidencelog.bundles import ExportError, Parts
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.evidence import attest, bundle, canonical, digest, proof
-from jingwei.evidence import log as logs
+from jingwei.evidence import attest, bundle, canonical, keyring, proof
 from jingwei.evidence.bundle import BundleError, Report
 from jingwei.evidence.log import Log
-from jingwei.evidence.note import COSIGNATURE, KeyFile, Sm2KeyFile
-from jingwei.evidence.witness import KEY, Server, Witness
-from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.evidence.note import KeyFile, Sm2KeyFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PHOTO = bytes(range(256)) * 40
-BODY = canonical.dumps({"text": "现场照片", "salt": "00" * 16})
-
-
-@contextlib.contextmanager
-def witnesses(data: Path, count: int = 2) -> Iterator[list[Server]]:
-    """Witnesses in threads, and the policy file that names them: one less than all must sign."""
-    with Log(data / "evidence") as log:
-        key = log.signer.verifier
-    servers, lines = [], [f"log {key}"]
-    for n in range(count):
-        KeyFile.create(data / f"w{n}" / KEY, f"w{n}.example", COSIGNATURE)
-        one = Witness(data / f"w{n}", [key])
-        server = Server(("127.0.0.1", 0), one)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        servers.append(server)
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        lines.append(f"witness w{n} {one.signer.verifier} {url}")
-    names = " ".join(f"w{n}" for n in range(count))
-    lines += [f"group g {max(1, count - 1)} {names}", "quorum g", ""]
-    (data / "evidence/policy").write_text("\n".join(lines))
-    try:
-        yield servers
-    finally:
-        for server in servers:
-            server.shutdown()
-            server.server_close()
-
-
-def parts(data: Path, *, sealed: bool = True) -> Parts:
-    """Two events with a text and a photo, and two telegrams of a sealed segment of seven."""
-    received = datetime.now(UTC) - timedelta(hours=3)
-    with contextlib.closing(Journal(data / "journal")) as journal:
-        seqs = journal.append(
-            [Telegram(received, "10.0.0.1:9", b"##0101QN=%d" % n) for n in range(7)]
-        )
-        if sealed:
-            journal.roll()
-    if sealed:
-        assert sealing.seal_segments(data / "journal", datetime.now(UTC)) == 1
-    (data / "photo.jpg").write_bytes(PHOTO)
-    with transaction.atomic():
-        first = services.record("case_event", "case:12", {"body": digest.both(BODY)}, actor="7")
-        second = services.record("case_event", "case:12", {"files": [digest.both(PHOTO)]})
-        services.record("case_event", "case:13", {"other": 1})
-    return Parts(
-        title="督办 12 号 <高新区>",
-        entries=[first, second],
-        contents=[
-            ("event-1.json", first, BODY),
-            ("event-2-photo.jpg", second, data / "photo.jpg"),
-        ],
-        telegrams={seqs[1], seqs[6]},
-    )
 
 
 def verify(path: Path, **more: object) -> Report:
@@ -136,7 +77,7 @@ def run_alone(path: Path, target: Path, *more: str) -> tuple[int, str]:
 
 def test_the_verifier_alone(data: Path, tmp_path: Path) -> None:
     """`verify.pyz` from the bundle, with the bundle's keys and with a policy of one's own."""
-    Sm2KeyFile.create(data / "evidence" / logs.SM2_KEY, "x")
+    Sm2KeyFile.create(data / "evidence" / keyring.SM2_KEY, "x")
     with Log(data / "evidence", origin="x"):
         pass
     with witnesses(data):

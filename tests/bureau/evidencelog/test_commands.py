@@ -199,3 +199,19 @@ def test_check_log_over_http(tmp_path: Path) -> None:
     code, text = run("check-log", url, KEY)
     assert code == 1
     assert "cannot be read" in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rotate(data: Path) -> None:
+    entries(1)
+    sequence()
+    code, told = run("rotate", "--prepare")
+    assert code == 0
+    assert (data / "evidence/log-next.key").stat().st_mode & 0o777 == 0o600
+    assert (data / "evidence/log.pub").read_text() not in told
+    assert run("rotate") == (0, told)
+    assert (data / "evidence/log.pub").read_text() == told.removeprefix("log ")
+    (data / "evidence/policy").write_text("rubbish\n")
+    code, text = run("rotate")
+    assert code == 1
+    assert text.startswith("line 1 of the policy")

@@ -20,6 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
+from bureau.evidencelog.material import entries, numbers
 from jingwei.bureau.evidencelog import checks, services, tasks
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import commitment, record, sequence
@@ -31,15 +32,6 @@ from jingwei.evidence.note import COSIGNATURE, KeyFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
-
-
-def entries(count: int, subject: str = "case:1") -> list[EvidenceEntry]:
-    with transaction.atomic():
-        return [record("case_event", subject, {"n": n}) for n in range(count)]
-
-
-def numbers() -> list[int | None]:
-    return list(EvidenceEntry.objects.order_by("id").values_list("index", flat=True))
 
 
 def test_an_entry_says_what_was_done(data: Path) -> None:

@@ -27,10 +27,9 @@ from django.utils import timezone, translation
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import KINDS, EvidenceEntry
 from jingwei.evidence import attest as attestation
-from jingwei.evidence import bundle, canonical, digest, merkle, policy, proof, stamps
-from jingwei.evidence import log as logs
+from jingwei.evidence import bundle, canonical, digest, keyring, merkle, policy, proof, stamps
 from jingwei.evidence.log import LogError, OpenLog, open_log
-from jingwei.evidence.note import NoteError, Verifier, parse_note
+from jingwei.evidence.note import NoteError, Verifier, parse_checkpoint, parse_note
 from jingwei.evidence.policy import Policy, PolicyError
 from jingwei.evidence.tiles import TileError, kept_path
 from jingwei.telemetry import journal, packing
@@ -144,8 +143,10 @@ class _Writer:
         rows = sorted({row.index: row for row in [*rows, *segments]}.items())
         log, note, policy_ = self._witnessed(rows[-1][0])
         self._put(bundle.POLICY, _policy_text(log, policy_))
-        if (settings.ENV.evidence / logs.SM2_VERIFIER).exists():
-            self._put(bundle.SM2_PUBLIC, (settings.ENV.evidence / logs.SM2_VERIFIER).read_bytes())
+        if (settings.ENV.evidence / keyring.SM2_VERIFIER).exists():
+            self._put(
+                bundle.SM2_PUBLIC, (settings.ENV.evidence / keyring.SM2_VERIFIER).read_bytes()
+            )
         note = _known_signatures(note, log, policy_)
         for index, row in rows:
             self._put(f"entries/{index}.json", row.content.encode())
@@ -170,6 +171,10 @@ class _Writer:
 
     def _rows(self) -> list[EvidenceEntry]:
         pks = {entry.pk for entry in self.parts.entries}
+        # How the key in force came out of those before it.
+        pks |= set(
+            EvidenceEntry.objects.filter(kind=services.ROTATION).values_list("pk", flat=True)
+        )
         pks |= {entry.pk for _, entry, _ in self.parts.contents}
         rows = list(EvidenceEntry.objects.filter(pk__in=pks))
         if any(row.index is None for row in rows):
@@ -255,6 +260,7 @@ class _Writer:
                     break
                 note = log.reader.checkpoint(kept_path(size)).decode()
                 try:
+                    parse_checkpoint(note, log.verifier)  # the key in force, none before it
                     if policy_:
                         policy_.open(note)
                 except NoteError:
@@ -325,7 +331,7 @@ def _certificate(log: OpenLog, index: int, note: str) -> str:
 def _known_signatures(note: str, log: OpenLog, policy_: Policy | None) -> str:
     """The checkpoint without signatures that the bundle's keys do not verify."""
     keys = [log.verifier, *([p.key for p in policy_.witnesses] if policy_ else [])]
-    second = settings.ENV.evidence / logs.SM2_VERIFIER
+    second = settings.ENV.evidence / keyring.SM2_VERIFIER
     if second.exists():
         keys.append(Verifier.parse(second.read_text()))
     verified = {(key.name, key.key_id) for key in parse_note(note, keys).verified}

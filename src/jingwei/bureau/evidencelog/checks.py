@@ -10,10 +10,12 @@ from django.db.models import Max
 
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.evidence import anchors, canonical, digest, merkle, stamps
-from jingwei.evidence.log import LogError, OpenLog, Progress, open_log
-from jingwei.evidence.log import check as check_log
-from jingwei.evidence.note import Checkpoint, NoteError, parse_checkpoint
+from jingwei.evidence import anchors, attest, canonical, digest, keyring, merkle, stamps
+from jingwei.evidence.log import LogError, OpenLog, open_log
+from jingwei.evidence.note import ED25519, Checkpoint, NoteError
+from jingwei.evidence.policy import PolicyError
+from jingwei.evidence.rebuild import Progress
+from jingwei.evidence.rebuild import check as check_log
 from jingwei.evidence.tiles import TileError, kept_path
 
 TRIGGERS = {"evidence_no_delete", "evidence_no_change"}
@@ -66,7 +68,37 @@ def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:
 
     kept = list(_kept(log))
     check_log(log.reader, [log.checkpoint, *kept], each=each, progress=progress)
+    _rotations(log)
     _outside(log, kept)
+
+
+def _rotations(log: OpenLog) -> None:
+    """Each change of the key stands in the log, signed by both, before it was made; and none is
+    left half made."""
+    told: dict[keyring.Verifier, tuple[int, keyring.Verifier]] = {}
+    for row in EvidenceEntry.objects.filter(
+        kind=services.ROTATION, index__lt=log.checkpoint.size
+    ).order_by("index"):
+        try:
+            origin, old, new = keyring.read_statement(
+                canonical.loads(row.content.encode())["content"]["statement"]
+            )
+        except (NoteError, KeyError, TypeError) as error:
+            raise LogError(f"row {row.pk} (leaf {row.index}): {error}") from None
+        if origin != log.checkpoint.origin:
+            raise LogError(f"row {row.pk} (leaf {row.index}) changes the key of another log")
+        told[old] = (row.index, new)
+    retired = [r for r in log.keys.retired if r.key.kind == ED25519]
+    keys = [*(r.key for r in retired), log.verifier]
+    for (size, key), after in zip(retired, keys[1:], strict=True):
+        index, new = told.pop(key, (size, None))
+        if new != after or index >= size:
+            raise LogError(f"no entry of the log tells that the key {key} was retired at {size}")
+    for index, new in told.values():
+        raise LogError(
+            f"the change of the key to {new} (leaf {index}) was not ended: run"
+            " `jingwei evidence rotate` again"
+        )
 
 
 def _outside(log: OpenLog, kept: list[Checkpoint]) -> None:
@@ -97,12 +129,17 @@ def _outside(log: OpenLog, kept: list[Checkpoint]) -> None:
 
 
 def _kept(log: OpenLog) -> Iterator[Checkpoint]:
+    try:
+        policy = attest.read_policy(settings.ENV.evidence)
+    except PolicyError:
+        policy = None  # said on the page of the log
+    witnesses = [party.key for party in policy.witnesses] if policy else []
     for size in log.reader.kept():
         if size > log.checkpoint.size:
             continue  # kept since the newest one was read
         name = kept_path(size)
         try:
-            checkpoint = parse_checkpoint(log.reader.checkpoint(name), log.verifier)
+            checkpoint = log.keys.open(log.reader.checkpoint(name), witnesses)
         except NoteError as error:
             raise LogError(f"the kept checkpoint {name} is damaged: {error}") from None
         if checkpoint.size != size:

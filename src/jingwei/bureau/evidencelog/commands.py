@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from jingwei.evidence.log import Progress
+    from jingwei.evidence.rebuild import Progress
 
 evidence = typer.Typer(
     name="evidence",
@@ -155,8 +155,8 @@ def check_log(
     from rich.console import Console
 
     from jingwei.evidence.log import LogError
-    from jingwei.evidence.log import check as check_log
     from jingwei.evidence.note import NoteError, Verifier, parse_checkpoint
+    from jingwei.evidence.rebuild import check as check_log
     from jingwei.evidence.tiles import Reader, WebReader
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
@@ -259,7 +259,8 @@ def sm2_key() -> None:
     django.setup()
     from django.conf import settings
 
-    from jingwei.evidence.log import SM2_KEY, Log, LogError
+    from jingwei.evidence.keyring import SM2_KEY
+    from jingwei.evidence.log import Log, LogError
     from jingwei.evidence.note import NoteError, Sm2KeyFile
 
     err = Console(stderr=True, soft_wrap=True)
@@ -273,3 +274,41 @@ def sm2_key() -> None:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None
     Console(highlight=False, soft_wrap=True).print(str(signer.verifier), markup=False)
+
+
+@evidence.command()
+def rotate(
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only make the next key and print it.")
+    ] = False,
+) -> None:
+    """Change the log's signing key (and the SM2 key, where there is one): the log goes on.
+
+    First `--prepare`, and give the key that it prints to the witnesses and the policy file; then
+    without. A statement that both keys have signed becomes an entry, the newest checkpoint gets
+    both signatures, later ones that of the new key alone. May be repeated after a crash. Exit
+    codes: 0 done, 1 refused, 2 it cannot run.
+    """
+    import django
+    from rich.console import Console
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        django.setup()
+    except ValueError as error:  # a setting that cannot be used
+        err.print(f"the key cannot be changed: {error}", markup=False)
+        raise typer.Exit(2) from None
+    from django.db import DatabaseError
+
+    from jingwei.bureau.evidencelog import services
+    from jingwei.evidence.log import LogError
+
+    try:
+        key = services.next_key() if prepare else services.rotate()
+    except LogError as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(1) from None
+    except (DatabaseError, OSError) as error:
+        err.print(f"the key cannot be changed: {error}", markup=False)
+        raise typer.Exit(2) from None
+    out.print(f"log {key}", markup=False)

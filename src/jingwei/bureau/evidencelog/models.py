@@ -29,6 +29,7 @@ KINDS = {
     "penalty": _("Published decision on a penalty"),
     "draw": _("Random draw"),
     "export": _("Export of evidence"),
+    "key": _("Change of the log's key"),
     "calendar": _("Calendar of working days"),
     "substitution": _("Arrangement of a substitute"),
     "inspection.record": _("Inspection record"),

@@ -26,7 +26,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import tiles
 from jingwei.evidence.tiles import MAX_ENTRY, WIDTH
 
-KINDS = ("segment", "draw", "penalty")
+KINDS = ("segment", "draw", "penalty", "key")
 PER_MINUTE = 600  # requests of one address; a monitor that follows the log needs far fewer
 _FOR_EVER = "public, max-age=31536000, immutable"
 _NEWEST = "public, max-age=10"

@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -23,11 +24,14 @@ from django.utils.functional import Promise
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import attest as attestation
-from jingwei.evidence import canonical, digest, tiles
+from jingwei.evidence import canonical, digest, keyring, tiles
 from jingwei.evidence.attest import State
 from jingwei.evidence.log import Log, LogBusyError, LogError
+from jingwei.evidence.note import Verifier
+from jingwei.evidence.policy import PolicyError
 
 SCHEMA = 1
+ROTATION = "key"
 BATCH = 1_000
 BUDGET = 0.5  # seconds that a tick waits for witnesses, time stamps and anchors
 
@@ -181,6 +185,50 @@ def _attest(end: Future[State], folder: Path, now: datetime) -> None:
         end.set_result(attestation.attest(folder, now))
     except BaseException as error:
         end.set_exception(error)
+
+
+def next_key() -> Verifier:
+    """Make the key that the log is to have next (or take the one that is there), and return it: for
+    the witnesses and the policy, before `rotate`. Raises `LogError`."""
+    with Log(settings.ENV.evidence) as log:
+        return keyring.read_statement(log.next_keys())[2]
+
+
+def rotate(*, actor: str = "") -> Verifier:
+    """Change the log's signing key, the SM2 key as well where there is one; returns the new one.
+
+    The tree and its numbers go on. First a statement signed by both keys becomes an entry, then
+    the newest checkpoint gets both signatures, and from there the new key signs. Safe to repeat
+    after a crash anywhere: what was begun is ended. Raises `LogError`, also where the policy does
+    not name the new key yet: else no witness could be asked. Must not run in a transaction.
+    """
+    folder = settings.ENV.evidence
+    with Log(folder) as log:
+        statement = log.next_keys()
+    origin, old, new = keyring.read_statement(statement)
+    try:
+        policy = attestation.read_policy(folder)
+    except PolicyError as error:
+        raise LogError(str(error)) from None
+    if policy and policy.logs and all(party.key != new for party in policy.logs):
+        raise LogError(f"first give the new key to the policy and to the witnesses: log {new}")
+    with transaction.atomic(durable=True):
+        subject = f"key:{new.key_id.hex()}"
+        entry = EvidenceEntry.objects.filter(kind=ROTATION, subject=subject).first() or record(
+            ROTATION,
+            subject,
+            {"origin": origin, "old": str(old), "new": str(new), "statement": statement},
+            actor=actor,
+        )
+    end = time.monotonic() + 30
+    while entry.index is None:
+        sequence()
+        entry.refresh_from_db()
+        if time.monotonic() > end:
+            raise LogError("the sequencer was at work all the time: rotate again")
+    with Log(folder) as log:
+        log.rotate(statement)
+    return new
 
 
 def _recognise(log: Log) -> int:
