@@ -252,8 +252,8 @@ def import_(
     try:
         content = file.read_bytes()
         if mapping is None:
-            header = next(tables.rows(file.name, content), [])
-            typer.echo(json.dumps(tables.guess(header), ensure_ascii=False, indent=2))
+            proposed = tables.guess(tables.header(content))
+            typer.echo(json.dumps(proposed, ensure_ascii=False, indent=2))
             return
         wanted = json.loads(mapping.read_text())
         if not isinstance(wanted, dict):

@@ -15,9 +15,7 @@ a table names it by its end, `named_by_end` moves it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,11 +26,12 @@ from typing import Any, Final
 
 from jingwei.hj212.values import SHANGHAI, number
 from jingwei.standards import codes
+from jingwei.telemetry import sheet
 from jingwei.telemetry.envelope import CN, VALUE, EnvelopeError, envelope
 from jingwei.telemetry.journal import Journal, Telegram
 from jingwei.telemetry.register import Register
 
-MAX_BYTES: Final = 200 << 20
+MAX_BYTES: Final = 200 << 20  # of a file, packed and unpacked
 MAX_ROWS: Final = 500_000
 ERRORS: Final = 200  # that many errors are told
 FORMATS: Final = (
@@ -84,65 +83,24 @@ class Reading:
 # --- tables -------------------------------------------------------------------------------------
 
 
-def rows(name: str, content: bytes) -> Iterator[list[Any]]:
-    """The rows of a table, the header first; the kind by the file's name. Raises `TableError`."""
-    if len(content) > MAX_BYTES:
-        raise TableError(f"the file has {len(content) >> 20} MB: at most {MAX_BYTES >> 20}")
-    kind = Path(name).suffix.lower()
-    readers: dict[str, Callable[[bytes], Iterator[list[Any]]]] = {
-        ".csv": _csv, ".txt": _csv, ".xlsx": _excel, ".parquet": _parquet,
-    }  # fmt: skip
-    if kind not in readers:
-        raise TableError(f"{name}: wanted a file .csv, .xlsx or .parquet")
-    yield from readers[kind](content)
-
-
-def _csv(content: bytes) -> Iterator[list[Any]]:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise TableError("the file is neither UTF-8 nor GB18030: save it as one of them")
-    first = text.partition("\n")[0]
-    sign = max(",;\t", key=first.count)
+def rows(content: bytes) -> Iterator[sheet.Row]:
+    """The rows of a table, the header first. Raises `TableError`."""
     try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
-    except csv.Error as error:
-        raise TableError(f"the file is no CSV: {error}") from None
+        yield from sheet.rows(content, max_bytes=MAX_BYTES, max_rows=MAX_ROWS + 1)
+    except sheet.SheetError as error:
+        raise TableError(str(error)) from error
 
 
-def _excel(content: bytes) -> Iterator[list[Any]]:
-    import zipfile
-
-    import openpyxl
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
-                raise TableError(f"the workbook unpacks to more than {MAX_BYTES >> 20} MB")
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except TableError:
-        raise
-    except Exception as error:  # openpyxl raises whatever the parts of the file make it raise
-        raise TableError(f"the workbook cannot be read: {error}") from None
-    for row in book.active.iter_rows(values_only=True) if book.active else ():
-        yield list(row)
+def header(content: bytes) -> list[str]:
+    """The names of the columns. Raises `TableError`."""
+    return _header(rows(content))
 
 
-def _parquet(content: bytes) -> Iterator[list[Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"the Parquet file cannot be read: {error}") from None
-    yield list(table.column_names)
-    for batch in table.to_batches(10_000):
-        yield from map(list, zip(*(column.to_pylist() for column in batch.columns), strict=True))
+def _header(table: Iterator[sheet.Row]) -> list[str]:
+    _, cells = next(table, (0, []))
+    if not cells:
+        raise TableError("the table is empty: the first row must name the columns")
+    return [str(cell if cell is not None else "").strip() for cell in cells]
 
 
 # --- mapping ------------------------------------------------------------------------------------
@@ -233,28 +191,22 @@ def read(
     Raises `TableError` where nothing can be read at all.
     """
     now = now or datetime.now(UTC)
-    table = rows(name, content)
-    header = [str(cell or "").strip() for cell in next(table, [])]
-    if not any(header):
-        raise TableError("the table is empty: the first row must name the columns")
-    check(mapping, header)
-    place = {column: i for i, column in enumerate(header)}
+    table = rows(content)
+    columns = _header(table)
+    check(mapping, columns)
+    place = {column: i for i, column in enumerate(columns)}
     found = Reading(hashlib.sha256(content).hexdigest())
     resolution = mapping["resolution"]
     seen: dict[tuple[str, str, datetime], int] = {}
-    for row, cells in enumerate(table, 2):
-        if not any(cell not in (None, "") for cell in cells):
-            continue
+    for row, cells in table:
         found.rows += 1
-        if found.rows > MAX_ROWS:
-            raise TableError(f"more than {MAX_ROWS} rows: divide the file")
 
         def cell(column: str, cells: list[Any] = cells) -> Any:
             at = place[column]
             return cells[at] if at < len(cells) else None
 
         texts = {
-            what: _text(cell(part["column"]) if part.get("column") else part["value"])
+            what: sheet.text(cell(part["column"]) if part.get("column") else part["value"])
             for what, part in (("mn", mapping["mn"]), ("st", mapping["st"]))
         }
         if not known(texts["mn"]):
@@ -292,7 +244,7 @@ def read(
                 sound = False
             fields[key] = text
             if part.get("flag"):
-                mark = _text(cell(part["flag"]))
+                mark = sheet.text(cell(part["flag"]))
                 if mark:
                     fields["Flag"] = mark
         if not sound or not items:
@@ -347,12 +299,6 @@ def known_in(register: Register) -> Callable[[str], bool]:
         return device is not None and device.enabled
 
     return known
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a spreadsheet's number
-    return str(value if value is not None else "").strip()
 
 
 def _decimal(value: Any, scale: str) -> str | None:

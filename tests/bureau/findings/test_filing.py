@@ -226,8 +226,8 @@ def test_the_template_of_each_kind_comes_back_filled_in(city, kind, language):
     ("data", "says"),
     [
         (b"", "empty"),
-        (b"\xff\xfe\x00\x01\x80", "neither CSV"),
-        (b"PK\x03\x04rubbish", "workbook cannot be read"),
+        (b"\xff\xfe\x00\x01\x80", "neither a workbook"),
+        (b"PK\x03\x04rubbish", "table cannot be read"),
         (b"a,b\n" + b"x,y\n" * (imports.ROWS + 2), "more than"),
         (b"a," * 100 + b"\n", "columns"),
         (b'"' + b"x" * 200_000 + b'"\n', "cannot be read"),
@@ -241,7 +241,7 @@ def test_what_is_no_table_is_refused_with_one_sentence(city, data, says):
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused(city, monkeypatch):
     monkeypatch.setattr(imports, "UNPACKED", 1000)
-    with translation.override("en"), pytest.raises(Refused, match="unpacked"):
+    with translation.override("en"), pytest.raises(Refused, match="larger than"):
         imports.hand_in(city.dispatcher, "patrol", workbook(HEAD_EN, row()))
 
 

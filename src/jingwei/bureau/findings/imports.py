@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -29,7 +27,9 @@ from jingwei.bureau.findings.forms import Desk, FindingForm
 from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, ImportFile
 from jingwei.bureau.findings.services import Refused, notice
+from jingwei.bureau.registry import sheets
 from jingwei.evidence import digest
+from jingwei.telemetry import sheet
 
 ROWS = 5_000
 COLUMNS = 60
@@ -141,78 +141,16 @@ def _hint(name: str, fields: dict[str, Any]) -> str:
 
 
 def table(data: bytes) -> Iterator[tuple[int, list[Any]]]:
-    """(row number, cells) of every row that is not empty; raises `Refused` for what is no table."""
-    rows = _workbook(data) if data[:4] == b"PK\x03\x04" else _csv(data)
-    found = 0
-    for number, cells in rows:
-        if len(cells) > COLUMNS:
-            raise Refused(
-                _("Row %(row)d has more than %(max)d columns.") % {"row": number, "max": COLUMNS}
-            )
-        if not any(c not in (None, "") for c in cells) or str(cells[0] or "").startswith("#"):
-            continue
-        found += 1
-        if found > ROWS + 1:
-            raise Refused(_("The table has more than %d rows: hand it in in parts.") % ROWS)
-        yield number, cells
-
-
-def _csv(data: bytes) -> Iterator[tuple[int, list[Any]]]:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        raise Refused(
-            _("The file is neither CSV in UTF-8 or GB 18030 nor an Excel workbook (.xlsx).")
-        )
-    if "\x00" in text:
-        raise Refused(
-            _("The file is neither CSV in UTF-8 or GB 18030 nor an Excel workbook (.xlsx).")
-        )
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    """(row number, cells) of every row that is not empty and no explanation (#); raises `Refused`
+    for what is no table."""
     try:
-        for number, cells in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
-            yield number, [c.strip() for c in cells]
-    except csv.Error as error:
-        raise Refused(_("The table cannot be read: %s") % error) from None
-
-
-def _workbook(data: bytes) -> Iterator[tuple[int, list[Any]]]:
-    from openpyxl import load_workbook
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(i.file_size for i in archive.infolist()) > UNPACKED:
-                raise Refused(_("The workbook is too large when unpacked."))
-        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-            kept = list(cells)
-            while kept and kept[-1] in (None, ""):
-                kept.pop()
-            if number > 4 * ROWS:
-                return
-            yield number, kept
-    except Refused:
-        raise
-    except Exception as error:  # openpyxl raises whatever a damaged file makes it stumble over
-        raise Refused(_("The workbook cannot be read: %s") % type(error).__name__) from None
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value).strip()
+        for number, cells in sheet.rows(
+            data, max_bytes=LARGEST, max_rows=ROWS + 2, max_columns=COLUMNS, unpacked=UNPACKED
+        ):
+            if not str(cells[0] or "").startswith("#"):
+                yield number, cells
+    except sheet.SheetError as error:
+        raise Refused(sheets.said(error)) from None
 
 
 @dataclass
@@ -229,12 +167,12 @@ def _read(user: User, kind: str, data: bytes) -> tuple[list[str], list[_Row], li
         _number, heads = next(rows)
     except StopIteration:
         raise Refused(_("The table is empty.")) from None
-    header = [_text(h) for h in heads]
+    header = [sheet.text(h) for h in heads]
     names, problems = _headings(kind, header)
     desk, found, seen = Desk(user), [], {}
     choices = _choices(kind)
     for number, cells in rows:
-        texts = [_text(c) for c in cells] + [""] * (len(header) - len(cells))
+        texts = [sheet.text(c) for c in cells] + [""] * (len(header) - len(cells))
         given = {n: t for n, t in zip(names, texts, strict=False) if n}
         for name, words in choices.items():
             if given.get(name):

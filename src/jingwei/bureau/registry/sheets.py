@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-import openpyxl
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+
+from jingwei.telemetry import sheet
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_UNPACKED = 60 * 1024 * 1024  # of a workbook: it is a ZIP archive
@@ -24,13 +22,21 @@ def read(upload: Any, columns: Mapping[str, Sequence[str]]) -> list[tuple[int, d
     `columns`: for each column the names that its head may have; what other columns say is left out.
     Raises `ValidationError` with what to do for a file that cannot be read.
     """
-    if upload.size > MAX_BYTES:
-        raise ValidationError(_("The file is larger than 5 MB: split it."))
-    data = upload.read()
-    table = list(_workbook(data) if data[:2] == b"PK" else _csv(data))
+    try:
+        table = [
+            (number, [_cell(cell) for cell in cells])
+            for number, cells in sheet.rows(
+                upload.read(MAX_BYTES + 1),
+                max_bytes=MAX_BYTES,
+                max_rows=MAX_ROWS + 1,
+                unpacked=MAX_UNPACKED,
+            )
+        ]
+    except sheet.SheetError as error:
+        raise ValidationError(said(error)) from None
     if not table:
         raise ValidationError(_("The file has no rows."))
-    heads = [_head(cell) for cell in table[0]]
+    heads = [_head(cell) for cell in table[0][1]]
     known = {_head(name): column for column, names in columns.items() for name in (column, *names)}
     places = {known[h]: i for i, h in enumerate(heads) if h in known}
     missing = [names[0] for column, names in columns.items() if column not in places]
@@ -41,8 +47,7 @@ def read(upload: Any, columns: Mapping[str, Sequence[str]]) -> list[tuple[int, d
         )
     rows = [
         (number, {c: (row[i] if i < len(row) else "").strip() for c, i in places.items()})
-        for number, row in enumerate(table[1:], 2)
-        if any(cell.strip() for cell in row)
+        for number, row in table[1:]
     ]
     if not rows:
         raise ValidationError(_("The file has no rows."))
@@ -53,57 +58,28 @@ def _head(text: str) -> str:
     return "".join(text.lower().split()).strip("*：:")
 
 
-def _csv(data: bytes) -> Iterable[list[str]]:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        break
-    else:
-        raise ValidationError(_("The file is neither a workbook nor text in UTF-8 or GB 18030."))
-    if "\x00" in text:
-        raise ValidationError(_("The file is neither a workbook nor text in UTF-8 or GB 18030."))
-    for number, row in enumerate(csv.reader(io.StringIO(text, newline=""))):
-        if number > MAX_ROWS:
-            raise ValidationError(_("The file has more than 5000 rows: split it."))
-        yield [_unguarded(cell) for cell in row]
-
-
-def _unguarded(cell: str) -> str:
-    """A cell as our own exports write it, without the apostrophe that guards a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in ("=", "+", "-", "@") else cell
-
-
-def _workbook(data: bytes) -> Iterable[list[str]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(i.file_size for i in archive.infolist()) > MAX_UNPACKED:
-                raise ValidationError(_("The file is larger than 5 MB: split it."))
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        found = []
-        for number, row in enumerate(sheet.iter_rows(values_only=True, max_col=40)):
-            if number > MAX_ROWS:
-                raise ValidationError(_("The file has more than 5000 rows: split it."))
-            found.append([_cell(value) for value in row])
-        book.close()
-    except ValidationError:
-        raise
-    except Exception as error:  # openpyxl raises many kinds for a damaged workbook
-        raise ValidationError(_("The workbook cannot be read: save it again as .xlsx.")) from error
-    return found
+def said(error: sheet.SheetError) -> str:
+    """Why a file is no table, for the person who handed it in."""
+    texts = {
+        "large": _("The file, or what it unpacks to, is larger than %(limit)s MB: split it."),
+        "rows": _("The file has more than %(limit)s rows: split it."),
+        "columns": _("Row %(row)s has more than %(limit)s columns."),
+        "encoding": _("The file is neither a workbook nor text in UTF-8 or GB 18030."),
+        "mixed": _(
+            "Row %(row)s is written in UTF-8 and row %(other)s in GB 18030: save the file in one"
+            " encoding."
+        ),
+        "old": _("The workbook is of the old kind (.xls): save it again as .xlsx."),
+        "broken": _("The table cannot be read: save it again as .xlsx or CSV."),
+    }
+    return texts[error.kind] % error.facts
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, datetime):
         return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, bool):
         return "1" if value else ""
     if isinstance(value, float):
         return f"{value:.12g}"
-    return str(value)
+    return sheet.unguarded(sheet.text(value))
