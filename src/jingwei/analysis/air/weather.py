@@ -1,0 +1,274 @@
+"""The weather of a city from its own stations: what `Winds` needs, where there is no forecast.
+
+Wind of some stations at 10 m becomes a field without sources or sinks of air; turbulence comes from
+wind, sun and an assumed cloud. Everything that was assumed or filled in is said in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import dstn, idstn
+
+from jingwei.analysis.air import boundary
+from jingwei.analysis.air.boundary import Floats, floats
+from jingwei.analysis.air.puffs import Winds
+
+EARTH = 6_371_000.0  # mean radius, m
+CALM = 0.5  # m/s; below it a vane says nothing
+CARRIED = 50.0  # m; the height whose wind carries the plumes
+LONGEST_GAP = 3  # hours without any wind that are filled from both sides
+
+
+class WeatherError(ValueError):
+    """The wind does not suffice: what is missing, in words."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Metres east and north of an origin: good to 0.5 % within 100 km."""
+
+    longitude: float
+    latitude: float
+
+    def to(self, longitude: npt.ArrayLike, latitude: npt.ArrayLike) -> tuple[Floats, Floats]:
+        east = np.radians(floats(longitude) - self.longitude) * np.cos(np.radians(self.latitude))
+        return EARTH * east, EARTH * np.radians(floats(latitude) - self.latitude)
+
+    def back(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+        east = np.degrees(floats(x) / EARTH) / np.cos(np.radians(self.latitude))
+        return self.longitude + east, self.latitude + np.degrees(floats(y) / EARTH)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """`winds` from `start` on; `calm` and `filled`: hours in which no station had wind enough for a
+    direction, and hours without any wind that were filled; `stations`: how many had some."""
+
+    start: datetime
+    winds: Winds
+    stations: int
+    calm: int
+    filled: int
+    speed: Floats
+    direction: Floats
+
+
+def sun_elevation(time: datetime, longitude: float, latitude: float) -> float:
+    """Degrees above the horizon; aware time. Spencer (1971) Search 2(5), 172: declination and
+    equation of time as Fourier series of the day's angle; good to better than a degree."""
+    offset = time.utcoffset()
+    assert offset is not None
+    utc = time - offset
+    hours = utc.hour + utc.minute / 60
+    g = 2 * np.pi * (utc.timetuple().tm_yday - 1 + (hours - 12) / 24) / 365
+    declination = (
+        0.006918 - 0.399912 * np.cos(g) + 0.070257 * np.sin(g) - 0.006758 * np.cos(2 * g)
+        + 0.000907 * np.sin(2 * g) - 0.002697 * np.cos(3 * g) + 0.00148 * np.sin(3 * g)
+    )  # fmt: skip
+    minutes = 229.18 * (
+        0.000075 + 0.001868 * np.cos(g) - 0.032077 * np.sin(g)
+        - 0.014615 * np.cos(2 * g) - 0.040849 * np.sin(2 * g)
+    )  # fmt: skip
+    angle = np.radians(15 * (hours + minutes / 60 + longitude / 15 - 12))
+    place = np.radians(latitude)
+    sine = np.sin(place) * np.sin(declination) + np.cos(place) * np.cos(declination) * np.cos(angle)
+    return float(np.degrees(np.arcsin(np.clip(sine, -1, 1))))
+
+
+def divergence_free(u: Floats, v: Floats, size: float) -> tuple[Floats, Floats]:
+    """The nearest wind without sources or sinks of air; u, v (ny, nx) on nodes `size` m apart.
+
+    Sasaki's (1958) variational adjustment with equal weights and open borders: the gradient of a
+    potential that is zero outside is taken away, its Poisson equation solved by sine transforms.
+    Divergence is that of the faces between nodes, where components are means of their neighbours.
+    """
+    ny, nx = u.shape
+    if min(nx, ny) < 3:
+        return u, v
+    # On faces: between nodes in x and y, with the outermost values going on beyond the border.
+    wide, high = np.pad(u, ((0, 0), (1, 1)), mode="edge"), np.pad(v, ((1, 1), (0, 0)), mode="edge")
+    east, north = (wide[:, :-1] + wide[:, 1:]) / 2, (high[:-1] + high[1:]) / 2
+    source = (np.diff(east, axis=1) + np.diff(north, axis=0)) / size
+    kx = 2 * np.cos(np.pi * np.arange(1, nx + 1) / (nx + 1)) - 2
+    ky = 2 * np.cos(np.pi * np.arange(1, ny + 1) / (ny + 1)) - 2
+    potential = idstn(dstn(source, type=1) * size**2 / (ky[:, None] + kx[None, :]), type=1)
+    border = np.pad(potential, 1)
+    east = east - np.diff(border[1:-1], axis=1) / size
+    north = north - np.diff(border[:, 1:-1], axis=0) / size
+    return (east[:, :-1] + east[:, 1:]) / 2, (north[:-1] + north[1:]) / 2
+
+
+def from_stations(
+    places: npt.ArrayLike,
+    speed: npt.ArrayLike,
+    direction: npt.ArrayLike,
+    start: datetime,
+    *,
+    plane: Plane,
+    reach: float = 30_000.0,
+    size: float = 5_000.0,
+    roughness: float = 1.0,
+    cloud: float = 0.5,
+    temperature: float = 288.0,
+    smooth: float = 5_000.0,
+) -> Weather:
+    """Hourly weather from stations: places (n, 2) in m of `plane`, speed (hours + 1, n) in m/s at
+    10 m, direction (hours + 1, n) in degrees from which the wind comes; NaN where missing. Row h is
+    the whole hour `start` + h.
+
+    Wind between stations: weights 1 / (distance² + smooth²), divergence taken out, raised to
+    `CARRIED` by the similarity profile. Where the wind is below `CALM` the direction of the station
+    is not believed and that of the others taken. Raises `WeatherError` where more than `LONGEST_GAP`
+    hours in a row have no wind at all.
+    """
+    at, s, d = floats(places).reshape(-1, 2), floats(speed), floats(direction)
+    if s.shape != d.shape or s.ndim != 2 or s.shape[1] != len(at) or len(s) < 2:
+        raise ValueError(f"weather: {at.shape} places, speed {s.shape}, direction {d.shape}")
+    offset = start.utcoffset()
+    if offset is None:
+        raise ValueError("weather: start has no time zone")
+    s = np.where((s >= 0) & (s < 75), s, np.nan)
+    d = np.where((d >= 0) & (d <= 360), d, np.nan)
+    sure = np.isfinite(s) & np.isfinite(d) & (s >= CALM)
+    still = np.isfinite(s) & (s < CALM)
+    some = (sure | still).any(axis=1)
+    gap = 0
+    for hour, known in enumerate(some):
+        gap = 0 if known else gap + 1
+        if gap > LONGEST_GAP or (gap and hour == len(some) - 1) or (gap and hour == 0):
+            began = start + timedelta(hours=hour - gap + 1)
+            raise WeatherError(f"no station has wind from {began:%Y-%m-%d %H:%M} on")
+    rad = np.radians(d)
+    east = np.where(sure, -s * np.sin(rad), np.nan)
+    north = np.where(sure, -s * np.cos(rad), np.nan)
+    x0, y0 = at.min(axis=0) - reach
+    nx, ny = (np.ceil((at.max(axis=0) + reach - (x0, y0)) / size) + 1).astype(int)
+    grid = np.meshgrid(x0 + size * np.arange(nx), y0 + size * np.arange(ny))
+    far = (grid[0][..., None] - at[:, 0]) ** 2 + (grid[1][..., None] - at[:, 1]) ** 2
+    weight = 1 / (far + smooth**2)
+    hours = len(s)
+    shape = (hours, ny, nx)
+    u, v = np.full(shape, np.nan), np.full(shape, np.nan)
+    calm = 0
+    for hour in range(hours):
+        # A still station counts with its speed in the direction of the others.
+        w = weight * sure[hour]
+        if not sure[hour].any():
+            continue
+        total = w.sum(axis=-1)
+        hu = (w * np.nan_to_num(east[hour])).sum(axis=-1) / total
+        hv = (w * np.nan_to_num(north[hour])).sum(axis=-1) / total
+        if still[hour].any():
+            wind = np.hypot(hu, hv)
+            both = weight * (sure[hour] | still[hour])
+            told = (both * np.nan_to_num(s[hour])).sum(axis=-1) / both.sum(axis=-1)
+            scale = np.minimum(told / np.maximum(wind, 1e-6), 1.0)
+            hu, hv = hu * scale, hv * scale
+        u[hour], v[hour] = divergence_free(hu, hv, size)
+    blind = ~np.isfinite(u[:, 0, 0])
+    calm = int((blind & some).sum())
+    if blind.all():
+        raise WeatherError("no station ever has wind enough for a direction")
+    known = np.flatnonzero(~blind)
+    for array in (u, v):
+        flat = array.reshape(hours, -1)
+        for column in range(flat.shape[1]):
+            flat[:, column] = np.interp(np.arange(hours), known, flat[known, column])
+    if calm:  # a direction from the hours around, but the speed that was measured
+        for hour in np.flatnonzero(blind & some):
+            told = float(np.nanmean(s[hour][still[hour]]))
+            ratio = told / max(float(np.hypot(u[hour], v[hour]).mean()), 1e-6)
+            u[hour] *= min(ratio, 1.0)
+            v[hour] *= min(ratio, 1.0)
+    ustar, obukhov, zi = _turbulence(np.hypot(u, v), start, plane, roughness, cloud, temperature)
+    raised = boundary.wind(CARRIED, 1.0, 10.0, obukhov, roughness)
+    mean = np.array([_mean(s[h], sure[h] | still[h]) for h in range(hours)])
+    vane = np.degrees(np.arctan2(-u.mean(axis=(1, 2)), -v.mean(axis=(1, 2)))) % 360
+    winds = Winds(
+        x0=float(x0),
+        y0=float(y0),
+        size=size,
+        u=u * raised,
+        v=v * raised,
+        ustar=ustar,
+        obukhov=obukhov,
+        zi=zi,
+        temperature=temperature,
+    )
+    return Weather(
+        start, winds, int((sure | still).any(axis=0).sum()), calm, int((~some).sum()), mean, vane
+    )
+
+
+def _mean(values: Floats, where: npt.NDArray[np.bool_]) -> float:
+    return float(values[where].mean()) if where.any() else float("nan")
+
+
+def _turbulence(
+    speed: Floats,
+    start: datetime,
+    plane: Plane,
+    roughness: float,
+    cloud: float,
+    temperature: float,
+) -> tuple[Floats, Floats, Floats]:
+    """u*, L and zi (hours, ny, nx). By day the layer grows with the heat that came since sunrise,
+    zi² = 2 (1 + 2 * 0.2) / 0.005 * sum(H / rho cp) dt: Carson (1973) Q. J. R. Meteorol. Soc. 99, 450,
+    with a lapse rate of 5 K/km and Deardorff's entrainment of 0.2; never below Venkatram (1980)."""
+    ustar, obukhov, zi = (np.empty_like(speed) for _ in range(3))
+    heat = 0.0
+    for hour in range(len(speed)):
+        sun = sun_elevation(start + timedelta(hours=hour), plane.longitude, plane.latitude)
+        flux = float(boundary.heat_flux(sun, cloud, temperature)) if sun > 0 else 0.0
+        heat = heat + flux * 3600 / (boundary.AIR_DENSITY * boundary.AIR_HEAT) if flux > 0 else 0.0
+        s = np.maximum(speed[hour], 0.3)
+        if flux > 0:
+            ustar[hour], obukhov[hour] = boundary.unstable_scales(
+                s, 10.0, roughness, flux, temperature
+            )
+        else:
+            ustar[hour], obukhov[hour] = boundary.stable_scales(
+                s, 10.0, roughness, cloud, temperature
+            )
+        grown = np.sqrt(2 * 1.4 / 0.005 * heat)
+        zi[hour] = np.clip(np.maximum(boundary.mechanical_depth(ustar[hour]), grown), 100.0, 4000.0)
+    return ustar, obukhov, zi
+
+
+def trajectories(
+    winds: Winds, place: Sequence[float], arrivals: Sequence[int], hours: int, step: float = 600.0
+) -> list[Floats]:
+    """Ways of the air that arrives at a place at whole hours: a list of (steps + 1, 3) x, y, age in
+    hours, from the arrival back; shorter where it leaves the weather in time. Heun's method."""
+    found = []
+    for arrival in arrivals:
+        x, y, age = float(place[0]), float(place[1]), 0.0
+        way = [(x, y, age)]
+        while age < hours and arrival - age - step / 3600 >= 0:
+            now, before = arrival - age, arrival - age - step / 3600
+            u1, v1 = at(winds, x, y, now)
+            u2, v2 = at(winds, x - u1 * step, y - v1 * step, before)
+            x, y = x - step * (u1 + u2) / 2, y - step * (v1 + v2) / 2
+            age += step / 3600
+            way.append((x, y, age))
+        found.append(np.array(way))
+    return found
+
+
+def at(winds: Winds, x: float, y: float, hour: float) -> tuple[float, float]:
+    """Wind at a place and time: linear between nodes and hours, the outermost values go on."""
+    ny, nx = winds.u.shape[1:]
+    fx = min(max((x - winds.x0) / winds.size, 0.0), nx - 1.0)
+    fy = min(max((y - winds.y0) / winds.size, 0.0), ny - 1.0)
+    ft = min(max(hour, 0.0), len(winds.u) - 1.0)
+    ix, iy, it = min(int(fx), nx - 2), min(int(fy), ny - 2), min(int(ft), len(winds.u) - 2)
+    fx, fy, ft = fx - ix, fy - iy, ft - it
+    w = np.array([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx]).reshape(2, 2)
+    block = (slice(it, it + 2), slice(iy, iy + 2), slice(ix, ix + 2))
+    both = [(a[block] * w).sum(axis=(1, 2)) for a in (winds.u, winds.v)]
+    return tuple(float((1 - ft) * b[0] + ft * b[1]) for b in both)  # type: ignore[return-value]
