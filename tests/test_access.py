@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -104,7 +104,18 @@ def arguments(db, data) -> dict[str, object]:
         "furnace": Furnace.objects.create(outlet=world.outlet, point=world.point, name="1"),
         "penalty": penalty(world),
         "campaign": campaign(world),
+        "trace": trace(world),
     }
+
+
+def trace(world: worlds.World) -> object:
+    """A question at an air station that the worker has not answered yet."""
+    from jingwei.bureau.air import services
+
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    return services.ask(
+        world.users["dispatcher"], world.station, "a34004", hour - timedelta(hours=6), hour
+    )
 
 
 def campaign(world: worlds.World) -> object:
@@ -233,6 +244,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "evidencelog": things["entry"].pk,
         "monitoring": things["furnace" if name == "monitoring:furnace" else "exceedance"].pk,
         "penalties": things["penalty"].pk,
+        "air": things["trace"].pk,
         "campaigns": things["campaign"].pk,
         "registry": things["world"].permit.pk,
         "console": things["world"].users["grid"].pk,

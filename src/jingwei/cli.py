@@ -27,6 +27,7 @@ PACKAGES = [
     "analysis.air",
     "bureau.evidencelog",
     "bureau.findings",
+    "bureau.air",
 ]
 
 

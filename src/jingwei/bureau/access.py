@@ -85,6 +85,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "inspection.act": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID}),
     "penalty.view": _ALL - {Role.DEPARTMENT},
     "penalty.file": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "air.view": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR}),
+    "air.trace": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "campaign.view": _OFFICE,
     "campaign.manage": frozenset({Role.DISPATCHER}),
     "campaign.report": frozenset({Role.DISPATCHER, Role.DISTRICT}),

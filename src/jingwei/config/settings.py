@@ -29,6 +29,7 @@ ROOMS = [
     "registry",
     "findings",
     "monitoring",
+    "air",
     "cases",
     "campaigns",
     "inspections",

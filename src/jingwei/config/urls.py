@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/", include("jingwei.bureau.accounts.urls")),
     path("enterprises/", include("jingwei.bureau.registry.urls")),
     path("monitoring/", include("jingwei.bureau.monitoring.urls")),
+    path("air/", include("jingwei.bureau.air.urls")),
     path("findings/", include("jingwei.bureau.findings.urls")),
     path("cases/", include("jingwei.bureau.cases.urls")),
     path("campaigns/", include("jingwei.bureau.campaigns.urls")),

@@ -136,7 +136,7 @@ def from_stations(
     d = np.where((d >= 0) & (d <= 360), d, np.nan)
     sure = np.isfinite(s) & np.isfinite(d) & (s >= CALM)
     still = np.isfinite(s) & (s < CALM)
-    some = (sure | still).any(axis=1)
+    some = np.atleast_1d((sure | still).any(axis=1))
     gap = 0
     for hour, known in enumerate(some):
         gap = 0 if known else gap + 1
@@ -154,7 +154,6 @@ def from_stations(
     hours = len(s)
     shape = (hours, ny, nx)
     u, v = np.full(shape, np.nan), np.full(shape, np.nan)
-    calm = 0
     for hour in range(hours):
         # A still station counts with its speed in the direction of the others.
         w = weight * sure[hour]
@@ -180,7 +179,7 @@ def from_stations(
         for column in range(flat.shape[1]):
             flat[:, column] = np.interp(np.arange(hours), known, flat[known, column])
     if calm:  # a direction from the hours around, but the speed that was measured
-        for hour in np.flatnonzero(blind & some):
+        for hour in np.flatnonzero(blind & some).tolist():
             told = float(np.nanmean(s[hour][still[hour]]))
             ratio = told / max(float(np.hypot(u[hour], v[hour]).mean()), 1e-6)
             u[hour] *= min(ratio, 1.0)

@@ -35,6 +35,7 @@ SECTIONS = (
     Section(
         "monitoring", gettext_lazy("Monitoring"), "monitoring", "monitoring:points", "point.view"
     ),
+    Section("air", gettext_lazy("Air"), "air", "air:traces", "air.view"),
     Section("findings", gettext_lazy("Findings"), "findings", "findings:list", "finding.view"),
     Section("cases", gettext_lazy("Cases"), "cases", "cases:list", "case.view"),
     Section(

@@ -42,6 +42,7 @@ KINDS = {
     "trigger": _("Trigger rule"),
     "proposal": _("Proposed order"),
     "mark": _("Mark of data"),
+    "trace": _("Source tracing"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
 }

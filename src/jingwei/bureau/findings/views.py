@@ -22,10 +22,11 @@ from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.registry.models import Enterprise
+from jingwei.bureau.registry.models import Enterprise, Medium
 from jingwei.standards import geo
 
 PAGE = 50
+TRACED = (Kind.EXCEEDANCE, Kind.AIR_HOTSPOT, Kind.SATELLITE)
 
 
 @require_GET
@@ -165,8 +166,15 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "may_add": may(user, "finding.file")
         and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
         "may_open": may(user, "case.handle") and new,
+        "may_trace": may(user, "air.trace") and _airborne(row),
         "may_prove": may(user, "evidence.view"),
     }
+
+
+def _airborne(row: Finding) -> bool:
+    """Whether one can ask whose air it is."""
+    outlet = row.point.outlet if row.point else None
+    return row.kind in TRACED and not (outlet and outlet.medium == Medium.WATER)
 
 
 def _proposal(row: Finding) -> dict[str, str]:

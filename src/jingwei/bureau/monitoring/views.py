@@ -257,6 +257,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "point": found,
             "state": _point_row(state),
             "may_see_devices": may(request.user, "device.view"),
+            "may_trace": found.kind == Point.Kind.AIR_STATION and may(request.user, "air.trace"),
             "values": _values(state),
             "level": _level(state.aqi),
             "aqi": state.aqi,

@@ -1,0 +1,1 @@
+"""Ambient air: whose it is, for an officer who asks about one station and time."""

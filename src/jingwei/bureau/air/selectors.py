@@ -1,0 +1,286 @@
+"""Reading: traces as pages show them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jingwei.bureau.access import may
+from jingwei.bureau.air.models import Trace
+from jingwei.bureau.air.tracing import EMITTED, HOUR, LONGEST
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.selectors import findings
+from jingwei.bureau.language import factor_name
+from jingwei.bureau.registry.models import Enterprise, Outlet, Point
+from jingwei.standards import geo
+
+SUSPECT = 0.5  # probability from which a source is named as one to look at
+CLASSES = (0.5, 1.0, 2.0, 4.0, 6.0)  # m/s; borders of the wind rose
+SHARES = 40
+
+
+def traces(user: Any) -> QuerySet[Trace]:
+    return Trace.objects.restrict(user, "air.view").select_related("station__region", "actor")
+
+
+def stations(user: Any, action: str = "air.trace") -> QuerySet[Point]:
+    """Air stations at which the user may ask."""
+    return (
+        Point.objects.restrict(user, action)
+        .filter(kind=Point.Kind.AIR_STATION, enabled=True)
+        .select_related("region")
+        .defer("region__geometry")
+        .order_by("name")
+    )
+
+
+def factors() -> list[tuple[str, str]]:
+    return [(f, factor_name(f)) for f in EMITTED]
+
+
+def proposed(user: Any, finding: Finding, now: datetime) -> dict[str, Any]:
+    """What to ask for a finding: the nearest station, what it was about, its hours with 3 on both
+    sides, at most `LONGEST`."""
+    end = min(finding.ended + 3 * HOUR, now).replace(minute=0, second=0, microsecond=0)
+    start = (finding.began - 3 * HOUR).replace(minute=0, second=0, microsecond=0)
+    start = max(start, end - LONGEST)
+    own = finding.point if finding.point and finding.point.kind == Point.Kind.AIR_STATION else None
+    near = own or min(
+        stations(user),
+        key=lambda p: geo.distance(
+            (p.longitude, p.latitude), (finding.longitude, finding.latitude)
+        ),
+        default=None,
+    )
+    emitted = str(finding.facts.get("factor", ""))
+    factor = next((f for f, codes in EMITTED.items() if emitted == f or emitted in codes), "a34004")
+    return {"station": near, "factor": factor, "start": start, "end": end}
+
+
+def asked_finding(user: Any, number: str) -> Finding | None:
+    if not number.isdigit():
+        return None
+    return findings(user).filter(pk=int(number)).first()
+
+
+@dataclass
+class Line:
+    """A source in the table: what it adds at the station."""
+
+    outlet: Outlet
+    basis: str
+    rate: float
+    known: float
+    likely: float
+    low: float
+    high: float
+    probability: float
+    share: float | None
+    distance: float
+    bearing: str
+    alike: list[Outlet]
+    open: bool
+
+
+def bearings() -> tuple[str, ...]:
+    return (
+        _("N"), _("NNE"), _("NE"), _("ENE"), _("E"), _("ESE"), _("SE"), _("SSE"),
+        _("S"), _("SSW"), _("SW"), _("WSW"), _("W"), _("WNW"), _("NW"), _("NNW"),
+    )  # fmt: skip
+
+
+def bearing(degrees: float) -> str:
+    return bearings()[int((degrees % 360) / 22.5 + 0.5) % 16]
+
+
+def lines(user: Any | None, trace: Trace, limit: int = SHARES) -> list[Line]:
+    """The ranked sources. Wind knows no district: sources elsewhere are named too; those whose file
+    `user` may open are `open`."""
+    rows = trace.result.get("shares", [])[:limit]
+    wanted = {r["outlet"] for r in rows} | {j for r in rows for j in r["alike"]}
+    outlets = Outlet.objects.select_related("enterprise__region").in_bulk(wanted)
+    own: set[int] = set()
+    if user is not None:
+        files = Enterprise.objects.restrict(user, "enterprise.view")
+        own = set(files.filter(outlets__in=wanted).values_list("pk", flat=True))
+    here = (trace.station.longitude, trace.station.latitude)
+    increment = trace.result.get("increment") or 0.0
+    found = []
+    for row in rows:
+        outlet = outlets.get(row["outlet"])
+        if outlet is None:
+            continue
+        there = (outlet.longitude, outlet.latitude)
+        east = (there[0] - here[0]) * np.cos(np.radians(here[1]))
+        north = there[1] - here[1]
+        found.append(
+            Line(
+                outlet=outlet,
+                basis=row["basis"],
+                rate=row["rate"],
+                known=row["known"],
+                likely=row["likely"],
+                low=row["low"],
+                high=row["high"],
+                probability=row["probability"],
+                share=row["likely"] / increment if increment > 0 else None,
+                distance=geo.distance(here, there),
+                bearing=bearing(float(np.degrees(np.arctan2(east, north)))),
+                alike=[outlets[j] for j in row["alike"] if j in outlets],
+                open=outlet.enterprise_id in own,
+            )
+        )
+    return found
+
+
+def said(trace: Trace) -> list[str]:
+    """What was assumed, left out or filled in, in sentences."""
+    about = Counter(trace.result.get("said", {}))
+    found = [
+        _("%(n)d stations within 60 km, %(wind)d of them with wind.")
+        % {"n": about["stations"], "wind": about["wind_stations"]},
+        _("Background: the 10 % quantile of the stations in each hour (with fewer than four: of all hours)."),
+        _("Mixing and turbulence are computed from wind, sun and half-covered sky; nothing was measured aloft."),
+    ]  # fmt: skip
+    for key, text in (
+        ("basis_monitor", _("%d outlets by their monitors (believed as reported).")),
+        ("basis_permit", _("%d outlets by their permitted yearly amount, evenly over the year.")),
+        ("basis_assumed", _("%d outlets without a known amount: the lower quartile of the others was assumed.")),
+        ("no_height", _("%d outlets without a stack height: 15 m was assumed.")),
+        ("no_rise", _("%d outlets without diameter, gas velocity or gas temperature: no plume rise was counted, so their share may be too high.")),
+        ("calm", _("%d hours with calm at all stations: the direction of the hours around was taken.")),
+        ("filled", _("%d hours without any wind were filled from both sides.")),
+        ("dropped_negative", _("%d negative concentrations were left out.")),
+        ("dropped_stuck", _("%d concentrations that did not move for six hours or more were left out.")),
+    ):  # fmt: skip
+        if about[key]:
+            found.append(text % about[key])
+    if trace.factor in ("a34002", "a34004"):
+        found.append(_("Particles: only what stacks emit as particles is traced; dust of roads and sites, and particles formed in the air, are not."))  # fmt: skip
+    if trace.factor == "a21004":
+        found.append(_("Nitrogen oxides of stacks are counted as NO2: an upper bound."))
+    return found
+
+
+def verdict(trace: Trace, rows: list[Line]) -> str:
+    """The answer in one sentence."""
+    increment = trace.result.get("increment") or 0.0
+    explained = trace.result.get("explained") or 0.0
+    suspects = sum(r.probability >= SUSPECT for r in rows)
+    if increment <= 1.0:
+        return _("The station was not above its surroundings: the air came from beyond the city.")
+    share = round(100 * min(explained / increment, 9.99))
+    if suspects:
+        return ngettext(
+            "Known emissions explain %(share)d %% of the increment; %(n)d source would have to emit more than three times what is known of it.",
+            "Known emissions explain %(share)d %% of the increment; %(n)d sources would have to emit more than three times what is known of them.",
+            suspects,
+        ) % {"share": share, "n": suspects}  # fmt: skip
+    if share < 50:
+        return _("Registered sources explain %d %% of the increment and none of them stands out: look for what is not registered (traffic, dust, coal, formation in the air).") % share  # fmt: skip
+    return _("Known emissions explain %d %% of the increment; nobody has to emit more than is known.") % share  # fmt: skip
+
+
+def why(trace: Trace) -> str:
+    """Why there is no answer, and what to do."""
+    code, _space, about = trace.reason.partition(" ")
+    return {
+        "secondary": _("This pollutant is not emitted but formed in the air: tracing stacks would say nothing."),
+        "no_sources": _("No registered outlet within 60 km emits this pollutant: enter permits and limits first."),
+        "wind": _("The wind does not suffice (%s). Choose hours in which the stations report wind.") % about,
+        "nothing": _("Nothing can be attributed (%s).") % about,
+        "error": _("The computation failed; the fault is in the log of the worker. Ask again or tell the administrator."),
+    }.get(code, trace.reason)  # fmt: skip
+
+
+def chart(trace: Trace) -> dict[str, Any]:
+    rows = trace.result["series"]
+    unit = "µg/m³"
+    return {
+        "label": _("Measured, background and what known emissions explain"),
+        "step": 3_600_000,
+        "exact": "minute",
+        "series": [
+            {"name": name, "unit": unit, "data": [[r[0], r[k]] for r in rows], "dashed": k > 1}
+            for k, name in ((1, _("Measured")), (2, _("Background")))
+        ]
+        + [
+            {
+                "name": _("Background and known emissions"),
+                "unit": unit,
+                "data": [
+                    [r[0], None if r[2] is None or r[3] is None else round(r[2] + r[3], 2)]
+                    for r in rows
+                ],
+                "dashed": True,
+            }
+        ],
+    }
+
+
+def rose(trace: Trace) -> dict[str, Any]:
+    """Hours by direction (16) and speed class, and the mean increment by direction."""
+    counts = np.zeros((len(CLASSES), 16), int)
+    sums: list[list[float]] = [[] for _sector in range(16)]
+    calm = 0
+    for (speed, direction), row in zip(trace.result["wind"], trace.result["series"], strict=True):
+        if speed is None:
+            continue
+        if speed < CLASSES[0]:
+            calm += 1
+            continue
+        sector = int((direction % 360) / 22.5 + 0.5) % 16
+        counts[int(np.searchsorted(CLASSES, speed, side="right")) - 1, sector] += 1
+        if row[1] is not None and row[2] is not None:
+            sums[sector].append(row[1] - row[2])
+    names = [f"{low:g}–{high:g}" for low, high in pairwise(CLASSES)] + [f"> {CLASSES[-1]:g}"]
+    return {
+        "bearings": list(bearings()),
+        "calm": calm,
+        "classes": [
+            {"name": f"{n} m/s", "hours": [int(c) for c in row]}
+            for n, row in zip(names, counts, strict=True)
+        ],
+        "increment": [round(float(np.mean(s)), 1) if s else None for s in sums],
+        "words": {
+            "hours": _("Hours by wind direction"),
+            "increment": _("Mean increment by wind direction (µg/m³)"),
+        },
+    }
+
+
+def shapes(trace: Trace, rows: list[Line]) -> dict[str, Any]:
+    """GeoJSON: the ways of the air, the sources by what they add, the station."""
+
+    def feature(kind: str, geometry: dict[str, Any], **about: Any) -> dict[str, Any]:
+        return {"type": "Feature", "properties": {"what": kind, **about}, "geometry": geometry}
+
+    ways = [
+        feature("way", {"type": "LineString", "coordinates": [c[:2] for c in way]})
+        for way in trace.result["ways"]
+        if len(way) > 1
+    ]
+    top = max((r.likely for r in rows), default=0.0) or 1.0
+    sources = [
+        feature(
+            "source",
+            {"type": "Point", "coordinates": [r.outlet.longitude, r.outlet.latitude]},
+            name=f"{r.outlet.enterprise.name} {r.outlet.code}",
+            size=round(4 + 14 * (r.likely / top) ** 0.5, 1),
+            suspect=r.probability >= SUSPECT,
+        )
+        for r in rows
+    ]
+    return {"type": "FeatureCollection", "features": ways + sources}
+
+
+def may_ask(user: Any) -> bool:
+    return may(user, "air.trace")

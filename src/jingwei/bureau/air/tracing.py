@@ -1,0 +1,302 @@
+"""A question becomes data, and the answer becomes words: from the register and the lake to
+`analysis.air.attribution` and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+from django.db.models import Sum
+
+from jingwei.analysis.air import weather
+from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
+from jingwei.analysis.air.puffs import Sources
+from jingwei.analysis.air.weather import WeatherError
+from jingwei.bureau.air.models import Trace
+from jingwei.bureau.monitoring.amounts import in_force
+from jingwei.bureau.monitoring.models import EmissionDay
+from jingwei.bureau.monitoring.observations import local_day, medium, normal_marks, value_unit
+from jingwei.bureau.registry.models import Medium, Outlet, PermitAmount, PermitLimit, Point
+from jingwei.standards import units
+from jingwei.telemetry.lake import Lake
+
+HOUR = timedelta(hours=1)
+LONGEST = timedelta(hours=72)
+REACH = 60_000.0  # m; sources and stations farther from the asked one do not count
+DEFAULT_HEIGHT = 15.0  # m; GB 16297-1996 7.4 wants an exhaust stack to be no lower
+SPEED, DIRECTION, TEMPERATURE = "a01007", "a01008", "a01001"
+GAS_VELOCITY, GAS_TEMPERATURE = "a01011", "a01012"
+# What is measured in the air, and which emission of a stack may be in it.
+EMITTED = {
+    "a21026": ("a21026",),
+    "a21004": ("a21002", "a21004"),
+    "a21005": ("a21005",),
+    "a34002": ("a34013",),
+    "a34004": ("a34013",),
+}
+
+
+class RefusedError(Exception):
+    """The question has no answer; `code` says why, `about` what it needs."""
+
+    def __init__(self, code: str, about: str = "") -> None:
+        super().__init__(f"{code} {about}".strip())
+        self.code, self.about = code, about
+
+
+@dataclass
+class Question:
+    """All that goes into an answer. Rows of `values` and `wind` are the hours from `start`."""
+
+    start: datetime
+    first: int
+    station: int
+    points: list[Point]
+    values: npt.NDArray[np.float64]
+    wind: npt.NDArray[np.float64]  # (2, hours + 1, points)
+    warmth: float
+    outlets: list[Outlet]
+    rates: npt.NDArray[np.float64]
+    basis: list[str]
+    gas: npt.NDArray[np.float64]  # (3, outlets): height, velocity, temperature; NaN unknown
+
+    def digest(self) -> str:
+        """SHA-256 over everything, in one canonical form."""
+        facts = {
+            "start": self.start.isoformat(),
+            "first": self.first,
+            "station": self.points[self.station].mn,
+            "points": [[p.mn, p.st, p.longitude, p.latitude] for p in self.points],
+            "values": _rounded(self.values),
+            "wind": _rounded(self.wind),
+            "warmth": round(self.warmth, 3),
+            "outlets": [
+                [o.enterprise.uscc, o.code, o.longitude, o.latitude, o.diameter]
+                for o in self.outlets
+            ],
+            "rates": _rounded(self.rates),
+            "basis": self.basis,
+            "gas": _rounded(self.gas),
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> Any:
+    return [[None if x != x else round(float(x), 9) for x in row] for row in np.atleast_2d(values.reshape(len(values), -1))]  # fmt: skip
+
+
+def question(trace: Trace) -> Question:
+    """Read what is needed. Raises `RefusedError`."""
+    if trace.factor not in EMITTED:
+        raise RefusedError("secondary")
+    start = trace.start - MEMORY * HOUR
+    hours = round((trace.end - start) / HOUR)
+    plane = weather.Plane(trace.station.longitude, trace.station.latitude)
+    points = _near(plane, Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True))
+    station = next(i for i, p in enumerate(points) if p.pk == trace.station_id)
+    table = _hours(points, (trace.factor, SPEED, DIRECTION, TEMPERATURE), start, hours + 1)
+    values = np.full((hours, len(points)), np.nan)
+    for i, p in enumerate(points):
+        scale = units.scale(value_unit(trace.factor, p), "µg/m³")
+        if scale:
+            values[:, i] = scale * table[trace.factor][:hours, i]
+    warmth = (
+        float(np.nanmean(table[TEMPERATURE])) if np.isfinite(table[TEMPERATURE]).any() else 15.0
+    )
+    wind = np.stack([table[SPEED], table[DIRECTION]])
+    # The wind at the end of the last hour is that of its beginning, where it has not come yet.
+    last = ~np.isfinite(wind[:, -1])
+    wind[:, -1] = np.where(last, wind[:, -2], wind[:, -1])
+    outlets, rates, basis = _emissions(trace, plane)
+    if not outlets:
+        raise RefusedError("no_sources")
+    return Question(
+        start, MEMORY, station, points, values, wind, warmth, outlets, rates, basis,
+        _gas(outlets, start, hours),
+    )  # fmt: skip
+
+
+def _near(plane: weather.Plane, rows: Any) -> list[Any]:
+    found = []
+    for row in rows.order_by("pk"):
+        x, y = plane.to(row.longitude, row.latitude)
+        if np.hypot(x, y) <= REACH:
+            found.append(row)
+    return found
+
+
+def _hours(
+    points: list[Point], factors: tuple[str, ...], start: datetime, hours: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Hour means as sent, (hours, points) for each factor; NaN where missing or marked not normal."""
+    place = {(p.mn, p.st): i for i, p in enumerate(points)}
+    normal = [normal_marks(p.version) for p in points]
+    found = {f: np.full((hours, len(points)), np.nan) for f in factors}
+    rows = Lake(settings.ENV.lake).scan("hour", start, start + hours * HOUR, list(place), factors)
+    for row in rows.to_pylist():
+        i = place[row["mn"], row["st"]]
+        at = (row["time"] - start) / HOUR
+        if row["value"] is not None and at == int(at) and (row["flag"] or "") in normal[i]:
+            found[row["factor"]][int(at), i] = row["value"]
+    return found
+
+
+def _emissions(
+    trace: Trace, plane: weather.Plane
+) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
+    """Outlets in reach that emit the factor, their known rates in g/s, and whence each is known:
+    "monitor", else "permit", else "assumed" (the lower quartile of what is known)."""
+    codes = EMITTED[trace.factor]
+    day = local_day(trace.start)
+    limited = set(
+        PermitLimit.objects.filter(factor__in=codes, valid_from__lte=day)
+        .exclude(valid_to__lt=day)
+        .values_list("outlet", flat=True)
+    )
+    amounts: dict[int, float] = defaultdict(float)
+    shared: dict[int, float] = defaultdict(float)
+    yearly = PermitAmount.objects.filter(factor__in=codes, period=PermitAmount.Period.YEAR)
+    for amount in in_force(yearly, day):
+        scale = units.scale(amount.unit, "kg")
+        rate = float(amount.value) * (scale or np.nan) * 1000 / (8760 * 3600)
+        if amount.outlet_id:
+            amounts[amount.outlet_id] += rate
+        else:
+            shared[amount.permit.enterprise_id] += rate
+    measured = {
+        row["point__outlet"]: row["kg"] * 1000 / (row["hours"] * 3600)
+        for row in EmissionDay.objects.filter(
+            factor__in=codes, day__gte=day, day__lte=local_day(trace.end - HOUR)
+        )
+        .values("point__outlet")
+        .annotate(kg=Sum("kg"), hours=Sum("hours"))
+        .order_by()
+        if row["hours"]
+    }
+    rows = Outlet.objects.filter(medium=Medium.AIR, pk__in=limited | set(amounts) | set(measured))
+    outlets = _near(plane, rows.select_related("enterprise"))
+    parts = Counter(o.enterprise_id for o in outlets if o.pk not in amounts)
+    rates, basis = [], []
+    for o in outlets:
+        permitted = amounts.get(o.pk) or (
+            shared[o.enterprise_id] / parts[o.enterprise_id] if o.enterprise_id in shared else 0.0
+        )
+        if o.pk in measured and measured[o.pk] > 0:
+            rates.append(measured[o.pk])
+            basis.append("monitor")
+        elif permitted > 0:
+            rates.append(permitted)
+            basis.append("permit")
+        else:
+            rates.append(np.nan)
+            basis.append("assumed")
+    found = np.array(rates, dtype=float)
+    known = found[np.isfinite(found)]
+    found[~np.isfinite(found)] = np.quantile(known, 0.25) if len(known) else 1.0
+    return outlets, found, basis
+
+
+def _gas(outlets: list[Outlet], start: datetime, hours: int) -> npt.NDArray[np.float64]:
+    """Height (m), exit velocity (m/s) and gas temperature (K) of each outlet; NaN unknown."""
+    found = np.full((3, len(outlets)), np.nan)
+    found[0] = [np.nan if o.height is None else o.height for o in outlets]
+    place = {o.pk: i for i, o in enumerate(outlets)}
+    points = [p for p in Point.objects.filter(outlet__in=place, enabled=True) if medium(p) == "air"]
+    if not points:
+        return found
+    table = _hours(points, (GAS_VELOCITY, GAS_TEMPERATURE), start, hours)
+    for k, (factor, zero) in enumerate(((GAS_VELOCITY, 0.0), (GAS_TEMPERATURE, 273.15)), 1):
+        for i, p in enumerate(points):
+            seen = table[factor][:, i]
+            seen = seen[np.isfinite(seen) & (seen > 0)]
+            if len(seen):
+                found[k, place[p.outlet_id]] = seen.mean() + zero
+    return found
+
+
+def answer(q: Question) -> dict[str, Any]:
+    """Compute; touches neither database nor lake. Raises `RefusedError`."""
+    middle = q.points[q.station]
+    plane = weather.Plane(middle.longitude, middle.latitude)
+    x, y = plane.to([p.longitude for p in q.points], [p.latitude for p in q.points])
+    places = np.column_stack([x, y, np.full(len(x), 3.0)])
+    try:
+        found = weather.from_stations(
+            places[:, :2], *q.wind, q.start, plane=plane, temperature=q.warmth + 273.15
+        )
+    except WeatherError as error:
+        raise RefusedError("wind", str(error)) from None
+    sx, sy = plane.to([o.longitude for o in q.outlets], [o.latitude for o in q.outlets])
+    height, velocity, gas = q.gas
+    sources = Sources(
+        x=np.atleast_1d(sx),
+        y=np.atleast_1d(sy),
+        height=np.where(np.isfinite(height), height, DEFAULT_HEIGHT),
+        rate=q.rates,
+        diameter=np.array([o.diameter or 0.0 for o in q.outlets]),
+        velocity=np.nan_to_num(velocity),
+        gas=np.nan_to_num(gas),
+    )
+    monitored = np.array([b == "monitor" for b in q.basis])
+    try:
+        told = attribute(
+            sources, monitored, found, places, q.values, station=q.station, first=q.first
+        )
+    except AttributionError as error:
+        raise RefusedError("nothing", str(error)) from None
+    asked = range(q.first, len(q.values))
+    ways = weather.trajectories(
+        found.winds, places[q.station][:2], [*asked][::3] or [q.first], MEMORY, 900.0
+    )
+    pk = [o.pk for o in q.outlets]
+    rises = np.isfinite(velocity) & np.isfinite(gas) & (np.asarray(sources.diameter) > 0)
+    return {
+        "series": [
+            [(q.start + h * HOUR).isoformat(), *(_figure(a[h]) for a in (told.measured, told.background, told.modelled))]
+            for h in asked
+        ],
+        "increment": _figure(told.increment),
+        "explained": _figure(told.explained),
+        "likely": _figure(told.likely),
+        "used": told.used,
+        "shares": [
+            {
+                "outlet": pk[s.source],
+                "basis": q.basis[s.source],
+                "rate": _figure(float(q.rates[s.source])),
+                "known": _figure(s.known),
+                "likely": _figure(s.likely),
+                "low": _figure(s.low),
+                "high": _figure(s.high),
+                "probability": round(s.probability, 2),
+                "alike": [pk[j] for j in s.alike],
+            }
+            for s in told.shares
+        ],
+        "wind": [[_figure(found.speed[h]), round(float(found.direction[h]))] for h in asked],
+        "ways": [
+            [[round(float(c), 4) for c in (*plane.back(px, py), age)] for px, py, age in way[::2]]
+            for way in ways
+        ],
+        "said": {
+            "stations": len(q.points),
+            "wind_stations": found.stations,
+            "calm": found.calm,
+            "filled": found.filled,
+            **{f"dropped_{k}": n for k, n in told.dropped.items()},
+            **{f"basis_{k}": n for k, n in Counter(q.basis).items()},
+            "no_height": int((~np.isfinite(height)).sum()),
+            "no_rise": int((~rises).sum()),
+        },
+    }  # fmt: skip
+
+
+def _figure(value: float) -> float | None:
+    return None if value != value else float(f"{value:.4g}")

@@ -1,0 +1,11 @@
+from django.urls import path
+
+from jingwei.bureau.air import views
+
+app_name = "air"
+urlpatterns = [
+    path("traces/", views.traces, name="traces"),
+    path("traces/new/", views.new, name="new"),
+    path("traces/<int:pk>/", views.trace, name="trace"),
+    path("traces/<int:pk>/sources.csv", views.trace_csv, name="trace_csv"),
+]

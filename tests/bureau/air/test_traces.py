@@ -1,0 +1,233 @@
+"""Source tracing: real telegrams of stations in the lake, the worker's answer, the pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+import world as worlds
+from jingwei import hj212
+from jingwei.bureau.air import selectors, services, tasks, tracing
+from jingwei.bureau.air.models import Trace
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.registry.models import Outlet, PermitAmount, Point
+from jingwei.telemetry.ingest import Ingest
+from jingwei.telemetry.journal import Journal, Telegram
+
+END = datetime(2026, 11, 20, 4, tzinfo=UTC)
+START = END - timedelta(hours=12)
+HOURS = 25  # with the lead-in, and the wind at the end
+# Around the world's station (116.407, 40.0031): names, offsets in degrees.
+PLACES = [(0.0, 0.0), (0.1, 0.05), (-0.08, 0.06), (0.02, -0.09), (-0.06, -0.05)]
+
+
+@pytest.fixture
+def world(db) -> worlds.World:
+    """One stack 6 km west of the station, one 6 km east; five stations."""
+    world = worlds.build()
+    for name, offset in (("DA002", -0.07), ("DA003", 0.07)):
+        outlet = Outlet.objects.create(
+            enterprise=world.enterprise, code=name, name=name, medium="air",
+            longitude=world.station.longitude + offset, latitude=world.station.latitude,
+            height=None if name == "DA003" else 30,
+        )  # fmt: skip
+        PermitAmount.objects.create(
+            permit=world.permit, outlet=outlet, factor="a21026", period="year",
+            value=Decimal(400), unit="t", source="示例", verified="verified",
+            valid_from=date(2024, 1, 1),
+        )  # fmt: skip
+    for n, (east, north) in enumerate(PLACES[1:], 3):
+        Point.objects.create(
+            mn=worlds.MN[:-1] + str(n), st="22", name=f"示例站{n}", kind="air_station",
+            region=world.region, longitude=world.station.longitude + east,
+            latitude=world.station.latitude + north, station_code=f"T{n}", password="123456",
+        )  # fmt: skip
+    return world
+
+
+def send(data, world: worlds.World, *, wind: str = "N", value: float = 60.0) -> None:
+    """West wind of 2.5 m/s; SO2 of 20 µg/m³ at all stations, `value` at the first."""
+    telegrams = []
+    stations = Point.objects.filter(kind="air_station").order_by("pk")
+    for i, p in enumerate(stations):
+        for h in range(HOURS):
+            time = START - timedelta(hours=12) + timedelta(hours=h)
+            so2 = (value if i == 0 else 20.0) + 0.1 * ((7 * h + i) % 9)
+            items = [
+                ("a21026", {"Avg": f"{so2:.1f}", "Flag": "N"}),
+                ("a01007", {"Avg": f"{2.5 + 0.1 * (h % 4):.1f}", "Flag": wind}),
+                ("a01008", {"Avg": f"{262 + 5 * (h % 4)}", "Flag": wind}),
+            ]
+            segment = hj212.segment(
+                cn="2061", st=p.st, mn=p.mn, pw=p.password, qn=hj212.qn(time), flag=5,
+                cp=hj212.data_cp(time, items),
+            )  # fmt: skip
+            telegrams.append(Telegram(END, "192.0.2.7:4000", hj212.frame(segment)))
+    journal, ingest = Journal(data / "journal"), Ingest(data / "journal", data / "lake")
+    journal.append(telegrams)
+    while ingest.step(10_000).telegrams:
+        pass
+    ingest.close()
+    journal.close()
+
+
+def ask(world: worlds.World, factor: str = "a21026", start: datetime = START) -> Trace:
+    return services.ask(world.users["dispatcher"], world.station, factor, start, END)
+
+
+def test_the_worker_answers_with_the_stack_in_the_wind(world, data) -> None:
+    send(data, world)
+    trace = ask(world)
+    for _tick in range(200):
+        tasks.tick(datetime.now(UTC))
+        trace.refresh_from_db()
+        if trace.state != Trace.State.WAITING:
+            break
+    assert trace.state == Trace.State.DONE, trace.reason
+    first = trace.result["shares"][0]
+    assert Outlet.objects.get(pk=first["outlet"]).code == "DA002"
+    assert first["basis"] == "permit"
+    assert first["rate"] == pytest.approx(400e6 / 8760 / 3600, rel=1e-3)  # 400 t a year in g/s
+    assert first["low"] <= first["likely"] <= first["high"]
+    shares = {Outlet.objects.get(pk=s["outlet"]).code for s in trace.result["shares"]}
+    assert "DA003" not in shares  # it stands to leeward
+    assert trace.result["increment"] == pytest.approx(40, abs=1.5)
+    assert trace.result["said"]["no_height"] == 1
+    entry = EvidenceEntry.objects.get(pk=trace.evidence_id)
+    assert (entry.kind, entry.subject) == ("trace", f"trace:{trace.pk}")
+    assert trace.digest in entry.content
+
+
+def test_the_same_data_give_the_same_answer(world, data) -> None:
+    send(data, world)
+    one, two = (services.run(ask(world)) for _ in range(2))
+    assert one.pk != two.pk
+    assert (one.digest, one.result) == (two.digest, two.result)
+
+
+def test_a_question_that_waits_is_not_asked_twice(world) -> None:
+    assert ask(world) == ask(world)
+    assert Trace.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("factor", "wind", "reason"),
+    [("a05024", "N", "secondary"), ("a21005", "N", "no_sources"), ("a21026", "D", "wind")],
+)
+def test_what_cannot_be_answered_is_refused_with_its_reason(
+    world, data, factor, wind, reason
+) -> None:
+    send(data, world, wind=wind)
+    trace = services.run(ask(world, factor))
+    assert trace.state == Trace.State.REFUSED
+    assert trace.reason.startswith(reason)
+    assert selectors.why(trace) != trace.reason
+
+
+def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
+    trace = ask(world)
+    now = datetime.now(UTC)
+    assert services._take(now) == trace
+    assert services._take(now + timedelta(minutes=1)) is None
+    assert services._take(now + services.ABANDONED + timedelta(seconds=1)) == trace
+
+
+def test_rates_of_monitors_come_before_permits(world, data) -> None:
+    from jingwei.bureau.monitoring.models import EmissionDay
+
+    point = world.point
+    EmissionDay.objects.create(
+        point=point, factor="a21026", day=date(2026, 11, 20), kg=86.4, hours=24, valid=24
+    )
+    send(data, world)
+    question = tracing.question(Trace.objects.select_related("station").get(pk=ask(world).pk))
+    told = dict(zip([o.code for o in question.outlets], zip(question.basis, question.rates, strict=True), strict=True))  # fmt: skip
+    assert told["DA001"] == ("monitor", pytest.approx(1.0))
+    assert told["DA002"][0] == "permit"
+
+
+@pytest.fixture
+def answered(world, data) -> Trace:
+    send(data, world)
+    return services.run(ask(world))
+
+
+def test_pages_show_the_answer_and_what_was_assumed(answered, world, client: Client) -> None:
+    client.force_login(world.users["dispatcher"])
+    page = client.get(answered.get_absolute_url()).content.decode()
+    assert "DA002" in page
+    assert "假定为 15 m" in page
+    assert answered.digest[:16] in page
+    assert world.station.name in client.get(reverse("air:traces")).content.decode()
+    table = client.get(reverse("air:trace_csv", args=[answered.pk])).getvalue().decode("utf-8-sig")
+    assert table.splitlines()[1].split(",")[1] == "DA002"
+
+
+def test_a_district_sees_the_questions_of_its_own_stations(answered, world, client) -> None:
+    for user, status in (
+        ("district", 200),
+        ("district_elsewhere", 404),
+        ("auditor", 200),
+        ("grid", 403),
+        ("enterprise", 403),
+    ):
+        client.force_login(world.users[user])
+        assert client.get(answered.get_absolute_url()).status_code == status, user
+
+
+def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(world, client: Client) -> None:
+    client.force_login(world.users["dispatcher"])
+    given = {
+        "station": world.station.pk,
+        "factor": "a21026",
+        "start": "2026-11-10T08:00",
+        "end": "2026-11-18T08:00",
+    }
+    answer = client.post(reverse("air:new"), given)
+    assert answer.status_code == 422
+    assert "最多 72 小时" in answer.content.decode()
+    assert "2026-11-10T08:00" in answer.content.decode()
+    answer = client.post(reverse("air:new"), given | {"end": "2026-11-10T20:00"})
+    assert answer.status_code == 302
+    trace = Trace.objects.get()
+    assert (trace.end - trace.start) == timedelta(hours=12)
+    assert "hx-trigger" in client.get(answer["Location"]).content.decode()
+
+
+def test_a_finding_proposes_station_pollutant_and_hours(world, client: Client) -> None:
+    finding = worlds.finding(world, facts={"factor": "a21002"})
+    client.force_login(world.users["dispatcher"])
+    assert reverse("air:new") in client.get(finding.get_absolute_url()).content.decode()
+    wanted = selectors.proposed(world.users["dispatcher"], finding, datetime.now(UTC))
+    assert wanted["station"].kind == "air_station"
+    assert wanted["factor"] == "a21004"  # NOx of a stack is looked for as NO2
+    assert timedelta(0) < wanted["end"] - wanted["start"] <= tracing.LONGEST
+    page = client.get(reverse("air:new"), {"finding": finding.pk}).content.decode()
+    assert finding.title in page
+
+
+def test_the_command_prints_the_list(world, data, capsys) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from jingwei.bureau.air import commands
+
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    commands.attach(app)
+    send(data, world)
+    run = CliRunner().invoke(
+        app,
+        ["trace", "--station", world.station.mn, "--from", "2026-11-20 00:00:00",
+         "--to", "2026-11-20 12:00:00", "--factor", "a21026"],
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    assert "DA002" in run.output
+    wrong = CliRunner().invoke(
+        app, ["trace", "--station", "nowhere", "--from", "2026-11-20", "--to", "2026-11-21"]
+    )
+    assert wrong.exit_code == 2
