@@ -44,9 +44,11 @@ import numpy as np
 
 from jingwei import hj212
 from jingwei.telemetry import columns, journal, register
+from jingwei.telemetry.catalog import catalog
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
-from jingwei.telemetry.lake import Lake, catalog, engine
+from jingwei.telemetry.lake import Lake
+from jingwei.telemetry.parquet import engine
 
 FACTORS = ["a21026", "a21002", "a34013", "a19001", "a01011", "a01012", "a01013", "a01014"]
 START = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
@@ -554,7 +556,7 @@ def part_lake(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def synthetic(root: Path, resolution: str, steps: int, points: int) -> None:
     """Thirty closed days of a factor for many points, in the lake's own form."""
-    from jingwei.telemetry.lake import write_sorted
+    from jingwei.telemetry.parquet import write_sorted
 
     with catalog(root) as db:
         for day in range(30):

@@ -19,8 +19,8 @@ import pytest
 
 from jingwei import hj212
 from jingwei.telemetry import health, journal
+from jingwei.telemetry.catalog import LakeError, catalog
 from jingwei.telemetry.fsck import check
-from jingwei.telemetry.lake import LakeError, catalog
 
 NOON = hj212.moment("20260310120000")
 KILLS = 10

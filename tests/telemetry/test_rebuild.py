@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from jingwei import hj212
 from jingwei.cli import app
 from jingwei.telemetry import commands, executor, seal
+from jingwei.telemetry.catalog import catalog
 from jingwei.telemetry.executor import Dask, ExecutorError, Local
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.journal import Journal, Telegram
-from jingwei.telemetry.lake import catalog
 from jingwei.telemetry.rebuild import rebuild
 
 MN = "010000A8900016F00016{:04X}"

@@ -23,8 +23,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jingwei.telemetry.lake import CHINA, DAY, SCHEMA, partition
+from jingwei.telemetry.catalog import CHINA, DAY, partition
 from jingwei.telemetry.observations import AHEAD, Keys, decode, observations
+from jingwei.telemetry.parquet import SCHEMA
 
 WORTH: Final = 500  # telegrams from which on the kernel is used
 RESOLUTIONS: Final = ("realtime", "minute", "hour", "day")  # what the kernel reads, by CN

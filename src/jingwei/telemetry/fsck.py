@@ -17,9 +17,11 @@ import duckdb
 import pyarrow.parquet as pq
 
 from jingwei.telemetry import journal, seal
+from jingwei.telemetry.catalog import LakeError, catalog, partition
 from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
-from jingwei.telemetry.lake import LakeError, catalog, engine, partition
 from jingwei.telemetry.observations import AHEAD, Row, decode, keys_beside, observations
+from jingwei.telemetry.parquet import query
+from jingwei.telemetry.remote import opened, place
 
 SAMPLE = 5_000  # telegrams compared with the lake unless all are
 _PORTION = 5_000
@@ -76,12 +78,16 @@ def _lake(db: sqlite3.Connection, journal_root: Path, root: Path, full: bool) ->
     good: dict[tuple[str, str], list[str]] = {}
     sound = True
     for path, resolution, day, rows in files:
-        problem = _file(root / path, rows)
+        problem = _file(place(root, path), rows)
         if problem:
             sound = False
             yield problem
         else:
-            good.setdefault((resolution, day), []).append(str(root / path))
+            good.setdefault((resolution, day), []).append(place(root, path))
+    for path, rows in db.execute("SELECT path, rows FROM rollup ORDER BY path").fetchall():
+        problem = _file(place(root, path), rows)
+        if problem:
+            yield problem
     yield from _latest(db, root, good, sound)
     present = {segment.number for segment in journal.segments(journal_root)}
     for number in positions.keys() - present:
@@ -92,15 +98,15 @@ def _lake(db: sqlite3.Connection, journal_root: Path, root: Path, full: bool) ->
             yield from _segment(journal_root, segment, row, good, full, len(positions))
 
 
-def _file(path: Path, rows: int) -> str | None:
+def _file(file: str, rows: int) -> str | None:
     try:
-        with pq.ParquetFile(path) as file:
-            found = file.metadata.num_rows
+        with opened(file) as stream, pq.ParquetFile(stream) as content:
+            found = content.metadata.num_rows
     except FileNotFoundError:
-        return f"{path} is in the catalog of the lake and missing on the disk"
+        return f"{file} is in the catalog of the lake and missing on the disk"
     except (OSError, ValueError) as error:
-        return f"{path} cannot be read: {error}"
-    return None if found == rows else f"{path} has {found} rows, the catalog says {rows}"
+        return f"{file} cannot be read: {error}"
+    return None if found == rows else f"{file} has {found} rows, the catalog says {rows}"
 
 
 def _latest(
@@ -139,10 +145,8 @@ def _latest(
         yield f"the latest value of {' '.join(key)} is in the catalog and in no file"
 
 
-def _rows(query: str, values: list[Any]) -> list[tuple[Any, ...]]:
-    with contextlib.closing(engine()) as cursor:
-        found: list[tuple[Any, ...]] = cursor.execute(query, values).fetchall()
-    return found
+def _rows(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    return query(sql, values, values[0])
 
 
 def _segment(

@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import columns, journal
+from jingwei.telemetry import columns, journal, rollups
+from jingwei.telemetry.catalog import (
+    LakeError,
+    add_files,
+    catalog,
+    drop_files,
+    partition,
+    transaction,
+)
 from jingwei.telemetry.journal import (
     ALL,
     BrokenSegmentError,
@@ -41,16 +50,10 @@ from jingwei.telemetry.journal import (
     microseconds,
     sync_folder,
 )
-from jingwei.telemetry.lake import (
-    LakeError,
-    catalog,
-    partition,
-    quoted,
-    reason,
-    write_sorted,
-)
 from jingwei.telemetry.observations import keys_beside
 from jingwei.telemetry.packing import Record
+from jingwei.telemetry.parquet import reason, sources, write_sorted
+from jingwei.telemetry.remote import place, remove
 
 log = logging.getLogger("jingwei.ingest")
 
@@ -71,7 +74,8 @@ TRY_AGAIN = timedelta(minutes=10)  # a partition that could not be merged is lef
 TIDY_SECONDS = 1.0  # a step spends about so long on merging
 
 _NEWEST = """
-INSERT INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO latest(mn, st, factor, resolution, time, value, zs, flag, received, seq)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET time = excluded.time, value = excluded.value, zs = excluded.zs,
     flag = excluded.flag, received = excluded.received, seq = excluded.seq
 WHERE (excluded.time, excluded.received, excluded.seq) > (time, received, seq)
@@ -88,6 +92,10 @@ class Report:
     observations: int
     batch: int
     problems: tuple[str, ...] = ()
+
+
+# A resolution, a partition, what is to be done there, and the word for it.
+_Job = tuple[str, str, Callable[[sqlite3.Connection, datetime], None], str]
 
 
 def _hash(raw: bytes) -> int:
@@ -199,9 +207,8 @@ class Ingest:
         try:
             for (resolution, day), table in sorted(parts.items()):
                 written.append(self._write(resolution, day, table, batch, now))
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                db.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", written)
+            with transaction(db):
+                add_files(db, written)
                 db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", moved.items())
                 if telegrams:
                     db.execute("INSERT OR REPLACE INTO meta VALUES ('batch', ?)", (batch,))
@@ -221,11 +228,6 @@ class Ingest:
                     " count = count + excluded.count, seq = excluded.seq",
                     [(*key, count, seq) for key, (count, seq) in odd.items()],
                 )
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
         except BaseException:
             for path, *_ in written:
                 (self.root / path).unlink(missing_ok=True)
@@ -332,23 +334,23 @@ class Ingest:
             self._trouble.clear()
         self._trouble = {k: v for k, v in self._trouble.items() if now - v[0] < TRY_AGAIN}
         while True:
-            job = self._due(db, now, quiet)
+            job = self._due(db, now, quiet) or self._unread(db)
             if job is None:
                 break
+            resolution, day, act, what = job
             try:
-                self._merge(db, now, *job)
-            except (LakeError, OSError, duckdb.Error) as error:
+                act(db, now)
+            except (LakeError, OSError, duckdb.Error, pa.ArrowException) as error:
                 # A damaged file or a full disk stops neither the taking in nor other partitions.
-                text = f"{self.root / job[0] / job[1]} cannot be merged: {reason(error)}"
-                self._trouble[job[:2]] = (now, text)
+                text = f"{self.root / resolution / day} cannot be {what}: {reason(error)}"
+                self._trouble[resolution, day] = (now, text)
             if until is not None and time.monotonic() > until:
                 break
         return [text for _, text in self._trouble.values()]
 
-    def _due(
-        self, db: sqlite3.Connection, now: datetime, quiet: timedelta
-    ) -> tuple[str, str, int | None] | None:
-        """The next (resolution, partition, level) to merge; level None: close the partition."""
+    def _due(self, db: sqlite3.Connection, now: datetime, quiet: timedelta) -> _Job | None:
+        """The next partition to merge, all of it (it is closed) or the files of one level."""
+
         for resolution, day in db.execute(
             "SELECT resolution, day FROM file GROUP BY resolution, day"
             " HAVING min(closed) = 0 AND max(made) <= ? ORDER BY resolution, day",
@@ -357,15 +359,30 @@ class Ingest:
             if (resolution, day) not in self._trouble and now >= closes(
                 resolution, date.fromisoformat(day)
             ):
-                return resolution, day, None
+                merge = partial(self._merge, resolution=resolution, day=day, level=None)
+                return resolution, day, merge, "merged"
         for resolution, day, level in db.execute(
             "SELECT resolution, day, level FROM file WHERE closed = 0"
             " GROUP BY resolution, day, level HAVING count(*) >= ? ORDER BY level",
             (MERGE,),
         ).fetchall():
             if (resolution, day) not in self._trouble:
-                return resolution, day, level
+                merge = partial(self._merge, resolution=resolution, day=day, level=level)
+                return resolution, day, merge, "merged"
         return None
+
+    def _unread(self, db: sqlite3.Connection) -> _Job | None:
+        """The next closed file to add up."""
+        for path, resolution, day in rollups.due(db):
+            if (resolution, day) not in self._trouble:
+                add_up = partial(self._add_up, path=path, resolution=resolution, day=day)
+                return resolution, day, add_up, "added up"
+        return None
+
+    def _add_up(
+        self, db: sqlite3.Connection, now: datetime, path: str, resolution: str, day: str
+    ) -> None:
+        rollups.survey(self.root, db, path, resolution, day)
 
     def _merge(
         self, db: sqlite3.Connection, now: datetime, resolution: str, day: str, level: int | None
@@ -380,29 +397,21 @@ class Ingest:
             ).fetchall()
         low, high = min(f[2] for f in files), max(f[3] for f in files)
         path = self.new_path(resolution, day, high)
+        closing = level is None
         try:
-            sources = ", ".join(quoted(self.root / f[0]) for f in files)
-            count = write_sorted(f"FROM read_parquet([{sources}])", self.root / path)
+            places = [place(self.root, f[0]) for f in files]
+            count = write_sorted(f"FROM {sources(places)}", self.root / path, places)
             if count != sum(f[1] for f in files):
                 raise LakeError(
                     f"{self.root / resolution / day}: the catalog says {sum(f[1] for f in files)}"
                     f" rows, the files have {count}; nothing was merged (see `jingwei fsck`)"
                 )
             sync_folder((self.root / path).parent)
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                at = microseconds(now)
-                db.execute(
-                    "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (path, resolution, day, (level or 0) + 1, count, low, high, level is None, at),
-                )
-                db.executemany("DELETE FROM file WHERE path = ?", [f[:1] for f in files])
-                db.executemany("INSERT INTO retired VALUES (?, ?)", [(f[0], at) for f in files])
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
+            at = microseconds(now)
+            with transaction(db):
+                drop_files(db, [f[0] for f in files], at)
+                level = level or 0
+                add_files(db, [(path, resolution, day, level + 1, count, low, high, closing, at)])
         except BaseException:
             (self.root / path).unlink(missing_ok=True)
             raise
@@ -411,9 +420,13 @@ class Ingest:
         old = db.execute(
             "SELECT path FROM retired WHERE at <= ?", (microseconds(now - KEEP_RETIRED),)
         ).fetchall()
+        gone = []
         for (path,) in old:
-            (self.root / path).unlink(missing_ok=True)
-        db.executemany("DELETE FROM retired WHERE path = ?", old)
+            # A remote store that does not answer is asked again later.
+            with contextlib.suppress(OSError):
+                remove(place(self.root, path))
+                gone.append((path,))
+        db.executemany("DELETE FROM retired WHERE path = ?", gone)
 
     def _prune(self, db: sqlite3.Connection, now: datetime) -> None:
         """Forget old changes, hashes and counters."""
@@ -424,8 +437,7 @@ class Ingest:
             ).fetchone()
             return int(row[0] or 0)
 
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             for resolution, age in KEEP_CHANGES.items():
                 db.execute(
                     "DELETE FROM change WHERE resolution = ? AND batch <= ?",
@@ -439,18 +451,16 @@ class Ingest:
                 "DELETE FROM problem WHERE day < ?",
                 (partition("hour", microseconds(now - KEEP_PROBLEMS)),),
             )
-            db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
-            raise
 
     def _sweep(self) -> None:
         """Remove files that no commit names: what a killed step left behind."""
         with catalog(self.root) as db:
             known = {
                 path
-                for (path,) in db.execute("SELECT path FROM file UNION SELECT path FROM retired")
+                for (path,) in db.execute(
+                    "SELECT path FROM file UNION SELECT path FROM rollup"
+                    " UNION SELECT path FROM retired"
+                )
             }
         for path in self.root.glob("*/*/*.parquet"):
             if path.relative_to(self.root).as_posix() not in known:

@@ -26,96 +26,32 @@ resolution "day" is kept by month). Columns:
 from __future__ import annotations
 
 import contextlib
-import os
-import sqlite3
-import tempfile
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
-from jingwei.telemetry.journal import make_folder, microseconds, moment
+from jingwei.telemetry import rollups
+from jingwei.telemetry.catalog import LakeError, catalog, partition
+from jingwei.telemetry.journal import microseconds, moment
+from jingwei.telemetry.parquet import IN_FORCE, KEY, SCHEMA, engine, reason
+from jingwei.telemetry.remote import RemoteError, place
 
 RESOLUTIONS = ("realtime", "minute", "hour", "day", "state")
 MEASURED = RESOLUTIONS[:4]  # "state" is the running state of treatment facilities (CN 2021)
 
-SCHEMA = pa.schema(
-    [
-        ("mn", pa.string()),
-        ("st", pa.string()),
-        ("factor", pa.string()),
-        ("time", pa.timestamp("us", "UTC")),
-        ("value", pa.float64()),
-        ("min", pa.float64()),
-        ("max", pa.float64()),
-        ("cou", pa.float64()),
-        ("zs", pa.float64()),
-        ("zs_min", pa.float64()),
-        ("zs_max", pa.float64()),
-        ("flag", pa.string()),
-        ("received", pa.timestamp("us", "UTC")),
-        ("seq", pa.int64()),
-    ]
-)
-ROWS_A_GROUP = 32_768  # in a sorted file
-KEY = ("mn", "st", "factor", "time")
 SERIES = (
     "factor", "time", "value", "min", "max", "cou", "zs", "zs_min", "zs_max", "flag", "received",
     "seq",
 )  # fmt: skip
 
-_CATALOG = """
-PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
--- The files that make up the lake. `day` is the first day of the partition, `level` how often the
--- rows were merged, `closed` whether the file is the sorted whole of a day that is over.
-CREATE TABLE IF NOT EXISTS file(
-    path TEXT PRIMARY KEY, resolution TEXT NOT NULL, day TEXT NOT NULL, level INTEGER NOT NULL,
-    rows INTEGER NOT NULL, batch_lo INTEGER NOT NULL, batch_hi INTEGER NOT NULL,
-    closed INTEGER NOT NULL, made INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS file_day ON file(resolution, day);
--- Files that were merged into others, to be deleted when nobody reads them any more.
-CREATE TABLE IF NOT EXISTS retired(path TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
--- How far each journal segment has been taken in.
-CREATE TABLE IF NOT EXISTS position(segment INTEGER PRIMARY KEY, row INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS latest(
-    mn TEXT NOT NULL, st TEXT NOT NULL, factor TEXT NOT NULL, resolution TEXT NOT NULL,
-    time INTEGER NOT NULL, value REAL, zs REAL, flag TEXT, received INTEGER NOT NULL,
-    seq INTEGER NOT NULL, PRIMARY KEY (mn, st, factor, resolution)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS latest_resolution ON latest(resolution);
--- The change feed, and when each batch was committed (for forgetting old changes).
-CREATE TABLE IF NOT EXISTS change(
-    resolution TEXT NOT NULL, batch INTEGER NOT NULL, mn TEXT NOT NULL, st TEXT NOT NULL,
-    time INTEGER NOT NULL, PRIMARY KEY (resolution, batch, mn, st, time)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batch(batch INTEGER PRIMARY KEY, at INTEGER NOT NULL);
--- Frames taken in lately: 64 bits of BLAKE2b → the telegram that came first (bytes are compared).
-CREATE TABLE IF NOT EXISTS seen(hash INTEGER PRIMARY KEY, seq INTEGER NOT NULL, batch INTEGER NOT NULL);
--- What was odd, counted by kind, device and local day of reception, with the last telegram.
-CREATE TABLE IF NOT EXISTS problem(
-    day TEXT NOT NULL, kind TEXT NOT NULL, mn TEXT NOT NULL, count INTEGER NOT NULL,
-    seq INTEGER NOT NULL, PRIMARY KEY (day, kind, mn)
-) WITHOUT ROWID;
-COMMIT;
-PRAGMA user_version = 1;
-"""
 
-
-class LakeError(Exception):
-    """The lake cannot do what was asked; the text says what, where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(NamedTuple):
     """The newest observation of one factor in one resolution."""
 
     mn: str
@@ -168,96 +104,42 @@ class Problem:
     seq: int
 
 
-CHINA = 8 * 3_600_000_000
-DAY = 86_400_000_000
-_FIRST_DAY = date(1970, 1, 1)
+_RESTLESS = "the files change faster than they can be read"
 
 
-def partition(resolution: str, time: int) -> str:
-    """The partition (ISO date of its first local day) of a time in microseconds since 1970 UTC."""
-    day = _FIRST_DAY + timedelta(days=(time + CHINA) // DAY)
-    return (day.replace(day=1) if resolution == "day" else day).isoformat()
+class _Partition(NamedTuple):
+    """`single`: one file, no row of which came again; `rollup`: what was added up of it."""
+
+    paths: list[str]
+    single: bool
+    rollup: list[str]
 
 
-@contextlib.contextmanager
-def catalog(root: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the lake's catalog, which is made where there is none."""
-    path = root / "catalog.sqlite"
-    if not path.exists():
-        make_folder(root)
-    db = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        _prepare(db, path)
-        yield db
-    finally:
-        db.close()
+class _Moments(dict[int, datetime]):
+    """Times by microseconds, each made once."""
+
+    def __missing__(self, key: int) -> datetime:
+        found = self[key] = moment(key)
+        return found
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    for attempt in range(50):
-        try:
-            if db.execute("PRAGMA user_version").fetchone() == (0,):
-                db.executescript(_CATALOG)
-            db.execute("PRAGMA synchronous = FULL")
-            return
-        except sqlite3.DatabaseError as error:
-            # SQLite does not wait for its turn when two processes make the catalog at once.
-            if "locked" not in str(error) or attempt == 49:
-                raise LakeError(f"{path} cannot be used: {error}") from error
-            with contextlib.suppress(sqlite3.Error):
-                db.rollback()
-            time.sleep(0.1)
-
-
-_engine: tuple[int, Any] | None = None
-_engine_lock = threading.Lock()
-
-
-def engine() -> Any:
-    """A DuckDB cursor for the calling thread, on one in-memory database a process."""
-    global _engine
-    with _engine_lock:
-        if _engine is None or _engine[0] != os.getpid():
-            base = duckdb.connect(
-                config={
-                    "threads": min(4, os.cpu_count() or 1),
-                    "memory_limit": "2GB",
-                    "temp_directory": str(Path(tempfile.gettempdir()) / f"jingwei-{os.getpid()}"),
-                    "autoinstall_known_extensions": False,
-                    "autoload_known_extensions": False,
-                }
-            )
-            base.execute("SET GLOBAL TimeZone = 'UTC'")
-            _engine = (os.getpid(), base)
-        return _engine[1].cursor()
-
-
-def quoted(path: Path) -> str:
-    """A path as a text of SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def write_sorted(query: str, path: Path) -> int:
-    """Write the rows of a query in the order of the lake, durable; how many there are.
-
-    The same rows give the same bytes: one thread writes, so that the groups of rows are cut alike.
-    Raises duckdb.Error.
-    """
-    names = ", ".join(f'"{c}"' for c in SCHEMA.names)
-    with contextlib.closing(engine()) as cursor:
-        (count,) = cursor.execute(
-            f"COPY (SELECT {names} FROM ({query})"  # noqa: S608
-            f" ORDER BY mn, st, factor, time, received, seq) TO {quoted(path)}"
-            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP})"
-        ).fetchone()
-    with path.open("rb") as f:
-        os.fsync(f.fileno())
-    return int(count)
-
-
-def reason(error: Exception) -> str:
-    """What DuckDB says, without the query."""
-    return str(error).partition("\n")[0]
+def _chosen(
+    points: Iterable[tuple[str, str]] | None, factors: Iterable[str] | None
+) -> tuple[str, list[Any]]:
+    """A condition with question marks, and their values."""
+    where, values = "true", list[Any]()
+    if points is not None:
+        pairs = sorted(set(points))
+        where += (
+            " AND mn IN (SELECT unnest(?::VARCHAR[]))"
+            " AND (mn, st) IN (SELECT (unnest(?::VARCHAR[]), unnest(?::VARCHAR[])))"
+        )
+        mns = [mn for mn, _ in pairs]
+        values += [mns, mns, [st for _, st in pairs]]
+    if factors is not None:
+        where += " AND factor IN (SELECT unnest(?::VARCHAR[]))"
+        values.append(sorted(set(factors)))
+    return where, values
 
 
 class Lake:
@@ -277,28 +159,29 @@ class Lake:
         for all. Observations with a time ahead of their reception are not taken for the newest.
         """
         wanted = MEASURED if resolution is None else (resolution,)
-        marks = ",".join("?" * len(wanted))
-        query = (  # only question marks are put in
-            "SELECT mn, st, factor, resolution, time, value, zs, flag, received, seq"  # noqa: S608
-            f" FROM latest WHERE resolution IN ({marks})"
-        )
-        order = " ORDER BY mn, st, factor, resolution"
+        columns = "mn, st, factor, resolution, time, value, zs, flag, received, seq"
+        query = f"SELECT {columns} FROM latest WHERE resolution = ?"  # noqa: S608
+        order = " ORDER BY mn, st, factor"
         rows: list[tuple[Any, ...]] = []
         with catalog(self.root) as db:
             db.execute("BEGIN")
-            if points is None:
-                rows = db.execute(query + order, wanted).fetchall()
-            else:
+            for name in wanted:
+                if points is None:
+                    rows += db.execute(query + order, (name,)).fetchall()
+                    continue
                 unique = sorted(set(points))
                 for at in range(0, len(unique), 5000):
                     some = unique[at : at + 5000]
                     values = ",".join(["(?,?)"] * len(some))
                     flat = [text for point in some for text in point]
                     rows += db.execute(
-                        f"{query} AND (mn, st) IN (VALUES {values}){order}", (*wanted, *flat)
+                        f"{query} AND (mn, st) IN (VALUES {values}){order}", (name, *flat)
                     )
+        if len(wanted) > 1:
+            rows.sort(key=lambda row: row[:4])
+        times = _Moments()  # most points share their times
         return [
-            Latest(m, s, f, r, moment(t), v, z, mark, moment(got), seq)
+            Latest(m, s, f, r, times[t], v, z, mark, times[got], seq)
             for m, s, f, r, t, v, z, mark, got, seq in rows
         ]
 
@@ -315,8 +198,10 @@ class Lake:
 
         Columns `SERIES`; the latest reception of each observation. `factors` None: all.
         """
-        where, values = "mn = ? AND st = ?", [mn, st]
-        return self._read(SERIES, resolution, start, end, where, values, factors)
+        where, values = _chosen(None, factors)
+        return self._read(
+            SERIES, resolution, start, end, f"mn = ? AND st = ? AND {where}", [mn, st, *values]
+        )
 
     def scan(
         self,
@@ -330,16 +215,52 @@ class Lake:
 
         Columns mn, st and `SERIES`; the latest reception of each observation.
         """
-        where, values = "true", []
-        if points is not None:
-            pairs = sorted(set(points))
-            where = (
-                "mn IN (SELECT unnest(?::VARCHAR[])) AND "
-                "(mn, st) IN (SELECT (unnest(?::VARCHAR[]), unnest(?::VARCHAR[])))"
+        where, values = _chosen(points, factors)
+        return self._read(("mn", "st", *SERIES), resolution, start, end, where, values)
+
+    def rollup(
+        self,
+        resolution: str,
+        step: str,
+        start: datetime,
+        end: datetime,
+        points: Iterable[tuple[str, str]] | None = None,
+        factors: Iterable[str] | None = None,
+    ) -> pa.Table:
+        """Observations of many points added up by local hour or day (`step`), by mn, st, factor and
+        time; those periods that begin with start <= time < end. Columns: `rollups.SCHEMA`.
+
+        What is over was added up when its day was closed; only days that are not closed yet are
+        read row by row. It says what was received and judges nothing: the values of an hour or a
+        day by which is judged are those of the judgement.
+        """
+        if step not in rollups.STEPS.get(resolution, ()):
+            raise LakeError(f"{resolution} data are not added up by {step!r}")
+        where, values = _chosen(points, factors)
+        where += " AND time >= ? AND time < ?"
+        low, high = rollups.begin(start, step), rollups.begin(end, step)
+        columns = ", ".join(rollups.SCHEMA.names)
+        rows = f"SELECT * FROM read_parquet(?) WHERE {where}{IN_FORCE}"  # noqa: S608
+        for _ in range(3):
+            files = self._files(resolution, low, high, step)
+            ready = [path for file in files for path in file.rollup]
+            fresh = [path for file in files if not file.rollup for path in file.paths]
+            parts, given = [], list[Any]()
+            for paths, source in (
+                (ready, f"read_parquet(?) WHERE {where}"),
+                (fresh, f"({rollups.query(rows, step)})"),
+            ):
+                if paths:
+                    parts.append(f"SELECT {columns} FROM {source}")  # noqa: S608
+                    given += [paths, *values, low, high]
+            if not parts:
+                return rollups.SCHEMA.empty_table()
+            found = self._run(
+                " UNION ALL ".join(parts) + " ORDER BY mn, st, factor, time", given, ready + fresh
             )
-            mns = [mn for mn, _ in pairs]
-            values = [mns, mns, [st for _, st in pairs]]
-        return self._read(("mn", "st", *SERIES), resolution, start, end, where, values, factors)
+            if found is not None:
+                return found.cast(rollups.SCHEMA)
+        raise LakeError(f"{self.root}: {_RESTLESS}")
 
     def _read(
         self,
@@ -349,70 +270,98 @@ class Lake:
         end: datetime,
         where: str,
         values: Sequence[Any],
-        factors: Iterable[str] | None,
     ) -> pa.Table:
         names = ", ".join(f'"{c}"' for c in columns)
-        wanted = None if factors is None else sorted(set(factors))
-        if wanted is not None:
-            where += " AND factor IN (SELECT unnest(?::VARCHAR[]))"
-            values = [*values, wanted]
-        query = (  # nothing of the caller's is put in but question marks
-            f"SELECT {names} FROM read_parquet(?)"  # noqa: S608
-            f" WHERE {where} AND time >= ? AND time < ?"
-            " QUALIFY row_number() OVER"
-            " (PARTITION BY mn, st, factor, time ORDER BY received DESC, seq DESC) = 1"
-            f" ORDER BY {', '.join(c for c in columns if c in KEY)}"
+        select = (  # nothing of the caller's is put in but question marks
+            f"SELECT {names} FROM read_parquet(?) WHERE {where} AND time >= ? AND time < ?"  # noqa: S608
         )
-        found = self._query(query, resolution, start, end, [*values, start, end])
-        return _schema(columns).empty_table() if found is None else found
+        for _ in range(3):
+            files = self._files(resolution, start, end)
+            # Where no row came again there is nothing to choose from.
+            single = [path for file in files if file.single for path in file.paths]
+            several = [path for file in files if not file.single for path in file.paths]
+            parts, given = [], []
+            for paths, choice in ((single, ""), (several, IN_FORCE)):
+                if paths:
+                    parts.append(f"({select}{choice})")
+                    given += [paths, *values, start, end]
+            if not parts:
+                return _schema(columns).empty_table()
+            order = f" ORDER BY {', '.join(c for c in columns if c in KEY)}"
+            found = self._run(" UNION ALL ".join(parts) + order, given, single + several)
+            if found is not None:
+                return found
+        raise LakeError(f"{self.root}: {_RESTLESS}")
 
-    def _query(
-        self, query: str, resolution: str, start: datetime, end: datetime, values: Sequence[Any]
-    ) -> pa.Table | None:
-        """Run a query over the files of the period; None where there are none."""
+    def _files(
+        self, resolution: str, start: datetime, end: datetime, step: str = ""
+    ) -> list[_Partition]:
+        """The partitions of the period, and their files, as of one moment."""
         if resolution not in RESOLUTIONS:
             raise LakeError(f"no resolution {resolution!r}; there are {', '.join(RESOLUTIONS)}")
         if start >= end:
-            return None
+            return []
         low = partition(resolution, microseconds(start))
         high = partition(resolution, microseconds(end) - 1)
-        for attempt in range(3):
+        with catalog(self.root) as db:
+            rows = db.execute(
+                "SELECT day, file.path, closed AND again = 0, rollup.path FROM file"
+                " LEFT JOIN rollup ON source = file.path AND step = ?"
+                " WHERE resolution = ? AND day BETWEEN ? AND ? ORDER BY day, file.path",
+                (step, resolution, low, high),
+            ).fetchall()
+        found = []
+        for _, group in groupby(rows, key=lambda row: row[0]):
+            some = list(group)
+            alone = len(some) == 1
+            found.append(
+                _Partition(
+                    [place(self.root, path) for _, path, _, _ in some],
+                    alone and bool(some[0][2]),
+                    [place(self.root, some[0][3])] if alone and some[0][3] else [],
+                )
+            )
+        return found
+
+    def _run(self, query: str, values: Sequence[Any], places: Sequence[str]) -> pa.Table | None:
+        """The table of a query; None where a file went meanwhile: take the new list.
+
+        Files that are replaced are kept for some minutes, so that hardly anyone comes too late.
+        """
+        try:
+            with contextlib.closing(engine(places)) as cursor:
+                return cursor.sql(query, params=list(values)).to_arrow_table()
+        except duckdb.IOException as error:
             with catalog(self.root) as db:
-                files = [
-                    str(self.root / path)
-                    for (path,) in db.execute(
-                        "SELECT path FROM file WHERE resolution = ? AND day BETWEEN ? AND ?"
-                        " ORDER BY day, path",
-                        (resolution, low, high),
-                    )
-                ]
-            if not files:
+                present = {
+                    place(self.root, path)
+                    for (path,) in db.execute("SELECT path FROM file UNION SELECT path FROM rollup")
+                }
+            if set(places) - present:
                 return None
-            try:
-                with contextlib.closing(engine()) as cursor:
-                    return cursor.sql(query, params=[files, *values]).to_arrow_table()
-            except duckdb.IOException as error:
-                # A reader so slow that its files were deleted takes the new list.
-                if attempt == 2:
-                    raise LakeError(f"{self.root}: {reason(error)}") from error
-            except duckdb.Error as error:
-                raise LakeError(f"{self.root}: {reason(error)}") from error
-        return None  # pragma: no cover
+            raise LakeError(f"{self.root}: {reason(error)}") from error
+        except (duckdb.Error, RemoteError) as error:
+            raise LakeError(f"{self.root}: {reason(error)}") from error
 
     def versions(
         self, mn: str, st: str, factor: str, resolution: str, time: datetime
     ) -> list[Version]:
         """Every reception of one observation, the one in force last."""
         names = ", ".join(f'"{c}"' for c in SERIES[1:])
-        found = self._query(
-            f"SELECT {names} FROM read_parquet(?)"  # noqa: S608
-            " WHERE mn = ? AND st = ? AND factor = ? AND time = ? ORDER BY received, seq",
-            resolution,
-            time,
-            time + timedelta(microseconds=1),
-            [mn, st, factor, time],
-        )
-        return [] if found is None else [Version(**row) for row in found.to_pylist()]
+        for _ in range(3):
+            files = self._files(resolution, time, time + timedelta(microseconds=1))
+            paths = [path for file in files for path in file.paths]
+            if not paths:
+                return []
+            found = self._run(
+                f"SELECT {names} FROM read_parquet(?)"  # noqa: S608
+                " WHERE mn = ? AND st = ? AND factor = ? AND time = ? ORDER BY received, seq",
+                [paths, mn, st, factor, time],
+                paths,
+            )
+            if found is not None:
+                return [Version(**row) for row in found.to_pylist()]
+        raise LakeError(f"{self.root}: {_RESTLESS}")
 
     def changes(self, after_batch: int, resolution: str, limit: int = 10_000) -> list[Change]:
         """What the batches behind `after_batch` touched, by batch, mn, st, time.
@@ -455,3 +404,16 @@ class Lake:
 
 def _schema(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([SCHEMA.field(c) for c in columns])
+
+
+__all__ = [
+    "MEASURED",
+    "RESOLUTIONS",
+    "SERIES",
+    "Change",
+    "Lake",
+    "LakeError",
+    "Latest",
+    "Problem",
+    "Version",
+]

@@ -12,7 +12,6 @@ and only up to the position that ingest had reached at the start: what came sinc
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -30,12 +29,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import columns, journal
+from jingwei.telemetry import columns, journal, rollups
+from jingwei.telemetry.catalog import LakeError, add_files, drop_files, transaction
 from jingwei.telemetry.executor import Executor
 from jingwei.telemetry.ingest import KEEP_SEEN, Ingest, closes
 from jingwei.telemetry.journal import ALL, JournalError, make_folder, microseconds
-from jingwei.telemetry.lake import LakeError, quoted, reason, write_sorted
 from jingwei.telemetry.observations import keys_beside
+from jingwei.telemetry.parquet import reason, sources, write_sorted
+from jingwei.telemetry.remote import opened, place
 
 PORTION = 50_000  # telegrams decoded at once
 AHEAD = timedelta(days=31)  # telegrams received so long before the first day are looked through too
@@ -169,11 +170,10 @@ def write_day(paths: list[str], out: str) -> int:
     if not paths:
         return 0
     kept = int(KEEP_SEEN / timedelta(microseconds=1))
-    sources = ", ".join(quoted(Path(path)) for path in paths)
     fresh = Path(f"{out}-{uuid.uuid4().hex}")
     try:
         count = write_sorted(
-            f"SELECT * EXCLUDE (hash) FROM read_parquet([{sources}])"  # noqa: S608
+            f"SELECT * EXCLUDE (hash) FROM {sources(paths)}"  # noqa: S608
             " WINDOW same AS (PARTITION BY hash ORDER BY seq"
             " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
             " QUALIFY seq = min(seq) OVER same"
@@ -215,11 +215,15 @@ def _take(
             " AND batch_lo <= ? AND batch_hi > ?",
             (resolution, day, batch, batch),
         ).fetchone()[0]
-        same = len(old) == 1 and rows > 0 and _digest(root / old[0][0]) == _digest(made)
+        same = len(old) == 1 and rows > 0 and _digest(place(root, old[0][0])) == _digest(str(made))
+        if same and rollups.differs(root, db, old[0][0]):
+            if not only_compare:
+                rollups.forget(db, old[0][0], microseconds(now))
+                rollups.survey(root, db, old[0][0], resolution, day)
+            return Day(resolution, day, rows, had, False, not only_compare)
         if same or only_compare or mixed or (not rows and not old):
             return Day(resolution, day, rows, had, same, False)
         at = microseconds(now)
-        db.execute("BEGIN IMMEDIATE")
         path = ""
         try:
             if rows:
@@ -228,25 +232,23 @@ def _take(
                 with (root / path).open("rb") as f:
                     os.fsync(f.fileno())
                 journal.sync_folder((root / path).parent)
-                db.execute(
-                    "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (path, resolution, day, 1, rows, batch, batch, not beside, at),
-                )
-            db.executemany("DELETE FROM file WHERE path = ?", [f[:1] for f in old])
-            db.executemany("INSERT INTO retired VALUES (?, ?)", [(f[0], at) for f in old])
-            db.execute("COMMIT")
+            with transaction(db):
+                drop_files(db, [f[0] for f in old], at)
+                closed = not beside
+                row = (path, resolution, day, 1, rows, batch, batch, closed, at)
+                add_files(db, [row] if rows else [])
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
             if path:
                 (root / path).unlink(missing_ok=True)
             raise
+        if path and closed:
+            rollups.survey(root, db, path, resolution, day)
     return Day(resolution, day, rows, had, False, True)
 
 
-def _digest(path: Path) -> str:
+def _digest(file: str) -> str:
     try:
-        with path.open("rb") as f:
+        with opened(file) as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
     except OSError:
-        return f"{path} cannot be read"
+        return f"{file} cannot be read"
