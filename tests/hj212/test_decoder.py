@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -568,10 +569,62 @@ def test_mutated_telegrams_never_raise(seed: bytes, draw: st.DataObject) -> None
 
 
 def test_the_memory_of_names_is_bounded() -> None:
-    from jingwei.hj212 import decoder
+    from jingwei.hj212 import cp as names
 
     for start in range(0, 40_000, 400):
         _read(T + ";".join(f"x{n}-Avg=1" for n in range(start, start + 400)))
-    assert len(decoder._known) <= decoder._KNOWN_LIMIT
+    assert len(names._known) <= names._KNOWN_LIMIT
     _read(T + "y" * 200 + "-Avg=1")
-    assert max(map(len, decoder._known)) <= 64
+    assert max(map(len, names._known)) <= 64
+
+
+_values = st.sampled_from(
+    ("1", "0.5", "-2", "7.250", "", "1e400", "nan", "inf", "x", "1_0", " 1", "١", "N")
+)
+_parts = st.tuples(
+    st.sampled_from(("DataTime", "w01018-Avg", "w01018-Min", "w01018-Max", "w01018-Flag", "a21026-Rtd",
+                     "a21026-Flag", "a21026-Zzz", "PolId", "w01018-Avg ", "?")),
+    st.sampled_from((";", ",", ";;", "=")),
+)  # fmt: skip
+
+
+@given(st.lists(_parts, min_size=1, max_size=8), st.data())
+def test_a_layout_that_is_known_changes_nothing(parts: list[Any], draw: st.DataObject) -> None:
+    """What was learned of names and separators says the same of any values as reading each part."""
+    from jingwei.hj212 import cp as reading
+
+    def text(values: list[str]) -> str:
+        return "".join(
+            f"{name}={value}{sign}" for (name, sign), value in zip(parts, values, strict=True)
+        ).removesuffix(parts[-1][1])
+
+    def read(cp: str) -> tuple[Any, ...]:
+        problems = reading.Problems()
+        found = reading.Content({}, [], {}, None, None)
+        reading.read_cp(cp, found, problems)
+        return found, problems.texts()
+
+    some = draw.draw(st.lists(_values, min_size=len(parts), max_size=len(parts)))
+    reading._layouts.clear()
+    plain = read(text(some))
+    reading._layouts.clear()
+    clean = {"DataTime": "20260310120000"}
+    read(text([clean.get(name, "1") for name, _ in parts]))
+    assert read(text(some)) == plain
+
+
+def test_the_memory_of_layouts_is_bounded_and_used() -> None:
+    from jingwei.hj212 import cp as reading
+
+    reading._layouts.clear()
+    for start in range(reading._LAYOUTS + 10):
+        _read(T + f"x{start}-Avg=1")
+    assert 0 < len(reading._layouts) <= reading._LAYOUTS
+    reading._layouts.clear()
+    text = T + "w01018-Avg=1,w01018-Min=1,w01018-Max=2,w01018-Flag=N;w21003-Rtd=3"
+    first = _read(text)
+    ((_, names),) = reading._layouts
+    assert names[1:] == ("w01018-Avg", "w01018-Min", "w01018-Max", "w01018-Flag", "w21003-Rtd")
+    assert _read(text) == first
+    _read(T + ";".join(f"x{n}-Avg=1" for n in range(400)))
+    assert len(reading._layouts) == 1, "too wide to be remembered"

@@ -14,19 +14,13 @@ time since 2017-05-01, when HJ 212-2017 replaced HJ/T 212-2005, means 2005, and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
-from jingwei.hj212.catalogue import (
-    COMMANDS,
-    DATA_COMMANDS,
-    NUMERIC_FIELDS,
-    PARAMETERS,
-    TEXT_FIELDS,
-)
+from jingwei.hj212.catalogue import COMMANDS, DATA_COMMANDS
+from jingwei.hj212.cp import Content, Problems, read_cp, short
 from jingwei.hj212.crc import crc16, modbus
 from jingwei.hj212.message import SPLIT, Crc, Item, Message
-from jingwei.hj212.values import moment, number
+from jingwei.hj212.values import moment
 from jingwei.standards import codes
 
 VERSIONS: Final = ("2005", "2017", "2025")
@@ -45,199 +39,13 @@ _GLUED: Final = re.compile(rb"[0-9A-Fa-f]{4}[\r\n*]*##[0-9]{4}")
 _ENCRYPTED_CN: Final = re.compile(rb"(?:^|;)CN=(?:2[0-9]{3}|1014|3020);")
 # A name at the beginning of CP; hexadecimal and Base64 ciphertext is longer than any name.
 _NAMED: Final = re.compile(rb"[ \t]*(?=[^=]{1,31}=)[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*[ \t]*=(?!=|\Z)")
-_NAME: Final = re.compile(r"\w[\w.]*(?:-[\w.]+)*")
 _NEW_CODE: Final = re.compile(r"[a-z][0-9]{5}")
-_INFO_FIELD: Final = re.compile(r"i[0-9]{5}")
 _MN24: Final = re.compile(r"[0-9A-Fa-f]{24}")
-_LOG: Final = re.compile(r"=//(.*?)//(?=\s*(?:[;,]|\Z))", re.DOTALL)
-_ELLIPSES: Final = ("…", "⋯", "...")
-
-# Separators within a log text, while CP is taken apart. Lone surrogates cannot come out of a
-# decoder, so they cannot be confused with anything that was sent.
-_HIDE: Final = {ord(";"): 0xD800, ord(","): 0xD801}
-_SHOW: Final = {hidden: shown for shown, hidden in _HIDE.items()}
-
-
-class _Problems:
-    """Deviations by name; the first detail of each is kept and the others counted."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[str, int]] = {}
-
-    def add(self, name: str, detail: str = "") -> None:
-        first, more = self._found.get(name, (detail, -1))
-        self._found[name] = (first, more + 1)
-
-    def texts(self) -> tuple[str, ...]:
-        if not self._found:
-            return ()
-        return tuple(
-            name
-            + (f": {_short(detail)}" if detail else "")
-            + (f" (and {more} more)" if more else "")
-            for name, (detail, more) in self._found.items()
-        )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-@dataclass(slots=True)
-class _Content:
-    """What stands in a data segment; `error` set where it cannot be used."""
-
-    header: dict[str, str]
-    items: list[Item]
-    params: dict[str, str]
-    data_time: str | None
-    error: str | None
-
-
-# ── names of CP, learned once ──────────────────────────────────────────────────────────────────
-
-# name as sent -> (code or "", field or parameter, whether numeric, None or (problem, detail))
-_Known = tuple[str, str, bool, tuple[str, str] | None]
-_known: dict[str, _Known] = {}
-_KNOWN_LIMIT: Final = 16384  # names, of at most 64 characters
-
-
-def _learn(name: str) -> _Known | None:
-    """What a name before '=' in CP means; None where it is no name. The memory is bounded."""
-    bare = name.strip()
-    if _NAME.fullmatch(bare) is None:
-        return None
-    problem = ("spaces", bare) if bare != name else None
-    code, dash, field = bare.rpartition("-")
-    numeric = False
-    if dash:
-        numeric = field in NUMERIC_FIELDS
-        if not numeric and field not in TEXT_FIELDS and _INFO_FIELD.fullmatch(field) is None:
-            problem = ("field not in the standard", field)
-    elif bare not in PARAMETERS:
-        problem = ("parameter not in the standard", bare)
-    known = (code, field, numeric, problem)
-    if len(name) <= 64:
-        if len(_known) >= _KNOWN_LIMIT:
-            _known.clear()
-        _known[name] = known
-    return known
-
-
-# ── CP ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _read_cp(cp: str, content: _Content, problems: _Problems) -> None:
-    """Takes CP apart: `;` between items and parameters, `,` between the fields of one item."""
-    spaced = " " in cp or "\t" in cp or "\n" in cp or "\r" in cp
-    if spaced and cp != cp.strip():
-        problems.add("spaces", "beside '&&'")
-        cp = cp.strip()
-    if cp.endswith(_ELLIPSES) and "-Info=" not in cp:
-        problems.add("ellipsis", "CP ends with '…'")
-        cp = cp.rstrip("….⋯").rstrip()
-    if not cp:
-        return
-    logs = "=//" in cp
-    if logs:
-        cp = _LOG.sub(lambda found: found.group().translate(_HIDE), cp)
-    # float() takes more than the standard's numbers; only these can hold what it would mistake.
-    careful = spaced or not cp.isascii() or "_" in cp
-    items = content.items
-    names = _known
-    code = ""  # of the item that `fields` belong to
-    fields: dict[str, str] = {}
-    for group in cp.split(";"):
-        fresh = True  # at the beginning of a group
-        here: dict[str, dict[str, str]] | None = None  # the group's items, when it has several
-        for part in group.split(","):
-            name, equals, value = part.partition("=")
-            known = names.get(name) or _learn(name)
-            if known is None or not equals:
-                if part.strip():
-                    content.error = content.error or f"ungrammatical: {_short(part)!r} in CP"
-                else:
-                    problems.add("empty part", "two separators in a row, or one at the end")
-                continue
-            this, field, numeric, problem = known
-            if problem is not None:
-                problems.add(*problem)
-            if spaced and value != value.strip():
-                problems.add("spaces", name.strip())
-                value = value.strip()
-            if logs:
-                value = value.translate(_SHOW)
-            if not this:
-                _param(field, value, content, problems)
-                continue
-            if fresh or this != code:
-                if fresh:
-                    again = this == code and field not in fields
-                    if again:
-                        problems.add("';' inside an item", this)
-                else:
-                    if here is None:
-                        here = {code: fields}
-                    again = this in here
-                    if again:
-                        fields = here[this]
-                    else:
-                        problems.add("',' between items", this)
-                if not again:
-                    if this == code:
-                        problems.add("given twice", f"{this}-{field}")
-                    fields = {}
-                    items.append(Item(this, fields))
-                    if here is not None:
-                        here[this] = fields
-                code = this
-                fresh = False
-            if field in fields:
-                problems.add("given twice", f"{this}-{field}")
-                fields = {}
-                items.append(Item(this, fields))
-            fields[field] = value
-            if numeric:
-                try:
-                    amount = float(value)
-                    sound = amount - amount == 0.0 and not (careful and number(value) is None)
-                except ValueError:
-                    sound = False
-                if not sound:
-                    problems.add("not a number", f"{this}-{field}={value}")
-    for item in items:
-        fields = item.fields
-        low, high = fields.get("Min"), fields.get("Max")
-        if low is not None and high is not None:
-            try:
-                bottom, top = float(low), float(high)
-                mean = fields.get("Avg")
-                if bottom > top or (mean is not None and not bottom <= float(mean) <= top):
-                    problems.add("implausible", f"{item.code}: Min, Avg and Max are out of order")
-            except ValueError:
-                continue  # named above
-
-
-def _param(name: str, value: str, content: _Content, problems: _Problems) -> None:
-    if name == "DataTime":
-        if content.data_time is None:
-            content.data_time = value
-        elif content.data_time != value:
-            content.error = content.error or "ungrammatical: two different DataTime in CP"
-        else:
-            problems.add("given twice", "DataTime")
-    elif name in content.params:
-        content.params[name] += "," + value
-    else:
-        content.params[name] = value
-
 
 # ── data segment ───────────────────────────────────────────────────────────────────────────────
 
 
-def _read_header(text: str, header: dict[str, str], problems: _Problems) -> str | None:
+def _read_header(text: str, header: dict[str, str], problems: Problems) -> str | None:
     """Fills `header`; the error that forbids using it, or None."""
     error = None if text.isprintable() else "ungrammatical: control characters in the header"
     if "," in text:
@@ -253,7 +61,7 @@ def _read_header(text: str, header: dict[str, str], problems: _Problems) -> str 
                 problems.add("empty part", "in the header")
                 continue
             if not equals:
-                error = error or f"ungrammatical: {_short(part)!r} in the header"
+                error = error or f"ungrammatical: {short(part)!r} in the header"
                 continue
             if bare not in _HEADER:
                 problems.add("header field not in the standard", bare)
@@ -275,7 +83,7 @@ def _read_header(text: str, header: dict[str, str], problems: _Problems) -> str 
     return error
 
 
-def _text(data: bytes, problems: _Problems) -> str | None:
+def _text(data: bytes, problems: Problems) -> str | None:
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -292,14 +100,14 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _read_segment(segment: bytes, problems: _Problems) -> _Content:
-    content = _Content({}, [], {}, None, None)
+def _read_segment(segment: bytes, problems: Problems) -> Content:
+    content = Content({}, [], {}, None, None)
     start = segment.find(b"CP=")
     text = _text(segment, problems)
     if text is None:
         content.error = "not text: neither UTF-8 nor GB18030"
         head = segment[: start if start >= 0 else None].decode("ascii", "replace")
-        _read_header(_printable(head), content.header, _Problems())
+        _read_header(_printable(head), content.header, Problems())
         return content
     if not text.isprintable() and _CONTROL.search(segment) is not None:
         content.error = "ungrammatical: control characters"
@@ -330,11 +138,11 @@ def _read_segment(segment: bytes, problems: _Problems) -> _Content:
     if "&&" in cp:
         content.error = content.error or "ungrammatical: '&&' inside CP"
         return content
-    _read_cp(cp, content, problems)
+    read_cp(cp, content, problems)
     return content
 
 
-def _integer(header: dict[str, str], name: str, limit: int, problems: _Problems) -> int | None:
+def _integer(header: dict[str, str], name: str, limit: int, problems: Problems) -> int | None:
     text = header.get(name)
     if text is None:
         return None
@@ -359,7 +167,7 @@ def _guess(header: dict[str, str], flag: int | None, items: list[Item]) -> str:
 
 
 def _judge_header(
-    content: _Content, flag: int | None, version: str, given: str | None, problems: _Problems
+    content: Content, flag: int | None, version: str, given: str | None, problems: Problems
 ) -> None:
     """Names what deviates from the version's header, and refuses what cannot be attributed."""
     header = content.header
@@ -368,7 +176,7 @@ def _judge_header(
     if not cn:
         content.error = content.error or "no CN"
     elif not (len(cn) == 4 and cn.isascii() and cn.isdigit()):
-        content.error = content.error or f"CN {_short(cn)!r} is no four digits"
+        content.error = content.error or f"CN {short(cn)!r} is no four digits"
     elif cn not in COMMANDS:
         problems.add("CN in no version of the standard", cn)
     elif version not in COMMANDS[cn]:
@@ -415,7 +223,7 @@ def _judge_header(
                 problems.add("version bits of the Flag", f"they say 2025 in a telegram of {stamp}")
 
 
-def _judge_content(content: _Content, problems: _Problems) -> None:
+def _judge_content(content: Content, problems: Problems) -> None:
     time = content.data_time
     needed = bool(content.items) and content.header.get("CN") in DATA_COMMANDS
     if time is None:
@@ -423,7 +231,7 @@ def _judge_content(content: _Content, problems: _Problems) -> None:
             content.error = content.error or "no DataTime"
     elif moment(time) is None:
         if needed:
-            content.error = content.error or f"DataTime {_short(time)!r} is no time"
+            content.error = content.error or f"DataTime {short(time)!r} is no time"
         else:
             problems.add("DataTime is no time", time)
     elif len(time) != 14:
@@ -431,7 +239,7 @@ def _judge_content(content: _Content, problems: _Problems) -> None:
 
 
 def _judge_split(
-    content: _Content, flag: int | None, problems: _Problems
+    content: Content, flag: int | None, problems: Problems
 ) -> tuple[int | None, int | None]:
     header = content.header
     if "PNUM" not in header and "PNO" not in header:
@@ -455,7 +263,7 @@ def _message(
     version: str | None,
     crc: Crc | None,
     error: str | None,
-    problems: _Problems,
+    problems: Problems,
 ) -> Message:
     """The message of a clear data segment; an `error` found before takes precedence."""
     content = _read_segment(segment, problems)
@@ -510,7 +318,7 @@ def _clear(region: bytes) -> bool:
         return True
     if _NAMED.match(region) is None or _CONTROL.search(region) is not None:
         return False
-    return _text(region, _Problems()) is not None
+    return _text(region, Problems()) is not None
 
 
 def _encrypted(segment: bytes, version: str | None) -> bool:
@@ -525,7 +333,7 @@ def _encrypted(segment: bytes, version: str | None) -> bool:
     from jingwei.hj212 import sm4
 
     region = segment[start:stop]
-    if _CONTROL.search(region) is not None or _text(region, _Problems()) is None:
+    if _CONTROL.search(region) is not None or _text(region, Problems()) is None:
         return True
     return any(form != "raw" for form, _ in sm4.read(region)) or not region.isascii()
 
@@ -598,7 +406,7 @@ def _misfit(frame: bytes, body: bytes, declared: int | None, version: str | None
         present, given = declared, rest[declared : declared + 4]
     elif given is not None:
         error = f"wrong length: {declared} declared, {present} bytes present"
-        text = _text(rest[:present], _Problems())
+        text = _text(rest[:present], Problems())
         if text is not None and len(text) == declared:
             error += f" ({declared} characters: bytes are to be counted)"
     elif len(rest) < declared + 4:
@@ -610,7 +418,7 @@ def _misfit(frame: bytes, body: bytes, declared: int | None, version: str | None
         crc = Crc(None, f"{crc16(segment):04X}", False, None)
     else:
         crc, _ = _crc(segment, given, frozenset())
-    return _message(segment, frame, version, crc, error, _Problems())
+    return _message(segment, frame, version, crc, error, Problems())
 
 
 def decode(
@@ -628,7 +436,7 @@ def decode(
     """
     _check(version, key)
     body = frame.rstrip(b"\r\n")
-    problems = _Problems()
+    problems = Problems()
     if not body.startswith(b"##"):
         error = "no frame: it does not begin with '##'"
         return _message(body, frame, version, None, error, problems)
@@ -669,7 +477,7 @@ def decode_segment(
     """
     _check(version, key)
     body = segment.rstrip(b"\r\n")
-    problems = _Problems()
+    problems = Problems()
     if version in (None, "2025") and _encrypted(body, version):
         clear = body if key is None else _decrypted(body, key, None)
         if clear is body:
@@ -690,7 +498,7 @@ def _sealed(
     raw: bytes,
     version: str | None,
     crc: Crc,
-    problems: _Problems,
+    problems: Problems,
     error: str,
 ) -> Message:
     """A telegram whose CP stays unread: only its header is."""

@@ -315,16 +315,15 @@ class Gateway:
             return
         connection.refused_row = 0
         time = datetime.now(UTC)
-        text = time.isoformat()
         self.counts["accepted"] += 1
         peer = self._peer(connection.host)
         peer.accepted += 1
-        peer.last = text
+        peer.last = time
         device = self.devices.get(message.mn or "")
         if device is None:
             device = self.devices[message.mn or ""] = Device()
         device.accepted += 1
-        device.last, device.cn, device.peer = text, message.cn or "", connection.peer
+        device.last, device.cn, device.peer = time, message.cn or "", connection.peer
         self.desk.heard(connection, message, piece, time)
         self._queue(
             self._accepted, connection, Telegram(time, connection.peer, piece), verdict.answer
@@ -340,7 +339,7 @@ class Gateway:
         mn = message.mn if message else None
         peer = self._peer(connection.host)
         peer.refused[reason] += 1
-        peer.last = now.isoformat()
+        peer.last = now
         if mn:
             device = self.devices.get(mn)
             if device is None and self.register.get(mn) is not None:
@@ -348,7 +347,7 @@ class Gateway:
             if device is None:
                 device = recent(self.strangers, mn, Device)
             device.refused[reason] += 1
-            device.last_refused, device.peer = now.isoformat(), connection.peer
+            device.last_refused, device.peer = now, connection.peer
         hour = f"{now:%d%H}"
         if peer.kept_hour != hour:
             peer.kept_hour, peer.kept = hour, 0
@@ -373,7 +372,8 @@ class Gateway:
         self.waiting += size
         with self._mutex:
             queue.append((connection, telegram, answer, size))
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
         if connection.waiting > self.limits.waiting_per_connection:
             connection.hold("own")
         if self.waiting > self.limits.waiting and not self._held:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from typing import Any
 
 from jingwei.hj212 import VERSIONS
 from jingwei.telemetry.keys import NAME, KeyBox, SealError
+
+FRESH = 0.005  # seconds for which a look at the file is enough; a group commit takes longer
 
 
 class RegisterError(ValueError):
@@ -147,12 +150,17 @@ class Register:
         self._path = path
         self.box = KeyBox(path.with_name(NAME))
         self._keys: dict[str, tuple[bytes, ...]] = {}
+        self._fresh = 0.0  # until then the file is not looked at
         self._stamp: tuple[int, int, int] | None = None
         self._devices: dict[str, Device] = {}
         self.problem = ""
         self._refresh()
 
     def _refresh(self) -> None:
+        now = time.monotonic()
+        if now < self._fresh:
+            return
+        self._fresh = now + FRESH
         try:
             status = self._path.stat()
         except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 TABLE_SIZE = 2000  # peers, and unknown devices, remembered at most
@@ -19,7 +20,7 @@ class Peer:
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
-    last: str = ""
+    last: datetime | None = None
     kept_hour: str = ""
     kept: int = 0
 
@@ -30,8 +31,8 @@ class Device:
 
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    last: str = ""
-    last_refused: str = ""
+    last: datetime | None = None
+    last_refused: datetime | None = None
     cn: str = ""
     peer: str = ""
 
@@ -41,7 +42,11 @@ def row(counted: Peer | Device) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in vars(counted).items():
         if not key.startswith("kept"):
-            found[key] = dict(value) if isinstance(value, Counter) else value
+            if isinstance(value, Counter):
+                value = dict(value)
+            elif key.startswith("last"):
+                value = value.isoformat() if value else ""
+            found[key] = value
     return found
 
 
