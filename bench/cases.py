@@ -106,7 +106,7 @@ def present(count: int, *, due_in: timedelta = timedelta(days=5)) -> None:
                         title=f"第{n}号{SUBJECTS[n % len(SUBJECTS)]}案件", text="请到现场核实。",
                         region_id=f"9901{n % DISTRICTS:02}", department=offices[f"d{n % DISTRICTS}"],
                         opened=now, issued=now, due=now + due_in, level_since=now,
-                        level_due=now + due_in, escalate_at=now + due_in,
+                        level_due=now + due_in, escalate_at=now + due_in, clock=now + due_in,
                     )
                     for n in range(start, start + size)
                 ],

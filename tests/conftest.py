@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,33 @@ def data(settings, tmp_path: Path) -> Path:
     settings.ENV = replace(settings.ENV, data=tmp_path)
     settings.MEDIA_ROOT = settings.ENV.media
     return tmp_path
+
+
+# Each room on PostgreSQL is one long test: they are spread over the workers, and come first.
+_ROOMS = "test_postgresql.py::"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    """`--dist loadfile`, but for the rooms on PostgreSQL, in the order of the collection."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if _ROOMS in nodeid else super()._split_scope(nodeid)
+
+    return Files(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For the workers: what takes long by itself first, then the files with many tests."""
+    if hasattr(config, "workerinput"):
+        size = Counter(item.path for item in items)
+        items.sort(key=lambda i: (_ROOMS not in i.nodeid, -size[i.path], str(i.path)))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -20,12 +20,21 @@ PLACES = [
 ]
 
 
+@pytest.fixture(scope="session")
+def made() -> list[str]:
+    """The databases that this process has made: one serves all its rooms, so that migrations run
+    once and not once a room."""
+    return []
+
+
 @pytest.mark.postgres
 @pytest.mark.skipif(not SERVER, reason="no PostgreSQL: JINGWEI_TEST_POSTGRES is not set")
 @pytest.mark.parametrize("place", PLACES)
-def test_the_same_on_postgresql(place: str) -> None:
-    name = place.removesuffix(".py").replace("/", "_")
-    env = dict(os.environ, JINGWEI_TEST_DATABASE=f"{SERVER}_{name}")
+def test_the_same_on_postgresql(place: str, made: list[str]) -> None:
+    database = f"{SERVER}_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    env = dict(os.environ, JINGWEI_TEST_DATABASE=database)
+    anew = [] if database in made else ["--create-db"]
+    made.append(database)
     for name in list(env):
         if name.startswith(("PYTEST_", "COV_")):
             del env[name]
@@ -39,6 +48,8 @@ def test_the_same_on_postgresql(place: str) -> None:
             "no:cacheprovider",
             "-n",
             "0",
+            "--reuse-db",
+            *anew,
             f"tests/{place}",
         ],
         cwd=ROOT,

@@ -1,5 +1,6 @@
 """WSGI entry, served by Granian (`jingwei web`)."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -8,3 +9,9 @@ from jingwei.config.limits import limited
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
 application = limited(get_wsgi_application())
+
+# A request leaves little behind, and what the imports made stays for good: the collector need not
+# look at it again and again (a tenth of the processor time of a page).
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)

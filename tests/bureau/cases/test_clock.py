@@ -183,14 +183,14 @@ def test_a_closed_case_does_not_rise(city):
 def test_one_broken_case_does_not_stop_the_others(city, monkeypatch, caplog):
     one = bring(city, open_case(city, 1), "rectifying")
     two = bring(city, open_case(city, 2), "rectifying")
-    real = services.escalate
+    real = services._escalate
 
-    def broken(pk, now):
-        if pk == one.pk:
+    def broken(case, now):
+        if case.pk == one.pk:
             raise RuntimeError("broken")
-        return real(pk, now)
+        return real(case, now)
 
-    monkeypatch.setattr(services, "escalate", broken)
+    monkeypatch.setattr(services, "_escalate", broken)
     tasks.tick(one.due)
     assert escalations(two)
     assert f"case {one.pk}" in caplog.text

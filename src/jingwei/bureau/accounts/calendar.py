@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db import connection
 
 from jingwei.bureau.accounts.models import CalendarChange
 from jingwei.bureau.language import english
@@ -23,7 +23,9 @@ _read: tuple[Any, list[CalendarChange], Calendar] = (None, [], workdays.publishe
 def in_force(known: datetime | None = None) -> Calendar:
     """The calendar as it was known at a moment; without one, as it is now."""
     global _read
-    state = CalendarChange.objects.aggregate(n=Count("pk"), pk=Max("pk"), at=Max("at"))
+    with connection.cursor() as cursor:  # several times an act: not worth an ORM query each
+        cursor.execute("SELECT COUNT(*), MAX(id), MAX(at) FROM accounts_calendarchange")
+        state = cursor.fetchone()
     if state != _read[0]:
         rows = list(CalendarChange.objects.order_by("pk"))
         _read = (state, rows, made(rows))

@@ -99,14 +99,16 @@ class User(AbstractUser):
         """The user, and whom he stands in for today: people of the same role."""
         if not hasattr(self, "_acts_for"):
             today = timezone.localdate()
-            absent = User.objects.filter(
-                absences__substitute=self,
-                absences__ended=None,
-                absences__begins__lte=today,
-                absences__ends__gte=today,
-                role=self.role,
-            ).distinct()
-            self._acts_for: list[User] = [self, *(absent if self.role and self.pk else ())]
+            rows = Substitution.objects.filter(
+                substitute=self, ended=None, begins__lte=today, ends__gte=today
+            )
+            ids = (
+                set(rows.order_by().values_list("absent", flat=True))
+                if self.role and self.pk
+                else set()
+            )
+            absent = User.objects.filter(pk__in=ids, role=self.role).order_by("pk") if ids else ()
+            self._acts_for: list[User] = [self, *absent]
         return self._acts_for
 
     def department_ids(self) -> set[int]:

@@ -77,6 +77,10 @@ def replay(case: Case) -> Iterator[str]:
     yield from pauses.proof(case)
     if case.version != version:
         yield f"version is {case.version}, but its events say {version}"
+    stored = case.clock, case.asks
+    case.derive()
+    if stored != (case.clock, case.asks):
+        yield f"it is sorted by {stored}, not by {(case.clock, case.asks)}"
     if case.escalate_at != next_escalation(case):
         yield f"the next escalation is set to {case.escalate_at}, not to {next_escalation(case)}"
 

@@ -12,6 +12,10 @@ class Refused(Exception):  # noqa: N818
         return str(self.args[0]) if self.args else ""
 
 
+class Unknown(Refused):
+    """No such act in this flow."""
+
+
 class Stale(Refused):
     """Somebody acted on the case since the form was shown."""
 

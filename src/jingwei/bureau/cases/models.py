@@ -7,6 +7,7 @@ change or delete them (`immutable`).
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from jingwei.bureau.findings.models import Kind as FindingKind
 from jingwei.bureau.registry.models import Enterprise, Region
 
 OUTSIDE = (Role.ENTERPRISE, Role.DEPARTMENT)
+FAR = datetime(9999, 1, 1, tzinfo=UTC)  # the clock of a case in which none runs
 
 
 class _OfCase(RestrictedQuerySet):
@@ -137,6 +139,10 @@ class Case(models.Model):
     escalate_at = models.DateTimeField(_("next escalation"), null=True, blank=True)
     # When the clock itself acts: the flow's `clock` transition of the state.
     wake_at = models.DateTimeField(_("next act of the clock"), null=True, blank=True)
+    # What lists sort and count by, worked out from the above whenever that changes (`derive`): the
+    # earlier of the running deadlines, and the role that is asked to decide something.
+    clock = models.DateTimeField(_("clock"), default=FAR)
+    asks = models.CharField(_("asked to decide"), max_length=16, blank=True)
 
     objects = CaseQuerySet.as_manager()
     place = {"area": "region_id", "enterprise": "enterprise__uscc", "matter": "matter"}
@@ -166,6 +172,8 @@ class Case(models.Model):
                 condition=models.Q(published__isnull=False),
             ),
             models.Index(fields=["department", "-id"], name="case_department"),
+            models.Index(fields=["clock", "id"], name="case_clock"),
+            models.Index(fields=["asks"], name="case_asks", condition=~models.Q(asks="")),
         ]
         verbose_name = _("case")
         verbose_name_plural = _("cases")
@@ -199,6 +207,11 @@ class Case(models.Model):
         pending = self.__dict__.pop("_party_ids", None)
         if pending is not None:
             self.parties.set(pending)
+
+    def derive(self) -> None:
+        """Work out what lists sort and count by."""
+        self.clock = self.next_due or FAR
+        self.asks = self.detail.get("asks") or ""
 
     @property
     def state_label(self) -> Text:

@@ -46,10 +46,11 @@ def text_of(case: Case) -> str:
     return words("\n".join(parts))
 
 
-def store(case: Case) -> None:
+def store(case: Case, *, new: bool = False) -> None:
     """Index a case, new or changed; in the transaction of the act."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM cases_casetext WHERE rowid = %s", [case.pk])
+        if not new:
+            cursor.execute("DELETE FROM cases_casetext WHERE rowid = %s", [case.pk])
         cursor.execute(
             "INSERT INTO cases_casetext (rowid, words) VALUES (%s, %s)", [case.pk, text_of(case)]
         )

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,7 +23,6 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
 from jingwei.bureau.registry.models import Region
 
-_FAR = datetime(9999, 1, 1, tzinfo=UTC)
 # Whose superior hears of a delay: the district of its enterprises, grids and itself (level 1).
 _UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
 
@@ -103,15 +101,11 @@ def handling(case: Case, user: Any) -> dict[str, Any]:
 
 
 def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
-    """The cases the user may see, with what a list shows of them and the clock that matters now.
-
-    `clock` is the earlier of the two running deadlines (a far date where none runs).
-    """
+    """The cases the user may see, with what a list shows of them."""
     return (
         Case.objects.restrict(user, action)
         .select_related("enterprise", "region", "department")
         .defer("region__geometry")
-        .annotate(clock=_clock())
     )
 
 
@@ -157,11 +151,10 @@ def _states(
     *,
     final: bool | None = None,
     role: str | None = None,
-    business: bool = False,
     lead: bool | None = None,
 ) -> Q:
     """States of all flows: final or not, waiting for a role (of the case's department alone or
-    not), with the business clock running."""
+    not)."""
     wanted = Q(pk__in=[])
     for flow in FLOWS.values():
         names = [
@@ -169,26 +162,11 @@ def _states(
             for s in flow.states
             if (final is None or s.final == final)
             and (role is None or role in s.roles)
-            and (not business or s.business)
             and (lead is None or s.lead == lead)
         ]
         if names:
             wanted |= Q(flow=flow.name, state__in=names)
     return wanted
-
-
-def _clock() -> Any:
-    from django.db.models import Case as When_
-    from django.db.models import DateTimeField, Value, When
-
-    level = Coalesce("level_due", Value(_FAR), output_field=DateTimeField())
-    due = Coalesce("due", Value(_FAR), output_field=DateTimeField())
-    return When_(
-        When(_states(final=True), then=Value(_FAR)),
-        When(_states(business=True) & Q(paused=None), then=Least(level, due)),
-        default=level,
-        output_field=DateTimeField(),
-    )
 
 
 def opened(user: Any) -> CaseQuerySet:
@@ -198,7 +176,7 @@ def opened(user: Any) -> CaseQuerySet:
 
 def overdue(user: Any, now: datetime | None = None) -> CaseQuerySet:
     """Cases whose running clock is past its time."""
-    return opened(user).filter(clock__lte=now or timezone.now())
+    return cases(user).filter(clock__lte=now or timezone.now())
 
 
 def numbered(user: Any, text: str) -> Case | None:
@@ -237,7 +215,7 @@ def _turn(user: Any) -> Q:
         mine |= Q(escalated__gte=2)  # of no case that is over: an act that ends it sets it to 0
     elif user.role == Role.LEADER:
         mine |= Q(escalated__gte=3)
-        mine |= _states(final=False) & Q(detail__asks=Role.LEADER.value)
+        mine |= Q(asks=Role.LEADER.value)
     colleagues = User.objects.filter(role=user.role, is_active=True)
     others = colleagues.exclude(pk__in=[person.pk for person in user.acts_for()])
     return mine & ~Q(holder__in=others.values("pk"))
@@ -274,7 +252,7 @@ def search(user: Any, query: Any) -> CaseQuerySet:
     elif state:
         rows = rows.filter(state=state)
     if asked(query, "overdue"):
-        rows = rows.filter(_states(final=False), clock__lte=timezone.now())
+        rows = rows.filter(clock__lte=timezone.now())
     if asked(query, "listed"):
         rows = rows.filter(listed__isnull=False)
     if region:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
@@ -22,7 +22,7 @@ from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import search, selectors
 from jingwei.bureau.cases.deadlines import deadline, moment
-from jingwei.bureau.cases.errors import Invalid, Refused, Stale
+from jingwei.bureau.cases.errors import Invalid, Refused, Stale, Unknown
 from jingwei.bureau.cases.flow import ESCALATE, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
@@ -68,6 +68,7 @@ FOLDED = (
     "wake_at",
 )
 COLUMNS = tuple(name for name in FOLDED if name != "party_ids")
+DERIVED = ("escalate_at", "clock", "asks")
 SEARCHED = {"title", "number", "text", "enterprise_id"}
 # Who speaks for the city: not bound to the case's department where an act is its lead's.
 CITY = (Role.DISPATCHER, Role.LEADER)
@@ -131,10 +132,11 @@ def open_case(
             if "department_id" not in changes:
                 changes["department_id"] = selectors.district_of(changes["region_id"]).pk
             changes |= _with_clocks(case, changes, now)
+            case.derive()
             case.save(force_insert=True)
             case.save_parties()
-            search.store(case)
-            case.findings.set(about)
+            search.store(case, new=True)
+            case.findings.add(*about)
             take(chosen)  # those of the parent are taken already
             _append(
                 case,
@@ -193,7 +195,7 @@ def act(
             return done
         step = case.rules.transition(transition)
         if step is None or step is case.rules.opening or step.clock:
-            raise Refused(_("There is no such act."))
+            raise Unknown(_("There is no such act."))
         if step.locks and case.version != version:
             raise Stale(_meanwhile(case))
         reason = refusal(user, case, step)
@@ -264,31 +266,53 @@ def escalate(case_id: int, now: datetime) -> list[CaseEvent]:
     moment at which it fell due. Two machines at once: the second finds nothing left to do.
     """
     with transaction.atomic():
-        case = Case.objects.select_for_update().get(pk=case_id)
-        events = []
-        for reached, rule, level, due in escalations(case):
-            key = escalation_key(case, rule, level, due)
-            if reached > now or _done(key):
-                continue
-            changes = {"escalated": max(case.escalated, level)}
-            _apply(case, changes)
-            events.append(
-                _append(
-                    case,
-                    ESCALATE,
-                    source=case.state,
-                    user=None,
-                    now=now,
-                    data={"rule": rule, "level": level, "due": due, "reached": reached},
-                    changes=changes,
-                    internal=True,
-                    key=key,
-                )
+        return _escalate(Case.objects.select_for_update().get(pk=case_id), now)
+
+
+@transaction.atomic
+def escalate_all(cases: Iterable[int], now: datetime) -> list[CaseEvent]:
+    """The same for many cases, in one transaction. Cases on which somebody acts just now are
+    passed over on PostgreSQL: the next tick finds them."""
+    free = connection.features.has_select_for_update_skip_locked
+    rows = Case.objects.select_for_update(of=("self",), skip_locked=free)
+    rows = rows.filter(pk__in=list(cases), escalate_at__lte=now).order_by("pk")
+    known = rows.select_related("enterprise", "department", "region").defer("region__geometry")
+    return [event for case in known for event in _escalate(case, now)]
+
+
+def _escalate(case: Case, now: datetime) -> list[CaseEvent]:
+    """The case is locked."""
+    events = []
+    possible = escalations(case)
+    written = _written(case, possible)
+    for reached, rule, level, due in possible:
+        key = escalation_key(case, rule, level, due)
+        if reached > now or key in written:
+            continue
+        changes = {"escalated": max(case.escalated, level)}
+        _apply(case, changes)
+        events.append(
+            _append(
+                case,
+                ESCALATE,
+                source=case.state,
+                user=None,
+                now=now,
+                data={"rule": rule, "level": level, "due": due, "reached": reached},
+                changes=changes,
+                internal=True,
+                key=key,
             )
-        case.escalate_at = next_escalation(case)
-        # The version stays: the clock does not make a form stale that somebody is filling in.
-        case.save(update_fields=["escalated", "escalate_at"])
-        return events
+        )
+    left = [
+        m
+        for m, r, level, d in possible
+        if m > now and escalation_key(case, r, level, d) not in written
+    ]
+    case.escalate_at = min(left, default=None)
+    # The version stays: the clock does not make a form stale that somebody is filling in.
+    case.save(update_fields=["escalated", "escalate_at"])
+    return events
 
 
 def wake(case_id: int, now: datetime) -> CaseEvent | None:
@@ -353,10 +377,16 @@ def next_escalation(case: Case, possible: list[Any] | None = None) -> datetime |
         possible = escalations(case)
     if case.pk is None or not possible:
         return min((m for m, *_rest in possible), default=None)
-    moments = {escalation_key(case, r, level, d): m for m, r, level, d in possible}
-    for key in CaseEvent.objects.filter(key__in=moments).values_list("key", flat=True):
-        del moments[key]
-    return min(moments.values(), default=None)
+    written = _written(case, possible)
+    left = [m for m, r, level, d in possible if escalation_key(case, r, level, d) not in written]
+    return min(left, default=None)
+
+
+def _written(case: Case, possible: list[Any]) -> set[str]:
+    """The keys of those escalations that stand in the events."""
+    keys = [escalation_key(case, rule, level, due) for _m, rule, level, due in possible]
+    rows = CaseEvent.objects.filter(key__in=keys).order_by()
+    return set(rows.values_list("key", flat=True))
 
 
 def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -400,7 +430,8 @@ def drop_filter(user: User, pk: int) -> None:
 
 
 def _save(case: Case, version: int, changes: Mapping[str, Any]) -> None:
-    values = {name: getattr(case, name) for name in (*COLUMNS, "escalate_at")}
+    case.derive()
+    values = {name: getattr(case, name) for name in (*COLUMNS, *DERIVED)}
     changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
     if not changed:
         raise Stale(_meanwhile(case))

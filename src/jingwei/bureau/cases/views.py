@@ -22,7 +22,7 @@ from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases import selectors, services
 from jingwei.bureau.cases.deadlines import sentences
-from jingwei.bureau.cases.errors import Invalid, Refused
+from jingwei.bureau.cases.errors import Invalid, Refused, Unknown
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
@@ -37,6 +37,7 @@ from jingwei.bureau.registry.models import PermitLimit
 from jingwei.evidence import digest
 
 PAGE = 50
+PLACE = {"department_id", "region_id", "party_ids", "holder_id", "matter"}  # who sees a case
 
 
 # --- lists -----------------------------------------------------------------------------------
@@ -173,7 +174,10 @@ def open_case(request: HttpRequest) -> HttpResponse:
     """The opening form of a flow (`?flow=`, else the one that fits); findings stand in the URL
     (`?finding=1&finding=2`), and so does the case from which it comes (`?parent=`)."""
     ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
-    chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk"))
+    chosen = findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk")
+    if request.method == "POST":  # what the page shows is not needed
+        chosen = chosen.select_related(None)
+    chosen = list(chosen)
     offered = selectors.flows_to_open(request.user, chosen)
     name = request.GET.get("flow") or (offered[0].name if offered else "")
     rules = FLOWS.get(name)
@@ -339,16 +343,16 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     A GET (after a login that had run out) leads back to the case with the form open, where the
     browser's draft is.
     """
-    row = get_object_or_404(Case.objects.restrict(request.user, "case.act"), pk=pk)
-    step = row.rules.transition(transition)
-    if step is None or step is row.rules.opening or step.clock:
-        raise Http404
     if request.method == "GET":
+        row = get_object_or_404(Case.objects.restrict(request.user, "case.act"), pk=pk)
+        step = row.rules.transition(transition)
+        if step is None or step is row.rules.opening or step.clock:
+            raise Http404
         return redirect(f"{row.get_absolute_url()}?act={step.name}#act-{step.name}")
     posted = request.POST
     version = posted.get("version", "")
     try:
-        services.act(
+        event = services.act(
             request.user,
             pk,
             transition,
@@ -357,26 +361,27 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
             request.FILES,
             token=posted.get("token", ""),
         )
-    except Case.DoesNotExist:
+    except (Case.DoesNotExist, Unknown):
         raise Http404 from None
     except Invalid as error:
-        return _again(request, pk, step, error.form, str(error), 422)
+        return _again(request, pk, transition, error.form, str(error), 422)
     except Refused as error:
-        bound = TransitionForm(step, row, posted)
-        return _again(request, pk, step, bound, str(error), 409)
-    messages.success(request, _("Done: %(act)s.") % {"act": step.label})
-    if (
-        not Case.objects.restrict(request.user, "case.view").filter(pk=pk).exists()
-    ):  # a transfer took it away
+        return _again(request, pk, transition, None, str(error), 409)
+    row = event.case
+    messages.success(request, _("Done: %(act)s.") % {"act": event.label})
+    seen = Case.objects.restrict(request.user, "case.view").filter(pk=pk)
+    if PLACE & event.changes.keys() and not seen.exists():  # a transfer took it away
         messages.info(request, _("The case is not in your jurisdiction any more."))
         return redirect("cases:list")
     return redirect(row)
 
 
 def _again(
-    request: HttpRequest, pk: int, step: Transition, form: TransitionForm, refused: str, status: int
+    request: HttpRequest, pk: int, act: str, form: TransitionForm | None, refused: str, status: int
 ) -> HttpResponse:
     row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
+    step = row.rules.transition(act)
+    form = form or TransitionForm(step, row, request.POST)
     context = _context(request, row, step, form, refused) | {"again": True}
     if request.POST.get("page") == "check" and context["may_check"]:
         form.use_required_attribute = False

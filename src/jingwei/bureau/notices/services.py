@@ -109,27 +109,34 @@ def _recipients(
     to: User | Department | QuerySet[User] | Iterable[User | Department], now: datetime
 ) -> _Recipients:
     """Everybody who is to be told, substitutes included, by id."""
-    wanted: Q
     if isinstance(to, QuerySet):
-        wanted = Q(pk__in=to.values("pk"))
+        people = to
     else:
         parts = [to] if isinstance(to, User | Department) else list(to)
         wanted = Q(pk__in=[p.pk for p in parts if isinstance(p, User)])
         departments = [p.pk for p in parts if isinstance(p, Department)]
         if departments:
             wanted |= Q(department__in=departments)
-    users = User.objects.filter(wanted, is_active=True).select_related("preference")
+        people = User.objects.filter(wanted)
+    users = people.filter(is_active=True).select_related("preference")
     found: _Recipients = {user.pk: (user, None, False) for user in users}
-    standing_in = (
+    if not found:
+        return found
+    standing_in = list(
         accounts.substitutions(now)
         .filter(absent__in=list(found), substitute__is_active=True)
-        .select_related("substitute__preference")
         .order_by("pk")
+        .values_list("absent", "substitute")
     )
-    for row in standing_in:
-        absent = found[row.absent_id][0]
-        found[row.absent_id] = (absent, found[row.absent_id][1], True)
-        found.setdefault(row.substitute_id, (row.substitute, absent, False))
+    substitutes = (
+        User.objects.select_related("preference").in_bulk({s for _a, s in standing_in})
+        if standing_in
+        else {}
+    )
+    for one, other in standing_in:
+        absent = found[one][0]
+        found[one] = (absent, found[one][1], True)
+        found.setdefault(other, (substitutes[other], absent, False))
     return found
 
 

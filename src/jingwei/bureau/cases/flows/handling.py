@@ -10,8 +10,9 @@ to be), `looks` (days after closure at which somebody looked back), `cause` and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -73,17 +74,32 @@ def _others(case: Case | None) -> list[tuple[int, Text]]:
     return [(pk, label) for pk, label in leads(case) if case is None or pk != case.department_id]
 
 
+class _Said:
+    """A text that is worked out when it is shown: Django's lazy ones are asked by every bound form
+    whether they are empty."""
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        self.say = say
+
+    def __str__(self) -> str:
+        return self.say()
+
+
 def _lead(field: Field, case: Case | None) -> forms.Field:
     """Begins with whom the dispatch rules name, and says why."""
     from jingwei.bureau.cases.selectors import suggested_lead
 
-    department, why = suggested_lead(case) if case else (None, "")
+    @cache
+    def proposed() -> tuple[int | None, str]:  # only where the form is shown
+        department, why = suggested_lead(case) if case else (None, "")
+        return (department.pk if department else None), why
+
     return forms.TypedChoiceField(
         label=field.label,
-        help_text=why,
+        help_text=_Said(lambda: proposed()[1]),
         coerce=int,
         choices=[("", "—"), *leads(case)],
-        initial=department.pk if department else None,
+        initial=lambda: proposed()[0],
     )
 
 
