@@ -5,7 +5,8 @@ Two questions are asked of every request:
 * may this *role* do this *action*? — `PERMISSIONS`, asked by `@requires(action)` on the view
   and by `may(user, action)` in services and templates;
 * which *rows* may this user see? — `RestrictedQuerySet.restrict(user, action)`, by the
-  jurisdiction of the user's department and, for an enterprise, by its own file.
+  jurisdiction of the user's department and, for an enterprise, by its own file. On PostgreSQL the
+  database asks this once more (`rows`).
 
 A view without `@requires` or `@public` is an error that a test finds.
 """
@@ -21,6 +22,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.bureau import rows
 from jingwei.standards import matters
 
 
@@ -102,6 +104,25 @@ def may(user: Any, action: str) -> bool:
     return bool(user.is_superuser or user.role in allowed)
 
 
+def see(user: Any) -> None:
+    """Let the database know whose rows this request may read (`rows`): the places of the own
+    department and of those whom the user stands in for, as `RestrictedQuerySet.reach` takes them."""
+    if not rows.on() or not user.is_authenticated or not user.is_active:
+        return
+    areas: set[str] = set()
+    pairs: set[str] = set()
+    people = user.acts_for()
+    if any(person.is_superuser or person.role in CITY_WIDE for person in people):
+        rows.see_all()
+        return
+    own = user.enterprise_code if user.role == Role.ENTERPRISE else ""
+    for area, matter in () if own else (place for person in people for place in person.places()):
+        areas.add(area)
+        pairs |= {f"{area}/{kind}" for kind in (matters.kinds(matter) if matter else ("",))}
+    departments = set() if own else user.department_ids()
+    rows.see(areas, pairs, departments, {person.pk for person in people}, own)
+
+
 def requires(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
     """Demand a login and a role that may do `action`: else the login page, or 403."""
     PERMISSIONS[action]
@@ -116,6 +137,7 @@ def requires(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..
                 return redirect_to_login(request.get_full_path())
             if not may(request.user, action):
                 raise PermissionDenied
+            see(request.user)
             return view(request, *args, **kwargs)
 
         guarded.access = action  # type: ignore[attr-defined]
@@ -129,6 +151,7 @@ def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(view)
     def open_view(*args: Any, **kwargs: Any) -> HttpResponse:
+        rows.see_all()  # such a page chooses itself what it shows
         return view(*args, **kwargs)
 
     open_view.access = None  # type: ignore[attr-defined]

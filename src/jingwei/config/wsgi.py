@@ -10,6 +10,11 @@ from jingwei.config.limits import limited
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
 application = limited(get_wsgi_application())
 
+# Needs the models, so after Django is set up. On SQLite it does nothing.
+from jingwei.bureau import rows  # noqa: E402
+
+rows.arm()
+
 # A request leaves little behind, and what the imports made stays for good: the collector need not
 # look at it again and again (a tenth of the processor time of a page).
 gc.collect()

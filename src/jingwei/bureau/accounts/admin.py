@@ -16,11 +16,23 @@ from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.bureau.access import see
 from jingwei.bureau.accounts.models import Department, Jurisdiction, User
 
 admin.site.site_header = admin.site.site_title = _("Jingwei administration")
 admin.site.index_title = _("Users and reference data")
 admin.site.unregister(Group)
+
+_has_permission = admin.site.has_permission
+
+
+def _seen(request: HttpRequest) -> bool:
+    """The pages of the administration are no views of ours: they say here whose rows they read."""
+    see(request.user)
+    return _has_permission(request)
+
+
+admin.site.has_permission = _seen
 
 
 def _label(field: models.Field) -> str:

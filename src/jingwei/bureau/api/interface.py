@@ -21,7 +21,7 @@ from ninja import NinjaAPI, Path, Query
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
-from jingwei.bureau.access import may
+from jingwei.bureau.access import may, see
 from jingwei.bureau.api import schemas, services
 from jingwei.bureau.api.problems import Problem, Wrong, answer
 from jingwei.bureau.cases import selectors as cases
@@ -82,6 +82,7 @@ class Scope(HttpBearer):
             raise Problem(403, "role", _("The user of this token may not do this."))
         services.used(found, now)
         request.user = found.user
+        see(found.user)
         return found
 
 

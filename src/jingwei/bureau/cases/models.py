@@ -211,7 +211,7 @@ class Case(models.Model):
     def derive(self) -> None:
         """Work out what lists sort and count by."""
         self.clock = self.next_due or FAR
-        self.asks = self.detail.get("asks") or ""
+        self.asks = ("" if self.at.final else self.detail.get("asks")) or ""
 
     @property
     def state_label(self) -> Text:

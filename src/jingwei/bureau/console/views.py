@@ -17,7 +17,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import condition, require_safe
 from django.views.i18n import JavaScriptCatalog
 
-from jingwei.bureau.access import Role, may, public, requires
+from jingwei.bureau.access import Role, may, public, requires, see
 from jingwei.bureau.console import health, selectors
 
 log = logging.getLogger("jingwei.web")
@@ -111,6 +111,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def _error(
     request: HttpRequest, code: int, title: str, what: str, detail: str = "", again: bool = False
 ) -> HttpResponse:
+    if code == 404:  # of an address that leads to no view, which would have let the rows be seen
+        see(request.user)
     context = {"code": code, "title": title, "what": what, "detail": detail, "again": again}
     return render(request, "console/errors/page.html", context, status=code)
 
