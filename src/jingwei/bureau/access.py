@@ -93,6 +93,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "campaign.manage": frozenset({Role.DISPATCHER}),
     "campaign.report": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "campaign.share": frozenset({Role.DISPATCHER}),
+    "detection.view": _OFFICE,
 }
 
 

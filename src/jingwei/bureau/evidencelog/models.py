@@ -43,6 +43,7 @@ KINDS = {
     "proposal": _("Proposed order"),
     "mark": _("Mark of data"),
     "trace": _("Source tracing"),
+    "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
 }

@@ -13,6 +13,9 @@ from jingwei.analysis.validity import Rates, rates
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.monitoring.detection_models import Detected as Detected
+from jingwei.bureau.monitoring.detection_models import DetectionFit as DetectionFit
+from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitLimit, Point
 
