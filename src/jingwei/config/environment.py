@@ -48,6 +48,8 @@ class Environment:
     mail: str  # smtp://user:password@host:port; empty: no e-mail
     mail_from: str
     webhook_hosts: tuple[str, ...]  # origins (https://host) that robots may be asked at
+    executor: str  # tcp://host:port of a Dask scheduler for heavy work; empty: local processes
+    detection_budget: float  # false cases that the detectors may raise an outlet and month
     tiles: str  # raster tile URL, PMTiles URL or file; empty: the built-in quiet map
 
     @property
@@ -134,6 +136,17 @@ def _file(name: str) -> Path | None:
     return path
 
 
+def _budget(name: str) -> float:
+    text = os.environ.get(name) or "0.1"
+    try:
+        budget = float(text)
+    except ValueError:
+        budget = 0.0
+    if not 0.001 <= budget <= 10:
+        raise SettingError(f"{name}={text!r}: wanted false cases a month from 0.001 to 10")
+    return budget
+
+
 def read() -> Environment:
     """Read all settings; raises `SettingError` with one clear sentence."""
     data = Path(os.environ.get("JINGWEI_DATA") or "var").expanduser().resolve()
@@ -180,6 +193,8 @@ def read() -> Environment:
         mail=mail,
         mail_from=mail_from,
         webhook_hosts=webhook_hosts(os.environ.get("JINGWEI_WEBHOOK_HOSTS", "")),
+        executor=os.environ.get("JINGWEI_EXECUTOR", ""),
+        detection_budget=_budget("JINGWEI_DETECTION_BUDGET"),
         tiles=tiles and (tiles if "://" in tiles else str(Path(tiles).resolve())),
     )
 

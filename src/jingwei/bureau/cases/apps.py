@@ -10,9 +10,12 @@ class CasesConfig(AppConfig):
     label = "cases"
 
     def ready(self) -> None:
+        from jingwei.bureau.cases import selectors
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.cases.flows.handling import HANDLING
         from jingwei.bureau.cases.flows.order import ORDER
+        from jingwei.bureau.monitoring import detection
 
         register(HANDLING, ORDER)
+        detection.verdict_sources.append(selectors.verdicts)
         immutable.keep(self, APPEND_ONLY)

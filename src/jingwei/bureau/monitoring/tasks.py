@@ -7,6 +7,7 @@ from datetime import datetime
 from jingwei.bureau.monitoring import (
     amounts,
     belied,
+    detection,
     device_gaps,
     device_services,
     furnaces,
@@ -17,7 +18,8 @@ from jingwei.bureau.monitoring import (
 
 
 def tick(now: datetime) -> None:
-    """Judge until caught up (some batches at most), then what is expected by now."""
+    """Judge until caught up (some batches at most), then what is expected by now; the detectors
+    work beside this round."""
     services.catch_up(now)
     services.expect(now)
     furnaces.follow(now)
@@ -27,3 +29,4 @@ def tick(now: datetime) -> None:
     amounts.refresh(now)
     triggers.propose(now)
     plans.remind(now)
+    detection.tick(now)
