@@ -1,10 +1,10 @@
 """Emitted masses: by point, factor and day from hourly data, and what of the permit is used up.
 
-A mass is concentration times flow of the same hour. Hours that are not valid are filled for the
-mass alone, never for judging a concentration: flue gas by the quarter's capture rate with the
-largest of the last 180, 720 or 2160 valid hours (S-75-*), wastewater with the mean of the window
-before (S-356); how much of a sum is such filling is always kept. There are no records of
-calibrations, so an hour out of control counts as invalid.
+A mass is concentration times flow of the same hour, both as they were judged (`Judgement`). Hours
+that are not valid are filled for the mass alone, never for judging a concentration: flue gas by the
+quarter's capture rate with the largest of the last 180, 720 or 2160 valid hours (S-75-*), wastewater
+with the mean of the window before (S-356); how much of a sum is such filling is always kept. There
+are no records of calibrations, so an hour out of control counts as invalid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Min, Q, Sum
 from django.utils import timezone, translation
@@ -34,22 +33,13 @@ from jingwei.bureau.monitoring.models import (
     Mark,
     TransmissionDay,
 )
-from jingwei.bureau.monitoring.services import (
-    GRACE,
-    current_code,
-    day_start,
-    local_day,
-    normal_marks,
-    sent_code,
-    value_unit,
-)
+from jingwei.bureau.monitoring.observations import day_start, local_day, seconds, value_unit
+from jingwei.bureau.monitoring.transmission import GRACE, STOPPED
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Point
 from jingwei.standards import formulas, units
-from jingwei.telemetry.lake import Lake
 
-NAME = "emissions"
-CHANGES = 200_000  # of one refresh
-TOGETHER = 25  # points read from the lake at once
+NAME = "masses"
+TOGETHER = 25  # points read at once
 HISTORY = timedelta(hours=2160)  # before the quarter: as far as the substitution looks back
 HOUR = timedelta(hours=1)
 FLOW = {"air": "a00000", "water": "w00000"}
@@ -62,8 +52,8 @@ KEPT = ("kg", "substituted", "hours", "valid", "stopped", "without", "rules", "m
 
 @dataclass(frozen=True)
 class Hours:
-    """Consecutive hours of one point and factor: measured values (NaN: none), marks by place in
-    `validity.LETTERS`, all (n,). `conc` in mg/m³ or mg/L, `flow` in m³/h."""
+    """Consecutive hours of one point and factor, all (n,): measured values (NaN: none), `conc` in
+    mg/m³ or mg/L, `flow` in m³/h; whether the plant stood still; whether both were judged valid."""
 
     conc: npt.NDArray[np.float64]
     flow: npt.NDArray[np.float64]
@@ -101,41 +91,29 @@ def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
     return Masses(kg, state, np.asarray(rule, dtype=np.int8))
 
 
-# Reading the lake and keeping the days ----------------------------------------------------------
+# Reading the judgements and keeping the days ----------------------------------------------------
 
 
 def refresh(now: datetime) -> int:
-    """Bring the daily masses up to what the lake says; how many rows were written.
+    """Bring the daily masses up to what was judged of the hours; how many rows were written.
 
-    A change recomputes the quarters from the one that it touches on: what stands in for an hour
+    Another judgement of an hour recomputes the quarters from its own on: what stands in for an hour
     depends on the whole quarter's capture rate and on the hours before.
     """
     cursor, _created = Cursor.objects.get_or_create(name=NAME)
-    changes = Lake(settings.ENV.lake).changes(cursor.batch, "hour", CHANGES)
-    touched: dict[tuple[str, str], datetime] = {}
-    for change in changes:
-        key = (change.mn, change.st)
-        touched[key] = min(change.time, touched.get(key, change.time))
-    known = {
-        (p.mn, p.st): p
-        for p in Point.objects.filter(kind=Point.Kind.SOURCE, outlet__isnull=False).select_related(
-            "outlet__enterprise"
-        )
-    }
-    newest, rejudged = _rejudged(cursor.counts.get("judgement", 0))
-    for pk, time in rejudged.items():
-        key = next((k for k, p in known.items() if p.pk == pk), None)
-        if key is not None:
-            touched[key] = min(time, touched.get(key, time))
-    for key in _left_behind(known.values(), now):
-        touched.setdefault(key, now)
-    found = [(known[k], t) for k, t in touched.items() if k in known]
+    newest, touched = _rejudged(cursor.batch)
+    known = Point.objects.filter(
+        kind=Point.Kind.SOURCE, outlet__isnull=False
+    ).select_related("outlet__enterprise").in_bulk()  # fmt: skip
+    for pk in _left_behind(now):
+        touched.setdefault(pk, now)
+    found = [(known[pk], time) for pk, time in touched.items() if pk in known]
     rows: list[EmissionDay] = []
     for at in range(0, len(found), TOGETHER):
         rows += _days(found[at : at + TOGETHER], now)
     with transaction.atomic():
         locked = Cursor.objects.select_for_update().get(name=NAME)
-        if locked.batch != cursor.batch:
+        if (locked.batch, locked.rounds) != (cursor.batch, cursor.rounds):
             return 0  # another one was faster
         EmissionDay.objects.bulk_create(
             rows,
@@ -144,34 +122,56 @@ def refresh(now: datetime) -> int:
             unique_fields=["point", "factor", "day"],
             update_fields=list(KEPT),
         )
-        if changes:
-            locked.batch = changes[-1].batch
-        locked.counts = {**locked.counts, "judgement": newest}
+        locked.batch, locked.rounds = newest, locked.rounds + 1
         locked.save()
         judge({p.outlet.enterprise for p, _t in found if p.outlet}, rows, local_day(now))
     return len(rows)
 
 
 def _rejudged(after: int) -> tuple[int, dict[int, datetime]]:
-    """(the newest judgement, by point the earliest hour that was judged since `after`): a mark that an
-    enterprise sets changes validity without a new telegram."""
+    """(the newest judgement, by point the earliest hour that was judged since `after`)."""
     rows = Judgement.objects.filter(pk__gt=after, period="hour")
     newest = rows.aggregate(Max("pk"))["pk__max"] or after
-    found = rows.order_by().values_list("point").annotate(Min("time"))
+    found = rows.filter(pk__lte=newest).order_by().values_list("point").annotate(Min("time"))
     return newest, dict(found)
 
 
-def _invalid(points: Iterable[Point], start: datetime) -> dict[int, dict[str, set[datetime]]]:
-    """By point and factor the hours that were judged invalid, for whatever reason."""
-    found: dict[int, dict[str, set[datetime]]] = defaultdict(lambda: defaultdict(set))
+@dataclass
+class _Judged:
+    """What was judged of one factor over the hours (n,): value as sent (NaN: none), whether it is
+    valid, whether it bears the mark of a source out of service."""
+
+    value: npt.NDArray[np.float64]
+    valid: npt.NDArray[np.bool_]
+    still: npt.NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, n: int) -> _Judged:
+        return cls(np.full(n, np.nan), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
+
+
+def _judged(
+    points: Iterable[Point], start: datetime, end: datetime
+) -> tuple[dict[int, dict[str, _Judged]], dict[int, int]]:
+    """By point and factor what stands of the hours from `start` on, and by point its first hour."""
+    n, origin = int((end - start) / HOUR), seconds(start)
+    found: dict[int, dict[str, _Judged]] = defaultdict(dict)
+    first: dict[int, int] = {}
     rows = Judgement.objects.filter(
-        point__in=list(points), period="hour", stands=True, time__gte=start
+        point__in=list(points), period="hour", stands=True, time__gte=start, time__lt=end
     )
-    for point, time, factors in rows.values_list("point", "time", "factors").iterator():
+    for point, time, factors in rows.values_list("point", "time", "factors").iterator(2000):
+        at, table = (seconds(time) - origin) // 3600, found[point]
+        first[point] = min(at, first.get(point, at))
         for code, cell in factors.items():
-            if cell.get("fault"):
-                found[point][code].add(time)
-    return found
+            column = table.get(code)
+            if column is None:
+                column = table[code] = _Judged.none(n)
+            if cell["value"] is not None:
+                column.value[at] = cell["value"]
+                column.valid[at] = not cell.get("fault")
+            column.still[at] = cell.get("mark") == STOPPED
+    return found, first
 
 
 def _standstill(
@@ -188,16 +188,16 @@ def _standstill(
     return found
 
 
-def _left_behind(points: Iterable[Point], now: datetime) -> list[tuple[str, str]]:
+def _left_behind(now: datetime) -> list[int]:
     """Points that sent nothing since yesterday began: their hours are filled or counted all the same."""
     yesterday = local_day(now) - timedelta(days=1)
-    last = dict(
+    last = (
         EmissionDay.objects.filter(point__enabled=True)
         .values_list("point")
         .annotate(Max("day"))
         .order_by()
     )
-    return [(p.mn, p.st) for p in points if p.pk in last and last[p.pk] < yesterday]
+    return [pk for pk, day in last if day < yesterday]
 
 
 def quarter_start(day: date) -> date:
@@ -207,16 +207,7 @@ def quarter_start(day: date) -> date:
 def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[EmissionDay]:
     end = timezone.localtime(now - GRACE).replace(minute=0, second=0, microsecond=0)
     start = min(day_start(quarter_start(local_day(t))) for _p, t in found) - HISTORY
-    table = Lake(settings.ENV.lake).scan(
-        "hour", start, end, points=[(p.mn, p.st) for p, _t in found]
-    )
-    sent: dict[tuple[str, str], dict[str, dict[datetime, tuple[float, str]]]] = defaultdict(
-        lambda: defaultdict(dict)
-    )
-    columns = (table.column(c).to_pylist() for c in ("mn", "st", "factor", "time", "value", "flag"))
-    for mn, st, factor, time, value, flag in zip(*columns, strict=True):
-        sent[mn, st][factor][time] = (np.nan if value is None else value, flag or "")
-    invalid = _invalid([p for p, _t in found], start)
+    judged, firsts = _judged([p for p, _t in found], start, end)
     still = _standstill([p for p, _t in found], start)
     begun = dict(
         TransmissionDay.objects.filter(point__in=[p for p, _t in found])
@@ -226,36 +217,35 @@ def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[Emissi
     )
     out = []
     for point, time in found:
-        seen = sent[point.mn, point.st]
-        first = min((min(v) for v in seen.values() if v), default=None)
-        if first is None:
+        if point.pk not in firsts:
             continue
+        first = start + firsts[point.pk] * HOUR
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
         out += _point_days(
-            point, seen, max(first, since - HISTORY), since, end,
-            invalid[point.pk], still[point.outlet_id or 0],
+            point, judged[point.pk], start, max(first, since - HISTORY), since, end,
+            still[point.outlet_id or 0],
         )  # fmt: skip
     return out
 
 
 def _point_days(
     point: Point,
-    seen: Mapping[str, Mapping[datetime, tuple[float, str]]],
+    judged: Mapping[str, _Judged],
+    start: datetime,
     first: datetime,
     since: datetime,
     end: datetime,
-    invalid: Mapping[str, set[datetime]],
     spans: Sequence[tuple[datetime, datetime]],
 ) -> list[EmissionDay]:
-    """The daily masses of a point's factors from `since` on; `first`: the first hour that is due.
+    """The daily masses of a point's factors from `since` on; `start`: of the judged hours; `first`:
+    the first hour that is due; `spans`: times out of operation.
 
-    `invalid`: hours judged invalid, by factor; `spans`: times out of operation. An hour that was
-    measured as valid weighs what was measured, whatever a mark says of the plant.
+    An hour that was measured as valid weighs what was measured, whatever a mark says of the plant.
     """
     assert point.outlet is not None
     medium = str(point.outlet.medium)
-    n = int((end - first) / HOUR)
+    n, skip = int((end - first) / HOUR), int((first - start) / HOUR)
     if n <= 0:
         return []
     hours = [first + i * HOUR for i in range(n)]
@@ -265,42 +255,24 @@ def _point_days(
     scale = units.scale(value_unit(flow_code, point), "m³/h")
     if scale is None:
         return []
-    flow, flow_marks = _column(seen, sent_code(flow_code, point.version), hours)
-    normal = normal_marks(point.version)
+    whole = int((end - start) / HOUR)
+    flow = judged.get(flow_code) or _Judged.none(whole)
+    q = flow.value[skip:]
+    moves = q > 0 if point.version != "2005" else np.zeros(n, dtype=bool)
     kept = np.array([h >= since for h in hours])
     idle = np.array([any(a < h + HOUR and h < b for a, b in spans) for h in hours])
-    bad_flow = invalid.get(flow_code, set())
     out: list[EmissionDay] = []
-    for sent in sorted(seen):
-        code = current_code(sent, point.version)
+    for code in sorted(judged):
         per = units.scale(value_unit(code, point), PER_VOLUME[medium])
         if code == flow_code or per is None:
             continue
-        conc, marks = _column(seen, sent, hours)
-        bad = bad_flow | invalid.get(code, set())
-        usable = np.array(
-            [
-                a in normal and b in normal and h not in bad
-                for a, b, h in zip(marks, flow_marks, hours, strict=True)
-            ]
-        )
-        still = np.array(
-            [
-                "F" in (a, b) and (point.version == "2005" or not q > 0)
-                for a, b, q in zip(marks, flow_marks, flow, strict=True)
-            ]
-        )
-        made = masses(Hours(conc * per, flow * scale, still | idle, usable), medium, quarters)
-        out += _rows(point, code, made, conc * per, hours, days, kept)
+        column = judged[code]
+        usable = (column.valid & flow.valid)[skip:]
+        still = (column.still | flow.still)[skip:] & ~moves
+        conc = column.value[skip:] * per
+        made = masses(Hours(conc, q * scale, still | idle, usable), medium, quarters)
+        out += _rows(point, code, made, conc, hours, days, kept)
     return out
-
-
-def _column(
-    seen: Mapping[str, Mapping[datetime, tuple[float, str]]], factor: str, hours: list[datetime]
-) -> tuple[npt.NDArray[np.float64], list[str]]:
-    values = seen.get(factor, {})
-    pairs = [values.get(h, (np.nan, "")) for h in hours]
-    return np.array([v for v, _flag in pairs], dtype=np.float64), [flag for _v, flag in pairs]
 
 
 def _rows(
