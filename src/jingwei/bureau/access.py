@@ -47,6 +47,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "point.view": _ALL,
     "point.raw": _ALL,
     "mark.set": frozenset({Role.ENTERPRISE}),
+    "sample.enter": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "telemetry.health": _OFFICE,
     "finding.view": _ALL,
     "finding.judge": frozenset({Role.DISPATCHER, Role.DISTRICT}),

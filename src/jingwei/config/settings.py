@@ -123,6 +123,7 @@ LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
 TIME_ZONE = ENV.time_zone
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = "jingwei.config.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = ENV.data / "static"

@@ -363,6 +363,39 @@ class Lake:
                 return [Version(**row) for row in found.to_pylist()]
         raise LakeError(f"{self.root}: {_RESTLESS}")
 
+    def conflicts(
+        self,
+        resolution: str,
+        start: datetime,
+        end: datetime,
+        points: Iterable[tuple[str, str]],
+        limit: int = 1000,
+    ) -> list[tuple[str, str, str, datetime, list[float | None]]]:
+        """Observations that came several times with values that differ (a number and none differ
+        too): (mn, st, factor, time, the values in the order in which they came), the newest first.
+        """
+        pairs = sorted(set(points))
+        for _ in range(3):
+            files = self._files(resolution, start, end)
+            # Where no row came again nothing can differ.
+            paths = [path for file in files if not file.single for path in file.paths]
+            if not paths:
+                return []
+            found = self._run(
+                "SELECT mn, st, factor, time, list(value ORDER BY received, seq) AS value"
+                " FROM read_parquet(?)"
+                " WHERE (mn, st) IN (SELECT (unnest(?::VARCHAR[]), unnest(?::VARCHAR[])))"
+                " AND time >= ? AND time < ? GROUP BY mn, st, factor, time"
+                " HAVING min(value) IS DISTINCT FROM max(value)"
+                " OR count(value) NOT IN (0, count(*))"
+                " ORDER BY time DESC, mn, st, factor LIMIT ?",
+                [paths, [mn for mn, _ in pairs], [st for _, st in pairs], start, end, limit],
+                paths,
+            )
+            if found is not None:
+                return [tuple(row.values()) for row in found.to_pylist()]
+        raise LakeError(f"{self.root}: {_RESTLESS}")
+
     def changes(self, after_batch: int, resolution: str, limit: int = 10_000) -> list[Change]:
         """What the batches behind `after_batch` touched, by batch, mn, st, time.
 

@@ -14,8 +14,9 @@ from jingwei.analysis.incineration import Duty
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import Refused
-from jingwei.bureau.monitoring import belied, bulletin, declare, furnaces, marking
+from jingwei.bureau.monitoring import belied, bulletin, declare, furnaces, marking, unexcused
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, FurnaceDay, Inquiry, Judgement
+from jingwei.bureau.monitoring.observations import day_start, local_day
 from jingwei.bureau.registry.models import Enterprise, PermitLimit
 
 from .conftest import NOW, City, hour, limit, make_user
@@ -268,7 +269,7 @@ def test_the_bulletin_counts_by_district(in_english, city: City):
     answer = client.get(reverse("monitoring:bulletin_csv") + f"?day={first}")
     rows = list(csv.reader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))
     assert rows[1][0] == "Haidian"
-    assert rows[1][9] == "3"
+    assert (rows[1][9], rows[1][10]) == ("0", "3")
     assert (
         client.get(reverse("monitoring:bulletin") + "?day=x&span=y&region=%00").status_code == 200
     )
@@ -288,3 +289,63 @@ def test_a_value_shows_what_was_judged_when(in_english, city: City):
     assert "History of judgements" in page
     assert "marked as abnormal" in page
     assert "Exceeds the limit (150)" in page
+
+
+# Data missing or invalid without an excuse (Order 10 art. 12) -----------------------------------
+
+FIVE = {
+    "a34013": 5.0,
+    "a21002": 90.0,
+    "a21026": 20.0,
+    "a21024": 10.0,
+    "a21005": 30.0,
+    "a19001": 11.0,
+}
+
+
+@pytest.fixture
+def whole_day(city: City, furnace: Furnace) -> datetime:
+    """A local day of five pollutants with hour 3 missing, hour 5 marked by the device."""
+    city.point.factors = list(FIVE)
+    city.point.save()
+    start = day_start(local_day(NOW)) - timedelta(days=1)
+    for n in range(24):
+        if n != 3:
+            values = FIVE | ({"a21002": (90.0, "C")} if n == 5 else {})
+            city.send(start + timedelta(hours=n), values, take=False)
+    city.take()
+    return start
+
+
+def test_hours_without_valid_data_are_a_finding_once_marks_are_due(
+    city: City, furnace, enterprise, whole_day
+):
+    early = whole_day + timedelta(days=1, hours=11)
+    city.catch_up(early)
+    day = FurnaceDay.objects.get(day=local_day(whole_day))
+    assert (day.unexcused, day.missing) == (2, {"missing": 1, "mark": 1})
+    assert not Finding.objects.filter(episode__startswith="unexcused/").exists()
+    unexcused.look(NOW)  # 12:30: marks of yesterday are no longer due
+    city.catch_up(NOW)
+    finding = Finding.objects.get(episode__startswith="unexcused/")
+    assert (finding.kind, finding.facts["hours"]) == ("offline", 2)
+    assert (finding.began, finding.ended) == (
+        whole_day + timedelta(hours=3), whole_day + timedelta(hours=6)
+    )  # fmt: skip
+    assert unexcused.look(NOW) == 0
+    city.send(whole_day + timedelta(hours=3), FIVE)
+    city.catch_up(NOW)
+    finding.refresh_from_db()
+    assert finding.facts["hours"] == 1
+
+
+def test_maintenance_in_time_and_a_standstill_excuse(city: City, furnace, enterprise, whole_day):
+    hours = {n: whole_day + timedelta(hours=n) for n in (3, 4, 5, 6)}
+    mark(enterprise, city, "maintenance", hours[3], hours[4], furnace=furnace, note="检修",
+         now=hours[4])  # fmt: skip
+    mark(enterprise, city, "idle", hours[5], hours[6], furnace=furnace, now=hours[6])
+    city.catch_up()
+    unexcused.look(NOW)
+    city.catch_up()
+    assert not FurnaceDay.objects.filter(unexcused__gt=0).exists()
+    assert not Finding.objects.filter(episode__startswith="unexcused/").exists()

@@ -15,6 +15,7 @@ KINDS = {
     "segment": _("Journal segment"),
     "judgements": _("Judged hours and days"),
     "exceedances": _("Exceedances"),
+    "sample": _("Enforcement sample"),
     "finding": _("Finding"),
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),

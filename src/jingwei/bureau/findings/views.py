@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -205,7 +207,24 @@ def _series(row: Finding, over: list[dict[str, Any]]) -> dict[str, Any] | None:
         "limits": [{"name": _("Limit"), "value": v, "lower": low} for v, low in sorted(limits)],
         "step": 86_400_000 if first.period == "day" else 3_600_000,
         "exact": "day" if first.period == "day" else "minute",
+        "around": _around(first, over),
     }
+
+
+def _around(first: Any, over: list[dict[str, Any]]) -> str:
+    """Where all the values around these are: a day before and after, of daily means ten."""
+    margin = timedelta(days=10 if first.period == "day" else 1)
+    times = [e["row"].time for e in over]
+    begin, end = min(times) - margin, max(times) + margin + timedelta(hours=1)
+    asked = {
+        "factor": first.factor,
+        "resolution": first.period,
+        "from": int(max(begin, end - timedelta(days=60)).timestamp()),
+        "until": int(end.timestamp()),
+    }
+    return (
+        f"{reverse('monitoring:series', args=[first.point.mn, first.point.st])}?{urlencode(asked)}"
+    )
 
 
 @require_POST

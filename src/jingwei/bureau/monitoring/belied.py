@@ -1,4 +1,6 @@
-"""Marks of standstill that the flue gas contradicts, in all industries: one finding a point and day."""
+"""What the flue gas contradicts over a day or half a month, in all industries: standstill that was
+marked (A18-13), the oxygen of air (A18-16), and values that hardly move (A18-3).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,10 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from jingwei.analysis import marks as laboratory
+from jingwei.analysis import validity
 from jingwei.bureau.findings.models import Kind
 from jingwei.bureau.findings.services import notice
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import marking
 from jingwei.bureau.monitoring.marking import Sort
 from jingwei.bureau.monitoring.models import Cursor, Judgement
@@ -23,6 +27,7 @@ from jingwei.bureau.registry.models import Medium, PermitLimit, Point
 from jingwei.standards import units
 
 NAME = "standstill"
+HALF_MONTH = timedelta(days=15)
 STOPPED = "F"
 STILL = frozenset({Sort.STANDSTILL, Sort.IDLE})
 
@@ -67,58 +72,161 @@ def _examine(start: datetime) -> int:
         )
         hours[pk].append((factors, marked))
     made = 0
+    air, steady = [], set()
     for pk, found in hours.items():
+        point = points[pk]
+        limits = _limits(point)
+        state = _state(point, [factors for factors, _marked in found], limits)
         if any(marked for _, marked in found):
-            made += _hold(points[pk], found, start)
+            made += _hold(point, state, [marked for _, marked in found], start)
+        if 2 * int(laboratory.air_though_running(state).sum()) > len(found):
+            air.append(point)
+        if any(_within(found, code) for code in {c for factors, _ in found for c in factors}):
+            steady.add(point)
+    for point in {*air, *steady}:
+        made += _half_month(point, end, point in air)
     return made
 
 
-def _hold(point: Point, found: list[tuple[dict[str, Any], bool]], start: datetime) -> int:
-    limits = {
+def _limits(point: Point) -> dict[str, PermitLimit]:
+    return {
         row.factor: row
         for row in PermitLimit.objects.filter(outlet=point.outlet_id, period="hour", lower=False)
     }
+
+
+def _state(
+    point: Point, rows: list[dict[str, Any]], limits: dict[str, PermitLimit]
+) -> laboratory.State:
     scale = units.scale(value_unit("a00000", point), "m³/h") or math.nan
 
     def column(code: str, by: float = 1.0) -> list[float]:
-        return [by * _number(factors.get(code)) for factors, _ in found]
+        return [by * _number(factors.get(code)) for factors in rows]
 
-    state = laboratory.State(
+    return laboratory.State(
         velocity=column("a01011"),
         temperature=column("a01012"),
         moisture=column("a01014"),
         flow=column("a00000", scale),
         o2=column("a19001"),
-        share=[_share(point, factors, limits) for factors, _ in found],
+        share=[_share(point, factors, limits) for factors in rows],
     )
-    said = laboratory.contradictions(state, [marked for _, marked in found])
+
+
+def _hold(point: Point, state: laboratory.State, marked: list[bool], start: datetime) -> int:
+    """A day's standstill against the flue gas (A18-13)."""
+    said = [c for c in laboratory.contradictions(state, marked) if c.rule == "A18-13"]
     for one in said:
-        if one.rule != "A18-13":
-            continue
         with translation.override("zh-hans"):
-            notice(
-                kind=Kind.FALSIFICATION,
-                episode=f"standstill/{point.key}/{local_day(start):%Y%m%d}",
-                title=_("%(place)s: marked as out of operation, but the flue gas says otherwise")
-                % {"place": str(point.enterprise or point.name)},
-                region=point.region_id,
-                longitude=point.longitude,
-                latitude=point.latitude,
-                began=start,
-                ended=start + timedelta(days=1),
-                enterprise=point.enterprise,
-                point=point,
-                facts={"rule": one.rule, "hours": one.hours, "marked": one.of},
-                innocent=[
+            _notice(
+                point,
+                f"standstill/{point.key}/{local_day(start):%Y%m%d}",
+                _("%(place)s: marked as out of operation, but the flue gas says otherwise"),
+                start,
+                start + timedelta(days=1),
+                {"rule": one.rule, "hours": one.hours, "marked": one.of},
+                [
                     _("A fan cools the flue, or a neighbour's gas comes through a common stack."),
                     _("The oxygen meter drifts."),
                 ],
-                next_check=_(
-                    "Compare with electricity, fan current and operating records of this day."
-                ),
-                confidence=_("Rule from a secondary source; three of five signs in most hours."),
+                _("Compare with electricity, fan current and operating records of this day."),
+                _("Rule from a secondary source; three of five signs in most hours."),
             )
-    return sum(one.rule == "A18-13" for one in said)
+    return len(said)
+
+
+def _within(found: list[tuple[dict[str, Any], bool]], code: str) -> bool:
+    """Whether a factor that cannot stand still stays within 5 % all the hours of a day."""
+    if not moves(code) or len(found) < 24:
+        return False
+    values = [_number(factors.get(code)) for factors, _ in found]
+    return bool(validity.steady(values, hours=24)[23:].any())
+
+
+def _half_month(point: Point, end: datetime, air: bool) -> int:
+    """The half month before `end`: A18-16 where the last day looks like it, and A18-3 by factor."""
+    begin = end - HALF_MONTH
+    rows: dict[int, dict[str, Any]] = {
+        seconds(when): factors
+        for when, factors in Judgement.objects.filter(
+            point=point, period="hour", stands=True, time__gte=begin, time__lt=end
+        ).values_list("time", "factors")
+    }
+    times = range(seconds(begin), seconds(end), 3600)
+    made = 0
+    half = f"{local_day(end - timedelta(days=1)):%Y%m}{'a' if local_day(end - timedelta(days=1)).day <= 15 else 'b'}"
+    state = _state(point, [rows.get(s, {}) for s in times], _limits(point))
+    said = [c for c in laboratory.contradictions(state, [False] * len(times)) if c.rule == "A18-16"]
+    for one in said if air else []:
+        with translation.override("zh-hans"):
+            _notice(
+                point,
+                f"air/{point.key}/{half}",
+                _("%(place)s: oxygen as of air for half a month, but the flue gas says that the plant runs"),
+                begin,
+                end,
+                {"rule": one.rule, "hours": one.hours, "of": one.of},
+                [
+                    _("Air leaks into the sampling line."),
+                    _("The oxygen meter drifts."),
+                ],
+                _("Check the sampling line for leaks and the oxygen meter with a standard gas."),
+                _("Rule from a secondary source; two of four signs in more than 80 % of the hours."),
+            )  # fmt: skip
+        made += 1
+    for code in sorted({c for factors in rows.values() for c in factors if moves(c)}):
+        values = [
+            math.nan if (cell := rows.get(s, {}).get(code)) is None or cell.get("mark") == STOPPED
+            else _number(cell)
+            for s in times
+        ]  # fmt: skip
+        if not validity.steady(values)[-1]:
+            continue
+        with translation.override("zh-hans"):
+            _notice(
+                point,
+                f"steady/{point.key}/{code}/{half}",
+                _("%(place)s: hourly means of %(factor)s within 5 %% for half a month").replace(
+                    "%(factor)s", factor_name(code)
+                ),
+                begin,
+                end,
+                {"rule": "A18-3", "factor": code, "lowest": min(values), "highest": max(values)},
+                [_("The process is very steady, or the values lie near the detection limit.")],
+                _("Compare analyser, logger and platform; let the analyser measure a standard gas."),
+                _("Rule from a secondary source; of what the 5 % are is not said: here of the highest."),
+            )  # fmt: skip
+        made += 1
+    return made
+
+
+def _notice(
+    point: Point,
+    episode: str,
+    title: str,
+    began: datetime,
+    ended: datetime,
+    facts: dict[str, Any],
+    innocent: list[str],
+    next_check: str,
+    confidence: str,
+) -> None:
+    notice(
+        kind=Kind.FALSIFICATION,
+        episode=episode,
+        title=title % {"place": str(point.enterprise or point.name)},
+        region=point.region_id,
+        longitude=point.longitude,
+        latitude=point.latitude,
+        began=began,
+        ended=ended,
+        enterprise=point.enterprise,
+        point=point,
+        facts=facts,
+        innocent=innocent,
+        next_check=next_check,
+        confidence=confidence,
+    )
 
 
 def _number(cell: dict[str, Any] | None) -> float:

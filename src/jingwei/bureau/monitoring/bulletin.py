@@ -16,14 +16,14 @@ from jingwei.bureau.monitoring.models import Exceedance, FurnaceDay, Transmissio
 from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry.models import Point, Region
 
-_SUMS = ("expected", "received", "valid", "stopped")
+_SUMS = ("expected", "received", "valid", "stopped", "due", "came")
 
 
 @dataclass
 class Line:
     """A district, a point or the whole: what was due and came, and what exceeded.
 
-    `hours`, `days`: exceedances of hourly and daily limits; `enterprises`: that exceeded; `furnaces`:
+    `due`, `came`: hours that were due, and of which anything came; `hours`, `days`: exceedances of hourly and daily limits; `enterprises`: that exceeded; `furnaces`:
     days on which a furnace was below 850 °C more than five times.
     """
 
@@ -35,6 +35,8 @@ class Line:
     received: int = 0
     valid: int = 0
     stopped: int = 0
+    due: int = 0
+    came: int = 0
     hours: int = 0
     days: int = 0
     furnaces: int = 0
@@ -43,6 +45,11 @@ class Line:
     @property
     def rates(self) -> Rates:
         return day_rates(self.expected, self.received, self.valid, self.stopped)
+
+    @property
+    def silent(self) -> int:
+        """Hours of which nothing of the point came: no link (A18-3.3)."""
+        return max(0, self.due - self.came)
 
     def add(self, other: Line) -> None:
         for name in (*_SUMS, "points", "hours", "days", "furnaces"):
@@ -76,7 +83,7 @@ def make(user: Any, first: date, last: date, region: str = "") -> Bulletin:
     for row in (
         TransmissionDay.objects.filter(point__in=lines, day__gte=first, day__lte=last)
         .values("point")
-        .annotate(**{f"s_{name}": Sum(name) for name in _SUMS})
+        .annotate(**{f"s_{name}": Sum("hours" if name == "came" else name) for name in _SUMS})
         .order_by()
     ):
         for name in _SUMS:

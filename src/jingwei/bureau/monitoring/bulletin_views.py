@@ -86,13 +86,13 @@ def page_csv(request: HttpRequest) -> HttpResponse:
         f"bulletin-{first}-{last}.csv",
         [_("District") if not region else _("Point"), _("Points"), _("Values due"), _("Received"),
          _("Valid"), _("Out of operation"), _("Transmission rate (%)"), _("Validity rate (%)"),
-         _("Effective transmission rate (%)"), _("Hours over the limit"), _("Days over the limit"),
+         _("Effective transmission rate (%)"), _("Hours without link"), _("Hours over the limit"), _("Days over the limit"),
          _("Furnace days below 850 °C"), _("Enterprises over the limit")],
         (
             [
                 x.name or _("Whole city"), x.points, x.expected, x.received, x.valid, x.stopped,
                 _percent(x.rates.transmission), _percent(x.rates.validity),
-                _percent(x.rates.effective), x.hours, x.days, x.furnaces, len(x.enterprises),
+                _percent(x.rates.effective), x.silent, x.hours, x.days, x.furnaces, len(x.enterprises),
             ]
             for x in lines
         ),

@@ -20,6 +20,7 @@ from jingwei.bureau.monitoring.observations import (
     medium,
     seconds,
 )
+from jingwei.bureau.monitoring.transmission import SAMPLE
 from jingwei.bureau.registry.models import Point
 from jingwei.standards import formulas
 
@@ -69,7 +70,8 @@ def means(
     for second, factors, _ in rows:
         if _day(second) in wanted:
             for code, one in factors.items():
-                by_code[code].append((second, one))
+                if one.get("origin") != SAMPLE:
+                    by_code[code].append((second, one))
     air = _column(by_code.get(OXYGEN, []))
     flow = _column(by_code.get(FLOW[medium(point)], []))
     for code, found in by_code.items():

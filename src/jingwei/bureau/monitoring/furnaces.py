@@ -22,7 +22,7 @@ from jingwei.bureau.access import Role
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
-from jingwei.bureau.monitoring import marking
+from jingwei.bureau.monitoring import marking, unexcused
 from jingwei.bureau.monitoring.marking import Sort
 from jingwei.bureau.monitoring.models import Due, Furnace, FurnaceDay, Inquiry, Judgement, Mark
 from jingwei.bureau.monitoring.observations import (
@@ -133,17 +133,19 @@ def work(now: datetime, limit: int = 400) -> int:
     with transaction.atomic():
         for furnace in furnaces:
             for start in sorted(days[furnace.point_id]):
-                _count(furnace, start)
+                _count(furnace, start, now)
             first, last = min(days[furnace.point_id]), max(days[furnace.point_id])
             examine(furnace, first, last + timedelta(days=1))
         Due.objects.filter(pk__in=[row.pk for row in due]).delete()
     return len(due)
 
 
-def _count(furnace: Furnace, start: datetime) -> None:
+def _count(furnace: Furnace, start: datetime, now: datetime) -> None:
     end = start + timedelta(days=1)
     times, heat = temperatures(furnace, start, end)
-    if not len(times) and not FurnaceDay.objects.filter(furnace=furnace, day=local_day(start)):
+    gaps = unexcused.hours(furnace, start, now)
+    known = FurnaceDay.objects.filter(furnace=furnace, day=local_day(start)).exists()
+    if not (len(times) or gaps or known):
         return
     rows = [m for m in marks_of(furnace, start, end) if marking.timely(m, start)]
     condition, anomaly = states(rows, times)
@@ -158,8 +160,11 @@ def _count(furnace: Furnace, start: datetime) -> None:
             "below": int(below.sum()),
             "marked": int((cold & ~below).sum()),
             "lowest": float(free.min()) if len(free) else None,
+            "unexcused": len(gaps),
+            "missing": unexcused.summary(gaps),
         },
     )
+    unexcused.tell(furnace, start, gaps, now)
     _temperature_finding(furnace, start, times[below], heat[below])
 
 
@@ -180,7 +185,7 @@ def _temperature_finding(furnace: Furnace, start: datetime, times: Any, heat: An
             longitude=point.longitude,
             latitude=point.latitude,
             began=moment(int(times[0])) if over else start,
-            ended=start + timedelta(days=1),
+            ended=moment(int(times[-1]) + PERIOD) if over else start + timedelta(days=1),
             severity=3,
             enterprise=point.enterprise,
             point=point,
@@ -283,7 +288,7 @@ def examine(furnace: Furnace, start: datetime, end: datetime) -> int:
 _CODES = frozenset(incineration.FACTORS.values())
 
 
-def inquire(changed: Iterable[Any]) -> None:
+def inquire(changed: Iterable[Any], now: datetime) -> None:
     """Ask about suspicious hours of incinerators among the drafts of a judgement, and withdraw what
     a correction cleared up. An hour is found when it ends (M19-5.2: within one hour)."""
     drafts = [d for d in changed if d.point.outlet_id]
@@ -293,6 +298,7 @@ def inquire(changed: Iterable[Any]) -> None:
     if not furnaces:
         return
     drafts = [d for d in drafts if d.point.outlet_id in furnaces]
+    unexcused.again(furnaces, drafts, now)
     there = {
         (i.furnace_id, seconds(i.time), i.factor, str(i.why)): i
         for i in Inquiry.objects.filter(
@@ -323,7 +329,7 @@ def inquire(changed: Iterable[Any]) -> None:
 
 def _why(cell: dict[str, Any]) -> Iterable[str]:
     fault = cell.get("fault", 0)
-    if fault & Fault.MARK:
+    if fault & Fault.MARK or cell["value"] is None:
         return
     if cell["value"] == 0:
         yield Inquiry.Why.ZERO.value
@@ -331,7 +337,9 @@ def _why(cell: dict[str, Any]) -> Iterable[str]:
         yield Inquiry.Why.CONSTANT.value
     if fault & Fault.OVER_RANGE:
         yield Inquiry.Why.RANGE.value
-    if any(v[0] == Verdict.EXCEEDED for v in cell.get("limits", {}).values()):
+    if "sample" not in cell and any(
+        v[0] == Verdict.EXCEEDED for v in cell.get("limits", {}).values()
+    ):
         yield Inquiry.Why.EXCEEDED.value
 
 

@@ -31,6 +31,7 @@ from jingwei.bureau.monitoring import (
     furnaces,
     judgements,
     marking,
+    samples,
     transmission,
 )
 from jingwei.bureau.monitoring.judgements import Draft
@@ -62,7 +63,7 @@ from jingwei.bureau.monitoring.observations import (
     value_unit,
     watched,
 )
-from jingwei.bureau.monitoring.transmission import GRACE
+from jingwei.bureau.monitoring.transmission import GRACE, SAMPLE
 from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate, of_hours
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
@@ -166,7 +167,7 @@ def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
             transmission.count(changed, known, now)
             asking.ask_days(changed, now)
             asking.ask_accounts(changed, now)
-            furnaces.inquire(changed)
+            furnaces.inquire(changed, now)
         report.exceeded, report.corrected = settled.exceeded, settled.corrected
         report.withdrawn, report.findings = settled.withdrawn, settled.findings
         locked.batch, locked.rounds = head, locked.rounds + 1
@@ -221,6 +222,7 @@ class _Work:
         self.limits: dict[int, list[PermitLimit]] = defaultdict(list)
         self.ranges: dict[int, dict[str, float]] = defaultdict(dict)
         self.furnaces: dict[int, list[Furnace]] = defaultdict(list)
+        self.samples: dict[int, list[tuple[int, str, samples.Cell | None]]] = {}
         self.standing: set[tuple[int, int]] = set()  # limit, second: exceedances that stand
 
     def _rows(self, touched: Mapping[Point, set[int]], period: str) -> None:
@@ -237,6 +239,7 @@ class _Work:
                 ).values_list("limit", "time")
             }
         outlets = {p.outlet_id for p in points if p.outlet_id}
+        self.samples = samples.of(points, period)
         for row in PermitLimit.objects.filter(outlet__in=outlets, period=period):
             self.limits[row.outlet_id].append(row)
         for point_id, factor, high in InstrumentRange.objects.filter(point__in=points).values_list(
@@ -296,6 +299,10 @@ class _Work:
         if marks:
             own = self.furnaces.get(point.outlet_id or 0, [])
             _apply(marking.effects(point, marks, own, table), series, table)
+        for second, code, one in self.samples.get(point.pk, ()):
+            if second in wanted:
+                telegrams.setdefault(second, set())
+                samples.put(table.setdefault(second, {}), code, one)
         have = sorted(table)
         drafts = {s: Draft(point, s, sorted(telegrams[s]), table[s]) for s in have}
         verdicts = self._judge(point, have, series, drafts, bool(marks))
@@ -323,6 +330,9 @@ class _Work:
             except ValueError:
                 self.report.bad_limits += len(have)
                 continue
+            have = self._by_samples(row, have, drafts, out)
+            if not have:
+                continue
             c = series[row.factor]
             at = np.array([c.place[s] for s in have])
             known = validity.reasons(c.fault[at])
@@ -349,6 +359,31 @@ class _Work:
         if point.kind == Point.Kind.SOURCE:
             self.report.without_limits += len(times) - len(bound)
         return out
+
+    def _by_samples(
+        self,
+        row: PermitLimit,
+        have: list[int],
+        drafts: Mapping[int, Draft],
+        out: list[episodes.Verdict],
+    ) -> list[int]:
+        """Judge by the officers' samples what has (or had) one; the periods that are left."""
+        if is_rate(row):
+            return [s for s in have if drafts[s].factors[row.factor].get("origin") != SAMPLE]
+        left = []
+        for s in have:
+            cell = drafts[s].factors[row.factor]
+            if "sample" not in cell and cell.get("origin") != SAMPLE:
+                left.append(s)
+                continue
+            one = explain(drafts[s].point, row, drafts[s].factors, row.period)
+            assert one is not None
+            said = [int(one.verdict), int(one.reason), one.value]
+            cell.setdefault("limits", {})[str(row.pk)] = said
+            self._tally([said[1]])
+            if one.verdict == EXCEEDED or (row.pk, s) in self.standing:
+                out.append(self._verdict(drafts[s], row, int(one.verdict), int(one.reason)))
+        return left
 
     def _compare(
         self,
@@ -445,8 +480,12 @@ class _Work:
                 references = {r.reference_o2 for r in rows if r.reference_o2 is not None}
                 over = [s for s in sorted(times) if s + 86400 <= seconds(self.now + GRACE)]
                 made = days.means(point, over, stored.get(point.pk, []), sent[point.pk], references)
+                for second, code, one in self.samples.get(point.pk, ()):
+                    if second in over:
+                        samples.put(made.setdefault(second, ({}, []))[0], code, one)
                 found = [
-                    Draft(point, s, telegrams, cells) for s, (cells, telegrams) in made.items()
+                    Draft(point, s, telegrams, cells)
+                    for s, (cells, telegrams) in sorted(made.items())
                 ]
                 verdicts += self._judge_days(point, found, rows)
                 drafts += found
@@ -471,6 +510,9 @@ class _Work:
             except ValueError:
                 self.report.bad_limits += len(have)
                 continue
+            by_second = {d.second: d for d in have}
+            left = self._by_samples(row, list(by_second), by_second, out)
+            have = [by_second[s] for s in left]
             made = [d for d in have if d.factors[row.factor].get("origin") == "hours"]
             pairs = [of_hours(d.factors[row.factor], row) for d in made]
             many = judge_hours(

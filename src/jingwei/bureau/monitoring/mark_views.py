@@ -340,6 +340,8 @@ def _days(found: Furnace, since: Any, today: Any) -> list[dict[str, Any]]:
                 "start": day_start(day),
                 "heat": heat.get(day),
                 "cold": day in heat and heat[day].below > incineration.COUNT_BELOW,
+                "missing": steps.missing_text(heat[day].missing) if day in heat else "",
+                "final": timezone.now() >= marking.marks.due(day),
                 "means": [
                     (code, factor_name(code), means.get(day, {}).get(code))
                     for code in incineration.FACTORS.values()

@@ -123,11 +123,14 @@ class Judgement(models.Model):
         value   as sent or aggregated (None: no number)
         mark    data mark, "" for none
         fault   mask of `analysis.validity.Fault`; absent: valid
-        origin  "minutes" or "hours" where the value was aggregated here; absent: as the device sent it
+        origin  "minutes" or "hours" where the value was aggregated here; "sample" where nothing came
+                and there is but a sample; absent: as the device sent it
         count   [values received, usable] of the shorter period, where that was looked at
         sent    the converted value of the device itself; of a day from hours: the device's day
         by      the enterprise's mark (`Mark`) that makes it invalid
         exempt  the mark that keeps a valid value from being a basis for an exceedance
+        sample  {number, value, unit, report} of the officers' sample of that time (`Sample`): it is
+                what is held against concentration limits, whatever the automatic value
         limits  {limit: [verdict, reason, judged value]}, codes of `analysis.compliance`
 
     and a day from hours `least` (valid hours it needs), `weighted`, `converted` ({reference oxygen:
@@ -220,9 +223,10 @@ class TransmissionDay(models.Model):
 
     `expected`: the hours of the day that are due (from `since`: the start of the day, but on the
     point's first day its first hour) times the factors that the point is registered to send.
-    `stopped`: those of them that came with the mark of a source out of service; they are neither
+    `due`: those hours. `stopped`: those of the values that came with the mark of a source out of service; they are neither
     expected nor valid in the rates. `hours`: hours of which anything came; of the others nothing
-    of the point reports: no link.
+    of the point reports: no link. `faults` counts the values that are not valid by fault
+    (`validity.names`; a value can have several).
     """
 
     point = models.ForeignKey(Point, models.CASCADE, related_name="transmission_days")
@@ -233,6 +237,8 @@ class TransmissionDay(models.Model):
     valid = models.PositiveIntegerField(_("valid"))
     stopped = models.PositiveIntegerField(_("stopped"), default=0)
     hours = models.PositiveSmallIntegerField(_("hours with data"), default=0)
+    due = models.PositiveSmallIntegerField(_("hours due"), default=0)
+    faults = models.JSONField(_("values not valid, by fault"), default=dict)
 
     objects = RestrictedQuerySet.as_manager()
     place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
@@ -473,9 +479,58 @@ class Mark(models.Model):
         return f"{self.get_sort_display()} {self.start}"
 
 
+class Sample(models.Model):
+    """What officers measured by a lawful sample (执法监测), at a point in an hour or day. It prevails over
+    the automatic value of the same time, and one is enough (Order 10 art. 8; measures on
+    administrative penalties). Never changed: withdrawn, with the reason, and entered anew.
+
+    `value` in `unit`, as it is to be compared with the limit: at reference oxygen where the limit
+    has one.
+    """
+
+    point = models.ForeignKey(Point, models.PROTECT, related_name="samples")
+    factor = models.CharField(_("factor"), max_length=12)
+    period = models.CharField(_("period"), max_length=8, choices=PermitLimit.Period)
+    time = models.DateTimeField(_("period start"))
+    taken = models.DateTimeField(_("taken"))
+    value = models.FloatField(_("value"))
+    unit = models.CharField(_("unit"), max_length=16)
+    report = models.CharField(_("number of the report"), max_length=80)
+    note = models.CharField(_("by whom and why"), max_length=300)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("entered"))
+    withdrawn = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+    why = models.CharField(_("withdrawn because"), max_length=300, blank=True)
+    evidence = models.ForeignKey(
+        EvidenceEntry, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["-taken", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["point", "factor", "period", "time"],
+                condition=models.Q(withdrawn=None),
+                name="sample_stands_once",
+            )
+        ]
+        verbose_name = _("enforcement sample")
+        verbose_name_plural = _("enforcement samples")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.factor} {self.value:g}"
+
+
 class FurnaceDay(models.Model):
     """The five-minute furnace temperatures of one local day: how many there were, how many were
-    counted as below 850 °C (Order 10 art. 7 and 11), the lowest counted."""
+    counted as below 850 °C (Order 10 art. 7 and 11), the lowest counted.
+
+    `missing`: hours of which one of the five pollutants is missing or not valid without an excuse
+    (Order 10 art. 12), by what is the matter: {"missing" or names of faults: hours}.
+    """
 
     furnace = models.ForeignKey(Furnace, models.CASCADE, related_name="days")
     day = models.DateField(_("day"))
@@ -483,6 +538,8 @@ class FurnaceDay(models.Model):
     below = models.PositiveSmallIntegerField(_("counted below 850 °C"))
     marked = models.PositiveSmallIntegerField(_("below 850 °C, but marked"))
     lowest = models.FloatField(_("lowest"), null=True)
+    unexcused = models.PositiveSmallIntegerField(_("hours missing or not valid"), default=0)
+    missing = models.JSONField(_("what is the matter with them"), default=dict)
 
     objects = RestrictedQuerySet.as_manager()
     place = {

@@ -15,17 +15,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from jingwei.analysis.compliance import Judgement as JudgedSteps
 from jingwei.analysis.compliance import judge_hours, unit_scale
+from jingwei.analysis.validity import Fault
 from jingwei.bureau.access import may
 from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring.judging import preview
 from jingwei.bureau.monitoring.models import Exceedance, Judgement, TransmissionDay, day_rates
 from jingwei.bureau.monitoring.services import (
     EPISODE_GAP,
+    GRACE,
     LENGTH,
     OXYGEN,
     as_limit,
@@ -341,7 +343,7 @@ class Row:
     fault: int  # mask of `analysis.validity.Fault`; 0 where valid, or where it was not looked at
     low: float | None
     high: float | None
-    received: datetime
+    received: datetime | None
     over: bool
     unjudged: bool  # there is a limit, but the value cannot be held against it
 
@@ -439,6 +441,58 @@ def series(
         limits=limits,
         cut=cut,
         missing=_missing(rows, resolution, start, min(end, now)),
+    )
+
+
+def with_gaps(data: Series, now: datetime) -> list[Row]:
+    """The rows of a series, the newest first; of hours of a source also those of which nothing came,
+    with `NO_LINK` where no factor of the point reported (A18-3.3) and `MISSING` where others did."""
+    rows = list(reversed(data.rows))
+    begin = _begun(data.point)
+    if data.resolution != "hour" or data.point.kind != Point.Kind.SOURCE or begin is None:
+        return rows
+    have = {r.time for r in rows}
+    first = max(data.start, begin)
+    last = min(data.end, now - GRACE) - LENGTH["hour"]
+    reported = _reported(data.point, first, last + LENGTH["hour"])
+    missing = []
+    at = datetime.fromtimestamp(-(-first.timestamp() // 3600) * 3600, UTC)
+    while at <= last and len(missing) < MAX_ROWS:
+        if at not in have:
+            fault = Fault.MISSING if at in reported else Fault.NO_LINK
+            missing.append(
+                Row(at, None, None, "", False, int(fault), None, None, None, False, False)
+            )
+        at += LENGTH["hour"]
+    return sorted([*rows, *missing], key=lambda r: r.time, reverse=True)
+
+
+def gap(point: Point, resolution: str, moment: datetime, now: datetime) -> dict[str, Any] | None:
+    """The cell of an hour of which nothing of a factor came; None where none was due."""
+    begin = _begun(point)
+    over = moment + LENGTH["hour"] + GRACE <= now and moment.timestamp() % 3600 == 0
+    if resolution != "hour" or begin is None or moment < begin or not over:
+        return None
+    there = _reported(point, moment, moment + LENGTH["hour"])
+    return {"value": None, "fault": int(Fault.MISSING if there else Fault.NO_LINK)}
+
+
+def _begun(point: Point) -> datetime | None:
+    """The first hour that is due of a point."""
+    found: datetime | None = TransmissionDay.objects.filter(point=point).aggregate(Min("since"))[
+        "since__min"
+    ]
+    return found
+
+
+def _reported(point: Point, start: datetime, end: datetime) -> set[datetime]:
+    """The hours of which anything of the point came."""
+    return set(
+        Judgement.objects.filter(
+            point=point, period="hour", stands=True, time__gte=start, time__lt=end
+        )
+        .exclude(telegrams="")
+        .values_list("time", flat=True)
     )
 
 

@@ -70,6 +70,15 @@ def fault_text(name: str) -> str:
     }.get(name, name)
 
 
+def missing_text(counted: Mapping[str, int]) -> str:
+    """What is the matter with hours, the most frequent first: from `FurnaceDay.missing`."""
+    words = {"missing": _("not received")}
+    found = sorted(counted.items(), key=lambda kv: (-kv[1], kv[0]))
+    return (", " if english() else "、").join(
+        f"{words.get(name) or fault_text(name)} {n}" for name, n in found
+    )
+
+
 def fault_texts(mask: int) -> str:
     """All reasons of a mask, in the reader's language."""
     return _joined(validity.names(mask))
@@ -95,6 +104,7 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         "mean": _("Mean of the valid values"),
         "converted_day": _("Mean at reference oxygen"),
         "rate": _("Mass an hour"),
+        "sample": _("Enforcement sample"),
         "limit": _("Limit in force"),
         "verdict": _("Verdict"),
     }.get(key, key)
@@ -134,6 +144,11 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     elif key == "rate":
         working = f"{number(n['c'])} {codes.symbol(n['unit'])} × {number(n['q'])} {codes.symbol(n['q_unit'])}"
         result = f"{number(n['result'])} kg/h"
+    elif key == "sample":
+        result = f"{number(n['value'])} {codes.symbol(n['unit'])}"
+        note = _("report %(report)s: prevails over the automatic value of the same time") % {
+            "report": n["report"]
+        }
     elif key == "unit":
         working = f"{number(n['c'])} × {number(n['k'])}"
         result = f"{number(n['result'])} {codes.symbol(n['unit'])}"

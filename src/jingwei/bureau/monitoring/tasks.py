@@ -14,6 +14,7 @@ from jingwei.bureau.monitoring import (
     plans,
     services,
     triggers,
+    unexcused,
 )
 
 
@@ -22,6 +23,7 @@ def tick(now: datetime) -> None:
     work beside this round."""
     services.catch_up(now)
     services.expect(now)
+    unexcused.look(now)
     furnaces.follow(now)
     belied.examine(now)
     device_services.settle(now)

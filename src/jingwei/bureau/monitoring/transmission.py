@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max, Min
 
+from jingwei.analysis import validity
 from jingwei.bureau.monitoring.models import Cursor, Judgement, TransmissionDay
 from jingwei.bureau.monitoring.observations import current_code, day_start, local_day
 from jingwei.bureau.registry.models import Point
 
 GRACE = timedelta(minutes=10)  # an hour mean is due this long after its hour has ended
 STOPPED = "F"  # the mark of a source or an instrument out of service
+SAMPLE = "sample"  # origin of a cell of which nothing came but an officers' sample
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class _Day:
     valid: int = 0
     stopped: int = 0
     hours: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     first: datetime | None = None
 
 
@@ -63,20 +66,33 @@ def count(changed: Iterable[Any], known: int, now: datetime) -> None:
 
 
 def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]) -> None:
-    day.hours += 1
-    day.first = when if day.first is None else min(day.first, when)
+    came = False
     for code, cell in factors.items():
+        if cell.get("origin") == SAMPLE:
+            continue
+        came = True
         if code in due:
             day.received += 1
-            day.valid += not cell.get("fault")
+            if fault := cell.get("fault"):
+                day.faults.update(validity.names(fault))
+            else:
+                day.valid += 1
             day.stopped += cell.get("mark") == STOPPED
+    if came:
+        day.hours += 1
+        day.first = when if day.first is None else min(day.first, when)
 
 
-def _expected(point: Point, day: date, since: datetime, now: datetime) -> int:
-    """Hours of the day due by `now`, from `since`, times the factors that the point should send."""
+def _due_hours(day: date, since: datetime, now: datetime) -> int:
+    """Hours of the day due by `now`, from `since`."""
     end = min(day_start(day + timedelta(days=1)), now - GRACE)
-    hours = max(0, int((end - since) / timedelta(hours=1)))
-    return hours * len(_due_factors(point))
+    return max(0, int((end - since) / timedelta(hours=1)))
+
+
+def _expected(point: Point, day: date, since: datetime, now: datetime) -> tuple[int, int]:
+    """The hours that are due, and the values: for each factor that the point should send."""
+    hours = _due_hours(day, since, now)
+    return hours, hours * len(_due_factors(point))
 
 
 def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: datetime) -> None:
@@ -99,28 +115,41 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
         for day, c in counted.items():
             assert c.first is not None
             since = c.first if day == first else day_start(day)
+            hours, values = _expected(point, day, since, now)
             rows.append(
                 TransmissionDay(
                     point=point,
                     day=day,
                     since=since,
-                    expected=_expected(point, day, since, now),
+                    expected=values,
+                    due=hours,
                     received=c.received,
                     valid=c.valid,
                     stopped=c.stopped,
                     hours=c.hours,
+                    faults=dict(c.faults),
                 )
             )
         if known and first < known and known not in counted:  # no longer the first: a whole day
+            hours, values = _expected(point, known, day_start(known), now)
             TransmissionDay.objects.filter(point=point, day=known).update(
-                since=day_start(known), expected=_expected(point, known, day_start(known), now)
+                since=day_start(known), due=hours, expected=values
             )
     TransmissionDay.objects.bulk_create(
         rows,
         batch_size=500,
         update_conflicts=True,
         unique_fields=["point", "day"],
-        update_fields=["since", "expected", "received", "valid", "stopped", "hours"],
+        update_fields=[
+            "since",
+            "expected",
+            "received",
+            "valid",
+            "due",
+            "stopped",
+            "hours",
+            "faults",
+        ],
     )
 
 
@@ -162,19 +191,20 @@ def _expect(now: datetime, hour: int) -> int:
         while day <= today:
             row = there.get((point_id, day))
             since = row.since if row else day_start(day)
-            expected = _expected(point, day, since, now)
+            hours, values = _expected(point, day, since, now)
             if row is None:
                 missing.append(
                     TransmissionDay(
-                        point=point, day=day, since=since, expected=expected, received=0, valid=0
+                        point=point, day=day, since=since, due=hours, expected=values,
+                        received=0, valid=0,
                     )
-                )
-            elif row.expected != expected:
-                row.expected = expected
+                )  # fmt: skip
+            elif (row.due, row.expected) != (hours, values):
+                row.due, row.expected = hours, values
                 grown.append(row)
             day += timedelta(days=1)
     TransmissionDay.objects.bulk_create(missing, batch_size=500, ignore_conflicts=True)
-    TransmissionDay.objects.bulk_update(grown, ["expected"], batch_size=500)
+    TransmissionDay.objects.bulk_update(grown, ["due", "expected"], batch_size=500)
     cursor.batch = hour
     cursor.save(update_fields=["batch"])
     return len(missing) + len(grown)

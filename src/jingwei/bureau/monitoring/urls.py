@@ -5,6 +5,7 @@ from jingwei.bureau.monitoring import (
     device_views,
     forwarding,
     mark_views,
+    repeat_views,
     report_urls,
     views,
 )
@@ -21,6 +22,10 @@ urlpatterns = [
     path("points/<str:mn>/<str:st>/series.json", views.series, name="series"),
     path("points/<str:mn>/<str:st>/series.csv", views.series_csv, name="series_csv"),
     path("points/<str:mn>/<str:st>/value/", views.value, name="value"),
+    path("points/<str:mn>/<str:st>/samples/", repeat_views.point_samples, name="samples"),
+    path("samples/<int:pk>/withdraw/", repeat_views.sample_withdraw, name="sample_withdraw"),
+    path("repeats/", repeat_views.repeats, name="repeats"),
+    path("repeats.csv", repeat_views.repeats_csv, name="repeats_csv"),
     path("bulletin/", bulletin_views.page, name="bulletin"),
     path("bulletin.csv", bulletin_views.page_csv, name="bulletin_csv"),
     path("marks/", mark_views.marks, name="marks"),

@@ -44,6 +44,7 @@ SOURCES = {
     Fault.NO_LINK: "A18-3.3",
     Fault.FEW: "HJ 212-2017 App. D",
 }
+SOURCE_SAMPLE = "MEE Order 10 art. 8; PEN-mark"
 SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
 
 
@@ -75,6 +76,8 @@ def explain(point: Point, row: PermitLimit, factors: Cells, period: str) -> Judg
         limit = as_limit(row)
     except ValueError:
         return None
+    if "sample" in cell and not is_rate(row):
+        return _of_sample(point, row, limit, cell)
     if cell.get("origin") == "hours":
         one = _of_hours(point, row, limit, cell)
     elif is_rate(row):
@@ -154,6 +157,25 @@ def _of_rate(point: Point, row: PermitLimit, limit: Limit, factors: Cells) -> Ju
     numbers = {"c": value, "unit": unit, "q": q, "q_unit": flow_unit, "result": result}
     made_step = Step("rate", "C · Q", numbers, SOURCE_RATE)
     steps = (raw, one.steps[1], made_step, *one.steps[2:])
+    return Judgement(one.value, limit, one.multiple, one.verdict, one.reason, steps)
+
+
+def _of_sample(point: Point, row: PermitLimit, limit: Limit, cell: Mapping[str, Any]) -> Judgement:
+    """What officers sampled prevails: it is held against the limit as it was reported, and the
+    automatic value stands beside it."""
+    sample = cell["sample"]
+    plain = Limit(limit.value, limit.unit, None, limit.lower)
+    one = judge_hour(sample["value"], "", limit=plain, unit=sample["unit"])
+    raw = Step(
+        "raw", "", {"value": cell["value"], "unit": value_unit(row.factor, point)}, "HJ 212-2017"
+    )
+    bound = next(s for s in one.steps if s.key == "limit")
+    bound = Step("limit", "", {**bound.numbers, "o2s": limit.reference_o2}, bound.source)
+    unit_step = [s for s in one.steps if s.key == "unit"]
+    steps = (
+        raw, *checks(cell), Step("sample", "", dict(sample), SOURCE_SAMPLE), *unit_step, bound,
+        one.steps[-1],
+    )  # fmt: skip
     return Judgement(one.value, limit, one.multiple, one.verdict, one.reason, steps)
 
 

@@ -220,12 +220,27 @@ def _point(request: HttpRequest, mn: str, st: str, action: str = "point.view") -
     return get_object_or_404(selectors.points(request.user, action), mn=mn, st=st)
 
 
+def _asked_span(request: HttpRequest) -> tuple[datetime, datetime] | None:
+    """The span that an address names by itself ("from", "until": seconds), 100 days at most."""
+    begin = selectors.parse_moment(request.GET.get("from", ""))
+    end = selectors.parse_moment(request.GET.get("until", ""))
+    if begin is None or end is None or not begin < end <= begin + timedelta(days=100):
+        return None
+    return begin, end
+
+
 def _chosen_series(request: HttpRequest, point: Point) -> tuple[SeriesForm, Series | None, str]:
-    form = SeriesForm(request.GET, selectors.sent_factors(point), point.version)
+    factors = selectors.sent_factors(point)
+    given = request.GET.copy()
+    if (sent := sent_code(given.get("factor", ""), point.version)) in factors:
+        given["factor"] = sent
+    form = SeriesForm(given, factors, point.version)
     factor, resolution, span = form.chosen()
     now = timezone.now()
     if not factor:
         return form, None, span
+    if asked := _asked_span(request):
+        return form, selectors.series(point, factor, resolution, *asked, now), span
     start = now - SPANS[span]
     if resolution == "day":
         start = day_start(local_day(start))
@@ -244,7 +259,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     form, series, span = _chosen_series(request, found)
     limits = selectors.limits_of(found)
     valid = in_force(limits, local_day(now))
-    rows: list[Any] = list(reversed(series.rows)) if series else []
+    rows: list[Any] = selectors.with_gaps(series, now) if series else []
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     choice = (
         {"factor": series.factor, "resolution": series.resolution, "span": span} if series else {}
@@ -273,6 +288,8 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "shown": [(row, _value_url(series, row.time)) for row in page] if series else [],
             "choice": urlencode(choice),
             "exceedances": [_exceedance_row(e) for e in own.filter(withdrawn="")[:10]],
+            "own": found.kind == Point.Kind.SOURCE,
+            "samples": found.samples.filter(withdrawn=None).count(),
             "rate": selectors.transmission_rate([found.pk], local_day(now)),
         },
     )
@@ -403,6 +420,8 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     code = current_code(factor, found.version)
     cells = selectors.cells(found, resolution, moment, now)
     cell = cells.get(code) if cells else None
+    if observation is None and cell is None:
+        cell = selectors.gap(found, resolution, moment, now)
     if observation is None and cell is None:
         raise Http404(_("No such value."))
     unit = selectors.value_unit(code, found)
