@@ -95,6 +95,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "campaign.report": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "campaign.share": frozenset({Role.DISPATCHER}),
     "detection.view": _OFFICE,
+    "observation.enter": frozenset({Role.DISPATCHER, Role.DISTRICT}),
 }
 
 

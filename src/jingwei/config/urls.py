@@ -1,9 +1,10 @@
 """Where each room hangs."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from jingwei.bureau.accounts.views import admin_login
+from jingwei.bureau.api.sensorthings_views import sensorthings
 
 urlpatterns = [
     path("", include("jingwei.bureau.console.urls")),
@@ -18,6 +19,7 @@ urlpatterns = [
     path("penalties/", include("jingwei.bureau.penalties.urls")),
     path("notices/", include("jingwei.bureau.notices.urls")),
     path("api/", include("jingwei.bureau.api.urls")),
+    re_path(r"^v1\.1(?:/(?P<path>.*))?$", sensorthings, name="sensorthings"),
     path("evidence/", include("jingwei.bureau.evidencelog.urls")),
     path("admin/login/", admin_login, name="admin-login"),
     path("admin/", admin.site.urls),

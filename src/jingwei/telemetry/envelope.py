@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from jingwei.evidence import canonical
@@ -34,6 +34,8 @@ COMMANDS: Final = {
 }
 KIND: Final = "observations/1"
 LIMIT: Final = 64 << 10  # bytes
+EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
+AHEAD: Final = timedelta(minutes=10)  # that a clock may be fast
 CN: Final = {resolution: cn for cn, resolution in COMMANDS.items()}
 VALUE: Final = dict.fromkeys(COMMANDS.values(), "Avg") | {"realtime": "Rtd"}
 
@@ -93,6 +95,13 @@ def envelope(
     if len(data) > LIMIT:
         raise EnvelopeError(f"{len(data)} bytes of values for one time: at most {LIMIT}")
     return data
+
+
+def check_time(time: datetime, now: datetime) -> None:
+    """Raises `EnvelopeError` for a time that no observation of now or the past can have."""
+    if not EARLIEST <= time <= now + AHEAD:
+        text = f"{time.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        raise EnvelopeError(f"{text} lies in the future, or before {EARLIEST:%Y}")
 
 
 def is_envelope(raw: bytes) -> bool:

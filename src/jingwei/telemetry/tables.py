@@ -27,7 +27,7 @@ from typing import Any, Final
 from jingwei.hj212.values import SHANGHAI, number
 from jingwei.standards import codes
 from jingwei.telemetry import sheet
-from jingwei.telemetry.envelope import CN, VALUE, EnvelopeError, envelope
+from jingwei.telemetry.envelope import CN, VALUE, EnvelopeError, check_time, envelope
 from jingwei.telemetry.journal import Journal, Telegram
 from jingwei.telemetry.register import Register
 
@@ -219,12 +219,10 @@ def read(
             continue
         if mapping["time"].get("named_by_end"):
             time -= LENGTH[resolution]
-        if not datetime(1990, 1, 1, tzinfo=UTC) <= time <= now + timedelta(minutes=10):
-            found.refuse(
-                row,
-                mapping["time"]["column"],
-                f"{time:%Y-%m-%d %H:%M} lies in the future, or before 1990",
-            )
+        try:
+            check_time(time, now)
+        except EnvelopeError as error:
+            found.refuse(row, mapping["time"]["column"], str(error))
             continue
         items: dict[str, dict[str, str]] = {}
         sound = True

@@ -78,7 +78,7 @@ def send(client, city, method, path):
 
 
 def test_every_operation_is_here():
-    assert len(OPERATIONS) == 9
+    assert len(OPERATIONS) == 10
     assert {scope for _m, _p, scope in OPERATIONS} == set(SCOPES) == set(ACTIONS)
 
 

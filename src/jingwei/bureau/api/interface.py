@@ -4,6 +4,7 @@ reads through the same `restrict` as the pages, as the user for whom the token a
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from jingwei.bureau.access import may, see
-from jingwei.bureau.api import schemas, services
+from jingwei.bureau.api import intake, schemas, services
 from jingwei.bureau.api.problems import Problem, Wrong, answer
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.findings import ratelimit
@@ -30,6 +31,7 @@ from jingwei.bureau.findings import selectors as findings
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import selectors as monitoring
 from jingwei.bureau.registry.models import Point
+from jingwei.telemetry.journal import JournalError
 from jingwei.telemetry.lake import LakeError
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ ACTIONS = {
     "exceedances:read": "point.view",
     "points:read": "point.view",
     "observations:read": "point.view",
+    "observations:write": "observation.enter",
 }
 
 
@@ -103,8 +106,8 @@ def _too_many(window: timedelta) -> Problem:
 api = NinjaAPI(
     title="Jingwei 泾渭",
     version="1",
-    description="Supervision of pollution: findings in; findings, cases, exceedances, points and"
-    " observations out. Times are ISO 8601 with zone, places WGS-84.",
+    description="Supervision of pollution: findings and observations in; findings, cases,"
+    " exceedances, points and observations out. Times are ISO 8601 with zone, places WGS-84.",
     docs_url=None,
     openapi_url=None,
     urls_namespace="api-v1",
@@ -463,6 +466,33 @@ def observations(
         ],
         "next": following,
     }
+
+
+@api.post(
+    "/observations",
+    **scoped("observations:write"),
+    response={201: schemas.Taken, **ERRORS},
+)
+def send_observations(request: HttpRequest, given: schemas.ObservationsIn) -> Any:
+    """Send observations of registered devices, up to 2,000 entries: all or none. When the answer
+    comes they are durable in the journal; the lake has them seconds later. The same entry again is
+    stored once. With the header Idempotency-Key the same request again gets the same answer."""
+
+    def act() -> tuple[int, Any]:
+        # Read anew, so that numbers stay the text that was sent.
+        sent = json.loads(request.body, parse_float=str, parse_int=str)["observations"]
+        taken, values = intake.take(request.user, request.auth.name, sent)  # type: ignore[attr-defined]
+        return 201, {"taken": taken, "values": values}
+
+    return _once(request, act)
+
+
+@api.exception_handler(JournalError)
+def _journal(request: HttpRequest, _error: JournalError) -> HttpResponse:
+    text = _(
+        "The journal cannot be written just now: nothing was taken. Send the same again later."
+    )
+    return answer(request, Problem(503, "store", text, headers={"Retry-After": "60"}))
 
 
 def _begin(rows: list[dict[str, Any]], after: str) -> int:

@@ -17,6 +17,7 @@ SCOPES = {
     "exceedances:read": _("read exceedances"),
     "points:read": _("read points"),
     "observations:read": _("read observations"),
+    "observations:write": _("send observations"),
 }
 
 

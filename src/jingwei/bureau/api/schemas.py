@@ -48,6 +48,39 @@ class BatchIn(Schema):
     findings: list[FindingIn] = Field(min_length=1, max_length=500)
 
 
+class ObservationIn(Schema):
+    """The values of one device at one time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mn: str = Field(max_length=40, description="Device number, as registered")
+    st: str = Field(max_length=5, description="System type, as registered", examples=["31"])
+    resolution: Literal["realtime", "minute", "hour", "day"]
+    time: str = Field(
+        max_length=40,
+        description="Start of the period, or the moment; with zone",
+        examples=["2026-11-01T08:00:00+08:00"],
+    )
+    values: dict[str, Any] = Field(
+        min_length=1,
+        max_length=400,
+        description="Factor → number, or {value, flag}, or fields of HJ 212 {Avg, Min, Max, Cou,"
+        " ZsAvg, Flag …}. A number is kept with the digits that were sent",
+        examples=[{"a21026": 12.50, "a21002": {"value": "35.2", "flag": "N"}}],
+    )
+
+
+class ObservationsIn(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    observations: list[ObservationIn] = Field(min_length=1, max_length=2000)
+
+
+class Taken(Schema):
+    taken: int = Field(description="Entries that are durable in the journal")
+    values: int
+
+
 class Filed(Schema):
     id: int
     created: bool = Field(description="false: its reference was known, and it was extended")

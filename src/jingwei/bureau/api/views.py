@@ -88,6 +88,7 @@ def docs(request: HttpRequest) -> HttpResponse:
             "kinds": [(s.kind.value, s.kind.label, s.inputs) for s in SCENARIOS.values()],
             "per_minute": PER_MINUTE,
             "batch": services.BATCH,
+            "things": request.build_absolute_uri("/v1.1"),
             "host": request.build_absolute_uri(PREFIX),
         },
     )
