@@ -14,12 +14,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from jingwei import hj212
-from jingwei.cli import app
 from jingwei.telemetry import commands, executor, seal
-from jingwei.telemetry.catalog import catalog
+from jingwei.telemetry.catalog import LakeError, catalog
 from jingwei.telemetry.executor import Dask, ExecutorError, Local
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.journal import Journal, Telegram
@@ -244,8 +244,8 @@ def test_dask_gives_the_same_and_survives_a_worker(full, cluster):
 
 def test_the_command(full, monkeypatch):
     monkeypatch.delenv("JINGWEI_EXECUTOR", raising=False)
-    if not app.registered_groups:
-        commands.attach(app)
+    app = typer.Typer()
+    commands.attach(app)
     run = CliRunner().invoke
     base = ["lake", "rebuild", "--data", str(full.root), "--processes", "1"]
     done = run(app, [*base, "--from", "2026-03-10", "--check"])
@@ -267,3 +267,19 @@ def test_the_command(full, monkeypatch):
 def test_the_executor_is_chosen_by_its_setting():
     assert isinstance(executor.executor("", 3), Local)
     assert executor.executor("", 3).processes == 3
+
+
+def test_a_day_whose_telegrams_were_deleted_by_rule_is_not_derived_from_the_rest(full):
+    """It would lose what the journal has no more."""
+    from jingwei.telemetry import retention
+
+    for sealed in seal.seal(full.journal, LATER):
+        seal.recorded(full.journal, sealed.name)
+    with pytest.raises(retention.RetentionError, match="kept for 5 years at least"):
+        retention.before(LATER, 4)
+    first = next(retention.old(full.journal, LATER.replace(year=2099)))
+    before = files(full)
+    retention.prune(first, LATER)
+    with pytest.raises(LakeError, match="cannot be derived: telegrams that it comes from"):
+        derive(full)
+    assert files(full) == before

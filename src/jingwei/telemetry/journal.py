@@ -229,7 +229,8 @@ class Segment:
         return Telegram(moment(received), peer, raw, reason, self.number << 32 | row)
 
 
-def _month(number: int) -> str:
+def month_of(number: int) -> str:
+    """The folder of a segment: YYYY/MM."""
     year, month = divmod(number // 100_000, 100)
     return f"{year + 2000:04}/{month:02}"
 
@@ -248,7 +249,7 @@ def segments(root: Path) -> list[Segment]:
                 Segment(path, int(match[1]))
                 for path in folder.iterdir()
                 if (match := _NAME.fullmatch(path.name))
-                and _month(int(match[1])) == f"{folder.parent.name}/{folder.name}"
+                and month_of(int(match[1])) == f"{folder.parent.name}/{folder.name}"
             ]
             cached = (changed, here)
             # A folder changed just now may change again within the same tick of the clock.
@@ -269,7 +270,7 @@ def strangers(root: Path) -> list[Path]:
             _OURS.fullmatch(path.name)
             and (
                 path.name.startswith(".")
-                or path.parent == root / _month(int(path.name.partition(".")[0]))
+                or path.parent == root / month_of(int(path.name.partition(".")[0]))
             )
         )
     )
@@ -332,11 +333,13 @@ def newest(
 def get(root: Path, seq: int) -> Telegram:
     """The telegram with this number; raises `JournalError` when there is none."""
     number, row = segment_of(seq), row_of(seq)
-    segment = Segment(root / _month(number) / f"{number}.sqlite", number)
+    segment = Segment(root / month_of(number) / f"{number}.sqlite", number)
     with segment.open() as db:
         found = next(segment.records(db, row - 1, 1), None)
-    if found is None or found[0] != row:
-        raise JournalError(f"no telegram {seq} in {segment.path}")
+        if found is None or found[0] != row:
+            deleted = db.execute("SELECT value FROM meta WHERE key = 'pruned'").fetchone()
+            gone = f"; they were deleted on {deleted[0][:10]}" if deleted else ""
+            raise JournalError(f"no telegram {seq} in {segment.path}{gone}")
     return segment.telegram(found)
 
 

@@ -12,6 +12,7 @@ and only up to the position that ingest had reached at the start: what came sinc
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -29,13 +30,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import columns, journal, rollups
+from jingwei.telemetry import columns, journal, retention, rollups
 from jingwei.telemetry.catalog import LakeError, add_files, drop_files, transaction
 from jingwei.telemetry.executor import Executor
 from jingwei.telemetry.ingest import KEEP_SEEN, Ingest, closes
 from jingwei.telemetry.journal import ALL, JournalError, make_folder, microseconds
 from jingwei.telemetry.observations import keys_beside
-from jingwei.telemetry.parquet import reason, sources, write_sorted
+from jingwei.telemetry.parquet import query, reason, sources, write_sorted
 from jingwei.telemetry.remote import opened, place
 
 PORTION = 50_000  # telegrams decoded at once
@@ -86,7 +87,10 @@ def rebuild(
         for _, found in executor.run(scan_segment, tasks):
             for resolution, day, path in found:
                 pieces.setdefault((resolution, day), []).append(path)
+        gone = retention.pruned(journal_root)
         with ingest.alone() as db:
+            if gone:
+                _not_of(lake_root, db, gone, start, end)
             for resolution, day in db.execute(
                 "SELECT DISTINCT resolution, day FROM file WHERE batch_lo <= ?", (batch,)
             ):
@@ -116,6 +120,22 @@ def _workplace(lake_root: Path) -> Path:
     work = lake_root / "rebuild" / uuid.uuid4().hex
     make_folder(work)
     return work
+
+
+def _not_of(
+    lake_root: Path, db: sqlite3.Connection, gone: set[int], start: date, end: date
+) -> None:
+    """Raises `LakeError` where the lake holds rows whose telegrams were deleted by rule."""
+    for path, resolution, day in db.execute("SELECT path, resolution, day FROM file ORDER BY day"):
+        if _within(resolution, day, start, end):
+            file = place(lake_root, path)
+            with contextlib.suppress(duckdb.IOException):  # a file that is lost says nothing
+                rows = query("SELECT DISTINCT seq >> 32 FROM read_parquet(?)", [[file]], [file])
+                if gone & {number for (number,) in rows}:
+                    raise LakeError(
+                        f"{lake_root / resolution / day} cannot be derived: telegrams that it comes"
+                        " from were deleted from the journal by rule"
+                    )
 
 
 def _within(resolution: str, day: str, start: date, end: date) -> bool:

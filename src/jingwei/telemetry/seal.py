@@ -293,8 +293,9 @@ def _blocks(segment: Segment, db: sqlite3.Connection) -> Iterator[tuple[int, int
 
 def verify(root: Path, segment: Segment) -> str | None:
     """One sentence when the telegrams of a sealed segment no longer match its seal, else None."""
-    before = stored(root, segment)
-    if before is None:
+    meta = segment.meta()
+    before = stored(root, segment, meta)
+    if before is None or "pruned" in meta:  # by rule (`retention`): the seal is what is left
         return None
     now = compute(root, segment)
     if now.root == before.root and now.sha256 == before.sha256 and now.count == before.count:

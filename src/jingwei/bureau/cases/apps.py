@@ -10,12 +10,14 @@ class CasesConfig(AppConfig):
     label = "cases"
 
     def ready(self) -> None:
-        from jingwei.bureau.cases import selectors
+        from jingwei.bureau.cases import holds, selectors
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.cases.flows.handling import HANDLING
         from jingwei.bureau.cases.flows.order import ORDER
+        from jingwei.bureau.evidencelog import retention
         from jingwei.bureau.monitoring import detection
 
         register(HANDLING, ORDER)
         detection.verdict_sources.append(selectors.verdicts)
+        retention.holds_of(holds.open_cases)
         immutable.keep(self, APPEND_ONLY)

@@ -20,8 +20,76 @@ evidence = typer.Typer(
 )
 
 
+journal = typer.Typer(
+    name="journal", help="The telegrams as they were received.", no_args_is_help=True
+)
+
+
+@journal.callback()
+def _journal() -> None:
+    """The telegrams as they were received."""
+
+
+@journal.command()
+def prune(
+    years: Annotated[
+        int,
+        typer.Option(envvar="JINGWEI_KEEP_YEARS", help="Keep the telegrams of so many years."),
+    ],
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Of the refused telegrams instead.")
+    ] = False,
+) -> None:
+    """Delete telegrams that are older than the rule wants them kept; less than the law's term is refused.
+
+    Only whole segments go, whose seal stands in the evidence log; an entry there says what went, and
+    the seal stays. What was received since the first finding of an open case is kept. Prints one
+    JSON object a segment. Exit codes: 0 done, 1 something cannot be read, 2 refused.
+    """
+    import json
+    import sqlite3
+    from datetime import UTC, datetime
+
+    import django
+
+    try:
+        django.setup()
+    except ValueError as error:  # a setting that cannot be used
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    from django.conf import settings
+
+    from jingwei.bureau.evidencelog import retention
+    from jingwei.telemetry.journal import JournalError
+    from jingwei.telemetry.retention import RetentionError
+
+    root = settings.ENV.refused if refused else settings.ENV.journal
+    try:
+        for one in retention.prune(root, datetime.now(UTC), years, dry=dry):
+            found = one.old.seal
+            said = {
+                "segment": found.name,
+                "count": found.count,
+                "first": found.first and found.first.isoformat(),
+                "last": found.last and found.last.isoformat(),
+                "bytes": one.old.size,
+                "root": found.root,
+                "held": one.old.held,
+                "deleted": one.deleted,
+            }
+            typer.echo(json.dumps(said))
+    except RetentionError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except (JournalError, OSError, sqlite3.Error) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 def attach(app: typer.Typer) -> None:
     app.add_typer(evidence)
+    app.add_typer(journal)
     app.command()(witness)
 
 

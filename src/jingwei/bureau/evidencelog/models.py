@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 # What the rooms record; a new kind takes its place here.
 KINDS = {
     "segment": _("Journal segment"),
+    "segment.pruned": _("Journal segment deleted by rule"),
     "judgements": _("Judged hours and days"),
     "exceedances": _("Exceedances"),
     "sample": _("Enforcement sample"),
