@@ -50,6 +50,7 @@ class Environment:
     webhook_hosts: tuple[str, ...]  # origins (https://host) that robots may be asked at
     executor: str  # tcp://host:port of a Dask scheduler for heavy work; empty: local processes
     detection_budget: float  # false cases that the detectors may raise an outlet and month
+    lake_store: str  # URL of a folder for closed days of the lake (s3://bucket/folder), or empty
     tiles: str  # raster tile URL, PMTiles URL or file; empty: the built-in quiet map
 
     @property
@@ -147,6 +148,13 @@ def _budget(name: str) -> float:
     return budget
 
 
+def _store(name: str) -> str:
+    text = os.environ.get(name, "")
+    if text and not (text.partition("://")[0].isalnum() and text.partition("://")[2].strip("/")):
+        raise SettingError(f"{name}={text!r}: wanted a folder such as s3://bucket/lake")
+    return text
+
+
 def read() -> Environment:
     """Read all settings; raises `SettingError` with one clear sentence."""
     data = Path(os.environ.get("JINGWEI_DATA") or "var").expanduser().resolve()
@@ -195,6 +203,7 @@ def read() -> Environment:
         webhook_hosts=webhook_hosts(os.environ.get("JINGWEI_WEBHOOK_HOSTS", "")),
         executor=os.environ.get("JINGWEI_EXECUTOR", ""),
         detection_budget=_budget("JINGWEI_DETECTION_BUDGET"),
+        lake_store=_store("JINGWEI_LAKE_STORE"),
         tiles=tiles and (tiles if "://" in tiles else str(Path(tiles).resolve())),
     )
 

@@ -84,7 +84,9 @@ def _take(env: Environment, stop: threading.Event) -> None:
             report = ingest.step()
             taken += report.telegrams
             if not report.telegrams:
-                return
+                break
+        if env.lake_store:
+            ingest.move(env.lake_store)
 
     part = Part("ingest", step, 0.0)
     beat = 0.0

@@ -53,7 +53,7 @@ from jingwei.telemetry.journal import (
 from jingwei.telemetry.observations import keys_beside
 from jingwei.telemetry.packing import Record
 from jingwei.telemetry.parquet import reason, sources, write_sorted
-from jingwei.telemetry.remote import place, remove
+from jingwei.telemetry.remote import place, put, remove
 
 log = logging.getLogger("jingwei.ingest")
 
@@ -172,6 +172,41 @@ class Ingest:
             trouble = self._tidy(db, self._clock(), timedelta(0), None)
         if trouble:
             raise LakeError("; ".join(trouble))
+
+    def move(self, store: str, limit: int = 1) -> int:
+        """Copy up to `limit` closed days to a remote store (`s3://bucket/folder`) and read them
+        from there; how many were moved. The local files are deleted when nobody reads them any
+        more.
+
+        Nobody waits for it: the lake is locked at the beginning and at the end of each copy only.
+        A killed copy is deleted a day later. Raises `LakeError`, `OSError` (the store cannot be
+        used); what was not copied whole stays here.
+        """
+        moved = 0
+        while moved < limit:
+            with self.alone() as db:
+                local = db.execute(
+                    "SELECT path FROM file WHERE closed AND again IS NOT NULL"
+                    " AND path NOT LIKE '%://%' ORDER BY day, path LIMIT 1"
+                ).fetchone()
+                if local is None:
+                    break
+                (path,) = local
+                there = f"{store.rstrip('/')}/{path}"
+                given_up = microseconds(self._clock() + timedelta(days=1))
+                db.execute("INSERT OR REPLACE INTO retired VALUES (?, ?)", (there, given_up))
+            put(self.root / path, there)
+            with self.alone() as db, transaction(db):
+                found = db.execute("SELECT 1 FROM file WHERE path = ?", (path,)).fetchone()
+                if found is None:
+                    continue  # merged with what came late; the copy goes as if it had been killed
+                at = microseconds(self._clock())
+                db.execute("UPDATE file SET path = ? WHERE path = ?", (there, path))
+                db.execute("UPDATE rollup SET source = ? WHERE source = ?", (there, path))
+                db.execute("DELETE FROM retired WHERE path = ?", (there,))
+                db.execute("INSERT INTO retired VALUES (?, ?)", (path, at))
+            moved += 1
+        return moved
 
     # Taking in
 

@@ -35,7 +35,7 @@ def place(root: Path, path: str) -> str:
 def filesystem(name: str) -> Any:
     """The fsspec file system of a scheme. Raises `RemoteError`."""
     try:
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         return fsspec.filesystem(name)
     except (ImportError, ValueError) as error:
@@ -43,11 +43,20 @@ def filesystem(name: str) -> Any:
         raise RemoteError(f"{name}:// cannot be used: {error}{extra}") from None
 
 
-def opened(place: str) -> Any:
-    """The bytes of a file as a binary stream. Raises `OSError`."""
+@contextlib.contextmanager
+def opened(place: str) -> Iterator[Any]:
+    """The bytes of a file as a binary stream. Raises `OSError`, for a remote file whatever goes
+    wrong while it is read."""
+    name = scheme(place)
+    if not name:
+        with Path(place).open("rb") as stream:
+            yield stream
+        return
     with _errors(place):
-        name = scheme(place)
-        return filesystem(name).open(place, "rb") if name else Path(place).open("rb")
+        store = filesystem(name)
+        store.invalidate_cache()  # another process may have written or deleted it
+        with store.open(place, "rb") as stream:
+            yield stream
 
 
 def put(path: Path, place: str) -> None:
