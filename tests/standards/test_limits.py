@@ -55,6 +55,17 @@ def test_a_range_has_two_ends():
     assert (row.bound, row.value, row.value_to) == ("range", 6, 9)
 
 
+def test_rows_name_their_clause():
+    """The table of the standard; only rows of notices whose tables are not known have none."""
+    without = {r.standard for r in limits.rows() if not r.clause}
+    assert all(s.startswith("环") for s in without)
+    assert one(standard="GB 18485-2014", period="5min").clause.endswith("部令第10号第七条")
+    assert {r.clause for r in limits.find(standard="GB 18485-2014", period="day")} == {"表4"}
+    assert {r.clause for r in limits.find(standard="GB 13223-2011", scope="coal boiler, new")} == {
+        "表1"
+    }
+
+
 def test_every_row_is_typed():
     rows = limits.rows()
     assert len(rows) == 289

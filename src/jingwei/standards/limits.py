@@ -26,12 +26,14 @@ class LimitRow:
     `value` is the upper bound, the lower one where `bound == "lower"` (furnace temperature), and
     the lower end of a range up to `value_to` where `bound == "range"` (pH). `reference_o2` in %:
     a measured value is converted to it before it is compared; None: no conversion is told.
-    `factor` is the HJ 212 code, "" where there is none (dioxins, animal and vegetable oil).
+    `clause`: the table or article of the standard ("" where it is not known), from memory but for
+    the rows that were read in the standard. `factor` is the HJ 212 code, "" where there is none (dioxins, animal and vegetable oil).
     `period`: "hour" and "day" are means, "test" the mean of a manual test, "any" every value.
     `in_force_from` and `in_force_to` are the standard's dates, from memory.
     """
 
     standard: str
+    clause: str
     title_zh: str
     title_en: str
     factor: str
@@ -66,6 +68,7 @@ def rows() -> tuple[LimitRow, ...]:
 def _row(r: dict[str, str], text: dict[str, str]) -> LimitRow:
     return LimitRow(
         standard=r["standard"],
+        clause=r["clause"],
         title_zh=text["title_zh"],
         title_en=text["title_en"],
         factor=r["item_code"],

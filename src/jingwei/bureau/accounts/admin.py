@@ -59,6 +59,19 @@ class SuperusersOnly:
         return self.has_module_permission(request)
 
 
+class ReadOnly:
+    """To be looked at: rows that services alone write, each with its entry in the evidence log."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class Page(SuperusersOnly, admin.ModelAdmin):
     """A model in the admin: paged, its relations named in the language of the reader."""
 

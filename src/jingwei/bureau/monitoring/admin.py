@@ -1,9 +1,10 @@
-"""Reference data of this room for superusers: furnaces with their thermocouples, instrument ranges."""
+"""For superusers: furnaces with their thermocouples and instrument ranges; to be looked at, marks,
+enforcement samples and what was asked of furnaces."""
 
 from django.contrib import admin
 
-from jingwei.bureau.accounts.admin import Page
-from jingwei.bureau.monitoring.models import Furnace, InstrumentRange
+from jingwei.bureau.accounts.admin import Page, ReadOnly
+from jingwei.bureau.monitoring.models import Furnace, Inquiry, InstrumentRange, Mark, Sample
 
 
 @admin.register(Furnace)
@@ -18,3 +19,26 @@ class InstrumentRangeAdmin(Page):
     list_display = ("point", "factor", "high")
     search_fields = ("point__name", "point__mn", "factor")
     autocomplete_fields = ("point",)
+
+
+@admin.register(Mark)
+class MarkAdmin(ReadOnly, Page):
+    list_display = ("outlet", "furnace", "sort", "start", "end", "at", "withdrawn")
+    list_filter = ("sort",)
+    list_select_related = ("outlet", "furnace")
+    search_fields = ("outlet__enterprise__name", "note")
+
+
+@admin.register(Sample)
+class SampleAdmin(ReadOnly, Page):
+    list_display = ("point", "factor", "taken", "value", "unit", "report", "withdrawn")
+    list_select_related = ("point",)
+    search_fields = ("point__name", "point__mn", "factor", "report")
+
+
+@admin.register(Inquiry)
+class InquiryAdmin(ReadOnly, Page):
+    list_display = ("furnace", "time", "factor", "why", "found", "marked", "ordered", "answered")
+    list_filter = ("why",)
+    list_select_related = ("furnace",)
+    search_fields = ("furnace__name", "furnace__outlet__enterprise__name", "factor")

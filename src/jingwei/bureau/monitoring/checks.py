@@ -12,7 +12,7 @@ from django.conf import settings
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import time_text
 from jingwei.bureau.monitoring import judgements
-from jingwei.bureau.monitoring.models import Cursor, Exceedance
+from jingwei.bureau.monitoring.models import Cursor, Exceedance, Mark, Sample
 from jingwei.bureau.monitoring.services import fact
 from jingwei.telemetry import journal
 from jingwei.telemetry.lake import Lake
@@ -33,6 +33,41 @@ def check() -> Iterator[str]:
             yield f"The lake has data of point {key}, which is not registered."
     yield from judgements.check()
     yield from _exceedances()
+    yield from _declared()
+
+
+def _declared() -> Iterator[str]:
+    """Marks and samples against what the evidence log was told of them: they decide what counts."""
+    marks = Mark.objects.select_related("evidence", "outlet__enterprise", "furnace").order_by("pk")
+    for mark in marks.iterator(chunk_size=500):
+        yield from _as_told(f"Mark {mark.pk}", f"mark:{mark.pk}", mark, {
+            "outlet": f"{mark.outlet.enterprise.uscc} {mark.outlet.code}",
+            "furnace": mark.furnace.name if mark.furnace else "", "sort": str(mark.sort),
+            "start": time_text(mark.start), "end": time_text(mark.end), "note": mark.note,
+        })  # fmt: skip
+    rows = Sample.objects.select_related("evidence", "point").order_by("pk")
+    for row in rows.iterator(chunk_size=500):
+        yield from _as_told(f"Sample {row.pk}", f"sample:{row.pk}", row, {
+            "point": row.point.key, "factor": row.factor, "period": row.period,
+            "time": time_text(row.time), "taken": time_text(row.taken), "value": row.value,
+            "unit": row.unit, "report": row.report, "note": row.note,
+        })  # fmt: skip
+
+
+def _as_told(what: str, subject: str, row: Any, is_: dict[str, Any]) -> Iterator[str]:
+    if row.evidence is None:
+        yield f"{what} has no entry in the evidence log."
+        return
+    said = json.loads(row.evidence.content, parse_int=float)["content"]
+    for name, value in is_.items():
+        if value != said[name]:
+            yield f"{what}: {name} is {value!r}, but the evidence log says {said[name]!r}."
+            return
+    gone = EvidenceEntry.objects.filter(
+        kind=row.evidence.kind, subject=subject, content__contains='"withdrawn"'
+    ).exists()
+    if bool(row.withdrawn) != gone:
+        yield f"{what} is {'' if row.withdrawn else 'not '}withdrawn, but the evidence log says otherwise."
 
 
 def _exceedances() -> Iterator[str]:

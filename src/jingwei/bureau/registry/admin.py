@@ -16,15 +16,20 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from jingwei.bureau.accounts.admin import Page
+from jingwei.bureau.accounts.admin import Page, ReadOnly
 from jingwei.bureau.registry import services
 from jingwei.bureau.registry.models import (
     Enterprise,
+    ManualResult,
+    MonitoringPlan,
     Outlet,
     Permit,
+    PermitAmount,
     PermitLimit,
+    PermitVersion,
     Point,
     Region,
+    TriggerRule,
 )
 from jingwei.standards import codes
 
@@ -200,3 +205,61 @@ class PointAdmin(_Reference):
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         super().delete_queryset(request, queryset)
         transaction.on_commit(services.publish_register)
+
+
+# What pages and services write: to be looked at -------------------------------------------------
+
+
+@admin.register(PermitAmount)
+class PermitAmountAdmin(ReadOnly, Page):
+    list_display = (
+        "permit",
+        "outlet",
+        "factor",
+        "period",
+        "value",
+        "unit",
+        "valid_from",
+        "valid_to",
+    )
+    list_filter = ("period", "verified")
+    list_select_related = ("permit", "outlet")
+    search_fields = ("permit__number", "permit__enterprise__name", "factor")
+
+
+@admin.register(PermitVersion)
+class PermitVersionAdmin(ReadOnly, Page):
+    list_display = ("permit", "number", "act", "in_force", "valid_from", "valid_to", "actor")
+    list_filter = ("act",)
+    list_select_related = ("permit", "actor")
+    search_fields = ("permit__number", "permit__enterprise__name", "note")
+
+
+@admin.register(MonitoringPlan)
+class MonitoringPlanAdmin(ReadOnly, Page):
+    list_display = (
+        "permit",
+        "outlet",
+        "factor",
+        "means",
+        "times",
+        "every",
+        "valid_from",
+        "valid_to",
+    )
+    list_filter = ("means", "every")
+    list_select_related = ("permit", "outlet")
+    search_fields = ("permit__number", "permit__enterprise__name", "factor")
+
+
+@admin.register(ManualResult)
+class ManualResultAdmin(ReadOnly, Page):
+    list_display = ("outlet", "factor", "sampled", "value", "unit", "report", "published")
+    list_select_related = ("outlet",)
+    search_fields = ("outlet__enterprise__name", "factor", "report")
+
+
+@admin.register(TriggerRule)
+class TriggerRuleAdmin(ReadOnly, Page):
+    list_display = ("code", "version", "event", "count", "window_hours", "deadline_hours")
+    search_fields = ("code",)

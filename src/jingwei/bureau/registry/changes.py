@@ -247,10 +247,15 @@ def _record(version: PermitVersion, act: str, user: Any) -> Any:
             "category": str(version.category),
             "valid_from": version.valid_from,
             "valid_to": version.valid_to,
-            "lines": [_fact(line_of(r)) for r in rows_on(permit, version.in_force)],
+            "lines": facts(permit, version.in_force),
         },
         actor=str(user.pk) if user is not None else "",
     )
+
+
+def facts(permit: Permit, day: date) -> list[list[Any]]:
+    """What is permitted on a day, as the evidence log is told of it."""
+    return [_fact(line_of(r)) for r in rows_on(permit, day)]
 
 
 def _fact(line: Line) -> list[Any]:

@@ -207,7 +207,7 @@ def _limits(request: HttpRequest) -> tuple[dict[str, str], list[limits.LimitRow]
     return query, [
         r
         for r in limits.rows()
-        if all(w in f"{r.standard} {r.title_zh} {r.title_en} {r.factor} {r.name_zh} {table_text(r.scope)} {table_text(r.note)}".lower() for w in words)
+        if all(w in f"{r.standard} {r.clause} {r.title_zh} {r.title_en} {r.factor} {r.name_zh} {table_text(r.scope)} {table_text(r.note)}".lower() for w in words)
         and query["standard"] in ("", r.standard)
         and query["medium"] in ("", r.medium)
         and query["period"] in ("", r.period)
@@ -250,12 +250,12 @@ def standard_limits_csv(request: HttpRequest) -> HttpResponse:
     sure = dict(PermitLimit.Verified.choices)
     return stream_csv(
         "limits",
-        [_("Standard"), _("Factor"), _("Name"), _("Medium"), _("Period"), _("Limit"), _("Unit"),
+        [_("Standard"), _("Clause"), _("Factor"), _("Name"), _("Medium"), _("Period"), _("Limit"), _("Unit"),
          _("Reference oxygen (%)"), _("Scope"), _("In force from"), _("In force to"),
          _("How sure"), _("Source")],
         (
             [
-                r.standard, r.factor, r.name_zh, r.medium, str(PERIODS[r.period]), _bound(r), r.unit,
+                r.standard, r.clause, r.factor, r.name_zh, r.medium, str(PERIODS[r.period]), _bound(r), r.unit,
                 plain(r.reference_o2) if r.reference_o2 is not None else "", table_text(r.scope),
                 r.in_force_from, r.in_force_to or "", str(sure[r.verified]), table_text(r.source),
             ]
