@@ -15,7 +15,8 @@ from waiting import wait_until
 def children(system) -> dict[str, int]:
     """Process ids of the components by name, read from the process table."""
     found = {}
-    for line in subprocess.check_output(["ps", "-eo", "pid,ppid,args"], text=True).splitlines()[1:]:
+    table = subprocess.check_output(["ps", "-ww", "-eo", "pid,ppid,args"], text=True)
+    for line in table.splitlines()[1:]:
         pid, parent, *words = line.split()
         if int(parent) == system.process.pid and "jingwei.cli" in words:
             found[words[-1]] = int(pid)

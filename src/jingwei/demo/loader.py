@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import campaigns, catalogue, city, findings, inspections, marks, penalties
+from jingwei.demo import air, campaigns, catalogue, city, findings, inspections, marks, penalties
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -77,6 +77,7 @@ def load(
             inspections.build(anchor)
             build_permits(anchor)
             campaigns.build(anchor)
+            air.build(anchor)
             tell("cases", 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True

@@ -99,6 +99,13 @@ def test_what_cannot_be_a_concentration_is_dropped_and_counted(city) -> None:
     assert found.dropped == {"negative": 1, "stuck": 8}
 
 
+def test_small_whole_numbers_may_stand_still() -> None:
+    values = np.array([[2.0, 40.0]] * 10 + [[3.0, 41.0]])
+    kept, dropped = attribution.clean(values)
+    assert dropped == {"stuck": 10}
+    assert np.isfinite(kept[:, 0]).all()
+
+
 def test_background_with_few_stations_is_that_of_all_hours() -> None:
     values = np.array([[10.0, np.nan], [20.0, 40.0], [30.0, 60.0]])
     assert attribution.background(values) == pytest.approx([np.nanquantile(values, 0.1)] * 3)

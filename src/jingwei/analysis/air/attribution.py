@@ -21,6 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 TURN, STRETCH = 8.0, 0.15  # one standard deviation of wind direction (degrees) and speed
 STUCK = 6  # equal hours in a row that no station measures
+LIVELY = 20.0  # steps of its rounding; a value below may well stand still
 MEMORY = 12  # hours that a puff is followed back
 THRESHOLD = 3.0  # times the known rate that counts as far more
 INSTRUMENT, UNEVEN = 2.0, 0.2  # µg/m³; share of the background that differs from place to place
@@ -74,9 +75,11 @@ def clean(values: npt.ArrayLike) -> tuple[Floats, dict[str, int]]:
     v[v < 0] = np.nan
     stuck = np.zeros(v.shape, bool)
     for column in range(v.shape[1]):
+        levels = np.unique(v[:, column][np.isfinite(v[:, column])])
+        least = LIVELY * np.diff(levels).min() if len(levels) > 1 else 0.0
         run = 0
         for hour in range(1, len(v)):
-            same = v[hour, column] == v[hour - 1, column]
+            same = v[hour, column] == v[hour - 1, column] and v[hour, column] >= least
             run = run + 1 if same else 0
             if run + 1 >= STUCK:
                 stuck[hour - run : hour + 1, column] = True

@@ -31,8 +31,10 @@ class TraceForm(forms.Form):
 
     station = _Station(None, label=gettext_lazy("Air station"))
     factor = forms.ChoiceField(label=gettext_lazy("Pollutant"))
-    start = _Hour(label=gettext_lazy("From"))
-    end = _Hour(label=gettext_lazy("Until"), help_text=gettext_lazy("Full hours, at most 72."))
+    start = _Hour(label=gettext_lazy("Start of the time"))
+    end = _Hour(
+        label=gettext_lazy("End of the time"), help_text=gettext_lazy("Full hours, at most 72.")
+    )
 
     def __init__(self, user: Any, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -25,6 +25,7 @@ from jingwei.standards import geo
 SUSPECT = 0.5  # probability from which a source is named as one to look at
 CLASSES = (0.5, 1.0, 2.0, 4.0, 6.0)  # m/s; borders of the wind rose
 SHARES = 40
+SLIGHT = 0.005  # µg/m³; what adds less is not listed
 
 
 def traces(user: Any) -> QuerySet[Trace]:
@@ -116,7 +117,7 @@ def lines(user: Any | None, trace: Trace, limit: int = SHARES) -> list[Line]:
     found = []
     for row in rows:
         outlet = outlets.get(row["outlet"])
-        if outlet is None:
+        if outlet is None or (row["likely"] < SLIGHT and row["probability"] < 0.2):
             continue
         there = (outlet.longitude, outlet.latitude)
         east = (there[0] - here[0]) * np.cos(np.radians(here[1]))

@@ -80,6 +80,10 @@ def _trace(request: HttpRequest, pk: int) -> Trace:
 def trace(request: HttpRequest, pk: int) -> HttpResponse:
     """The answer, made to be printed; while it is computed, a page that looks again."""
     row = _trace(request, pk)
+    if request.htmx:  # the page that waits: it is loaded anew once there is an answer
+        if row.state == Trace.State.WAITING:
+            return HttpResponse(status=204)
+        return HttpResponse(headers={"HX-Refresh": "true"})
     context = {"trace": row, "factor": factor_name(row.factor), "may_ask": selectors.may_ask(request.user)}  # fmt: skip
     if row.state == Trace.State.REFUSED:
         context["why"] = selectors.why(row)

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext_lazy
 from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import may
@@ -35,7 +35,7 @@ SECTIONS = (
     Section(
         "monitoring", gettext_lazy("Monitoring"), "monitoring", "monitoring:points", "point.view"
     ),
-    Section("air", gettext_lazy("Air"), "air", "air:traces", "air.view"),
+    Section("air", pgettext_lazy("navigation", "Air"), "air", "air:traces", "air.view"),
     Section("findings", gettext_lazy("Findings"), "findings", "findings:list", "finding.view"),
     Section("cases", gettext_lazy("Cases"), "cases", "cases:list", "case.view"),
     Section(
