@@ -65,4 +65,12 @@ def test_a_reading_that_was_removed_is_missed(world: World) -> None:
 
 
 def test_every_sort_of_reading_has_a_name() -> None:
-    assert {"identity", "erasure", "complaint", "document"} <= set(READINGS)
+    assert {
+        "identity",
+        "erasure",
+        "complaint",
+        "document",
+        "inspection",
+        "photo",
+        "penalty",
+    } <= set(READINGS)

@@ -19,7 +19,7 @@ from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog import bundles
-from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections import checks, pool, selectors, services
 from jingwei.bureau.inspections.models import Answer, Photo, PlanItem, Record, Signature
@@ -428,12 +428,24 @@ def test_the_pages(city, case, team, client) -> None:
         assert drawn_.content == PNG
     picture = client.get(Photo.objects.get().get_absolute_url())
     assert b"".join(picture.streaming_content) == PNG
+    for answer in (drawn_, picture):
+        assert answer["Cache-Control"] == "private, no-store"
+    # Who saw what: page, file, each signature, the photo.
+    number = record.signatures.last().pk
+    seen = list(Reading.objects.order_by("pk").values_list("what", "subject", "actor"))
+    assert seen[:2] == [("inspection", f"inspection-record:{case.pk}", inspector.pk)] * 2
+    assert seen[-2:] == [
+        ("inspection", f"inspection-signature:{number}", inspector.pk),
+        ("photo", f"inspection-photo:{Photo.objects.get().uid}", inspector.pk),
+    ]
+    assert len(seen) == 3 + record.signatures.count()
     assert client.get(case.get_absolute_url()).status_code == 200
     assert "G02" in client.get(case.get_absolute_url()).content.decode()
     client.force_login(city.users["district_elsewhere"])
     for path in ("record/", "record.json", f"signature/{one.pk}/", "spot/", "state/"):
         assert client.get(f"/inspections/{case.pk}/{path}").status_code == 404
     assert client.get(Photo.objects.get().get_absolute_url()).status_code == 404
+    assert Reading.objects.count() == len(seen)  # what was refused was not read
     assert client.post(send, body, content_type="application/json").status_code == 404
     client.force_login(city.users["enterprise"])  # another enterprise than the inspected one
     assert client.get(f"/inspections/{case.pk}/record/").status_code == 404

@@ -13,6 +13,7 @@ from django.urls import reverse
 from bureau.penalties import office
 from bureau.penalties.office import GRADES, NOW, WAY, act, bring, open_penalty, order
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.models import Reading
 
 pytestmark = pytest.mark.django_db
 LOOKERS = ("dispatcher", "reviewer", "district", "leader", "auditor", "enterprise", "grid")
@@ -120,6 +121,8 @@ def test_documents(city, client):
     ):  # fmt: skip
         assert text in page, text
     assert client.get(reverse("penalties:decision", args=[case.pk])).status_code == 404
+    seen = Reading.objects.values_list("what", "subject", "actor")
+    assert list(seen) == [("penalty", f"penalty-notice:{case.pk}", city.enterprise.pk)]
     for name, who, days in WAY[4:7]:
         act(city, case, name, who, days)
     page = body(client.get(reverse("penalties:decision", args=[case.pk])))

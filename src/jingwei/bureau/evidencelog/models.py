@@ -56,6 +56,9 @@ READINGS = {
     "erasure": _("Erasure of an identity"),
     "complaint": _("File of a complaint"),
     "document": _("Document of a case"),
+    "inspection": _("Record of an inspection"),
+    "photo": _("Photo of an inspection"),
+    "penalty": _("Document of a penalty"),
 }
 
 

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.staticfiles import finders
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -24,6 +25,7 @@ from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.selectors import findings as findings_of
 from jingwei.bureau.inspections import draw_selectors, forms, selectors, services
@@ -318,17 +320,26 @@ def worker(request: HttpRequest) -> HttpResponse:
 
 
 # --- what is kept ------------------------------------------------------------------------------
+# It names, quotes and shows people: each reading leaves an entry, and no copy in the browser.
+
+_KEPT_NOWHERE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+
+
+def _read(request: HttpRequest, what: str, subject: str) -> None:
+    with transaction.atomic():
+        reading(request.user, what, subject)
 
 
 @require_GET
 @requires("case.view")
 def photo(request: HttpRequest, uid: Any) -> HttpResponse:
     row = get_object_or_404(Photo.objects.restrict(request.user, "case.view"), uid=uid)
-    return FileResponse(
-        row.file.open("rb"),
-        content_type=row.content_type,
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
-    )
+    _read(request, "photo", f"inspection-photo:{row.uid}")
+    try:
+        stream = row.file.open("rb")
+    except FileNotFoundError:
+        raise Http404(_("The file is missing on the disk.")) from None
+    return FileResponse(stream, content_type=row.content_type, headers=_KEPT_NOWHERE)
 
 
 def _record(request: HttpRequest, pk: int) -> Record:
@@ -341,7 +352,8 @@ def _record(request: HttpRequest, pk: int) -> Record:
 def record(request: HttpRequest, pk: int) -> HttpResponse:
     """The signed record as a document to print."""
     row = _record(request, pk)
-    return render(
+    _read(request, "inspection", f"inspection-record:{pk}")
+    answer = render(
         request,
         "inspections/record.html",
         {
@@ -355,6 +367,8 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
             "may_prove": may(request.user, "evidence.view"),
         },
     )
+    answer["Cache-Control"] = "private, no-store"
+    return answer
 
 
 @require_GET
@@ -362,10 +376,14 @@ def record(request: HttpRequest, pk: int) -> HttpResponse:
 def record_json(request: HttpRequest, pk: int) -> HttpResponse:
     """The record's bytes: their SHA-256 is the one in the evidence log."""
     row = _record(request, pk)
+    _read(request, "inspection", f"inspection-record:{pk}")
     return HttpResponse(
         canonical.dumps(row.content),
         content_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="record-{pk}.json"'},
+        headers={
+            **_KEPT_NOWHERE,
+            "Content-Disposition": f'attachment; filename="record-{pk}.json"',
+        },
     )
 
 
@@ -373,8 +391,5 @@ def record_json(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("case.view")
 def signature(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     row = get_object_or_404(_record(request, pk).signatures, pk=number)
-    return HttpResponse(
-        bytes(row.picture),
-        content_type="image/png",
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
-    )
+    _read(request, "inspection", f"inspection-signature:{row.pk}")
+    return HttpResponse(bytes(row.picture), content_type="image/png", headers=_KEPT_NOWHERE)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone, translation
@@ -20,6 +21,7 @@ from jingwei.bureau.cases.selectors import districts, last_event
 from jingwei.bureau.cases.selectors import facts as facts_of
 from jingwei.bureau.cases.views import shown_facts
 from jingwei.bureau.evidencelog.public import limited
+from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.penalties import fields, selectors
 from jingwei.bureau.penalties.flow import PENALTY
@@ -117,6 +119,8 @@ def _document(
     told = case.detail.get(part)
     if not told:
         raise Http404
+    with transaction.atomic():  # it names and quotes people: who reads it is on record
+        reading(request.user, "penalty", f"penalty-{part}:{pk}")
     event = last_event(case, transition)
     proposed, rechecked = last_event(case, "propose"), last_event(case, "recheck")
     with translation.override("zh-hans"):  # the document speaks the language of the office
@@ -143,7 +147,9 @@ def _document(
             "printed": timezone.now(),
             "procedure": law.procedure(),
         }
-    return render(request, template, context)
+    answer = render(request, template, context)
+    answer["Cache-Control"] = "private, no-store"
+    return answer
 
 
 def _table_of(case: Case) -> str:
