@@ -115,6 +115,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda i: (_ROOMS not in i.nodeid, -size[i.path], str(i.path)))
 
 
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with nothing but `cryptography` and what that needs itself."""
+    import cryptography
+
+    root = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root], check=True)
+    site = next(root.glob("lib/python*/site-packages"))
+    source = Path(cryptography.__file__).parent.parent
+    for name in ("cryptography", "cffi", "pycparser"):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, site / name)
+    for library in source.glob("_cffi_backend*"):
+        shutil.copy(library, site)
+    python = root / "bin/python"
+    for name in ("django", "jingwei"):
+        assert subprocess.run(
+            [python, "-I", "-c", f"import {name}"], capture_output=True
+        ).returncode
+    return python
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the translations, so that tests may look at Chinese pages."""
     script = ROOT / "scripts" / "messages.py"

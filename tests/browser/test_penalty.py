@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweep import second_machine, sweep
 from waiting import wait_until
 
 # An issued order of the demo city that has hours over the limit and no penalty yet, and its people.
@@ -56,8 +59,46 @@ def today(page: Any) -> str:
     return str(page.evaluate("new Date().toLocaleDateString('sv', {timeZone: 'Asia/Shanghai'})"))
 
 
+def follow(folder: Path) -> None:
+    """The chain as a judge follows it: from the decision back to the bytes of a telegram."""
+    entries = {int(p.stem): json.loads(p.read_text()) for p in (folder / "entries").glob("*.json")}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["absent"] == []
+    said = [json.loads(p.read_text()) for p in (folder / "contents").rglob("event-*.json")]
+    assert any("decision" in e["changes"].get("detail", {}) for e in said)
+    facts = [
+        fact
+        for e in entries.values()
+        if e["type"] == "exceedances"
+        for fact in e["content"]["exceedances"]
+    ]
+    telegrams = {t["seq"]: t["entry"] for t in manifest["telegrams"]}
+    rows = [
+        (folder / f"judgements/{j['row']}.txt").read_text().split("\n")
+        for j in manifest["judgements"]
+    ]
+    followed = 0
+    for fact in facts:
+        if not set(fact["telegrams"]) <= set(telegrams):
+            continue  # of another case in the same batch
+        start = int(datetime.fromisoformat(fact["time"]).timestamp())
+        judged = [
+            json.loads(factors)[fact["factor"]]
+            for _, second, numbers, factors, _ in rows
+            if int(second) == start and numbers.split() == fact["telegrams"]
+        ]
+        assert any("fault" not in factor for factor in judged), fact  # judged valid
+        for seq in fact["telegrams"]:
+            assert entries[telegrams[seq]]["type"] == "segment"
+            raw = (folder / f"telegrams/{seq}.bin").read_bytes()
+            assert fact["point"].partition("-")[0].encode() in raw  # the MN, as it was sent
+            assert fact["factor"].encode() in raw
+        followed += 1
+    assert followed
+
+
 def test_from_an_order_to_a_paid_and_published_penalty(
-    system: Any, person: Callable[..., Any], tmp_path: Any
+    system: Any, person: Callable[..., Any], tmp_path: Path, bare: Path
 ) -> None:
     told = json.loads(system.shell(ORDER))
     offence = "water.exceeded" if told["water"] else "air.exceeded"
@@ -144,9 +185,16 @@ def test_from_an_order_to_a_paid_and_published_penalty(
     target = tmp_path / "bundle"
     system.command("evidence", "export", number, str(target))
     kinds = {json.loads(path.read_text())["type"] for path in (target / "entries").glob("*.json")}
-    assert {"segment", "exceedances", "finding", "case_event", "penalty"} <= kinds
-    assert list((target / "telegrams").glob("*.bin"))
+    assert {
+        "segment", "judgements", "exceedances", "finding", "case_event", "penalty",
+    } <= kinds  # fmt: skip
+    for folder in ("telegrams", "judgements", "contents"):
+        assert list((target / folder).iterdir())
     assert "ALL PROVED" in system.command("evidence", "verify", str(target)).stdout
+    follow(target)
+    # A second machine with nothing but Python and cryptography; then no byte of any file.
+    second_machine(bare, target)
+    assert sweep(target, each=25) > 3_000
     system.command("fsck")
     refused = [e for e in leader.errors if "409" not in e]
     unseen = [e for e in enterprise.errors if "404" not in e]

@@ -11,6 +11,7 @@ of the zip is free):
     entries/<leaf>.json    entries of the log, as they are in its leaves; with .tlog-proof each
     contents/…             what entries name by digest: photos, documents, texts of events
     telegrams/<seq>.bin    telegrams as leaves of their sealed segment's tree; with .proof each
+    judgements/<row>.txt   judged hours and days as leaves of their batch's tree; with .proof each
     stamps/…               RFC 3161 time stamps over the checkpoint of the entries' certificates
     report.zh.html  report.en.html   the same in plain language; explain, prove nothing
     verify.pyz  verify.html          this verifier for Python and for a browser
@@ -51,7 +52,11 @@ MAX_MANIFEST = 16 * 1024 * 1024
 MAX_FILES = 50_000
 MAX_FILE = 2**31
 MAX_ZIP = 2**32 - 2**24
-MAX_TELEGRAM = 2**20
+MAX_LEAF = 2**20
+# What comes as a leaf of a tree whose root an entry names: folder, file, type of the entry.
+TELEGRAM = "telegrams", "bin", "segment"
+JUDGEMENT = "judgements", "txt", "judgements"
+_TREES = {"segment": "sealed segment", "judgements": "batch of judgements"}
 _NAME = re.compile(r"[a-z][A-Za-z0-9_-]*(?:[./][A-Za-z0-9_-]+){0,6}")
 
 
@@ -264,7 +269,9 @@ def verify(
     for content in manifest["contents"]:
         report.items.append(_content(files, content, entries))
     for telegram in manifest["telegrams"]:
-        report.items.append(_telegram(files, telegram, entries))
+        report.items.append(_leaf(files, TELEGRAM, telegram["seq"], telegram["entry"], entries))
+    for judged in manifest["judgements"]:
+        report.items.append(_leaf(files, JUDGEMENT, judged["row"], judged["entry"], entries))
     for stamp in manifest["stamps"]:
         _stamp(files, stamp, notes, report, latest)
     return report
@@ -312,7 +319,7 @@ class _Keys:
 def _manifest(raw: bytes) -> dict[str, Any]:
     wanted = {
         "format": str, "case": str, "made": str, "origin": str, "entries": list, "contents": list,
-        "telegrams": list, "stamps": list, "absent": list, "files": dict,
+        "telegrams": list, "judgements": list, "stamps": list, "absent": list, "files": dict,
     }  # fmt: skip
     try:
         manifest = canonical.loads(raw)
@@ -326,14 +333,16 @@ def _manifest(raw: bytes) -> dict[str, Any]:
                 raise ValueError
         _shape(manifest["contents"], path=str, entry=int)
         _shape(manifest["telegrams"], seq=str, entry=int)
+        _shape(manifest["judgements"], row=str, entry=int)
         _shape(manifest["stamps"], path=str, size=int)
         _shape(manifest["absent"], what=str, why=str)
         for name, value in manifest["files"].items():
             if not _NAME.fullmatch(name) or not re.fullmatch("[0-9a-f]{64}", value):
                 raise ValueError
-        for telegram in manifest["telegrams"]:
-            if not re.fullmatch("[0-9]{1,20}", telegram["seq"]):
-                raise ValueError
+        numbers = [t["seq"] for t in manifest["telegrams"]]
+        numbers += [j["row"] for j in manifest["judgements"]]
+        if not all(re.fullmatch("[0-9]{1,20}", number) for number in numbers):
+            raise ValueError
         for item in (*manifest["contents"], *manifest["stamps"]):
             if item["path"] not in manifest["files"]:
                 raise ValueError
@@ -446,28 +455,30 @@ def _names(value: Any, wanted: Mapping[str, str]) -> bool:
     return isinstance(value, list) and any(_names(part, wanted) for part in value)
 
 
-def _telegram(files: Files, telegram: Mapping[str, Any], entries: Mapping[int, Any]) -> Item:
-    name = f"telegrams/{telegram['seq']}"
-    item = Item(f"telegram {telegram['seq']} (in the segment of entry {telegram['entry']})")
-    entry = entries.get(telegram["entry"])
+def _leaf(
+    files: Files, what: tuple[str, str, str], number: str, of: int, entries: Mapping[int, Any]
+) -> Item:
+    """A leaf of a tree of which entry `of` names the root and the number of leaves."""
+    folder, suffix, kind = what
+    name = f"{folder}/{number}"
+    item = Item(f"{folder[:-1]} {number} (in the {_TREES[kind]} of entry {of})")
+    entry = entries.get(of)
     try:
         if entry is None:
-            raise BundleError(f"entry {telegram['entry']} is not proved")
+            raise BundleError(f"entry {of} is not proved")
         content = entry["content"]
-        if entry["type"] != "segment" or type(content.get("count")) is not int:
-            raise BundleError(f"entry {telegram['entry']} is no sealed segment")
-        leaf = _read(files, f"{name}.bin", MAX_TELEGRAM)
+        if entry["type"] != kind or type(content.get("count")) is not int:
+            raise BundleError(f"entry {of} is no {_TREES[kind]}")
+        leaf = _read(files, f"{name}.{suffix}", MAX_LEAF)
         index, size, steps = proof.parse_inner(_read(files, f"{name}.proof", 4096))
         if size != content["count"]:
-            raise ProofError(
-                f"the proof is of {size} telegrams, the segment has {content['count']}"
-            )
+            raise ProofError(f"the proof is of {size} {folder}, entry {of} has {content['count']}")
         root = bytes.fromhex(content.get("root", ""))
         merkle.verify_inclusion(merkle.leaf_hash(leaf), index, size, steps, root)
     except (BundleError, ProofError) as error:
         item.why = str(error)
     except (ValueError, TypeError):
-        item.why = f"entry {telegram['entry']} is no sealed segment"
+        item.why = f"entry {of} is no {_TREES[kind]}"
     return item
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from django.db import transaction
 
 from jingwei.bureau.evidencelog import sealing, services
-from jingwei.bureau.evidencelog.bundles import Parts
+from jingwei.bureau.evidencelog.bundles import Leaf, Parts
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import record
-from jingwei.evidence import canonical, digest
+from jingwei.evidence import canonical, digest, merkle
 from jingwei.evidence.log import Log
 from jingwei.evidence.note import COSIGNATURE, KeyFile
 from jingwei.evidence.witness import KEY, Server, Witness
@@ -22,6 +22,7 @@ from jingwei.telemetry.journal import Journal, Telegram
 
 PHOTO = bytes(range(256)) * 40
 BODY = canonical.dumps({"text": "现场照片", "salt": "00" * 16})
+JUDGED = [b'7\n%d\n%d\n{"a21002":{"value":75.5}}\n' % (3600 * n, n) for n in range(5)]
 
 
 def entries(count: int, subject: str = "case:1") -> list[EvidenceEntry]:
@@ -74,6 +75,11 @@ def parts(data: Path, *, sealed: bool = True) -> Parts:
         first = services.record("case_event", "case:12", {"body": digest.both(BODY)}, actor="7")
         second = services.record("case_event", "case:12", {"files": [digest.both(PHOTO)]})
         services.record("case_event", "case:13", {"other": 1})
+        tree = merkle.Tree(map(merkle.leaf_hash, JUDGED))
+        batch = services.record(
+            "judgements", "judge-hour:1:1", {"count": len(tree), "root": tree.root().hex()}
+        )
+    steps = tuple(tree.inclusion_proof(2))
     return Parts(
         title="督办 12 号 <高新区>",
         entries=[first, second],
@@ -82,4 +88,5 @@ def parts(data: Path, *, sealed: bool = True) -> Parts:
             ("event-2-photo.jpg", second, data / "photo.jpg"),
         ],
         telegrams={seqs[1], seqs[6]},
+        judgements={41: Leaf(41, batch, JUDGED[2], 2, len(tree), steps)},
     )

@@ -46,26 +46,43 @@ class ExportError(Exception):
     """The case cannot be exported; the text says why and what to do."""
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf of a tree whose root and size an entry names, with its proof."""
+
+    number: int
+    entry: EvidenceEntry
+    data: bytes
+    index: int
+    size: int
+    steps: tuple[bytes, ...]
+
+
 @dataclass
 class Parts:
     """What a room gives to the bundle of a case.
 
     `contents` are bytes or files that an entry names by SHA-256 and SM3, under a file name of
-    ASCII letters, digits, dots and hyphens. `telegrams` are journal numbers, `parents` the cases
-    from which this one came.
+    ASCII letters, digits, dots and hyphens. `telegrams` are journal numbers, `judgements` the judged
+    hours and days by their rows' numbers, `parents` the cases from which this one came, `absent` what
+    should be here and is not, with the reason.
     """
 
     title: str = ""
     entries: list[EvidenceEntry] = field(default_factory=list)
     contents: list[tuple[str, EvidenceEntry, bytes | Path]] = field(default_factory=list)
     telegrams: set[int] = field(default_factory=set)
+    judgements: dict[int, Leaf] = field(default_factory=dict)
     parents: list[int] = field(default_factory=list)
+    absent: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, other: Parts) -> None:
         self.title = self.title or other.title
         self.entries += other.entries
         self.contents += other.contents
         self.telegrams |= other.telegrams
+        self.judgements |= other.judgements
+        self.absent += other.absent
         self.parents += other.parents
 
 
@@ -134,7 +151,7 @@ class _Writer:
     def __init__(self, folder: Path, subject: str, parts: Parts, actor: str) -> None:
         self.folder, self.subject, self.parts, self.actor = folder, subject, parts, actor
         self.sums: dict[str, str] = {}
-        self.absent: list[dict[str, str]] = []
+        self.absent = [{"what": what, "why": why} for what, why in dict.fromkeys(parts.absent)]
 
     def write(self) -> None:
         services.sequence()
@@ -152,6 +169,7 @@ class _Writer:
             self._put(f"entries/{index}.json", row.content.encode())
             self._put(f"entries/{index}.tlog-proof", _certificate(log, index, note).encode())
         contents = [self._content(*content) for content in self.parts.contents]
+        judgements = [self._judgement(leaf) for _, leaf in sorted(self.parts.judgements.items())]
         size = int(note.split("\n")[1])
         manifest = {
             "format": bundle.FORMAT,
@@ -161,6 +179,7 @@ class _Writer:
             "entries": [index for index, _ in rows],
             "contents": [c for c in contents if c],
             "telegrams": telegrams,
+            "judgements": judgements,
             "stamps": self._stamps(log, size),
             "absent": self.absent,
         }
@@ -176,6 +195,7 @@ class _Writer:
             EvidenceEntry.objects.filter(kind=services.ROTATION).values_list("pk", flat=True)
         )
         pks |= {entry.pk for _, entry, _ in self.parts.contents}
+        pks |= {leaf.entry.pk for leaf in self.parts.judgements.values()}
         rows = list(EvidenceEntry.objects.filter(pk__in=pks))
         if any(row.index is None for row in rows):
             raise ExportError("entries of the case still wait for their leaf numbers: try again")
@@ -201,6 +221,13 @@ class _Writer:
             self.absent.append({"what": name, "why": "the file is gone from the store"})
             return None
         return {"path": f"contents/{name}", "entry": row.index}
+
+    def _judgement(self, leaf: Leaf) -> dict[str, Any]:
+        entry = EvidenceEntry.objects.get(pk=leaf.entry.pk)
+        name = f"judgements/{leaf.number}"
+        self._put(f"{name}.txt", leaf.data)
+        self._put(f"{name}.proof", proof.inner(leaf.index, leaf.size, leaf.steps).encode())
+        return {"row": str(leaf.number), "entry": entry.index}
 
     def _telegrams(self) -> tuple[list[EvidenceEntry], list[dict[str, Any]]]:
         """The telegrams with their proofs, and the entries of the segments they lie in."""

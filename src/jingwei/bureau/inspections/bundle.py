@@ -11,7 +11,8 @@ from jingwei.evidence import canonical
 
 
 def case(pk: int) -> Parts | None:
-    """The record's bytes and the photos, as the evidence log names them; None without any."""
+    """The record's bytes, its signatures and the photos, as the evidence log names them; None
+    without any."""
     photos = list(Photo.objects.filter(case=pk).select_related("evidence"))
     record = Record.objects.filter(case=pk).select_related("evidence").first()
     if record is None and not photos:
@@ -22,6 +23,9 @@ def case(pk: int) -> Parts | None:
         parts.contents.append(
             ("inspection-record.json", record.evidence, canonical.dumps(record.content))
         )
+        for n, signature in enumerate(record.signatures.all(), 1):
+            name = f"inspection-signature-{n}.png"
+            parts.contents.append((name, record.evidence, bytes(signature.picture)))
     for photo in photos:
         parts.entries.append(photo.evidence)
         name = f"inspection-photo-{photo.uid}.{EXTENSIONS[photo.content_type]}"

@@ -332,6 +332,7 @@ def finish(user: User, pk: int, data: Mapping[str, Any], *, now: datetime | None
             "problems": problems,
             "photos": [photo["sha256"] for photo in content["photos"]],
             "refused": refusal is not None,
+            "signatures": [digest.both(s["picture"]) for s in drawn],
             **both,
         },
         actor=str(user.pk),

@@ -7,7 +7,8 @@ order, each as
     point, period start in seconds since 1970, telegrams with a blank between: lines of UTF-8
     factors: JSON with sorted keys, no blanks, numbers as Python writes floats
 
-every line with a line feed. Not in it is `stands`, which follows from the rows: the newest of a
+every line with a line feed. Of the same rows as leaves it names the Merkle root (RFC 9162), so that
+one judgement can be proved without showing the others. Not in it is `stands`, which follows from the rows: the newest of a
 period of a point stands.
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,11 +26,13 @@ from django.db import connection
 from django.db.models import Exists, Max, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 
+from jingwei.bureau.evidencelog.bundles import Leaf
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import record, time_text
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.monitoring.observations import moment, seconds
 from jingwei.bureau.registry.models import PermitLimit, Point
+from jingwei.evidence import merkle
 
 KIND = "judgements"
 
@@ -93,7 +96,7 @@ def store(
     for at in range(0, len(gone), 500):
         Judgement.objects.filter(pk__in=gone[at : at + 500]).update(stands=False)
     if changed:
-        sha256 = _insert(changed, period, now)
+        sha256, root = _insert(changed, period, now)
         record(
             KIND,
             subject,
@@ -104,29 +107,73 @@ def store(
                 "count": len(changed),
                 "judged": now,
                 "sha256": sha256,
+                "root": root,
             },
         )
     return changed, len(gone)
 
 
-def _insert(drafts: list[Draft], period: str, now: datetime) -> str:
+def _insert(drafts: list[Draft], period: str, now: datetime) -> tuple[str, str]:
     """`bulk_create` in a third of its time: tens of thousands of rows come in a backlog.
 
-    Returns the batch's SHA-256.
+    Returns the batch's SHA-256 and its root.
     """
     stamp = connection.ops.adapt_datetimefield_value
     moments = {s: stamp(moment(s)) for s in {d.second for d in drafts}}
     dumps = json.JSONEncoder(**_FORM).encode
-    judged, batch, rows = stamp(now), hashlib.sha256(), []
+    judged, batch, tree, rows = stamp(now), hashlib.sha256(), merkle.CompactRange(), []
     for d in drafts:
         telegrams, factors = " ".join(map(str, d.telegrams)), dumps(d.factors)
         if "-0.0" in factors:
             factors = _NO_ZERO.sub("0.0", factors)
-        batch.update(_bytes(d.point.pk, d.second, telegrams, factors))
+        leaf = _bytes(d.point.pk, d.second, telegrams, factors)
+        batch.update(leaf)
+        tree.append(merkle.leaf_hash(leaf))
         rows.append((d.point.pk, period, moments[d.second], judged, True, telegrams, factors))
     with connection.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
-    return batch.hexdigest()
+    return batch.hexdigest(), tree.root().hex()
+
+
+def leaves(rows: Iterable[Judgement]) -> tuple[dict[int, Leaf], list[tuple[str, str]]]:
+    """The judgements as leaves of their batches, for evidence bundles, and those that no entry holds."""
+    found: dict[int, Leaf] = {}
+    absent: list[tuple[str, str]] = []
+    batches: dict[int, tuple[EvidenceEntry, dict[str, Any], set[int]]] = {}
+    for row in rows:
+        told = f'"judged":{json.dumps(time_text(row.judged))}'
+        for entry in EvidenceEntry.objects.filter(kind=KIND, content__contains=told):
+            said = json.loads(entry.content)["content"]
+            if said["period"] == row.period and said["after"] < row.pk <= said["last"]:
+                batches.setdefault(entry.pk, (entry, said, set()))[2].add(row.pk)
+                break
+        else:
+            absent.append((f"judgement {row.pk}", "no batch in the evidence log holds it"))
+    for entry, said, wanted in batches.values():
+        tree, places = merkle.Tree(), dict[int, tuple[int, bytes]]()
+        for pk, _, leaf in _batch(said):
+            if pk in wanted:
+                places[pk] = len(tree), leaf
+            tree.append(merkle.leaf_hash(leaf))
+        if tree.root().hex() != said.get("root"):
+            why = "its batch is not as the evidence log says"
+            absent += [(f"judgement {pk}", why) for pk in sorted(wanted)]
+            continue
+        for pk, (at, leaf) in places.items():
+            steps = tuple(tree.inclusion_proof(at))
+            found[pk] = Leaf(pk, entry, leaf, at, len(tree), steps)
+    return found, absent
+
+
+def _batch(said: Mapping[str, Any]) -> Iterator[tuple[int, datetime, bytes]]:
+    """Number, time of judging and bytes of each row that an entry tells of."""
+    rows = Judgement.objects.filter(
+        period=said["period"], pk__gt=said["after"], pk__lte=said["last"]
+    ).order_by("pk")
+    for pk, point, when, at, telegrams, text in rows.values_list(
+        "pk", "point", "time", "judged", "telegrams", Cast("factors", TextField())
+    ).iterator(chunk_size=500):
+        yield pk, at, _bytes(point, seconds(when), telegrams, _as_written(text))
 
 
 def _bytes(point: int, second: int, telegrams: str, factors: str) -> bytes:
@@ -146,13 +193,8 @@ def check() -> Iterator[str]:
         if said["after"] >= end:
             continue
         batch, count, judged = hashlib.sha256(), 0, True
-        rows = Judgement.objects.filter(
-            period=said["period"], pk__gt=said["after"], pk__lte=said["last"]
-        ).order_by("pk")
-        for point, when, at, telegrams, text in rows.values_list(
-            "point", "time", "judged", "telegrams", Cast("factors", TextField())
-        ).iterator(chunk_size=500):
-            batch.update(_bytes(point, seconds(when), telegrams, _as_written(text)))
+        for _pk, at, leaf in _batch(said):
+            batch.update(leaf)
             judged = judged and time_text(at) == said["judged"]
             count += 1
         told[said["period"]] += count
