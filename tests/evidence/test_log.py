@@ -15,6 +15,7 @@ from jingwei.evidence import log as logs
 from jingwei.evidence import merkle, rebuild, tiles, verify_consistency, verify_inclusion
 from jingwei.evidence.log import Log, LogBusyError, LogError, open_log
 from jingwei.evidence.tiles import Reader, TileError
+from killing import killed_at
 
 
 def batch(start: int, count: int) -> list[bytes]:
@@ -265,6 +266,37 @@ def test_kill_9(tmp_path: Path) -> None:
         assert bundle[number % 256] == text.encode()
     for _, size, root in (line for line in lines if len(line) == 3 and len(line[2]) == 64):
         assert opened.reader.root(int(size)).hex() == root
+
+
+def test_kill_9_before_every_step_of_an_append(tmp_path: Path) -> None:
+    """Between every two durable steps, with a bundle and a tile that become full: readers find a
+    log that is whole, nothing acknowledged is lost, and no size ever has two signed roots."""
+    number = kept = 0
+    killed = True
+    while killed:
+        number += 1
+        folder = tmp_path / str(number)
+        with Log(folder, origin="log.example/one") as log:
+            log.append(batch(0, 250))
+
+        def act(folder: Path = folder) -> None:
+            with Log(folder) as log:
+                log.append(batch(250, 20))
+
+        killed = killed_at(number, act)
+        found = check(folder)  # as a reader finds it, before the next writer comes
+        assert found in ((250, 270) if killed else (270,))
+        seen = open_log(folder).checkpoint
+        with Log(folder) as log:
+            assert log.size in (found, 270)
+            kept += killed and log.size == 270
+            assert log.reader.root(seen.size) == seen.root
+            assert [log.reader.entry(i, log.size) for i in range(log.size)] == batch(0, log.size)
+            log.append(batch(1_000, 30))
+            assert log.reader.root(seen.size) == seen.root
+            assert check(folder) == log.size
+    assert number > 15
+    assert kept > 1  # after the point of no return it is finished by who comes next
 
 
 def tamper(path: Path, at: int = -1) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +22,7 @@ from jingwei.evidence.note import (
     sign_note,
 )
 from jingwei.evidence.witness import KEY, RefusalError, Witness, request
+from killing import killed_at
 
 
 def opened(folder: Path) -> OpenLog:
@@ -124,38 +122,6 @@ def test_twice_and_with_sm2(tmp_path: Path) -> None:
     path.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
     with pytest.raises(NoteError):
         third.keys.open(path.read_bytes())
-
-
-def killed_at(number: int, act: Callable[[], None]) -> bool:
-    """Do `act` in a process that ends by SIGKILL before its durable step of this number; whether it
-    came so far."""
-    child = os.fork()
-    if child == 0:
-        steps = 0
-
-        def counted(real: Callable[..., object]) -> Callable[..., object]:
-            def step(*args: object, **kwargs: object) -> object:
-                nonlocal steps
-                steps += 1
-                if steps == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*args, **kwargs)
-
-            return step
-
-        for name in ("fsync", "replace", "link"):
-            setattr(os, name, counted(getattr(os, name)))
-        try:
-            act()
-            os._exit(0)
-        except BaseException:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0
-    return False
 
 
 @pytest.mark.parametrize("sm2", [False, True])

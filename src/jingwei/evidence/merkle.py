@@ -45,6 +45,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def parents(row: bytes) -> bytes:
+    """The nodes over a row of nodes, both one after the other; a last one without a pair has none."""
+    pairs = range(0, len(row) - 2 * HASH_SIZE + 1, 2 * HASH_SIZE)
+    return b"".join(hashlib.sha256(b"\x01" + row[at : at + 2 * HASH_SIZE]).digest() for at in pairs)
+
+
 class CompactRange:
     """The right edge of a growing tree: enough to append and to know the root, 64 hashes at most.
 

@@ -24,7 +24,8 @@ ENTRIES = -1
 """In place of a level: the entry bundles."""
 
 _MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
-_CACHED = 64
+_CACHED = 64  # tiles as they are read, 8 KiB each
+_TREES = 1_024  # tiles with all nodes over them, 16 KiB each: what makes the next proof cheap
 
 
 class TileError(ValueError):
@@ -89,7 +90,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
-        self._trees: OrderedDict[tuple[int, int, int], list[list[bytes]]] = OrderedDict()
+        self._trees: OrderedDict[tuple[int, int, int], list[bytes]] = OrderedDict()
 
     def checkpoint(self, name: str = "checkpoint") -> bytes:
         """The signed note as it lies there; `NoteError` where there is none."""
@@ -140,10 +141,10 @@ class Reader:
             tile_level, height = divmod(level, HEIGHT)
             first = index << height
             rows = self._tree(tile_level, first // WIDTH, size)
-            at = (first % WIDTH) >> height
+            at = ((first % WIDTH) >> height) * HASH_SIZE
             if at >= len(rows[height]):
                 raise TileError(f"node ({level}, {index}) is not in a tree of {size}")
-            return rows[height][at]
+            return rows[height][at : at + HASH_SIZE]
 
         return node
 
@@ -174,19 +175,17 @@ class Reader:
             raise TileError(f"{name} is longer than {limit} bytes")
         return data
 
-    def _tree(self, level: int, index: int, size: int) -> list[list[bytes]]:
-        """All nodes within a tile: row h has its nodes of height h that are whole."""
+    def _tree(self, level: int, index: int, size: int) -> list[bytes]:
+        """All nodes within a tile: row h has, one after the other, those of height h that are whole."""
         key = level, index, width_of(level, index, size)
         if key in self._trees:
             self._trees.move_to_end(key)
             return self._trees[key]
-        rows = [self.hashes(level, index, size)]
+        rows = [self._tile(*key)]
         for _ in range(HEIGHT - 1):
-            row = rows[-1]
-            pairs = zip(row[::2], row[1::2], strict=False)
-            rows.append([merkle.node_hash(left, right) for left, right in pairs])
+            rows.append(merkle.parents(rows[-1]))
         self._trees[key] = rows
-        if len(self._trees) > _CACHED:
+        if len(self._trees) > _TREES:
             self._trees.popitem(last=False)
         return rows
 
