@@ -1,4 +1,4 @@
-"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city`."""
+"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city | forecast`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jingwei.analysis import validate
+from jingwei.analysis.air.forecast.commands import forecast
 
 if TYPE_CHECKING:
     from jingwei.analysis.air.scores import Scores
@@ -23,6 +24,7 @@ def attach(app: typer.Typer) -> None:
     validate.extend(app, "ginninderra", ginninderra)
     validate.extend(app, "city", city)
     validate.extend(app, "puffs", puffs)
+    validate.extend(app, "forecast", forecast)
 
 
 def _row(name: str, s: Scores) -> list[str]:

@@ -1,0 +1,150 @@
+"""`jingwei validate forecast`."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from jingwei.analysis import validate
+
+_GOALS = {"degraded": 47.0, "none": 66.0}
+_ALARMS = (60.0, 115.0)  # µg/m³ PM2.5: IAQI 100 and 150 of GB 3095-2026
+
+
+def forecast(
+    data: Annotated[Path, typer.Option(help="Parquet or CSV, the columns of the UCI Beijing set.")],
+    train_to: Annotated[str, typer.Option(help="Last month (2016-02) or day of the training.")],
+    pollutant: Annotated[
+        list[str] | None, typer.Option(help="PM2.5 where not given; repeat for more.")
+    ] = None,
+    weather: Annotated[
+        list[str] | None,
+        typer.Option(help="degraded, correlated, perfect, none; degraded and none if not given."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Test no further than this day.")] = None,
+    every: Annotated[int, typer.Option(help="Hours between starts.")] = 6,
+    rows: Annotated[int, typer.Option(help="Cases to learn from.")] = 300_000,
+    learner: Annotated[
+        str, typer.Option(help="boosted, or an own one as module:factory.")
+    ] = "boosted",
+    seed: Annotated[int, typer.Option(help="Of the weather's errors.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option(help="Markdown file whose section of this name is written anew.")
+    ] = None,
+) -> None:
+    """48-hour forecasts of all stations against persistence and damped persistence."""
+    from jingwei.analysis.air.field.report import table, write
+    from jingwei.analysis.air.forecast import history, model, verify
+    from jingwei.analysis.air.forecast import weather as airs
+
+    kinds: dict[str, model.Weather | None] = {
+        "degraded": airs.Degraded(seed),
+        "correlated": airs.Degraded(seed, memory=0.9),
+        "perfect": airs.measured,
+        "none": None,
+    }
+    found: list[dict[str, Any]] = []
+    lines = []
+    with validate.refusing():
+        known = history.read(data)
+        how = model.learner(learner)
+        begin, end = _cut(train_to), _cut(until) if until else None
+        cut = known.at(begin)
+        stop = len(known) if end is None else min(known.at(end), len(known))
+        if not 0 < cut < stop - 1:
+            raise ValueError(
+                f"train-to {train_to}: {data} has {known.times[0]} to {known.times[-1]}"
+            )
+        if every < 1:
+            raise ValueError("every: at least 1 hour")
+        wanted = weather or (["degraded", "none"] if known.weather else ["none"])
+        for kind in wanted:
+            if kind not in kinds:
+                raise ValueError(f"weather {kind!r}: wanted one of {', '.join(kinds)}")
+        for note in known.notes:
+            validate.tell(note)
+        starts = np.arange(max(cut, model.WARM), stop - 1, every)
+        for name in pollutant or ["PM2.5"]:
+            for kind in wanted:
+                clock = time.process_time()
+                made = model.train(known, name, cut, weather=kinds[kind], learner=how, rows=rows)
+                learned = time.process_time() - clock
+                told = made.at(known, starts)
+                spans = verify.errors(known, told)
+                if not spans[-1].cases:
+                    raise ValueError(f"{name}: nothing was measured after {train_to}")
+                alarms = [verify.alarms(known, told, a) for a in _ALARMS if name == "PM2.5"]
+                found.append(_figures(name, kind, learned, spans, alarms))
+                for e in spans:
+                    lines.append(
+                        [name, kind, f"{e.first}–{e.last}", str(e.cases), f"{e.persistence:.1f}",
+                         f"{e.damped:.1f}", f"{e.rmse:.1f}", f"{e.mae:.1f}", f"{e.bias:+.1f}",
+                         f"{e.skill_persistence:.2f}", f"{e.skill_damped:.2f}", f"{e.within:.2f}"]
+                    )  # fmt: skip
+                validate.tell(
+                    f"{name}, weather {kind}: RMSE {spans[-1].rmse:.1f} (persistence"
+                    f" {spans[-1].persistence:.1f}, damped {spans[-1].damped:.1f}), learned in"
+                    f" {learned:.0f} CPU-s"
+                )
+    text = table(
+        ["pollutant", "weather", "hours", "cases", "persistence", "damped", "RMSE", "MAE", "bias",
+         "skill", "skill over damped", "in 10–90 %"],
+        lines,
+    )  # fmt: skip
+    validate.tell(text)
+    if report is not None:
+        with validate.refusing():
+            write(report, "forecast", text)
+    judged = [f for f in found if f["pollutant"] == "PM2.5" and f["weather"] in _GOALS]
+    validate.figures(
+        {
+            "name": "forecast",
+            "train_to": train_to,
+            "starts": len(starts),
+            "stations": len(known.stations),
+            "forecasts": found,
+            "goal": {f"rmse_{k}": v for k, v in _GOALS.items()},
+            "met": all(f["rmse"] <= _GOALS[f["weather"]] for f in judged) if judged else None,
+        }
+    )
+
+
+def _cut(text: str) -> np.datetime64:
+    """The hour after a month or day."""
+    try:
+        if len(text) == 7:
+            day = date.fromisoformat(f"{text}-28") + timedelta(days=4)
+            return np.datetime64(day.replace(day=1), "h")
+        return np.datetime64(date.fromisoformat(text) + timedelta(days=1), "h")
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is neither a month (2016-02) nor a day (2016-02-29)")
+
+
+def _figures(name: str, kind: str, learned: float, spans: Any, alarms: Any) -> dict[str, Any]:
+    whole = spans[-1]
+    return {
+        "pollutant": name,
+        "weather": kind,
+        "cases": whole.cases,
+        "rmse": round(whole.rmse, 2),
+        "mae": round(whole.mae, 2),
+        "bias": round(whole.bias, 2),
+        "persistence_rmse": round(whole.persistence, 2),
+        "damped_rmse": round(whole.damped, 2),
+        "skill_persistence": round(whole.skill_persistence, 3),
+        "skill_damped": round(whole.skill_damped, 3),
+        "within_10_90": round(whole.within, 3),
+        "by_lead": {f"{e.first}-{e.last}": round(e.rmse, 2) for e in spans[:-1]},
+        "above": {
+            f"{a.above:g}": {"hours": a.hours, "csi": round(a.csi, 3), "pod": round(a.pod, 3),
+                             "far": round(a.far, 3)}
+            for a in alarms
+        },
+        "train_cpu_s": round(learned, 1),
+    }  # fmt: skip

@@ -1,0 +1,299 @@
+"""The 48-hour forecast on a made-up city whose air follows the wind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jingwei.analysis.air import commands
+from jingwei.analysis.air.forecast import cases, classes, history, model, verify, weather
+
+HOURS, STATIONS = 9000, 3
+CUT = 7500
+FEW = {"rows": 12_000, "learner": model.Boosted(rounds=40, leaf=50)}
+
+
+def made_up(seed: int = 5) -> history.History:
+    """Particles gather in still air and are blown away by wind, which comes and goes over days."""
+    random = np.random.default_rng(seed)
+    wind = np.zeros(HOURS)
+    for k in range(1, HOURS):
+        wind[k] = 0.97 * wind[k - 1] + 0.25 * random.standard_normal()
+    speed = np.exp(0.6 * wind + 0.7)
+    level = np.full(HOURS, 50.0)
+    for k in range(1, HOURS):
+        level[k] = level[k - 1] * np.exp(-0.03 * speed[k]) + 3.0
+    stations = level[:, None] * np.array([0.8, 1.0, 1.2])
+    stations = stations * np.exp(0.1 * random.standard_normal((HOURS, STATIONS)))
+    hour = np.arange(HOURS) % 24
+    air = {
+        "temperature": 15 + 5 * np.sin(hour / 24 * 2 * np.pi),
+        "dewpoint": np.full(HOURS, 5.0),
+        "pressure": np.full(HOURS, 1010.0),
+        "u": 0 * speed,
+        "v": -speed,
+        "speed": speed,
+    }
+    times = np.datetime64("2015-01-01T00", "h") + np.arange(HOURS)
+    other = 20 + 0.2 * stations
+    return history.History(times, ("a", "b", "c"), {"PM2.5": stations, "NO2": other}, air)
+
+
+@pytest.fixture(scope="module")
+def city() -> history.History:
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def trained(city: history.History) -> model.Model:
+    return model.train(city, "PM2.5", CUT, weather=weather.Degraded(), **FEW)
+
+
+STARTS = np.arange(CUT, HOURS - 60, 37)
+
+
+def test_it_beats_damped_persistence_and_its_intervals_hold(
+    city: history.History, trained: model.Model
+) -> None:
+    found = verify.errors(city, trained.at(city, STARTS))[-1]
+    assert found.cases == len(STARTS) * STATIONS * 48
+    assert found.damped < found.persistence
+    assert found.skill_damped > 0.3
+    assert found.skill_persistence > found.skill_damped
+    assert 0.7 < found.within < 0.92
+
+
+def test_a_shuffled_future_changes_nothing(city: history.History) -> None:
+    """Neither what is learned nor what is forecast sees what was measured later."""
+    random = np.random.default_rng(8)
+    start = CUT + 200
+
+    def shuffled(series: np.ndarray, after: int) -> np.ndarray:
+        out = series.copy()
+        out[after:] = random.permutation(out[after:])
+        return out
+
+    def forged(after: int, air: bool) -> history.History:
+        return replace(
+            city,
+            values={k: shuffled(v, after) for k, v in city.values.items()},
+            weather={k: shuffled(v, after) if air else v for k, v in city.weather.items()},
+        )
+
+    for kind, air in ((None, True), (weather.Degraded(), False)):
+        plain = model.train(city, "PM2.5", CUT, weather=kind, **FEW)
+        other = model.train(forged(CUT, air), "PM2.5", CUT, weather=kind, **FEW)
+        told = plain.at(city, [start])
+        later = forged(start + 1, air)
+        assert not np.array_equal(later.values["PM2.5"], city.values["PM2.5"])
+        for again in (plain.at(later, [start]), other.at(later, [start])):
+            np.testing.assert_array_equal(again.mean, told.mean)
+            np.testing.assert_array_equal(again.quantiles, told.quantiles)
+            np.testing.assert_array_equal(again.damped, told.damped)
+        # The past does matter, else the test could not fail.
+        earlier = replace(city, values={k: 2 * v for k, v in city.values.items()})
+        assert not np.array_equal(plain.at(earlier, [start]).mean, told.mean)
+
+
+def test_the_start_itself_is_known_and_the_hour_after_is_the_first(
+    city: history.History, trained: model.Model
+) -> None:
+    found = trained.at(city, [CUT])
+    np.testing.assert_array_equal(found.last[0], city.values["PM2.5"][CUT])
+    np.testing.assert_array_equal(verify.truth(city, found)[0, :, 0], city.values["PM2.5"][CUT + 1])
+
+
+def test_degraded_weather_has_the_errors_it_states(city: history.History) -> None:
+    starts = np.arange(0, 4000, 2)
+    error = weather.Degraded(seed=3)(city, starts) - weather.measured(city, starts)
+    for name in ("temperature", "u"):
+        k = history.WEATHER.index(name)
+        low, high = weather.ERRORS[name]
+        assert error[:, 0, k].std() == pytest.approx(low, rel=0.06)
+        assert error[:, -1, k].std() == pytest.approx(high, rel=0.06)
+    kept = weather.Degraded(seed=3, memory=0.9)(city, starts) - weather.measured(city, starts)
+    assert np.corrcoef(kept[:, 20, 0], kept[:, 21, 0])[0, 1] == pytest.approx(0.9, abs=0.03)
+    again = weather.Degraded(seed=3)(city, starts[5:6])
+    np.testing.assert_array_equal(again[0], (error + weather.measured(city, starts))[5])
+
+
+def test_own_learners_and_further_forecasts_plug_in(city: history.History) -> None:
+    class Mean:
+        seen: list[str] = []
+
+        def fit(self, rows: np.ndarray, residual: np.ndarray, names: list[str]) -> Mean:
+            type(self).seen = names
+            assert rows.shape == (len(residual), len(names))
+            self.value = float(residual.mean())
+            return self
+
+        def predict(self, rows: np.ndarray) -> np.ndarray:
+            return np.full(len(rows), self.value)
+
+    def dispersion(h: history.History, starts: np.ndarray) -> dict[str, np.ndarray]:
+        return {"dispersion": np.ones((len(starts), STATIONS, 48))}
+
+    found = model.train(city, "NO2", CUT, extra=dispersion, learner=Mean(), rows=5000)
+    assert Mean.seen[-1] == "dispersion"
+    told = found.at(city, [CUT])
+    assert np.ptp(told.mean - told.damped) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match="wanted boosted or module:factory"):
+        model.learner("no.such:thing")
+
+
+def test_rows_by_hand(city: history.History) -> None:
+    climate = cases.Climate.fit(city, city.values["PM2.5"], CUT)
+    rows = cases.Rows(city, "PM2.5", climate, np.array([500, 800]))
+    table, damped = rows.table(np.array([1]), np.array([2]), np.array([30]))
+    get = dict(zip(rows.names, table[0], strict=True))
+    v = city.values["PM2.5"]
+    assert get["now"] == pytest.approx(v[800, 2], rel=1e-6)
+    assert get["lag 6"] == pytest.approx(v[794, 2], rel=1e-6)
+    assert get["mean 12"] == pytest.approx(v[789:801, 2].mean(), rel=1e-5)
+    assert get["city"] == pytest.approx(v[800].mean(), rel=1e-6)
+    assert get["same hour"] == pytest.approx(v[782, 2], rel=1e-6)
+    weight = np.exp(-30 / 18)
+    usual = climate(city, np.array([830]), np.array([2]))[0]
+    assert damped[0] == pytest.approx(weight * v[800, 2] + (1 - weight) * usual)
+
+
+def test_gaps_are_forgiven_for_six_hours(city: history.History, trained: model.Model) -> None:
+    values = city.values["PM2.5"].copy()
+    values[CUT - 5 : CUT + 1, 0] = np.nan
+    values[CUT - 40 : CUT + 1, 1] = np.nan
+    holes = replace(city, values={**city.values, "PM2.5": values})
+    found = trained.at(holes, [CUT])
+    assert found.last[0, 0] == values[CUT - 6, 0]
+    assert np.isnan(found.last[0, 1])
+    assert np.isfinite(found.mean).all()
+    assert np.isfinite(found.quantiles).all()
+
+
+def flat(pollutant: str, levels: list[float]) -> model.Forecast:
+    q = np.broadcast_to(np.array(levels), (1, 1, 48, len(model.LEVELS)))
+    mean = q[..., 3]
+    return model.Forecast(pollutant, np.array([0]), mean, q, mean, mean[..., 0])
+
+
+def test_index_is_that_of_the_worst_pollutant() -> None:
+    # GB 3095-2026: PM2.5 60 is IAQI 100, 115 is 150; CO in mg/m³.
+    pm = flat("PM2.5", [20, 35, 50, 60, 115, 150, 250])
+    co = flat("CO", [2000.0] * 7)
+    found = classes.index({"PM2.5": pm, "CO": co})
+    assert found.index[0, 0, 0].tolist() == [29, 50, 80, 100, 150, 200, 300]
+    assert found.pollutants[found.leading[0, 0, 0]] == "PM2.5"
+    p = found.probability[0, 0, 0]
+    assert p.sum() == pytest.approx(1)
+    assert p.cumsum()[:4] == pytest.approx([0.1, 0.5, 0.75, 0.9])
+    old = classes.index({"PM2.5": pm}, "2012")
+    assert old.index[0, 0, 0, 3] == 82  # 75 µg/m³ was IAQI 100
+
+
+def test_episodes_say_where_and_when() -> None:
+    pm = flat("PM2.5", [100, 110, 120, 130, 140, 150, 160])
+    q = pm.quantiles.copy()
+    q[0, 0, 10:16] += 100  # leads 11 to 16
+    q[0, 0, 13] += 50
+    q[0, 0, 30:32] += 100  # too short
+    found = classes.index({"PM2.5": replace(pm, quantiles=q)})
+    (one,) = classes.episodes(found, 0, above=200)
+    assert (one.first, one.last, one.peak_lead) == (11, 16, 14)
+    assert one.probability > 0.9
+    with pytest.raises(ValueError, match="no upper bound"):
+        classes.episodes(found, 0, above=120)
+
+
+def write(path: Path, city: history.History, **columns: list[object]) -> Path:
+    angle = np.full(HOURS * STATIONS, "N")
+    table = {
+        "time": np.repeat(city.times.astype("datetime64[s]"), STATIONS),
+        "station": np.tile(city.stations, HOURS),
+        "PM2.5": city.values["PM2.5"].ravel(),
+        "TEMP": np.repeat(city.weather["temperature"], STATIONS),
+        "DEWP": np.repeat(city.weather["dewpoint"], STATIONS),
+        "PRES": np.repeat(city.weather["pressure"], STATIONS),
+        "WSPM": np.repeat(city.weather["speed"], STATIONS),
+        "wd": angle,
+        **columns,
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    commands.attach(app)
+    return app
+
+
+def test_command(app: typer.Typer, tmp_path: Path, city: history.History) -> None:
+    path = write(tmp_path / "city.parquet", city)
+    found = CliRunner().invoke(
+        app,
+        ["validate", "forecast", "--data", str(path), "--train-to", "2015-11", "--until",
+         "2015-12-20", "--every", "24", "--rows", "8000", "--report", str(tmp_path / "air.md")],
+    )  # fmt: skip
+    assert found.exit_code == 0, found.stderr
+    told = json.loads(found.stdout.strip().splitlines()[-1])
+    assert [f["weather"] for f in told["forecasts"]] == ["degraded", "none"]
+    assert (told["stations"], told["starts"]) == (3, 20)
+    first, second = told["forecasts"]
+    assert first["rmse"] < second["rmse"] < first["persistence_rmse"]
+    assert "<!-- forecast -->" in (tmp_path / "air.md").read_text()
+
+
+def test_read_restores_what_was_written_and_leaves_out_what_cannot_be(
+    tmp_path: Path, city: history.History
+) -> None:
+    values = city.values["PM2.5"].copy()
+    values[100, 0], values[200, 1] = -5, np.inf
+    values[300:330, 2] = 80.0
+    found = history.read(write(tmp_path / "a.parquet", city, **{"PM2.5": values.ravel()}))
+    assert np.isnan(found.values["PM2.5"][[100, 200], [0, 1]]).all()
+    assert np.isnan(found.values["PM2.5"][300:330, 2]).all()
+    assert np.isfinite(found.values["PM2.5"]).sum() == HOURS * STATIONS - 32
+    assert "2 values left out (negative or infinite)" in found.notes[0]
+    assert "30 values left out (stuck for 24 h)" in found.notes[1]
+    np.testing.assert_allclose(found.weather["v"], city.weather["v"])
+    assert (found.times == city.times).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,value\n2015-01-01 00:00:00,3\n", "lacks station"),
+        ("time,station,level\n2015-01-01 00:00:00,a,3\n", "lacks every pollutant"),
+        ("time,station,PM2.5\n2015-01-01 00:00:00,a,much\n", "not a number everywhere"),
+        ("time,station,PM2.5\nyesterday,a,3\n", "time is no time"),
+        ("time,station,PM2.5\n", "has no row"),
+        ("time,station,PM2.5\n1915-01-01 00:00:00,a,1\n2015-01-01 00:00:00,a,1\n", "40 years"),
+        ("time,station,PM2.5\n2015-01-01 00:00:00,a,1\n2015-01-01 01:00:00,a,1\n", "train-to"),
+    ],
+)
+def test_bad_files_are_named(app: typer.Typer, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    args = ["validate", "forecast", "--data", str(path), "--train-to", "2016-02"]
+    found = CliRunner().invoke(app, args)
+    assert found.exit_code == 2
+    assert words in found.stderr
+    assert found.stderr.strip().splitlines()[-1].startswith("jingwei: ")
+
+
+def test_too_little_history_is_said(city: history.History) -> None:
+    with pytest.raises(ValueError, match="2000 hours to learn from"):
+        model.train(city, "PM2.5", 2000)
+    with pytest.raises(ValueError, match="O3 is not measured"):
+        model.train(city, "O3", CUT)
+    bare = replace(city, weather={})
+    with pytest.raises(ValueError, match="no weather"):
+        model.train(bare, "PM2.5", CUT, weather=weather.Degraded())
