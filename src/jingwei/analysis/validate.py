@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import typer
 
@@ -18,14 +19,14 @@ app = typer.Typer(
     help="Measure the analyses against field data; the last line is a JSON object with the figures.",
     no_args_is_help=True,
 )
-_attached: set[int] = set()
+_attached: WeakSet[typer.Typer] = WeakSet()
 
 
 def extend(parent: typer.Typer, name: str, command: Callable[..., None]) -> None:
     """Add one validation; hangs the group into `parent` the first time it is seen."""
-    if id(parent) not in _attached:
+    if parent not in _attached:
         parent.add_typer(app)
-        _attached.add(id(parent))
+        _attached.add(parent)
     if name not in {c.name for c in app.registered_commands}:
         app.command(name)(command)
 

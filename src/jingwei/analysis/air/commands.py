@@ -1,4 +1,4 @@
-"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city | forecast`."""
+"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city | forecast | pmf`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jingwei.analysis import validate
+from jingwei.analysis.air.apportion.commands import pmf
 from jingwei.analysis.air.forecast.commands import forecast
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def attach(app: typer.Typer) -> None:
     validate.extend(app, "city", city)
     validate.extend(app, "puffs", puffs)
     validate.extend(app, "forecast", forecast)
+    validate.extend(app, "pmf", pmf)
 
 
 def _row(name: str, s: Scores) -> list[str]:

@@ -1,0 +1,1 @@
+"""Who made what was measured: factors (`pmf`), known profiles (`cmb`), names (`profiles`)."""
