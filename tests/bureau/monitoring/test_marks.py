@@ -305,13 +305,15 @@ FIVE = {
 
 @pytest.fixture
 def whole_day(city: City, furnace: Furnace) -> datetime:
-    """A local day of five pollutants with hour 3 missing, hour 5 marked by the device."""
+    """A local day of five pollutants with hour 3 missing, hour 5 marked as a fault by the device,
+    and hour 7 as calibration."""
     city.point.factors = list(FIVE)
     city.point.save()
     start = day_start(local_day(NOW)) - timedelta(days=1)
     for n in range(24):
         if n != 3:
-            values = FIVE | ({"a21002": (90.0, "C")} if n == 5 else {})
+            mark = {5: "D", 7: "C"}.get(n, "N")
+            values = FIVE | {"a21002": (90.0 + n, mark)}
             city.send(start + timedelta(hours=n), values, take=False)
     city.take()
     return start
@@ -323,7 +325,10 @@ def test_hours_without_valid_data_are_a_finding_once_marks_are_due(
     early = whole_day + timedelta(days=1, hours=11)
     city.catch_up(early)
     day = FurnaceDay.objects.get(day=local_day(whole_day))
-    assert (day.unexcused, day.missing) == (2, {"missing": 1, "mark": 1})
+    assert (day.unexcused, day.missing) == (
+        2,
+        {"missing": 1, "mark": 1, "maintenance": 1},
+    )
     assert not Finding.objects.filter(episode__startswith="unexcused/").exists()
     unexcused.look(NOW)  # 12:30: marks of yesterday are no longer due
     city.catch_up(NOW)
@@ -345,7 +350,21 @@ def test_maintenance_in_time_and_a_standstill_excuse(city: City, furnace, enterp
          now=hours[4])  # fmt: skip
     mark(enterprise, city, "idle", hours[5], hours[6], furnace=furnace, now=hours[6])
     city.catch_up()
+    books = marking.account(furnace, NOW, NOW)
+    assert unexcused.used(furnace, whole_day, books) == 1
+    assert unexcused.used(furnace, whole_day + timedelta(days=1), books) == 2  # and the device's
     unexcused.look(NOW)
     city.catch_up()
     assert not FurnaceDay.objects.filter(unexcused__gt=0).exists()
     assert not Finding.objects.filter(episode__startswith="unexcused/").exists()
+
+
+def test_the_devices_own_marks_excuse_within_the_hours_of_the_quarter(
+    city: City, furnace, enterprise, whole_day
+):
+    FurnaceDay.objects.create(
+        furnace=furnace, day=local_day(whole_day) - timedelta(days=5), periods=0, below=0, marked=0,
+        missing={"maintenance": 30},
+    )  # fmt: skip
+    city.catch_up()
+    assert FurnaceDay.objects.get(day=local_day(whole_day)).unexcused == 3

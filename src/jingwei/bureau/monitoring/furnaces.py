@@ -24,7 +24,15 @@ from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.monitoring import marking, unexcused
 from jingwei.bureau.monitoring.marking import Sort
-from jingwei.bureau.monitoring.models import Due, Furnace, FurnaceDay, Inquiry, Judgement, Mark
+from jingwei.bureau.monitoring.models import (
+    Cursor,
+    Due,
+    Furnace,
+    FurnaceDay,
+    Inquiry,
+    Judgement,
+    Mark,
+)
 from jingwei.bureau.monitoring.observations import (
     check,
     local_day,
@@ -122,7 +130,7 @@ def work(now: datetime, limit: int = 400) -> int:
     due = list(
         Due.objects.filter(what=Due.What.FURNACE, after__lte=now).order_by("after", "pk")[:limit]
     )
-    if not due:
+    if not due or _waiting():
         return 0
     days: dict[int, set[datetime]] = defaultdict(set)
     for row in due:
@@ -140,12 +148,18 @@ def work(now: datetime, limit: int = 400) -> int:
     return len(due)
 
 
+def _waiting() -> bool:
+    """Whether hours wait to be judged: a day is counted when they are."""
+    cursor = Cursor.objects.filter(name="judge-hour").first()
+    return bool(Lake(settings.ENV.lake).changes(cursor.batch if cursor else 0, "hour", 1))
+
+
 def _count(furnace: Furnace, start: datetime, now: datetime) -> None:
     end = start + timedelta(days=1)
     times, heat = temperatures(furnace, start, end)
-    gaps = unexcused.hours(furnace, start, now)
+    gaps, device = unexcused.hours(furnace, start, now)
     known = FurnaceDay.objects.filter(furnace=furnace, day=local_day(start)).exists()
-    if not (len(times) or gaps or known):
+    if not (len(times) or gaps or device or known):
         return
     rows = [m for m in marks_of(furnace, start, end) if marking.timely(m, start)]
     condition, anomaly = states(rows, times)
@@ -161,7 +175,7 @@ def _count(furnace: Furnace, start: datetime, now: datetime) -> None:
             "marked": int((cold & ~below).sum()),
             "lowest": float(free.min()) if len(free) else None,
             "unexcused": len(gaps),
-            "missing": unexcused.summary(gaps),
+            "missing": unexcused.summary(gaps, device),
         },
     )
     unexcused.tell(furnace, start, gaps, now)

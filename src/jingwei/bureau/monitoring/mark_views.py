@@ -22,7 +22,7 @@ from jingwei.analysis.incineration import Duty
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.monitoring import declare, furnaces, marking, steps
+from jingwei.bureau.monitoring import declare, furnaces, marking, steps, unexcused
 from jingwei.bureau.monitoring.marking import Sort
 from jingwei.bureau.monitoring.models import Furnace, FurnaceDay, Inquiry, Judgement, Mark
 from jingwei.bureau.monitoring.observations import day_start, local_day
@@ -246,18 +246,13 @@ def _accounts(furnace: Furnace, now: Any) -> list[dict[str, Any]]:
 
 
 def _quarter(furnace: Furnace, now: Any) -> int:
-    """Hours of maintenance used in the present quarter."""
+    """Hours of maintenance used in the present quarter, with those that the device marked."""
+    today = day_start(local_day(now))
+    begin, end = unexcused.quarter_start(local_day(now)), today + timedelta(days=1)
     books = marking.account(furnace, now, now)
-    local = timezone.localtime(now)
-    first = local.replace(
-        month=(local.month - 1) // 3 * 3 + 1, day=1, hour=0, minute=0, second=0, microsecond=0
+    return unexcused.used(furnace, today, books) + unexcused.by_device(
+        furnace, max(begin, today), end
     )
-    inside = [
-        int(n)
-        for s, n in zip(books.time, books.accounts.maintenance, strict=True)
-        if s >= first.timestamp()
-    ]
-    return inside[-1] if inside else 0
 
 
 @require_safe

@@ -73,7 +73,10 @@ def fault_text(name: str) -> str:
 def missing_text(counted: Mapping[str, int]) -> str:
     """What is the matter with hours, the most frequent first: from `FurnaceDay.missing`."""
     words = {"missing": _("not received")}
-    found = sorted(counted.items(), key=lambda kv: (-kv[1], kv[0]))
+    found = sorted(
+        ((name, n) for name, n in counted.items() if name != "maintenance"),
+        key=lambda kv: (-kv[1], kv[0]),
+    )
     return (", " if english() else "、").join(
         f"{words.get(name) or fault_text(name)} {n}" for name, n in found
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.analysis import incineration, validity
 from jingwei.analysis import marks as laboratory
+from jingwei.analysis.validity import Fault
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.monitoring import marking
@@ -27,28 +28,37 @@ from jingwei.bureau.registry.models import Point
 
 BACK = 40  # days looked at again at most after a standstill of the program
 NONE_CAME = "missing"
+MAINTENANCE = "maintenance"  # hours that the device's own marks excuse
+TENDED = frozenset({"C", "M"})  # the device's marks of calibration and maintenance
 
 
-def hours(furnace: Furnace, start: datetime, now: datetime) -> dict[int, tuple[str, ...]]:
+Hours = dict[int, tuple[str, ...]]
+
+
+def hours(furnace: Furnace, start: datetime, now: datetime) -> tuple[Hours, int]:
     """The hours (seconds) of the local day from `start` that are over by `now` and of which one of the
-    five pollutants did not come or is not valid, without an excuse; and what is the matter.
+    five pollutants did not come or is not valid, without an excuse, with what is the matter; and how
+    many hours the device's own marks of calibration or maintenance excuse.
 
     Due are the pollutants that the outlet's points are registered to send, from its first hour on.
-    Excused is what the furnace's account excuses (`incineration.accounts`).
+    Excused is what the furnace's account excuses (`incineration.accounts`). Hours that the device
+    itself marked (C, M) count like CEMS maintenance that the enterprise marks, within the same 30 h
+    a quarter: the texts do not say so, but the mark was set at the site and in time.
     """
     points = Point.objects.filter(outlet=furnace.outlet_id, enabled=True)
     due = {f for p in points for f in p.factors} & set(incineration.FACTORS.values())
     begun = TransmissionDay.objects.filter(point__in=points).aggregate(Min("since"))["since__min"]
     if not due or begun is None:
-        return {}
+        return {}, 0
     first = -(-seconds(max(start, begun)) // HOUR) * HOUR
     last = seconds(min(start + timedelta(days=1), now - GRACE))
     times = list(range(first, last - HOUR + 1, HOUR))
     if not times:
-        return {}
+        return {}, 0
     good: dict[int, set[str]] = {s: set() for s in times}
     wrong: dict[int, set[str]] = {s: set() for s in times}
     came: dict[int, set[str]] = {s: set() for s in times}
+    tended: dict[int, set[str]] = {s: set() for s in times}
     for when, factors in Judgement.objects.filter(
         point__in=points, period="hour", stands=True,
         time__gte=moment(first), time__lt=moment(last),
@@ -61,22 +71,51 @@ def hours(furnace: Furnace, start: datetime, now: datetime) -> dict[int, tuple[s
             came[second].add(code)
             if fault := cell.get("fault"):
                 wrong[second].update(validity.names(fault))
+                if fault == Fault.MARK and cell.get("mark") in TENDED and "by" not in cell:
+                    tended[second].add(code)
             else:
                 good[second].add(code)
     books = marking.account(furnace, moment(first), moment(last))
     excuse = dict(zip(books.time, books.accounts.excused.tolist(), strict=True))
     account = replace(books.accounts, excused=np.array([excuse.get(s, False) for s in times]))
-    open_ = incineration.unexcused([good[s] == due for s in times], account)
+    missing = incineration.unexcused([good[s] == due for s in times], account)
+    open_ = [s for s, yes in zip(times, missing.tolist(), strict=True) if yes]
+    left = max(0, incineration.HOURS_MAINTENANCE - used(furnace, start, books))
+    device = [s for s in open_ if good[s] | tended[s] == due][:left]
     return {
         s: (*((NONE_CAME,) if came[s] != due else ()), *sorted(wrong[s]))
-        for s, yes in zip(times, open_.tolist(), strict=True)
-        if yes
-    }
+        for s in open_
+        if s not in set(device)
+    }, len(device)
 
 
-def summary(found: dict[int, tuple[str, ...]]) -> dict[str, int]:
-    """How many of the hours have what."""
-    return dict(Counter(why for reasons in found.values() for why in reasons))
+def used(furnace: Furnace, start: datetime, books: marking.Books) -> int:
+    """Hours of maintenance used in the quarter of the local day from `start`: what was marked until
+    the day's end, and what the device marked on earlier days."""
+    begin = quarter_start(local_day(start))
+    low, high = seconds(begin), seconds(start + timedelta(days=1))
+    marked = [
+        int(n)
+        for s, n in zip(books.time, books.accounts.maintenance, strict=True)
+        if low <= s < high
+    ]
+    return (max(marked) if marked else 0) + by_device(furnace, begin, start)
+
+
+def by_device(furnace: Furnace, begin: datetime, end: datetime) -> int:
+    """Hours that the device marked as calibration or maintenance on the local days of a span."""
+    rows = furnace.days.filter(day__gte=local_day(begin), day__lt=local_day(end))
+    return sum(d.missing.get(MAINTENANCE, 0) for d in rows)
+
+
+def quarter_start(day: date) -> datetime:
+    return day_start(day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1))
+
+
+def summary(found: Hours, device: int) -> dict[str, int]:
+    """How many of the hours have what, as `FurnaceDay.missing` keeps it."""
+    counted = dict(Counter(why for reasons in found.values() for why in reasons))
+    return counted | ({MAINTENANCE: device} if device else {})
 
 
 def tell(
