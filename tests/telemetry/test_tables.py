@@ -49,7 +49,7 @@ def test_a_table_is_in_the_lake_with_where_it_came_from(house):
         "hours.csv",
         CSV.encode(),
         MAPPING,
-        known=tables.known_in(Register(house.root / "register.json")),
+        find=Register(house.root / "register.json").find,
     )
     assert (found.rows, found.values, found.errors) == (3, 4, [])
     assert tables.take(found, house.journal, "file:hours.csv") == 3
@@ -94,7 +94,7 @@ def test_a_row_with_an_error_is_named_and_nothing_is_half_taken(house, change, r
     house.devices()
     found = tables.read(
         "x.csv", CSV.replace(*change).encode(), MAPPING,
-        known=tables.known_in(Register(house.root / "register.json")),
+        find=Register(house.root / "register.json").find,
     )  # fmt: skip
     (error,) = found.errors
     assert error.row == 3

@@ -19,7 +19,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
-from jingwei.demo import air, campaigns, catalogue, city, findings, inspections, marks, penalties
+from jingwei.demo import (
+    air,
+    campaigns,
+    catalogue,
+    city,
+    findings,
+    inspections,
+    marks,
+    penalties,
+    tables,
+)
 from jingwei.telemetry import journal, replay
 
 LATE = timedelta(seconds=120)  # what ended this long before the load has arrived
@@ -78,6 +88,7 @@ def load(
             build_permits(anchor)
             campaigns.build(anchor)
             air.build(anchor)
+            tables.build(anchor)
             tell("cases", 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True

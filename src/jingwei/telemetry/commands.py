@@ -258,9 +258,7 @@ def import_(
         wanted = json.loads(mapping.read_text())
         if not isinstance(wanted, dict):
             raise tables.TableError(f"{mapping}: wanted a JSON object")
-        found = tables.read(
-            file.name, content, wanted, known=tables.known_in(Register(root / "register.json"))
-        )
+        found = tables.read(file.name, content, wanted, find=Register(root / "register.json").find)
         taken = 0
         if yes and (skip_errors or not found.errors):
             taken = tables.take(found, root / "journal", f"file:{file.name}", skip_errors=True)

@@ -153,6 +153,7 @@ class Register:
         self._fresh = 0.0  # until then the file is not looked at
         self._stamp: tuple[int, int, int] | None = None
         self._devices: dict[str, Device] = {}
+        self._names: dict[str, list[Device]] | None = None
         self.problem = ""
         self._refresh()
 
@@ -174,6 +175,7 @@ class Register:
         try:
             self._devices = load(self._path)
             self._keys = {}
+            self._names = None
             self.problem = ""
         except RegisterError as error:
             self.problem = str(error)
@@ -182,6 +184,21 @@ class Register:
         """The device with this MN as the file says now, or None."""
         self._refresh()
         return self._devices.get(mn)
+
+    def find(self, name: str, st: str = "") -> str | None:
+        """The number of the device that is called so, by its number or its name, and may send for
+        this system type; None where there is none, or several of the name."""
+        device = self.get(name)
+        if device is None:
+            if self._names is None:
+                self._names = {}
+                for one in self._devices.values():
+                    self._names.setdefault(one.name, []).append(one)
+            some = self._names.get(name, []) if name else []
+            device = some[0] if len(some) == 1 else None
+        if device is None or not device.enabled:
+            return None
+        return device.mn if not st or not device.systems or st in device.systems else None
 
     def keys(self, mn: str) -> tuple[bytes, ...]:
         """The device's SM4 keys, the present one first; what cannot be opened is left out and

@@ -39,6 +39,7 @@ KINDS = {
     "device": _("Device settings"),
     "device.command": _("Command to a device"),
     "device.adopted": _("Device adopted"),
+    "observations": _("Table of observations"),
     "permit": _("Discharge permit"),
     "manual_result": _("Manual result"),
     "trigger": _("Trigger rule"),

@@ -17,6 +17,7 @@ from jingwei.bureau.monitoring.detection_models import Detected as Detected
 from jingwei.bureau.monitoring.detection_models import DetectionFit as DetectionFit
 from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
+from jingwei.bureau.monitoring.table_models import ObservationFile as ObservationFile
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitLimit, Point
 
 

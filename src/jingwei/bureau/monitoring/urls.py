@@ -7,6 +7,7 @@ from jingwei.bureau.monitoring import (
     mark_views,
     repeat_views,
     report_urls,
+    table_views,
     views,
 )
 
@@ -47,5 +48,8 @@ urlpatterns = [
     path("devices/<str:mn>/commands/", device_views.device_commands, name="device_commands"),
     path("devices/<str:mn>/ask/", device_views.device_ask, name="device_ask"),
     path("devices/<str:mn>/settings/", device_views.device_settings, name="device_settings"),
+    path("tables/", table_views.table_list, name="tables"),
+    path("tables/template.csv", table_views.table_template_csv, name="table_template_csv"),
+    path("tables/<int:pk>/", table_views.table, name="table"),
     path("commands/<int:pk>/cancel/", device_views.device_cancel, name="device_cancel"),
 ]

@@ -86,6 +86,7 @@ def points(request: HttpRequest) -> HttpResponse:
             "rows": rows,
             "query": request.GET.urlencode(),
             "may_see_devices": may(request.user, "device.view"),
+            "may_enter": may(request.user, "observation.enter"),
         },
     )
 
