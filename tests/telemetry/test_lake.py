@@ -559,3 +559,11 @@ def test_readers_are_never_disturbed_by_the_writer(house, frame):
             assert seen == total or not ended
             time.sleep(0.005)
     assert process.returncode in (0, -signal.SIGTERM)
+
+
+@given(st.integers(-(1 << 50), 1 << 57))
+def test_times_are_exact_to_the_microsecond(us):
+    from jingwei.telemetry import lake
+    from jingwei.telemetry.journal import moment
+
+    assert lake._Moments()[us] == moment(us)
