@@ -368,3 +368,11 @@ def test_the_devices_own_marks_excuse_within_the_hours_of_the_quarter(
     )  # fmt: skip
     city.catch_up()
     assert FurnaceDay.objects.get(day=local_day(whole_day)).unexcused == 3
+
+
+def test_an_hour_that_is_judged_before_it_is_due_does_not_count(city: City, furnace, whole_day):
+    """A quarter past ten the hour from nine is judged, but may still be completed."""
+    city.catch_up()
+    now = whole_day + timedelta(hours=10, minutes=15)
+    found, _device = unexcused.hours(furnace, whole_day, now)
+    assert sorted(found) == [(whole_day + timedelta(hours=n)).timestamp() for n in (3, 5)]

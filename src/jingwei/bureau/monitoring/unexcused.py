@@ -51,7 +51,7 @@ def hours(furnace: Furnace, start: datetime, now: datetime) -> tuple[Hours, int]
     if not due or begun is None:
         return {}, 0
     first = -(-seconds(max(start, begun)) // HOUR) * HOUR
-    last = seconds(min(start + timedelta(days=1), now - GRACE))
+    last = seconds(min(start + timedelta(days=1), now - GRACE)) // HOUR * HOUR
     times = list(range(first, last - HOUR + 1, HOUR))
     if not times:
         return {}, 0
