@@ -1,4 +1,4 @@
-"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city | forecast | pmf`."""
+"""`jingwei validate prairie-grass | puffs | chilbolton | ginninderra | city | forecast | pmf` and `trace-files`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from jingwei.analysis import validate
 from jingwei.analysis.air.apportion.commands import pmf
 from jingwei.analysis.air.forecast.commands import forecast
+from jingwei.analysis.air.trace_files import trace_files
 
 if TYPE_CHECKING:
     from jingwei.analysis.air.scores import Scores
@@ -27,6 +28,7 @@ def attach(app: typer.Typer) -> None:
     validate.extend(app, "puffs", puffs)
     validate.extend(app, "forecast", forecast)
     validate.extend(app, "pmf", pmf)
+    app.command("trace-files")(trace_files)
 
 
 def _row(name: str, s: Scores) -> list[str]:
