@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from jingwei.bureau.evidencelog import commands
 from jingwei.bureau.evidencelog.services import record, sequence
+from jingwei.evidence import beacon, draw
 
 KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 TESSERA = Path(__file__).parents[2] / "data/vectors/tessera-log"
@@ -215,3 +217,41 @@ def test_rotate(data: Path) -> None:
     code, text = run("rotate")
     assert code == 1
     assert text.startswith("line 1 of the policy")
+
+
+def test_check_draw(tmp_path: Path) -> None:
+    """A draw whose seed is a real round of quicknet; then a round that nobody signed."""
+    signature = (
+        "b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125"
+        "e342b73a8dd2bacbe47e4b6b63ed5e39"
+    )
+    source = {
+        "kind": "drand", "name": "quicknet", "time": "2023-08-23T15:59:24Z", "missing": "void",
+        "chain": beacon.QUICKNET, "genesis": 1692803367, "period": 3, "round": 1000,
+    }  # fmt: skip
+    plan = draw.freeze(
+        "2023-08-test",
+        purpose="抽查",
+        frozen="2023-08-23T02:00:00Z",
+        units=[{"code": f"U{i}", "stratum": "A"} for i in range(9)],
+        strata=[{"name": "A", "numerator": 1, "denominator": 3, "minimum": 1}],
+        excluded=[],
+        inspectors=["I1", "I2"],
+        recusals=[],
+        team=2,
+        load=9,
+        sources=[source],
+    )
+    for name, text in (("good", signature), ("bad", "ab" * 48)):
+        randomness = hashlib.sha256(bytes.fromhex(text)).hexdigest()
+        value = {"round": 1000, "signature": text, "randomness": randomness}
+        (tmp_path / name).write_bytes(draw.canonical(draw.run(plan, [value])))
+    assert run("check-draw", tmp_path / "good") == (
+        0,
+        "The draw 2023-08-test is right; signatures of 1 drand round(s) verified.\n",
+    )
+    code, text = run("check-draw", tmp_path / "bad")
+    assert (code, text) == (1, "not valid: round 1000: the signature is no point of the curve\n")
+    (tmp_path / "bad").write_text("{}")
+    assert run("check-draw", tmp_path / "bad")[0] == 1
+    assert run("check-draw", tmp_path / "none")[0] == 2

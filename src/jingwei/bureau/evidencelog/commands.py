@@ -316,6 +316,36 @@ def verify(
 
 
 @evidence.command()
+def check_draw(
+    result: Annotated[Path, typer.Argument(help="The published result.json of a random draw.")],
+) -> None:
+    """Recompute a random draw and verify the signatures of its drand rounds.
+
+    The draw's own verifier (`draw.py`, standard library alone) recomputes as well, but leaves the
+    signatures out: they need the package py-ecc. Exit codes: 0 right, 1 wrong, 2 it cannot run.
+    """
+    from rich.console import Console
+
+    from jingwei.evidence import beacon, draw
+
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        with result.open("rb") as file:
+            found = draw.verify(draw.load(file.read(draw.MAX_FILE + 1)))
+        checked = beacon.verify_draw(found)
+    except (draw.DrawError, beacon.BeaconError) as error:
+        err.print(f"not valid: {error}", markup=False)
+        raise typer.Exit(1) from None
+    except (OSError, beacon.NotInstalledError) as error:
+        err.print(f"the check cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
+    out.print(
+        f"The draw {found['plan']['draw']} is right; signatures of {checked} drand round(s) verified.",
+        markup=False,
+    )
+
+
+@evidence.command()
 def sm2_key() -> None:
     """Make a second signing key, SM2: from then on every checkpoint carries both signatures.
 
