@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 
 import typer
 
 app = typer.Typer(
     name="jingwei",
-    help="Jingwei 泾渭: from what monitors report about pollution to supervision that anyone can verify.",
+    help="Jingwei 泾渭: from what monitors report about pollution to supervision that anyone can verify."
+    "\n\n从污染源监测数据到人人可核验的监管。",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,11 +32,60 @@ PACKAGES = [
     "bureau.air",
 ]
 
+# What `jingwei --help` says of each where the office speaks Chinese (JINGWEI_LANGUAGE); the help of
+# the command itself goes on in English.
+CHINESE = {
+    "run": "在前台运行整个系统：数据网关、后台任务、网站。",
+    "prepare": "建立目录和数据表，收集静态文件；演示模式下载入演示城市。",
+    "web": "提供网站（Granian）；对外时请在前面放 TLS 代理。",
+    "worker": "把报文存入数据湖，判定、计时、写证据日志。",
+    "fsck": "核对报文日志、数据湖、数据库和证据日志是否一致。",
+    "manage": "执行 Django 管理命令，例如 jingwei manage createsuperuser。",
+    "replay": "把实测序列当作仪器播放：以真实 HJ 212 报文经 TCP 发给网关。",
+    "decode": "把 HJ 212 报文解成 JSON，每行一个。",
+    "gateway": "接收 TCP 报文（HJ 212），写入报文日志。",
+    "telegrams": "按原样列出收到的报文，每行一个 JSON，最早的在前。",
+    "import": "把表格中的监测数据写入报文日志，要么全部写入，要么全不写入。",
+    "mqtt": "从 MQTT 服务器接收监测数据（JSON、SensorThings）。",
+    "forward": "把收到的数据转发给其他平台（HJ 212、MQTT），直到送达。",
+    "aqi": "补上空气质量指数、级别和首要污染物（HJ 633）。",
+    "water-class": "补上 GB 3838-2002 水质类别（jw_class）。",
+    "dmr": "从美国 EPA 排放监测报告中找出超标。",
+    "detect": "找出一个排放口数据中的矛盾。",
+    "witness": "担任证据日志的见证人（C2SP tlog-witness）。",
+    "trace": "排查空气站测值背后的可能污染源，列出依据和疑点。",
+    "demo": "演示城市。",
+    "journal": "按原样收存的报文。",
+    "lake": "监测数据存储。",
+    "validate": "用实测数据检验各分析方法；最后一行是 JSON 格式的结果。",
+    "evidence": "证据日志：只增不改的默克尔日志，人人可核验。",
+    "identities": "受保护的举报人身份信息。",
+}
+
+
+def speak(language: str) -> None:
+    """Let the list of commands speak the language of the office."""
+    if not language.startswith("zh"):
+        return
+    for command in app.registered_commands:
+        if command.callback is None:
+            continue
+        name = command.name or command.callback.__name__
+        if name in CHINESE:
+            said = command.help or inspect.getdoc(command.callback) or ""
+            command.help = f"{CHINESE[name]}\n\n{said}"
+    for group in app.registered_groups:
+        own = group.typer_instance.info if group.typer_instance else None
+        name = next((n for n in (group.name, own and own.name) if isinstance(n, str)), "")
+        if name in CHINESE:
+            group.help = CHINESE[name]
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
     for name in PACKAGES:
         importlib.import_module(f"jingwei.{name}.commands").attach(app)
+    speak(os.environ.get("JINGWEI_LANGUAGE") or "zh-hans")
     app()
 
 

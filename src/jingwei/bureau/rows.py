@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
@@ -27,6 +28,7 @@ from django.db.backends.signals import connection_created
 
 ROLE = "jingwei_web"
 _SETTINGS = ("reach", "areas", "pairs", "departments", "people", "enterprise")
+_NOTHING = ("",) * len(_SETTINGS)
 _WRITES = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "(\w+)"')
 _TELL = "SELECT " + ", ".join(f"set_config('jingwei.{name}', %s, false)" for name in _SETTINGS)
 _LET_WRITE = "SELECT set_config('jingwei.writes', 'on', true)"
@@ -80,6 +82,21 @@ def see(
         )
 
 
+@contextmanager
+def beyond() -> Iterator[None]:
+    """For what everybody in the bureau, or everybody, may know though it lies outside the own
+    reach: names of a published list, decisions that are published."""
+    if not on():
+        yield
+        return
+    told = connection.jingwei_told or _NOTHING
+    see_all()
+    try:
+        yield
+    finally:
+        _tell(told)
+
+
 def _bind(connection: Any, **_: Any) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -101,7 +118,7 @@ def _forget(**_: Any) -> None:
     if connection.connection is None or getattr(connection, "jingwei_told", None) is None:
         return
     try:
-        _tell(("",) * len(_SETTINGS))
+        _tell(_NOTHING)
         connection.jingwei_told = None
     except DatabaseError:
         connection.close()
@@ -291,6 +308,7 @@ _MORE: dict[str, tuple[str, ...]] = {
         "EXISTS (SELECT FROM cases_case held WHERE held.enterprise_id = registry_enterprise.id)",
     ),
     "registry_point": (
+        "kind = 'air_station'",  # everybody's
         "EXISTS (SELECT FROM registry_outlet parent WHERE parent.id = registry_point.outlet_id)",
     ),
 }

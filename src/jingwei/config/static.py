@@ -16,6 +16,17 @@ class Storage(CompressedManifestStaticFilesStorage):
     support_js_module_import_aggregation = True
     manifest_strict = False
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._urls: dict[str, str] = {}
+
+    def url(self, name: str | None, force: bool = False) -> str:
+        """Each page names some forty files, and a manifest that was read does not change."""
+        key = name or ""
+        if key not in self._urls:
+            self._urls[key] = super().url(name, force)
+        return self._urls[key]
+
     def _post_process(
         self, paths: Any, adjustable_paths: list[str], hashed_files: dict[str, str]
     ) -> Any:

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.html import escape
 
 from bureau.cases.city import NOW, bring, build, finding, open_case
-from jingwei.bureau.api import interface, services, tasks
+from jingwei.bureau.api import interface, services, tasks, words
 from jingwei.bureau.api.interface import ACTIONS, api
 from jingwei.bureau.api.models import SCOPES, Request, Token
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -392,3 +393,17 @@ def test_the_description_is_open_and_whole(client, db, language):
     for name in said["components"]["schemas"]:
         assert f'id="schema-{name}"' in page
     assert "<script>" not in page
+    texts = {
+        " ".join(text.split())
+        for methods in said["paths"].values()
+        for operation in methods.values()
+        for text in (
+            operation["description"],
+            *(p.get("description", "") for p in operation.get("parameters", ())),
+        )
+        if text
+    }
+    assert texts == words.WORDS | {"MN-ST"}
+    with translation.override(language):
+        assert all(escape(words.told(text)) in page for text in texts)
+    assert (language == "en") == ("Findings, latest first" in page)

@@ -7,6 +7,7 @@ older version, the replay of the events, whose turn it is) happens here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -56,8 +57,9 @@ class Machine(RuleBasedStateMachine):
 
     # --- for subclasses --------------------------------------------------------------------------
 
+    @abstractmethod
     def begin(self, data: st.DataObject) -> tuple[Any, Case]:
-        raise NotImplementedError
+        """The city, and the case that has just been opened in it."""
 
     def named(self, word: str) -> set[str]:
         """The people that a word of the specification stands for."""
@@ -70,14 +72,21 @@ class Machine(RuleBasedStateMachine):
     def form(self, act: str) -> Mapping[str, Any]:
         return self.FORMS.get(act, {})
 
+    def files(self, act: str) -> Mapping[str, Any]:
+        return {"photos": [photo()]} if act in self.PHOTOS else {}
+
     def do(self, who: str, act: str, version: int) -> None:
         services.act(
             self.city.people[who], self.case.pk, act, version, self.form(act),
-            {"photos": [photo()]} if act in self.PHOTOS else {}, now=self.now,
+            self.files(act), now=self.now,
         )  # fmt: skip
 
     def did(self, who: str, act: str) -> None:
         """Take note of an act that was done."""
+
+    def wait(self) -> bool:
+        """Let time go by where only that can help; False where it never does."""
+        return False
 
     def turn(self) -> str:
         """Words for those whom it waits for."""
@@ -146,10 +155,57 @@ class Machine(RuleBasedStateMachine):
     def it_goes_on(self) -> None:
         """The first act that leads on, so that runs get far."""
         for (state, act), (_words, after) in self.SPECIFICATION.items():
-            who = next((w for w in self.PEOPLE if self.expected(w, act) is not None), None)
-            if state == self.state != after and who:
-                self.tries(who, act)
+            if state == self.state != after and self.somebody(act):
+                self.tries(self.somebody(act), act)
                 return
+
+    @rule(data=st.data())
+    def somebody_means_to(self, data: st.DataObject) -> None:
+        """One act of the whole specification is aimed at, from wherever the case stands: the
+        nearest way to its state, then what may have to come before it there."""
+        state, act = data.draw(st.sampled_from(sorted(self.SPECIFICATION)))
+        before: set[str] = set()
+        for _ in range(25):
+            here = self.state == state
+            step = act if here and self.somebody(act) else "" if here else self.towards(state)
+            if here and not step:
+                step = next((a for a in self.beside() if a not in before), "")
+                before.add(step)
+            if step:
+                self.tries(self.somebody(step), step)
+            elif not self.wait():
+                return
+            if here and step == act:
+                return
+
+    def somebody(self, act: str) -> str:
+        """Who may do it now; empty where nobody may."""
+        return next((w for w in self.PEOPLE if self.expected(w, act) is not None), "")
+
+    def beside(self) -> list[str]:
+        """The acts that are possible now and leave the case where it is."""
+        return [
+            act
+            for (state, act), (_words, after) in self.SPECIFICATION.items()
+            if state == after == self.state and act not in self.LOOSE and self.somebody(act)
+        ]
+
+    def towards(self, goal: str) -> str:
+        """The first act, possible now, of a shortest way to a state; empty where there is none."""
+        first = {
+            after: act
+            for (state, act), (_words, after) in reversed(self.SPECIFICATION.items())
+            if state == self.state != after and self.somebody(act)
+        }
+        reached = dict(first)
+        while first and goal not in reached:
+            first = {
+                after: first[state]
+                for (state, _act), (_words, after) in self.SPECIFICATION.items()
+                if state in first and after not in reached
+            }
+            reached |= first
+        return reached.get(goal, "")
 
     @invariant()
     def row_events_and_proof_agree(self) -> None:

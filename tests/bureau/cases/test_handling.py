@@ -272,3 +272,26 @@ def test_delays_rise_to_the_leader(city):
     assert selectors.waiting_for(city.leader).get() == case
     told = Message.objects.filter(kind="overdue").values_list("user__username", flat=True)
     assert set(told) == {"dispatcher", "leader"}
+
+
+def test_a_case_that_was_refused_and_dismissed_comes_back_to_its_district(city):
+    """Nobody leads it then: it must not wait for the city centre, where nobody could act."""
+    case = dispatched(city)
+    do(city.district, case, "refuse")
+    do(city.dispatcher, case, "dismiss")
+    case = do(city.dispatcher, case, "reopen")
+    assert case.department == city.districts[0]
+    assert selectors.waiting_for(city.district).get() == case
+
+
+def test_who_need_not_act_any_more_need_not_read_that_he_must(city):
+    case = dispatched(city)
+    mine = Message.objects.filter(user=city.district, kind="turn", url=case.get_absolute_url())
+    assert mine.get().read is None
+    do(city.district, case, "sign")
+    assert mine.get().read == NOW
+    do(city.district, case, "nothing")
+    told = Message.objects.filter(user=city.dispatcher, kind="turn", read=None)
+    assert case.get_absolute_url() in told.values_list("url", flat=True)
+    do(city.dispatcher, case, "confirm")  # over: nobody is left with anything to do
+    assert not Message.objects.filter(url=case.get_absolute_url(), read=None).exists()

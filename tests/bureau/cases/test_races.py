@@ -8,8 +8,10 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from bureau.cases.city import FORMS, NOW, bring, build, finding, open_case
+from bureau.cases.machine import person
 from jingwei.bureau.cases import checks, services, tasks
 from jingwei.bureau.cases.errors import Stale
 from jingwei.bureau.cases.flow import ESCALATE
@@ -177,3 +179,73 @@ def test_one_episode_is_one_finding_however_many_notice_it():
     assert sorted(created for _row, created in results) == [False] * 5 + [True]
     row = Finding.objects.get()
     assert (row.began, row.ended, row.severity) == (NOW, NOW + timedelta(hours=6), 3)
+
+
+# --- each flow: two people act at once, one wins, the other is told ---------------------------
+
+
+def _handling():
+    from bureau.cases import city as cities
+
+    city = build()
+    person(city, "district1b", like="district")
+    desk = {**cities.HANDLING["dispatch"], "department": city.districts[0].pk}
+    case = cities.do(city.dispatcher, cities.handle(city), "dispatch", **desk)
+    return city, case, [("district", "sign", {}), ("district1b", "refuse", {"text": "不属本辖区"})]
+
+
+def _penalty():
+    from bureau.penalties import office
+
+    city = office.build()
+    case = office.open_penalty(city)
+    return city, case, [("leader", "approve", {}), ("leader2", "reject", {"text": "证据不足"})]
+
+
+def _inspection():
+    from bureau.inspections.test_inspections import OPENING
+    from jingwei.bureau.inspections import services as inspections
+
+    city = build()
+    person(city, "district1b", like="district")
+    case = inspections.plan_inspection(city.dispatcher, city.enterprises[0], OPENING, now=NOW)
+    why = {"text": "停产"}
+    return city, case, [("dispatcher", "cancel", why), ("district1b", "cancel", why)]
+
+
+def _rectification():
+    from bureau.campaigns.conftest import enter
+
+    city = build()
+    person(city, "department2", like="department")
+    _programme, (item,) = enter(city)
+    return city, item.case, [("department", "take", {}), ("department2", "take", {})]
+
+
+def _four_step():
+    city = build()
+    person(city, "district1b", like="district")
+    row = finding(city, kind="air_hotspot", enterprise=None, point=None)
+    data = {"title": "热点网格", "text": "排查周边涉气企业", "days": "10"}
+    case = services.open_case(city.dispatcher, [row], data, flow="four_step", now=NOW)
+    return city, case, [("district", "sign", {}), ("district1b", "sign", {})]
+
+
+@pytest.mark.parametrize("ready", [_handling, _penalty, _inspection, _rectification, _four_step])
+def test_in_every_flow_one_wins_and_the_other_is_told(ready, data):
+    with translation.override("zh-hans"):
+        city, case, acts = ready()
+    case.refresh_from_db()
+    before, version = case.events.count(), case.version
+
+    def act(who, name, form):
+        return lambda: services.act(city.people[who], case.pk, name, version, form, now=NOW)
+
+    results = together(*(act(*each) for each in acts))
+    won = [r for r in results if isinstance(r, CaseEvent)]
+    told = [r for r in results if isinstance(r, Stale)]
+    assert (len(won), len(told)) == (1, 1), results
+    assert str(won[0].actor) in str(told[0])
+    case.refresh_from_db()
+    assert (case.events.count(), case.version) == (before + 1, version + 1)
+    assert list(checks.replay(case)) == []

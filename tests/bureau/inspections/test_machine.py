@@ -24,17 +24,17 @@ class Inspection(Machine):
 
     SPECIFICATION = {
         ("planned", "set_team"): ("dispatcher district", "ready"),
-        ("ready", "answers"): ("team", "spot"),
-        ("spot", "finish"): ("team", "signed"),
+        ("ready", "answers"): ("inspectors", "spot"),
+        ("spot", "finish"): ("inspectors", "signed"),
         ("signed", "problems"): ("district", "found"),
         ("found", "hand_over"): ("district", "concluded"),
         ("signed", "none"): ("district", "concluded"),
         ("concluded", "publish"): ("dispatcher", "published"),
         ("published", "close"): ("dispatcher", "closed"),
         ("ready", "change_team"): ("dispatcher district", "ready"),
-        ("ready", "start"): ("team", "spot"),
-        ("spot", "answers"): ("team", "spot"),
-        ("spot", "sign"): ("", "signed"),  # never without the phone's record
+        ("ready", "start"): ("inspectors", "spot"),
+        ("spot", "answers"): ("inspectors", "spot"),
+        ("spot", "sign"): ("inspectors", "signed"),  # never without the phone's record
         ("planned", "cancel"): ("dispatcher district", "cancelled"),
         ("ready", "cancel"): ("dispatcher district", "cancelled"),
         # A phone that heard no answer sends the end again, and is told what is there.
@@ -72,7 +72,7 @@ class Inspection(Machine):
 
     def named(self, word: str) -> set[str]:
         groups = {
-            "team": self.team,
+            "inspectors": {"district", "district1b", "grid"},
             "district": {"district", "district1b"},
             "finisher": {self.finisher} if self.finisher else set(),
         }
@@ -81,8 +81,10 @@ class Inspection(Machine):
     def possible(self, who: str, act: str) -> bool:
         if act in ("set_team", "change_team"):
             return len(set(self.choice)) >= 2 and "district2" not in self.choice
-        if act == "finish" and self.state == "spot":
-            return self.answered
+        if act in ("start", "answers", "finish") and self.state in ("ready", "spot"):
+            return who in self.team and (act != "finish" or self.answered)
+        if act == "sign":
+            return False
         return act != "none" or not self.problem
 
     def form(self, act: str) -> dict[str, Any]:

@@ -303,7 +303,8 @@ def list_cases(
     size: int = PageSize,
 ) -> Any:
     """Cases, newest first. from and to: local days of opening; state may be "open"."""
-    return _page(request, cases.search(request.user, request.GET), page, size, _case)
+    rows = cases.search(request.user, request.GET).order_by("-opened", "-pk")
+    return _page(request, rows, page, size, _case)
 
 
 @api.get("/cases/{int:pk}", **scoped("cases:read"), response={200: schemas.CaseOut, **ERRORS})

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.api import services
+from jingwei.bureau.api import services, words
 from jingwei.bureau.api.interface import PER_MINUTE, api
 from jingwei.bureau.api.models import SCOPES, Token
 from jingwei.bureau.api.problems import Problem, answer
@@ -58,7 +58,7 @@ def docs(request: HttpRequest) -> HttpResponse:
                     "method": method.upper(),
                     "path": path,
                     "id": operation["operationId"],
-                    "text": operation.get("description", ""),
+                    "text": words.told(operation.get("description", "")),
                     "parameters": [_parameter(p) for p in operation.get("parameters", [])],
                     "body": _ref(wanted),
                     "answers": [
@@ -105,7 +105,7 @@ def _parameter(p: dict[str, Any]) -> dict[str, Any]:
         "where": p["in"],
         "required": p.get("required", False),
         "type": _type(schema),
-        "text": p.get("description") or schema.get("description", ""),
+        "text": words.told(p.get("description") or schema.get("description", "")),
     }
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from jingwei.bureau.findings.models import Finding
 
 
+TOLD = ("patrol", "complaint")
+
+
 def order(findings: Sequence[Finding]) -> dict[str, str]:
     """Title, requirement and basis for an order about findings of one enterprise.
 
@@ -57,9 +60,11 @@ def handling(findings: Sequence[Finding]) -> dict[str, str]:
     with translation.override("zh-hans"):
         where = first.enterprise.name if first.enterprise else first.region.name
         checks = "；".join(dict.fromkeys(f.next_check for f in findings if f.next_check))
+        what = "、".join(dict.fromkeys(f.get_kind_display() for f in findings))
+        if {f.kind for f in findings} <= set(TOLD):  # what a person said tells more than its kind
+            what = first.title.removeprefix(where)
+        where = where if where not in what else ""
         return {
-            "title": f"{where}{'、'.join(dict.fromkeys(f.get_kind_display() for f in findings))}"[
-                :200
-            ],
+            "title": f"{where}{what}"[:200],
             "text": checks or _("Look into it on the spot, find the cause, and report."),
         }

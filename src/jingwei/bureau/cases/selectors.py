@@ -56,6 +56,13 @@ def centre() -> Department:
     return found
 
 
+def issuer() -> str:
+    """In whose name papers go out: the ecology and environment bureau of the city (生态环境局),
+    in Chinese as the papers are; before a city is loaded, the city centre."""
+    top = Region.objects.filter(parent=None).order_by("code").values_list("name", flat=True).first()
+    return f"{top}生态环境局" if top else str(centre())
+
+
 def suggested_lead(case: Case) -> tuple[Department | None, str]:
     """The department that the dispatch rules name for the case's findings, and why."""
     from jingwei.bureau.findings.dispatch import propose
@@ -241,7 +248,8 @@ def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:
 
 def search(user: Any, query: Any) -> CaseQuerySet:
     """The list by its URL: `flow`, `state`, `mine`, `overdue`, `q` (title, number, enterprise), `region`,
-    `from`, `to` (days of opening, Asia/Shanghai), `sort`."""
+    `from`, `to` (days of opening, Asia/Shanghai), `sort` (without it the most urgent first, of
+    what is over the newest)."""
     mine = asked(query, "mine")
     rows = waiting_for(user) if mine else cases(user)
     flow, state, region, text = (asked(query, n) for n in ("flow", "state", "region", "q"))
@@ -268,8 +276,9 @@ def search(user: Any, query: Any) -> CaseQuerySet:
         "opened": ("-opened", "-pk"),
         "number": (F("number").desc(nulls_last=True), "-pk"),
     }
-    sort = asked(query, "sort") or ("clock" if mine else "opened")
-    return rows.order_by(*orders.get(sort, orders["opened"]))
+    over = any(s.final for f in FLOWS.values() for s in f.states if s.name == state)
+    sort = asked(query, "sort") or ("opened" if over else "clock")  # the most urgent first
+    return rows.order_by(*orders.get(sort, orders["clock"]))
 
 
 def timeline(user: Any, case: Case) -> list[CaseEvent]:

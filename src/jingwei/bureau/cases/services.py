@@ -431,7 +431,8 @@ def drop_filter(user: User, pk: int) -> None:
 
 def _save(case: Case, version: int, changes: Mapping[str, Any]) -> None:
     case.derive()
-    values = {name: getattr(case, name) for name in (*COLUMNS, *DERIVED)}
+    names = (*(name for name in COLUMNS if name in changes), *DERIVED)
+    values = {name: getattr(case, name) for name in names}
     changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
     if not changed:
         raise Stale(_meanwhile(case))

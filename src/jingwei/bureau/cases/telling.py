@@ -10,7 +10,7 @@ from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import people
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.notices.services import tell
+from jingwei.bureau.notices.services import settle, tell
 
 UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
 
@@ -73,9 +73,11 @@ def told(event: CaseEvent, case: Case) -> None:
             people(event.changes["detail"]["asks"]), asked, kind="turn", url=url, key=key,
             besides=event.actor, now=event.at,
         )  # fmt: skip
-    elif not case.at.final and (event.target != event.source or "department_id" in event.changes):
+    elif event.target != event.source or "department_id" in event.changes:
+        settle("turn", url, now=event.at)  # what the last ones were told to do is done
 
         def due() -> str:
             return f"{case.state_label}: {case}"
 
-        tell(turn(case), due, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
+        if not case.at.final:
+            tell(turn(case), due, kind="turn", url=url, key=key, besides=event.actor, now=event.at)

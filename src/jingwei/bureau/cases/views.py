@@ -19,7 +19,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import Role, may, public, requires
-from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases import selectors, services
 from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Invalid, Refused, Unknown
@@ -416,7 +415,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "case": row,
             "facts": facts,
-            "issuer": Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first(),
+            "issuer": selectors.issuer(),
             "entry": issue.evidence if issue else None,
             "sha256": digest.sha256(issue.evidence.content.encode()).hex() if issue else "",
             "printed": timezone.now(),

@@ -17,6 +17,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.export import cell
 from jingwei.bureau.inspections.models import Draw, Grade, Inspector, Unit
 from jingwei.bureau.registry.models import Enterprise
+from jingwei.bureau.rows import beyond
 from jingwei.evidence import draw as rules
 
 UNGRADED = "ungraded"
@@ -137,12 +138,13 @@ def listing(draw: Draw) -> str:
     return out.getvalue()
 
 
+@beyond()
 def _known(codes: list[str]) -> dict[str, tuple[str, str]]:
     """Name and district of enterprises by code."""
     found: dict[str, tuple[str, str]] = {}
     for at in range(0, len(codes), 500):
-        rows = Enterprise.objects.filter(uscc__in=codes[at : at + 500]).select_related("region")
-        found |= {e.uscc: (e.name, e.region.name) for e in rows.defer("region__geometry")}
+        some = Enterprise.objects.filter(uscc__in=codes[at : at + 500]).select_related("region")
+        found |= {e.uscc: (e.name, e.region.name) for e in some.defer("region__geometry")}
     return found
 
 
@@ -214,6 +216,7 @@ class Ticket:
         return stratum_label(self.stratum)
 
 
+@beyond()
 def ticket(draw: Draw, code: str) -> Ticket | None:
     """The ticket of the enterprise with this code; None where it is not on the list."""
     unit = next((u for u in draw.plan["units"] if u["code"] == code), None)

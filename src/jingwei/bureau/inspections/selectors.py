@@ -19,6 +19,7 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections.flow import INSPECTION, NAME, ON_THE_SPOT
 from jingwei.bureau.inspections.models import Draw, Inspector, Origin, Plan, Record
 from jingwei.bureau.language import english
+from jingwei.bureau.rows import beyond
 from jingwei.evidence import canonical
 from jingwei.standards import checklists
 
@@ -141,6 +142,7 @@ def plans(user: Any) -> QuerySet[Plan]:
     return Plan.objects.all() if may(user, "draw.view") else Plan.objects.none()
 
 
+@beyond()
 def results(draw: Draw) -> list[dict[str, Any]]:
     """What came of the inspections of a draw: for the public, once they are published."""
     rows = (

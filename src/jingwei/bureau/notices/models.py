@@ -66,6 +66,9 @@ class Message(models.Model):
                 fields=["user"], name="message_unread", condition=models.Q(read__isnull=True)
             ),
             models.Index(fields=["created"], name="message_age"),
+            models.Index(
+                fields=["url"], name="message_to_do", condition=models.Q(read__isnull=True)
+            ),
         ]
         verbose_name = _("message")
         verbose_name_plural = _("messages")

@@ -91,6 +91,12 @@ def tell(
     return len(recipients)
 
 
+def settle(kind: str, url: str, *, now: datetime) -> int:
+    """What was to be done on this page is done, by whomever: nobody need read the messages of this
+    kind that said so. How many there were."""
+    return Message.objects.filter(url=url, read=None, kind=kind).update(read=now)
+
+
 def said(text: Text) -> tuple[str, str]:
     """A text in Chinese and in English."""
     found = []

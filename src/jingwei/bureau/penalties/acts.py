@@ -1,4 +1,4 @@
-"""What the acts of a penalty do (effects) and what stands against them (guards).
+"""What the acts of a penalty do (effects); what stands against them is in `guards`.
 
 An effect gets the case, what the form said, and the time; it answers what changes, or raises
 `Refused`. `detail` of the case holds the penalty's own facts, as plain JSON:
@@ -10,7 +10,7 @@ amount, …}; service; payment; contest; published; referral.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,113 +19,18 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import Text
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.numbers import document_number
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.services import release
 from jingwei.bureau.penalties import proposal
+from jingwei.bureau.penalties.guards import running
 from jingwei.standards import discretion, law
 from jingwei.standards.workdays import SHANGHAI
 
 Data = Mapping[str, Any]
 Changes = dict[str, Any]
-INVESTIGATION = ("evidence", "reclassify", "propose", "propose_none", "propose_crime")
-REFERRED = ("air.evaded", "water.evaded", "data.falsified")  # to the police besides the fine
-
-
-# --- guards -----------------------------------------------------------------------------------
-
-
-def not_investigator(case: Case, user: User) -> Text | None:
-    """Who investigated reviews nothing (Measures on Penalties art. 38), whatever the role now."""
-    if case.events.filter(transition__in=(*INVESTIGATION, "open"), actor=user).exists():
-        return _("Who filed or investigated the case may not review it: another person must.")
-    return None
-
-
-def not_before(case: Case, user: User) -> Text | None:
-    """Who decides has neither investigated nor reviewed."""
-    reviewed = ("pass", "pass_other", "recheck", "hold")
-    if case.events.filter(transition__in=reviewed, actor=user).exists():
-        return _("Who reviewed the case may not decide it: another person must.")
-    return not_investigator(case, user)
-
-
-def _kind(case: Case) -> str:
-    return (case.detail.get("proposal") or {}).get("kind", "")
-
-
-def reviews_fine(case: Case, user: User) -> Text | None:
-    if _kind(case) != "fine":
-        return _("No fine is proposed.")
-    return not_investigator(case, user)
-
-
-def reviews_other(case: Case, user: User) -> Text | None:
-    if _kind(case) == "fine":
-        return _("A fine is proposed: the party must be told first.")
-    return not_investigator(case, user)
-
-
-def decides(kind: str) -> Any:
-    def guard(case: Case, user: User) -> Text | None:
-        if _kind(case) != kind:
-            return _("Something else is proposed.")
-        return not_before(case, user)
-
-    return guard
-
-
-def may_be_heard(case: Case, user: User) -> Text | None:
-    if Decimal(case.detail["notice"]["amount"]) < law.HEARING:
-        return _("The fine is below the amount from which on a hearing can be asked for.")
-    return None
-
-
-def announced(case: Case, user: User) -> Text | None:
-    if "announced" not in case.detail.get("hearing", {}):
-        return _("Announce the time and place of the hearing first.")
-    return not_investigator(case, user)
-
-
-def unpublished(case: Case, user: User) -> Text | None:
-    if case.detail.get("published"):
-        return _("The decision is published already.")
-    return None
-
-
-def published(case: Case, user: User) -> Text | None:
-    if not case.detail.get("published"):
-        return _("Publish the decision before you close the case.")
-    return None
-
-
-def referable(case: Case, user: User) -> Text | None:
-    if case.detail["offence"] not in REFERRED:
-        return _("The law knows no detention for this offence.")
-    if case.detail.get("referral"):
-        return _("The case has been referred to the police already.")
-    return None
-
-
-def uncontested(case: Case, user: User) -> Text | None:
-    if _running(case):
-        return _("A review or lawsuit is running already.")
-    return None
-
-
-def contested(case: Case, user: User) -> Text | None:
-    if not _running(case):
-        return _("No review or lawsuit is running.")
-    return None
-
-
-def _running(case: Case) -> dict[str, Any] | None:
-    contests = case.detail.get("contests") or []
-    return contests[-1] if contests and not contests[-1].get("to") else None
 
 
 # --- periods ----------------------------------------------------------------------------------
@@ -189,16 +94,33 @@ def _when(data: Data, today: date) -> Changes:
     }
 
 
+# The law names two offences in one sentence; what was measured over a limit is the first of them.
+_DONE = {
+    "air.exceeded": "超过大气污染物排放标准排放大气污染物",
+    "water.exceeded": "超过水污染物排放标准排放水污染物",
+    "permit.exceeded": "超过许可排放浓度排放污染物",
+}
+
+
+def done(offence: str, facts: Iterable[Mapping[str, Any]]) -> str:
+    """What was done, as a paper says it (in Chinese): of the alternatives of the law the one that
+    the facts show."""
+    measured = any(finding["rows"] for finding in facts)
+    whole = law.offences().get(offence, (offence, offence))[0]
+    return _DONE.get(offence, whole) if measured else whole
+
+
 def file(case: Case, data: Data, now: datetime) -> Changes:
     detail = _when(data, proposal.local_day(now))
-    zh, _en = law.offences()[data["offence"]]
     case.detail = detail
     found = proposal.bases(case, now)
     if not found:
         raise Refused(_("No legal basis in the tables was in force on the day of the act."))
     facts = list(case.parent.facts or _snapshot(case.parent)) if case.parent else []
     return {
-        "title": f"{case.enterprise.name if case.enterprise else ''}涉嫌{zh}案"[:200],
+        "title": f"{case.enterprise.name if case.enterprise else ''}涉嫌{done(data['offence'], facts)}案"[
+            :200
+        ],
         "basis": "；".join(a.penalty.cite_zh for a in found),
         "text": data["text"],
         "detail": detail,
@@ -478,6 +400,7 @@ def decide(case: Case, data: Data, now: datetime) -> Changes:
                 "at": _utc(now),
                 "amount": str(amount),
                 "rule": basis.rule,
+                **{name: data.get(name, "") for name in ("review", "court", "bank")},
                 "collective": bool(data.get("collective")),
                 "deviates": deviates,
                 "publish_by": _utc(publish),
@@ -622,7 +545,7 @@ def enforce(case: Case, data: Data, now: datetime) -> Changes:
     urged = case.detail.get("urged")
     if not urged or now <= datetime.fromisoformat(urged["until"]):
         raise Refused(_("The court may be asked ten days after the reminder at the earliest."))
-    if _running(case):
+    if running(case):
         raise Refused(_("A review or lawsuit is running already."))
     return {"detail": {"enforcement": {"at": _utc(now), "court": data["court"]}}}
 

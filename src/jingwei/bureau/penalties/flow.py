@@ -15,7 +15,7 @@ from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
-from jingwei.bureau.penalties import acts, fields
+from jingwei.bureau.penalties import acts, fields, guards
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
@@ -53,6 +53,19 @@ def _amount(case: Case | None) -> Any:
         if (detail.get(name) or {}).get("amount"):
             return Decimal(detail[name]["amount"])
     return None
+
+
+def _before(name: str) -> Any:
+    """What the latest decision of the case's department said."""
+
+    def initial(case: Case | None) -> Any:
+        if case is None:
+            return ""
+        rows = type(case).objects.filter(flow="penalty", department=case.department_id)
+        last = rows.exclude(detail__decision=None).order_by("-pk").first()
+        return last.detail["decision"].get(name, "") if last else ""
+
+    return initial
 
 
 def _rest(case: Case | None) -> Any:
@@ -223,12 +236,12 @@ PENALTY = Flow(
                    effect=acts.propose_crime, internal=True, tone="danger", only="lead"),
         Transition("pass", _("Reviewed: lawful"), ("reviewing",), "noticing", CITY,
                    (Field("text", _("Opinion of the legal review")),),
-                   guard=acts.reviews_fine, internal=True, tone="primary"),
+                   guard=guards.reviews_fine, internal=True, tone="primary"),
         Transition("pass_other", _("Reviewed: to the leader"), ("reviewing",), "deciding", CITY,
                    (Field("text", _("Opinion of the legal review")),),
-                   guard=acts.reviews_other, internal=True, tone="primary"),
+                   guard=guards.reviews_other, internal=True, tone="primary"),
         Transition("back", _("Send back to the investigation"), ("reviewing",), "investigating",
-                   CITY, (REASON,), guard=acts.not_investigator, internal=True, tone="danger"),
+                   CITY, (REASON,), guard=guards.not_investigator, internal=True, tone="danger"),
         Transition("notify", _("Tell the party"), ("noticing",), "notified", DISTRICT,
                    (Field("method", _("How it was served"), "choice", choices=_methods), REMARK),
                    effect=acts.notify, tone="primary", only="lead",
@@ -237,7 +250,7 @@ PENALTY = Flow(
                    (Field("text", _("Statement and defence")), FILES), effect=acts.speak,
                    tone="primary"),
         Transition("ask_hearing", _("Ask for a hearing"), ("notified",), "hearing", ENTERPRISE,
-                   (REASON,), guard=acts.may_be_heard, effect=acts.ask_hearing),
+                   (REASON,), guard=guards.may_be_heard, effect=acts.ask_hearing),
         Transition("waive", _("Give up the right to be heard"), ("notified",), "deciding",
                    ENTERPRISE, (REMARK,), tone="danger"),
         Transition("lapse", _("The party said nothing"), ("notified",), "deciding", DISTRICT,
@@ -247,40 +260,46 @@ PENALTY = Flow(
                    (Field("on", _("Day of the hearing"), "date",
                           help=_("At least seven working days after the announcement.")),
                     Field("place", _("Place"), "line")),
-                   guard=acts.not_investigator, effect=acts.announce, tone="primary"),
+                   guard=guards.not_investigator, effect=acts.announce, tone="primary"),
         Transition("hold", _("Hearing held"), ("hearing",), "rechecking", CITY,
                    (Field("text", _("What was said")), FILES),
-                   guard=acts.announced, effect=acts.hold, tone="primary"),
+                   guard=guards.announced, effect=acts.hold, tone="primary"),
         Transition("absent", _("The party stayed away"), ("hearing",), "deciding", CITY, (REMARK,),
-                   guard=acts.announced, effect=acts.absent),
+                   guard=guards.announced, effect=acts.absent),
         Transition("withdraw", _("Withdraw the request"), ("hearing",), "deciding", ENTERPRISE,
                    (REMARK,), effect=acts.give_up, tone="danger"),
         Transition("recheck", _("Recheck what the party said"), ("rechecking",), "deciding", CITY,
                    (Field("accepted", _("Result"), "choice", choices=_accepted), AMOUNT,
                     Field("text", _("Facts, reasons and evidence, point by point"))),
-                   guard=acts.not_investigator, effect=acts.recheck, internal=True,
+                   guard=guards.not_investigator, effect=acts.recheck, internal=True,
                    tone="primary"),
         Transition("reopen", _("Back to the investigation"), ("rechecking",), "investigating",
-                   CITY, (REASON,), guard=acts.not_investigator, internal=True, tone="danger"),
+                   CITY, (REASON,), guard=guards.not_investigator, internal=True, tone="danger"),
         Transition("decide", _("Decide the fine"), ("deciding",), "decided", LEADER,
                    (AMOUNT,
+                    Field("review", _("Body for administrative review"), "line", required=False,
+                          initial=_before("review"), help=_("Stands in the decision.")),
+                    Field("court", _("Court for a lawsuit"), "line", required=False,
+                          initial=_before("court"), help=_("Stands in the decision.")),
+                    Field("bank", _("Bank and account for the fine"), "line", required=False,
+                          initial=_before("bank"), help=_("Stands in the decision.")),
                     Field("collective", _("Discussed and decided collectively"), "bool",
                           required=False),
                     Field("text", _("Reasons of the decision"))),
-                   guard=acts.decides("fine"), effect=acts.decide, tone="primary"),
+                   guard=guards.decides("fine"), effect=acts.decide, tone="primary"),
         Transition("decide_none", _("Decide: no penalty"), ("deciding",), "no_penalty", LEADER,
                    (Field("text", _("Reasons of the decision")),),
-                   guard=acts.decides("none"), effect=acts.end_without, tone="primary"),
+                   guard=guards.decides("none"), effect=acts.end_without, tone="primary"),
         Transition("decide_crime", _("Transfer to the police"), ("deciding",), "transferred",
                    LEADER, (Field("text", _("Reasons of the decision")),),
-                   guard=acts.decides("crime"), effect=acts.transfer, internal=True,
+                   guard=guards.decides("crime"), effect=acts.transfer, internal=True,
                    tone="primary"),
         Transition("return", _("Return to the investigation"), ("deciding",), "investigating",
-                   LEADER, (REASON,), guard=acts.not_before, internal=True, tone="danger"),
+                   LEADER, (REASON,), guard=guards.not_before, internal=True, tone="danger"),
         Transition("refer", _("Refer for detention"),
                    (*RUNNING, "decided", *EXECUTING, "paid"), None, LEADER,
                    (Field("to", _("To which public security organ"), "line"), REASON),
-                   guard=acts.referable, effect=acts.refer, internal=True,
+                   guard=guards.referable, effect=acts.refer, internal=True,
                    help=_("Detention of those responsible goes beside the fine.")),
         Transition("serve", _("Decision served"), ("decided",), "served", DISTRICT,
                    (Field("received", _("Received on"), "date"),
@@ -288,7 +307,7 @@ PENALTY = Flow(
                     Field("files", _("Proof of service"), "files", required=False)),
                    effect=acts.serve, tone="primary", only="lead"),
         Transition("publish", _("Publish the decision"), ("decided", *EXECUTING, "paid"), None,
-                   CITY | DISTRICT, (), guard=acts.unpublished, effect=acts.publish,
+                   CITY | DISTRICT, (), guard=guards.unpublished, effect=acts.publish,
                    help=_("On the public page, without any person.")),
         Transition("pay", _("Record the last payment"), EXECUTING, "paid", DISTRICT,
                    (Field("on", _("Paid on"), "date"),
@@ -305,10 +324,10 @@ PENALTY = Flow(
         Transition("contest", _("Review or lawsuit began"), (*EXECUTING, "decided"), None, DISTRICT,
                    (Field("kind", _("Kind"), "choice", choices=_contests),
                     Field("since", _("Since"), "date"), REMARK),
-                   guard=acts.uncontested, effect=acts.contest, only="lead"),
+                   guard=guards.uncontested, effect=acts.contest, only="lead"),
         Transition("contest_end", _("Review or lawsuit ended"), (*EXECUTING, "decided"), None,
                    DISTRICT, (Field("until", _("Ended on"), "date"), REASON),
-                   guard=acts.contested, effect=acts.contest_end, only="lead"),
+                   guard=guards.contested, effect=acts.contest_end, only="lead"),
         Transition("revoke", _("Revoke the decision"), (*EXECUTING, "decided"), "revoked", LEADER,
                    (REASON,), effect=acts.end, tone="danger"),
         Transition("urge", _("Send a reminder"), ("served",), None, DISTRICT, (REMARK,),
@@ -317,7 +336,7 @@ PENALTY = Flow(
                    (Field("court", _("Court"), "line"), REASON), effect=acts.enforce,
                    tone="danger"),
         Transition("close", _("Close the case"), ("paid",), "closed", DISTRICT,
-                   (Field("text", _("Conclusion")),), guard=acts.published, effect=acts.end,
+                   (Field("text", _("Conclusion")),), guard=guards.published, effect=acts.end,
                    tone="primary", only="lead"),
         Transition("comment", _("Comment"),
                    ("filing", *RUNNING, "decided", *EXECUTING, "paid"), None, BUREAU,

@@ -21,6 +21,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.selectors import asked, day
 from jingwei.bureau.language import english
 from jingwei.bureau.penalties import acts, proposal
+from jingwei.bureau.rows import beyond
 from jingwei.standards import discretion, law
 
 SIMILAR = 5
@@ -176,6 +177,7 @@ def exhibits(case: Case) -> list[dict[str, Any]]:
     ]
 
 
+@beyond()
 def similar(case: Case, user: Any) -> list[dict[str, Any]]:
     """Decided penalties for the same offence, the nearest in excess first: published ones, and
     those the user may see."""

@@ -15,15 +15,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from jingwei.bureau.access import may, public, requires
-from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.cases.models import Case
-from jingwei.bureau.cases.selectors import districts, last_event
+from jingwei.bureau.cases.selectors import districts, issuer, last_event
 from jingwei.bureau.cases.selectors import facts as facts_of
 from jingwei.bureau.cases.views import shown_facts
 from jingwei.bureau.evidencelog.public import limited
 from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings.export import csv_response
-from jingwei.bureau.penalties import fields, selectors
+from jingwei.bureau.penalties import acts, fields, selectors
 from jingwei.bureau.penalties.flow import PENALTY
 from jingwei.evidence import digest
 from jingwei.standards import discretion, law, money
@@ -132,6 +131,7 @@ def _document(
             "amount": Decimal(told["amount"]),
             "capital": money.capital(Decimal(told["amount"])),
             "facts": shown_facts(facts_of(case)),
+            "offence": acts.done(case.detail["offence"], facts_of(case)),
             "found": proposed.text if proposed else "",
             "reasons": event.text if event else "",
             "rechecked": rechecked,
@@ -141,7 +141,7 @@ def _document(
                 if c.key in case.detail["proposal"]["circumstances"]
                 and c.table in ("*", "code", _table_of(case))
             ],
-            "issuer": Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first(),
+            "issuer": issuer(),
             "entry": event.evidence if event else None,
             "sha256": digest.sha256(event.evidence.content.encode()).hex() if event else "",
             "printed": timezone.now(),

@@ -252,8 +252,9 @@ def _end(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _again(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The deadline of old is over: a reopened case gets a new one. One that was dismissed before
-    anybody led it comes to the district centre of its place."""
+    """The deadline of old is over: a reopened case gets a new one. One that was dismissed while
+    nobody led it, never dispatched or refused, comes to the district centre of its place."""
+    from jingwei.bureau.accounts.models import Department
     from jingwei.bureau.cases.deadlines import deadline
     from jingwei.bureau.cases.selectors import district_of, snapshot
 
@@ -261,6 +262,7 @@ def _again(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     changes = {"closed": None, "wake_at": None, "due": due, "derivation": derivation}
     if case.issued is None:
         changes |= {"issued": now, "facts": snapshot(case)}
+    if case.department.kind == Department.Kind.CITY:
         changes["department_id"] = district_of(case.region_id).pk
     return changes
 

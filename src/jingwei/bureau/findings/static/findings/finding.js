@@ -32,5 +32,5 @@ if (map && width > 0) {
   const ring = [[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]].map(([a, b]) => [x + a * across, y + b * up]);
   map.addSource('extent', { type: 'geojson', data: { type: 'Feature', properties: {}, geometry: { type: 'Polygon', coordinates: [ring] } } });
   map.addLayer({ id: 'extent', type: 'line', source: 'extent', paint: { 'line-color': '#b3261e', 'line-width': 2, 'line-dasharray': [2, 1] } });
-  map.fitBounds([ring[0], ring[2]], { padding: 40, maxZoom: 15, animate: false });
+  map.fitBounds([ring[0], ring[2]], { padding: 40, maxZoom: box.dataset.tiles ? 15 : 11, animate: false });
 }
