@@ -385,6 +385,33 @@ def test_a_device_that_asks_for_the_time_gets_it(house, frame):
     play(act)
 
 
+def test_a_device_that_asks_for_a_key_is_written_down(house, frame):
+    async def act():
+        async with House(house, logger()) as site:
+            site.stop.set()
+            await site.running
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            text = hj212.segment(
+                cn="1014", st="31", mn=MN, pw="123456", qn=hj212.qn(datetime.now(UTC)), flag=9,
+                cp="SKCreateTime=20260310120000",
+            )  # fmt: skip
+            for _ in range(2):
+                writer.write(hj212.frame(text))
+                answer = hj212.decode((await reader.readuntil(b"\n")).rstrip())
+                assert answer.cn in ("9013", "9014")  # by the version that is registered
+            for _ in range(500):
+                if site.book.wishes():
+                    break
+                await asyncio.sleep(0.01)
+            ((mn, cn, st, at),) = site.book.wishes()
+            assert (mn, cn, st) == (MN, "1014", "31")
+            site.book.settled(mn, cn, at)
+            assert site.book.wishes() == []
+            writer.close()
+
+    play(act)
+
+
 def test_the_book_remembers_devices_errors_and_strangers(house, frame, monkeypatch):
     monkeypatch.setattr(desk, "WRITE", 0.05)
     monkeypatch.setattr(desk, "AGAIN", 0.0)

@@ -61,6 +61,10 @@ CREATE TABLE IF NOT EXISTS error(
     mn TEXT NOT NULL, day INTEGER NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL,
     last INTEGER NOT NULL, PRIMARY KEY (mn, day, kind)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS wish(  -- what devices ask the office for: a new key (1014)
+    mn TEXT NOT NULL, cn TEXT NOT NULL, st TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (mn, cn)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS stranger(
     mn TEXT PRIMARY KEY, peer TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     count INTEGER NOT NULL, version TEXT NOT NULL, seen TEXT NOT NULL, raw BLOB NOT NULL
@@ -308,6 +312,27 @@ class Book:
                 (cn, microseconds(since)),
             )
         ]
+
+    # What devices ask for
+
+    def wish(self, mn: str, st: str, cn: str, now: datetime) -> None:
+        """A device asks the office for something; again is the same wish."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO wish VALUES (?, ?, ?, ?)", (mn, cn, st, microseconds(now))
+            )
+
+    def wishes(self) -> list[tuple[str, str, str, datetime]]:
+        """(mn, cn, st, when) of what devices ask for, the oldest first."""
+        rows = self._read("SELECT mn, cn, st, at FROM wish ORDER BY at")
+        return [(mn, cn, st, moment(at)) for mn, cn, st, at in rows]
+
+    def settled(self, mn: str, cn: str, at: datetime) -> None:
+        """A wish of that time has been dealt with."""
+        with self._write() as db:
+            db.execute(
+                "DELETE FROM wish WHERE mn = ? AND cn = ? AND at <= ?", (mn, cn, microseconds(at))
+            )
 
     # What the gateways saw
 

@@ -198,6 +198,9 @@ class Desk:
             talk[1].hear(message, time.monotonic(), whole)
         if message.cn == "1013":
             self._set_clock(message, now)
+        elif message.cn == "1014":  # a device sends it to ask for a key (HJ 212-2025)
+            wish = self.book.wish, mn, message.st or "", "1014", now
+            self._later.add(asyncio.ensure_future(self._safely(*wish)))
 
     def refused(
         self, line: Line, message: Message | None, reason: str, frame: bytes, now: datetime

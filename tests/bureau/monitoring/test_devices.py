@@ -187,6 +187,33 @@ def test_a_key_is_rotated(world, commit, state, left):
     assert len(register.load(settings.ENV.register)[mn].keys) == left
 
 
+def test_a_device_that_asks_gets_a_new_key_once_a_day_and_none_in_the_clear(world, commit):
+    mn, st = world.point.mn, world.point.st
+    commit(services.change, world.users["admin"], mn, SETTINGS)
+    store = selectors.the_book()
+    now = datetime.now(UTC)
+
+    def granted(at=now):
+        store.wish(mn, st, "1014", at)
+        count = commit(services.grant_keys, at)
+        assert store.wishes() == []
+        return count
+
+    assert granted() == 0, "no key to send it under"
+    commit(services.change, world.users["admin"], mn, SETTINGS | {"key": "0123456789abcdef"})
+    assert granted(now - timedelta(hours=2)) == 1
+    (there,) = store.waiting()
+    assert there.automatic
+    assert services.box().open(mn, there.key) == b"0123456789abcdef"
+    assert granted() == 0, "once a day"
+    store.wish(mn, "99", "1014", now)
+    store.wish("GHOST", st, "1014", now)
+    assert commit(services.grant_keys, now + timedelta(days=2)) == 0
+    entry = EvidenceEntry.objects.filter(kind="device.command").latest("pk")
+    assert entry.subject == f"device:{mn}"
+    store.close()
+
+
 def test_settings_go_into_the_register_with_evidence_and_without_secrets(world, commit):
     mn = world.point.mn
     with pytest.raises(PermissionDenied):

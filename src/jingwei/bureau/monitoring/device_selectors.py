@@ -67,6 +67,11 @@ class Row:
         return labels.STATE_CLASS[self.state]
 
     @property
+    def address(self) -> str:
+        """Where it connects from; without a port where none is known."""
+        return self.seen.peer.removesuffix(":0") if self.seen else ""
+
+    @property
     def said(self) -> str:
         """The last telegram, made readable, its password masked, what was encrypted opened."""
         return _readable(self.seen.raw) if self.seen else ""

@@ -36,6 +36,8 @@ from jingwei.telemetry.intake import Intake
 from jingwei.telemetry.journal import Journal, Telegram
 from jingwei.telemetry.register import Register
 
+KEY_PAUSE = timedelta(days=1)  # between two keys that a device asked for
+KEY_WISH = timedelta(hours=1)  # how long such a wish lasts
 ADMINISTRATORS = ("1072", "1014")  # commands that change who may speak
 LIFE = timedelta(hours=24)
 LIFE_OF_ACTS = timedelta(minutes=30)  # nobody expects a calibration a day after he asked for it
@@ -151,6 +153,31 @@ def _new_key(mn: str, now: datetime) -> tuple[dict[str, Values], str]:
     device.save()
     transaction.on_commit(registry.publish_register)
     return {"SKCreateTime": now, "NewSK": new}, old
+
+
+def grant_keys(now: datetime | None = None) -> int:
+    """Send a new key to devices that asked for one (1014, HJ 212-2025 §6.4.3); how many.
+
+    Only under the key that the device has: a first key is entered by an administrator, and none
+    goes out in the clear. A device gets one in a day at most.
+    """
+    now = now or timezone.now()
+    store = selectors.the_book()
+    done = 0
+    try:
+        for mn, cn, st, at in store.wishes():
+            point = Point.objects.filter(mn=mn, st=st, enabled=True, version="2025").first()
+            recent = DeviceCommand.objects.filter(
+                point__mn=mn, cn=cn, created__gt=now - KEY_PAUSE
+            ).exists()
+            has_key = Device.objects.filter(mn=mn).exclude(keys=[]).exists()
+            if point is not None and has_key and not recent and now - at < KEY_WISH:
+                ask(None, point, cn, {}, "", token=uuid.uuid5(uuid.NAMESPACE_URL, f"{mn} {at}"))
+                done += 1
+            store.settled(mn, cn, at)
+    finally:
+        store.close()
+    return done
 
 
 def _tell(command: DeviceCommand) -> None:

@@ -52,7 +52,7 @@ def _chosen(request: HttpRequest) -> tuple[DeviceFilter, list[Row]]:
     query = want["q"].strip().lower()
 
     def passes(row: Row) -> bool:
-        texts = [row.mn, row.seen.peer if row.seen else ""]
+        texts = [row.mn, row.address]
         texts += [text for p in row.points for text in (p.name, str(p.enterprise or ""))]
         return (
             (not query or any(query in text.lower() for text in texts))
@@ -93,7 +93,7 @@ def devices_csv(request: HttpRequest) -> HttpResponse:
         (
             [
                 row.mn, " / ".join(p.name for p in row.points), row.version, row.state_label,
-                row.seen.peer if row.seen else "", _time(row.seen.last if row.seen else None),
+                row.address, _time(row.seen.last if row.seen else None),
                 row.seen.cn if row.seen else "", row.seen.accepted if row.seen else 0, row.reason,
                 "; ".join(f"{e.label} {e.count}" for e in row.errors), row.open,
             ]

@@ -27,6 +27,7 @@ def tick(now: datetime) -> None:
     furnaces.follow(now)
     belied.examine(now)
     device_services.settle(now)
+    device_services.grant_keys(now)
     device_gaps.tick(now)
     amounts.refresh(now)
     triggers.propose(now)
