@@ -452,3 +452,22 @@ def test_fsck_finds_nothing_in_a_sound_system_and_names_what_is_not(three: City)
     found = list(checks.check())
     assert sum("NOBODYKNOWS" in s for s in found) == 1
     assert sum("journal does not have" in s for s in found) == 2
+
+
+def test_many_days_of_minutes_are_shown_by_the_hour(web: Client, city: City):
+    """Added up, not scanned; the download has every value."""
+    for k in range(6):
+        city.send(ago(50) + timedelta(minutes=10 * k), {"a21002": 10.0 + k}, resolution="minute")
+    long = {"factor": "a21002", "resolution": "minute", "span": "30d"}
+    seen = web.get(url("series", city, **long)).json()
+    (points,) = [s["data"] for s in seen["series"]]
+    assert [p[1] for p in points] == [12.5]
+    assert seen["step"] == 3_600_000
+    assert "Means by hour" in text(
+        web.get(url("point", city, **long), headers={"accept-language": "en"})
+    )
+    assert len(table(web.get(url("series_csv", city, **long)))) == 1 + 6
+    short = long | {"span": "7d"}
+    (points,) = [s["data"] for s in web.get(url("series", city, **short)).json()["series"]]
+    assert [p[1] for p in points] == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+    assert "Means by hour" not in text(web.get(url("point", city, **short)))

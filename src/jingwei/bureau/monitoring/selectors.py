@@ -361,10 +361,11 @@ class Series:
     limits: list[PermitLimit]  # in force at the end of the period
     cut: bool
     missing: int  # periods without a row between start and end, up to now (None where no grid)
+    means: bool = False  # the rows are hours added up, not values
 
     @property
     def converted(self) -> bool:
-        return any(x.reference_o2 is not None for x in self.limits)
+        return not self.means and any(x.reference_o2 is not None for x in self.limits)
 
 
 def series(

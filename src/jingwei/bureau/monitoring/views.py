@@ -29,6 +29,7 @@ from jingwei.bureau.monitoring.forms import (
     PointFilter,
     SeriesForm,
 )
+from jingwei.bureau.monitoring.hourly import hourly
 from jingwei.bureau.monitoring.models import Exceedance
 from jingwei.bureau.monitoring.selectors import SPANS, STEP, PointState, Series
 from jingwei.bureau.monitoring.services import (
@@ -214,6 +215,9 @@ def map_points(request: HttpRequest) -> HttpResponse:
     )
 
 
+SHORT = ("realtime", "minute")
+MOST_MINUTES = timedelta(days=7, hours=1)  # a page shows more of them added up by the hour
+
 # One point --------------------------------------------------------------------------------------
 
 
@@ -230,7 +234,10 @@ def _asked_span(request: HttpRequest) -> tuple[datetime, datetime] | None:
     return begin, end
 
 
-def _chosen_series(request: HttpRequest, point: Point) -> tuple[SeriesForm, Series | None, str]:
+def _chosen_series(
+    request: HttpRequest, point: Point, *, page: bool = False
+) -> tuple[SeriesForm, Series | None, str]:
+    """The series asked for; a `page` shows many days of minutes by the hour."""
     factors = selectors.sent_factors(point)
     given = request.GET.copy()
     if (sent := sent_code(given.get("factor", ""), point.version)) in factors:
@@ -240,15 +247,21 @@ def _chosen_series(request: HttpRequest, point: Point) -> tuple[SeriesForm, Seri
     now = timezone.now()
     if not factor:
         return form, None, span
+
+    def read(start: datetime, end: datetime) -> Series:
+        hours = page and resolution in SHORT and end - start > MOST_MINUTES
+        found = hourly if hours else selectors.series
+        return found(point, factor, resolution, start, end, now)
+
     if asked := _asked_span(request):
-        return form, selectors.series(point, factor, resolution, *asked, now), span
+        return form, read(*asked), span
     start = now - SPANS[span]
     if resolution == "day":
         start = day_start(local_day(start))
     elif resolution in STEP:  # whole periods: the first is complete
         step = STEP[resolution]
         start = datetime.fromtimestamp(start.timestamp() // step.total_seconds() * step.total_seconds(), start.tzinfo)  # fmt: skip
-    return form, selectors.series(point, factor, resolution, start, now, now), span
+    return form, read(start, now), span
 
 
 @require_safe
@@ -257,7 +270,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     found = _point(request, mn, st)
     now = timezone.now()
     state = selectors.point_states(request.user, now, [found])[0]
-    form, series, span = _chosen_series(request, found)
+    form, series, span = _chosen_series(request, found, page=True)
     limits = selectors.limits_of(found)
     valid = in_force(limits, local_day(now))
     rows: list[Any] = selectors.with_gaps(series, now) if series else []
@@ -322,7 +335,7 @@ def _iaqi(found: aqi.Aqi | None) -> list[dict[str, Any]]:
 def series(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     """The series as the options of `console/chart.js`."""
     found = _point(request, mn, st)
-    _form, data, span = _chosen_series(request, found)
+    _form, data, span = _chosen_series(request, found, page=True)
     if data is None:
         return JsonResponse({"series": [], "limits": []})
     decimals = None
@@ -378,7 +391,7 @@ def _ms(moment: datetime) -> int:
 
 def _step(data: Series) -> int:
     """Milliseconds between two values; of real-time data the usual distance."""
-    step = STEP.get(data.resolution)
+    step = STEP["hour"] if data.means else STEP.get(data.resolution)
     if step is not None:
         return int(step / timedelta(milliseconds=1))
     times = [r.time.timestamp() for r in data.rows[-500:]]
