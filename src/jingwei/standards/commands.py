@@ -1,4 +1,4 @@
-"""`jingwei aqi`, `jingwei water-class` and `jingwei dmr`."""
+"""`jingwei aqi`, `jingwei air-year`, `jingwei water-class` and `jingwei dmr`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def attach(app: typer.Typer) -> None:
     app.command("aqi")(aqi)
+    app.command("air-year")(air_year)
     app.command("water-class")(water_class)
     app.command("dmr")(dmr)
 
@@ -87,6 +88,32 @@ def aqi(
     _tell(outcome, out)
     for line in outcome.different[:20]:
         typer.echo(f"  row {line}: the official result is another", err=True)
+
+
+def air_year(
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV of hourly values: station, time, so2, no2, pm10, pm25, co, o3."),
+    ],
+    year: Annotated[int, typer.Option(help="The calendar year that is evaluated.")],
+    out: Annotated[Path, typer.Option(help="Where to write the evaluation.")],
+) -> None:
+    """Evaluate a year of ambient air by station and for the city (HJ 663-2013, from memory).
+
+    Writes for each place (the city: *) and pollutant the valid days, mean, percentile, days over
+    the limit, whether class II was reached, and the single index. Exit code 2: the file or the year
+    cannot be used.
+    """
+    from jingwei.standards import air_year as years
+    from jingwei.standards import files
+
+    try:
+        lines, left = years.write(file, year, out)
+    except (files.FileError, OSError, ValueError) as error:
+        raise _fail(error) from error
+    typer.echo(f"{lines} evaluations written to {out}", err=True)
+    for reason, count in left.most_common():
+        typer.echo(f"  {count} left out: {reason}", err=True)
 
 
 def water_class(

@@ -57,6 +57,12 @@ def test_values_within_five_percent_for_half_a_month(city: City, gap, high: floa
     assert belied.examine(NOW) == 0
 
 
+def test_findings_that_name_their_rule_are_counted(city: City, dispatcher):
+    lay(city, lambda n: {"a19001": 20.5 + n % 3 / 9, "a01011": 9.0 + n % 3, "a01012": 120.0})
+    assert belied.examine(NOW) == 2  # the oxygen hardly moves, too
+    assert fired.counts(dispatcher)["A18-16"].count == 1
+
+
 def test_rules_say_how_often_they_fired(city: City, dispatcher):
     for n in range(6):
         if n != 3:

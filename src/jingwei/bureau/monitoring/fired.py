@@ -180,17 +180,16 @@ def _findings(user: Any, since: Any) -> dict[str, Fired]:
     rows = Finding.objects.restrict(user, "finding.view").filter(began__gte=since)
     named = (
         rows.annotate(rule=KeyTextTransform("rule", "facts"))
-        .exclude(rule=None)
-        .exclude(rule="O10-12")
         .order_by()
         .values_list("rule")
         .annotate(Count("pk"))
     )
     address = reverse("findings:list")
+    counted = {"A18-3", "O10-12"}  # by their hours and days
     found = {
         rule: Fired(n, f"{address}?kind={Kind.FALSIFICATION}")
         for rule, n in named
-        if rule != "A18-3"
+        if rule and rule not in counted
     }
     amounts = rows.filter(episode__startswith="amount/").count()
     return found | {"IX-amount": Fired(amounts, reverse("monitoring:amounts"))}

@@ -185,7 +185,11 @@ def repeats(request: HttpRequest) -> HttpResponse:
         "monitoring/repeats.html",
         {
             "form": RepeatFilter(
-                {"since": span["first"], "until": span["last"], "resolution": span["resolution"]}
+                {
+                    "since": span["first"].isoformat(),
+                    "until": span["last"].isoformat(),
+                    "resolution": span["resolution"],
+                }
             ),
             "errors": form.errors,
             "span": span,

@@ -231,7 +231,7 @@ def _asked_span(request: HttpRequest) -> tuple[datetime, datetime] | None:
     end = selectors.parse_moment(request.GET.get("until", ""))
     if begin is None or end is None or not begin < end <= begin + timedelta(days=100):
         return None
-    return begin, end
+    return begin, max(min(end, timezone.now()), begin + timedelta(hours=1))
 
 
 def _chosen_series(
