@@ -248,6 +248,8 @@ def test_any_bytes_are_sent_or_left_with_a_word(data):
 def test_the_place_moves_on_only_behind_what_is_done(house, frame):
     house.put([frame(NOON + timedelta(hours=k)) for k in range(5)])
     feed = Feed(house.journal, {})
+    received = feed.oldest()
+    assert received == journal.microseconds(NOON + timedelta(hours=1)), "not yet read: it counts"
     seqs = [seq for seq, *_ in feed.take(3)]
     assert feed.waiting() == 5
     for seq in (seqs[0], seqs[2]):

@@ -183,9 +183,19 @@ class Feed:
             return self._read | first
 
     def oldest(self) -> int | None:
-        """When the oldest telegram that is not done was received."""
+        """When the oldest telegram that is not done was received, in microseconds."""
         with self._lock:
-            return min((next(iter(rows.values())) for rows in self._open.values()), default=None)
+            read = dict(self._read)
+            found = [next(iter(rows.values())) for rows in self._open.values()]
+        for segment in journal.segments(self.root) if not found else ():
+            before = read.get(segment.number, 0)
+            if before == ALL:
+                continue
+            with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as db:
+                record = next(segment.records(db, before, 1), None)
+                if record is not None:
+                    return record[1]
+        return min(found, default=None)
 
     def waiting(self) -> int:
         """Telegrams that are not done: handed out, or not yet read."""
