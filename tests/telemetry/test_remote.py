@@ -197,6 +197,30 @@ def test_a_store_that_does_not_answer_holds_nothing_up(house, server, moved):
         ingest.close()
 
 
+def test_a_copy_that_was_killed_is_made_again_or_deleted(moved, server, monkeypatch):
+    from jingwei.telemetry import ingest as ingest_module
+
+    later = OVER + timedelta(days=1, minutes=5)
+    ingest = moved.ingest(lambda: later)
+    ingest.tidy()  # the second day is over too
+
+    def killed(path, place):
+        remote.put(path, place)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest_module, "put", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.move(STORE)
+    assert len(objects(server)) == 2
+    assert [remote.scheme(p) for p in paths(moved)] == ["s3", ""], "not in the lake"
+    assert whole(moved) == moved.before
+    moved.ingest(lambda: later + timedelta(hours=25)).step()
+    assert len(objects(server)) == 1, "what nobody names is deleted a day later"
+    assert ingest.move(STORE) == 1
+    assert whole(moved) == moved.before
+
+
 @pytest.mark.parametrize("text", ["s3://", "bucket", "s3:/x"])
 def test_the_setting(text, monkeypatch):
     from jingwei.config import environment
