@@ -250,6 +250,10 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "console": things["world"].users["grid"].pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
+    if name == "monitoring:detection_outlet":
+        values["pk"] = things["world"].outlet.pk
+    if name == "cases:gas_check":
+        values["pk"] = things["finding"].pk
     wanted = entry.pattern.regex.groupindex
     if any(values.get(key) is None for key in wanted):
         return None

@@ -29,6 +29,7 @@ PACKAGES = [
     "analysis.air",
     "bureau.evidencelog",
     "bureau.findings",
+    "bureau.monitoring",
     "bureau.air",
 ]
 

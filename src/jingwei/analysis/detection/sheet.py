@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from jingwei.analysis.detection.finding import Finding
+from jingwei.analysis.detection import labels
+from jingwei.analysis.detection.finding import Finding, Words
 from jingwei.analysis.detection.rules import NAMES
 from jingwei.analysis.detection.texts import DETECTORS
 
@@ -19,12 +20,6 @@ td.n{font-variant-numeric:tabular-nums}.en{color:#5b6b74;font-size:13px}code{wor
 font-size:12px}.tag{display:inline-block;border:1px solid #8aa0ab;border-radius:3px;padding:0 6px;
 margin-right:6px;font-size:13px}svg{width:100%;height:auto}@media print{body{margin:0}}
 """
-TIERS = {"exact": "精确 exact", "statistical": "统计 statistical", "rule": "规则 rule"}
-GRADES = {
-    "evidence": "证据级 evidence",
-    "inspection": "核查级 inspection",
-    "screening": "筛查级 screening",
-}
 
 
 def page(finding: Finding) -> str:
@@ -32,8 +27,8 @@ def page(finding: Finding) -> str:
     name = NAMES[finding.detector] if finding.tier == "rule" else DETECTORS[finding.detector].name
     evidence = finding.evidence
     rows = "".join(
-        f'<tr><th>{escape(str(k))}</th><td class="n">{escape(_show(v))}</td></tr>'
-        for k, v in evidence.numbers.items()
+        f'<tr><th>{_both(k.zh, k.en)}</th><td class="n">{escape(text)}</td></tr>'
+        for k, text in labels.numbers(evidence.numbers)
     )
     innocent = "".join(
         f"<tr><td>{_both(a.zh, a.en)}</td><td>{_both(b.zh, b.en)}</td></tr>"
@@ -46,19 +41,20 @@ def page(finding: Finding) -> str:
             "<h2>估计少报比例 Estimated hidden share</h2>"
             f"<p>{s.estimate:.0%}（90 %: {s.low:.0%} … {s.high:.0%}）</p>"
         )
+    rare = labels.rare(finding.tier, finding.p_value, finding.score)
     also = (
         f"<p>同时触发 Raised also by: {escape(', '.join(finding.also))}</p>" if finding.also else ""
     )
     return f"""<!doctype html>
 <html lang="zh"><head><meta charset="utf-8"><title>{escape(name.zh)} {escape(finding.factor)}</title>
 <style>{STYLE}</style></head><body>
-<p><span class="tag">{TIERS[finding.tier]}</span><span class="tag">{GRADES[finding.grade]}</span>
+<p><span class="tag">{_line(labels.TIERS[finding.tier])}</span><span class="tag">{_line(labels.GRADES[finding.grade])}</span>
 <span class="tag">{escape(name.zh)} {escape(name.en)}</span></p>
 <h1>{escape(finding.sentence.zh)}</h1><p class="en">{escape(finding.sentence.en)}</p>
-<p>本线索不等于认定违法。<span class="en">A finding accuses nobody.</span></p>
+<p>{_both(labels.NO_ACCUSATION.zh, labels.NO_ACCUSATION.en)}</p>
 {chart(finding)}
 <h2>有多罕见 How rare</h2>
-<p>{_rare(finding)}</p>{also}
+<p>{_both(rare.zh, rare.en)}</p>{also}
 {share}
 <h2>数字 Numbers</h2><table>{rows}</table>
 <h2>可能的正常原因与核实办法 Innocent explanations and their checks</h2>
@@ -73,23 +69,8 @@ def page(finding: Finding) -> str:
 """
 
 
-def _rare(finding: Finding) -> str:
-    if finding.tier == "exact":
-        return (
-            f"正常数据出现的概率不超过 {finding.p_value:.2g}。"
-            f'<span class="en">Honest data show the like with a chance of at most {finding.p_value:.2g}.</span>'
-        )
-    if finding.tier == "rule":
-        return (
-            "规则判定，不表示罕见程度。"
-            '<span class="en">A rule applied as written; it says nothing of rarity.</span>'
-        )
-    rate = 10.0**-finding.score
-    every = 1 / rate if rate > 0 else float("inf")
-    return (
-        f"本排口正常历史中，约每 {every:.3g} 个月才出现一次。"
-        f'<span class="en">In honest history of this outlet the like comes about once in {every:.3g} months.</span>'
-    )
+def _line(words: Words) -> str:
+    return escape(f"{words.zh} {words.en}")
 
 
 def _both(zh: str, en: str) -> str:

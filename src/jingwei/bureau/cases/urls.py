@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.cases import reports, views
+from jingwei.bureau.cases import gas_check, reports, views
 
 app_name = "cases"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("public/", views.published, name="public"),
     path("public.csv", views.published_csv, name="public_csv"),
     path("open/", views.open_case, name="open"),
+    path("gas-check/<int:pk>/", gas_check.gas_check, name="gas_check"),
     path("<int:pk>/", views.case, name="case"),
     path("<int:pk>/act/<slug:transition>/", views.act, name="act"),
     path("<int:pk>/check/", views.check, name="check"),

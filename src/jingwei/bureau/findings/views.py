@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from jingwei.bureau.access import Role, may, requires
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services
+from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services, sheets
 from jingwei.bureau.findings.complaints import complaint_of
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.kinds import SCENARIOS
@@ -144,6 +145,8 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
     return {
         "finding": row,
         "about": scenario.about,
+        "sheet": sheets.of(request, row),
+        "token": secrets.token_hex(8),
         "facts": list(facts.rows(row.facts, row.kind)),
         "exceedances": over,
         "series": _series(row, over),

@@ -33,6 +33,7 @@ from jingwei.telemetry.lake import Lake, LakeError
 HOUR = timedelta(hours=1)
 LEAST = timedelta(days=5)  # of history, below that not even habits show
 FIRST = timedelta(days=14)  # of what is there at the first look are judged, the rest is learnt from
+COARSE = 0.5  # share of hours that only continue the line of the two before
 RULES = ("A18-18",)  # the regulator's rules that the rest of the system does not judge
 Floats = npt.NDArray[np.float64]
 Span = tuple[datetime, datetime]
@@ -140,7 +141,9 @@ def _one(task: Task, outlet: Outlet) -> Result:
         if cut < 24:
             result.reasons = [_nothing()]
             return result
-        history = _without(whole.rows(0, cut), outlet.left_out)
+        history = _fine(_without(whole.rows(0, cut), outlet.left_out), result)
+        if history is None:
+            return result
         suite = Suite.fit(_limited(history, outlet), outlet.shares)
         _keep(task.store / key, suite)
     else:
@@ -167,7 +170,7 @@ def _one(task: Task, outlet: Outlet) -> Result:
     found = suite.detect(later, budget=task.budget)
     result.judged = later.sha256(0, len(later) - 1)
     result.coverage = _coverage(later)
-    result.reasons = [r.to_json() for r in found.reasons]
+    result.reasons += [r.to_json() for r in found.reasons]
     result.findings = [f.to_json() for f in [*found, *regulator(later, RULES)]]
     return result
 
@@ -258,6 +261,56 @@ def _without(monitor: Monitor, spans: Sequence[Span]) -> Monitor:
         for target in monitor.targets:
             values[target][_rows(a, b, monitor.start, len(monitor))] = np.nan
     return _made(monitor, values)
+
+
+def coarse(y: Floats) -> bool:
+    """Whether hours do not stand for measurements of their own: more than half of them go on in the
+    line of those before for six hours at least, as where an analyser samples every few hours or
+    once a day. What the detectors know of hours does not hold for such data."""
+    valid = y[np.isfinite(y)]
+    if len(valid) < 100 or valid.max() == valid.min():
+        return False
+    size = float(np.median(np.abs(valid - np.median(valid)))) or 1.0
+    steps = np.abs(np.diff(valid))
+    rounding = 2.01 * float(np.min(steps[steps > 0]))
+    flat = np.abs(np.diff(y, 2)) < max(0.02 * size, min(rounding, 0.1 * size))
+    length = held = 0
+    for one in flat.tolist():
+        length = length + 1 if one else 0
+        if length >= 6:
+            held += 6 if length == 6 else 1
+    return held > COARSE * len(valid)
+
+
+def _fine(monitor: Monitor, result: Result) -> Monitor | None:
+    """Without the targets whose hours are no measurements of their own; None where none is left."""
+    kept = []
+    for target in monitor.targets:
+        if coarse(monitor.values[target]):
+            result.reasons.append(
+                {
+                    "code": "coarse",
+                    "column": target,
+                    "text": {
+                        "zh": f"{target}: 多数小时值只是前值的重复或直线延伸，仪器测量间隔大于 1 小时，不按小时判断",
+                        "en": f"{target}: Most hours only repeat or continue the ones before: the analyser"
+                        " measures less often than hourly, so hours are not judged",
+                    },
+                }
+            )
+        else:
+            kept.append(target)
+    if not kept:
+        return None
+    if len(kept) == len(monitor.targets):
+        return monitor
+    gone = set(monitor.targets) - set(kept)
+    return Monitor(
+        monitor.start, monitor.step, {k: v for k, v in monitor.values.items() if k not in gone},
+        kept, {}, {k: v for k, v in (monitor.roles or {}).items() if k not in gone}, None,
+        {k: v for k, v in monitor.marks.items() if k in kept}
+        if isinstance(monitor.marks, Mapping) else None,
+    )  # fmt: skip
 
 
 def _made(

@@ -100,7 +100,7 @@ LEARNT = {
     "other": "fault",
 }
 NORMAL = ("production", "other")  # verdicts after which a stretch is learnt from like any other
-SEVERITY = {"evidence": 2, "inspection": 2, "screening": 1}
+SEVERITY = {"exact": 3, "rule": 2, "evidence": 2, "inspection": 2, "screening": 1}
 
 # Rooms that know what findings turned out to be: each gives (finding, verdict, case).
 verdict_sources: list[Callable[[], Iterable[tuple[Finding, str, Any]]]] = []
@@ -603,7 +603,7 @@ def _notice(
         latitude=outlet.latitude,
         began=began,
         ended=ended,
-        severity=3 if sheet["tier"] == "exact" else SEVERITY.get(sheet["grade"], 2),
+        severity=SEVERITY.get(sheet["tier"]) or SEVERITY[sheet["grade"]],
         enterprise=enterprise,
         point=target,
         facts={"factor": factor} if factor != "*" else {},

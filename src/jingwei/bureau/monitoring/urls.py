@@ -2,6 +2,7 @@ from django.urls import path
 
 from jingwei.bureau.monitoring import (
     bulletin_views,
+    detection_views,
     device_views,
     forwarding,
     mark_views,
@@ -29,6 +30,10 @@ urlpatterns = [
     path("repeats.csv", repeat_views.repeats_csv, name="repeats_csv"),
     path("bulletin/", bulletin_views.page, name="bulletin"),
     path("bulletin.csv", bulletin_views.page_csv, name="bulletin_csv"),
+    path("detection/", detection_views.fleet, name="detection"),
+    path("detection.csv", detection_views.fleet_csv, name="detection_csv"),
+    path("detection/outlets/", detection_views.outlets, name="detection_outlets"),
+    path("detection/outlets/<int:pk>/", detection_views.outlet, name="detection_outlet"),
     path("marks/", mark_views.marks, name="marks"),
     path("marks/new/", mark_views.mark_new, name="mark_new"),
     path("marks/<int:pk>/withdraw/", mark_views.mark_withdraw, name="mark_withdraw"),
