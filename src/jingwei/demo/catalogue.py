@@ -366,6 +366,7 @@ class Outlet:
     story: Story = "quiet"
     over: str = ""
     fan: bool = False  # the induced-draught fan's current is reported too (ST 51)
+    tamper: str = ""  # what was done to its data for the demo (`plan.tampered`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,11 +402,16 @@ def organisation_check(body: str) -> str:
 
 
 def _o(
-    kind: str, story: Story = "quiet", over: str = "", code: str = "", fan: bool = False
+    kind: str,
+    story: Story = "quiet",
+    over: str = "",
+    code: str = "",
+    fan: bool = False,
+    tamper: str = "",
 ) -> Outlet:
     return Outlet(
-        code or ("DW001" if KINDS[kind].medium == "water" else "DA001"), kind, story, over, fan
-    )
+        code or ("DW001" if KINDS[kind].medium == "water" else "DA001"), kind, story, over, fan, tamper
+    )  # fmt: skip
 
 
 _T, _I, _C, _S, _X, _F = (
@@ -418,14 +424,14 @@ _ROWS: tuple[tuple[str, str, str, float, float, Sequence[Outlet]], ...] = (
     ("热电", _T, "110108", 116.205, 40.108, [_o("turbine"), _o("turbine", code="DA002")]),
     ("热电", _T, "110114", 116.268, 40.152, [_o("turbine", "recent", NOX)]),
     ("热电", _T, "110115", 116.440, 39.752, [_o("turbine")]),
-    ("热电", _T, "110112", 116.632, 39.832, [_o("turbine")]),
+    ("热电", _T, "110112", 116.632, 39.832, [_o("turbine", tamper="copied")]),
     ("热电", _T, "110113", 116.712, 40.044, [_o("turbine", "past", NOX)]),
     ("煤电", _T, "110111", 115.965, 39.742, [_o("coal", "recent", SO2)]),
     ("煤电", _T, "110109", 116.062, 39.935, [_o("coal")]),
     ("煤电", _T, "110118", 116.800, 40.352, [_o("coal", "past", PM)]),
     ("供热", _T, "110101", 116.433, 39.945, [_o("heating")]),
     ("供热", _T, "110102", 116.345, 39.889, [_o("heating", "recent", NOX)]),
-    ("供热", _T, "110116", 116.628, 40.326, [_o("heating")]),
+    ("供热", _T, "110116", 116.628, 40.326, [_o("heating", tamper="stuck")]),
     ("供热", _T, "110117", 117.112, 40.150, [_o("heating")]),
     ("供热", _T, "110119", 115.978, 40.462, [_o("heating")]),
     ("供热", _T, "110114", 116.142, 40.238, [_o("heating", "past", NOX)]),
@@ -449,7 +455,7 @@ _ROWS: tuple[tuple[str, str, str, float, float, Sequence[Outlet]], ...] = (
     ("污水处理", _S, "110119", 115.902, 40.382, [_o("effluent")]),
     ("污水处理", _S, "110118", 116.842, 40.372, [_o("effluent", "past", TN)]),
     ("化工", _X, "110111", 116.172, 39.732, [_o("process", "past", NMHC), _o("wastewater")]),
-    ("化工", _X, "110115", 116.652, 39.662, [_o("process")]),
+    ("化工", _X, "110115", 116.652, 39.662, [_o("process", tamper="low")]),
     ("化工", _X, "110112", 116.582, 39.752, [_o("process"), _o("wastewater", "past", COD)]),
     ("化工", _X, "110113", 116.682, 40.222, [_o("process", "silent")]),
     ("化工", _X, "110117", 117.002, 40.072, [_o("process")]),
@@ -457,7 +463,7 @@ _ROWS: tuple[tuple[str, str, str, float, float, Sequence[Outlet]], ...] = (
     ("化工", _X, "110105", 116.512, 39.852, [_o("process")]),
     ("钢铁", _F, "110107", 116.172, 39.902, [_o("stove", fan=True)]),
     ("钢铁", _F, "110111", 116.102, 39.682, [_o("stove", "past", SO2, fan=True)]),
-    ("钢铁", _F, "110115", 116.322, 39.632, [_o("stove", fan=True)]),
+    ("钢铁", _F, "110115", 116.322, 39.632, [_o("stove", fan=True, tamper="idle")]),
     ("钢铁", _F, "110117", 117.082, 40.132, [_o("stove", fan=True)]),
 )  # fmt: skip
 _DIGITS = "零一二三四五六七八九十"

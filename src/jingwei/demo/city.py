@@ -188,6 +188,8 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
             family_code = "DE0001" if kind.medium == "air" else "DE0002"
             mn = catalogue.mn(e.district, family_code, e.number * 16 + int(o.code[-1]))
             channels, words = plan.outlet(library, mn, o, now)
+            altered, told = plan.tampered(o, "31", now)
+            words = words + told if told else words
             silent = plan.silence(now) if o.story == "silent" else ()
             if silent:
                 words += plan.SILENT
@@ -208,24 +210,28 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
                     f"{e.name}{o.code}",
                     plan.upkeep(mn, kind.medium, now),
                     silent,
+                    altered,
                     # The chemical works have renewed their loggers: they send encrypted.
                     "2025" if e.industry == "chemicals" and o.story == "quiet" else "2017",
                 ),
                 words,
                 now,
+                past=plan.past(o),
                 **base,
             )
             _instruments(point, outlet, kind, furnace=o.kind.endswith("incinerator"))
             if o.fan:
+                altered, told = plan.tampered(o, "51", now)
                 _point(
                     library,
                     replay.Device(
-                        mn, "51", catalogue.password(mn), plan.fan(mn), f"{e.name}{o.code}引风机"
+                        mn, "51", catalogue.password(mn), plan.fan(mn, o.tamper == "idle"),
+                        f"{e.name}{o.code}引风机", altered=altered,
                     ),
-                    plan.FAN,
+                    plan.FAN + told if told else plan.FAN,
                     now,
                     **base,
-                )
+                )  # fmt: skip
     for number, s in enumerate(catalogue.stations()[: part.stations], 1):
         district = catalogue.district_at(s.longitude, s.latitude)
         mn = catalogue.mn(district or catalogue.CITY, "A10000", number)
@@ -292,8 +298,9 @@ def _instruments(point: Any, outlet: Any, kind: catalogue.Kind, *, furnace: bool
 
 
 def _point(
-    library: replay.Library, device: replay.Device, words: plan.Words, now: datetime, **rest: Any
-) -> Any:
+    library: replay.Library, device: replay.Device, words: plan.Words, now: datetime,
+    past: int = plan.DAYS, **rest: Any,
+) -> Any:  # fmt: skip
     from jingwei.bureau.registry import services
 
     point = services.create_point(
@@ -303,7 +310,7 @@ def _point(
         factors=[c.factor for c in device.channels],
         password=device.password,
         version=device.version,
-        replay=plan.about(library, device, words, now),
+        replay={**plan.about(library, device, words, now), "days": past},
         **rest,
     )
     if device.version == "2025":
@@ -321,6 +328,17 @@ def devices() -> Iterator[replay.Device]:
                 p.replay, mn=p.mn, st=p.st, password=p.password, name=p.name,
                 version=p.version, **_secrets(p.mn),
             )  # fmt: skip
+
+
+def long_past() -> dict[str, int]:
+    """Devices with a longer history than the others: number -> days."""
+    from jingwei.bureau.registry.models import Point
+
+    return {
+        p.mn: p.replay["days"]
+        for p in Point.objects.filter(enabled=True, replay__isnull=False)
+        if p.replay and p.replay.get("days", plan.DAYS) > plan.DAYS
+    }
 
 
 def _secrets(mn: str) -> dict[str, Any]:

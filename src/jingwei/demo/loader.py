@@ -24,10 +24,12 @@ from jingwei.demo import (
     campaigns,
     catalogue,
     city,
+    detection,
     findings,
     inspections,
     marks,
     penalties,
+    plan,
     tables,
 )
 from jingwei.telemetry import journal, replay
@@ -81,6 +83,9 @@ def load(
         marks.build(anchor)
         if cases:
             findings.build(anchor)
+            tell("detection", 0, 1)
+            detection.build(anchor)
+            tell("detection", 1, 1)
             tell("cases", 0, 1)
             build(anchor)
             penalties.build(anchor)
@@ -187,7 +192,14 @@ def _history(anchor: datetime, part: city.Part, tell: Progress) -> None:
     env = settings.ENV
     step = "telegrams by day"
     devices = list(city.devices())
-    days = _days(anchor, part.days)
+    # Only a whole city has outlets with a longer past: small ones are for tests.
+    longer = city.long_past() if part.days == plan.DAYS else {}
+    days = _days(anchor, max([part.days, *longer.values()]))
+    whole = len(days) - len(_days(anchor, part.days))
+    sending = [
+        devices if n >= whole else [d for d in devices if longer.get(d.mn, 0) > part.days]
+        for n in range(len(days))
+    ]
     tell(step, 0, len(days))
     known = _journalled(env.journal)
     intake = Intake(Register(env.register))
@@ -195,7 +207,7 @@ def _history(anchor: datetime, part: city.Part, tell: Progress) -> None:
     lake = Ingest(env.journal, env.lake)
     waiting = 0
     try:
-        for number, frames in enumerate(_frames(devices, days, anchor), 1):
+        for number, frames in enumerate(_frames(sending, days, anchor), 1):
             telegrams = []
             for sent, frame in frames:
                 if known and _digest(frame) in known:
@@ -267,19 +279,21 @@ def day_frames(
 
 
 def _frames(
-    devices: list[replay.Device], days: list[datetime], anchor: datetime
+    sending: list[list[replay.Device]], days: list[datetime], anchor: datetime
 ) -> Iterator[list[tuple[datetime, bytes]]]:
-    """`day_frames` of each day, made in a process beside this one where there are several days."""
+    """`day_frames` of those that sent on each day, made in a process beside this one where there are
+    several days."""
     if len(days) < 4:
-        yield from (day_frames(devices, day, anchor) for day in days)
+        yield from (day_frames(d, day, anchor) for d, day in zip(sending, days, strict=True))
         return
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         ahead = 2
-        jobs = [pool.submit(day_frames, devices, day, anchor) for day in days[:ahead]]
+        jobs = [pool.submit(day_frames, sending[n], days[n], anchor) for n in range(ahead)]
         for number in range(len(days)):
             result = jobs.pop(0).result()
             if number + ahead < len(days):
-                jobs.append(pool.submit(day_frames, devices, days[number + ahead], anchor))
+                then = number + ahead
+                jobs.append(pool.submit(day_frames, sending[then], days[then], anchor))
             yield result
 
 

@@ -60,6 +60,54 @@ BETWEEN = Words(
 )
 
 
+LONG = 170  # days of history of the outlet whose operation the detectors learn
+LONG_ROW = 5900  # where that history begins in the series: its CO follows the operation well there
+PUMP = "g10401"  # current of the slurry pump of the desulphurisation
+LOCAL_DAY = 86400
+
+
+def past(plan: Outlet) -> int:
+    """Days of history of an outlet."""
+    return LONG if plan.tamper == "low" else DAYS
+
+
+def tampered(
+    plan: Outlet, st: str, now: datetime
+) -> tuple[tuple[replay.Altered, ...], Words | None]:
+    """What was done to the data of an outlet for the demo, whole local days before the load, and how
+    its page says so."""
+    today = replay.floor(now, "day")
+
+    def span(
+        factor: str, days: float, hours: float, act: Any, amount: float = 0.0
+    ) -> replay.Altered:
+        begin = today - round(days * LOCAL_DAY)
+        return replay.Altered(factor, begin, begin + round(hours * 3600), act, amount)
+
+    key = (plan.tamper, st)
+    if key == ("low", "31"):
+        return (span("a24088", 10, 168, "scale", 0.4),), Words(
+            "Demo injection: for a week NMHC was reported at 40 % of what was measured.",
+            "演示注入：有一周非甲烷总烃按实测值的 40% 上报。",
+        )
+    if key == ("copied", "31"):
+        return (span("a21002", 6, 40, "copy", 5 * LOCAL_DAY),), Words(
+            "Demo injection: for 40 hours the NOx of five days before was reported again.",
+            "演示注入：有 40 小时把五天前的氮氧化物数据重新上报。",
+        )
+    if key == ("stuck", "31"):
+        return (span("a21002", 10.6, 14, "hold"),), Words(
+            "Demo injection: the NOx analyser hung for 14 hours (a fault, nobody's deed).",
+            "演示注入：氮氧化物分析仪死机 14 小时（设备故障，非人为）。",
+        )
+    if key == ("idle", "51"):
+        return (span(PUMP, 4.4, 11, "scale", 0.01),), Words(
+            "Demo injection: for eleven hours the slurry pump of the desulphurisation stood still.",
+            "演示注入：脱硫浆液循环泵停运 11 小时。",
+        )
+    return (), None
+
+
 class PlanError(RuntimeError):
     """No stretch of a series tells the wanted story; the text says which."""
 
@@ -103,7 +151,7 @@ def outlet(
     series = library[kind.series]
     size = len(series)
     hourly = series.step == 3600
-    steps = DAYS * 86400 // series.step
+    steps = past(plan) * 86400 // series.step
     ahead = AHEAD * 86400 // series.step
     # The first step of the window: the window ends with the last step that is complete now.
     end = replay.floor(now, "hour" if hourly else "day") + replay.OFFSET
@@ -128,6 +176,8 @@ def outlet(
         return values
 
     base = _seed(mn + "base") % size
+    if past(plan) == LONG:
+        base = (LONG_ROW - first) % size
     told = next((p for p in kind.pollutants if p.factor == plan.over), None)
     scales: dict[str, tuple[float, int]] = {}
     if told is not None and plan.story in ("ongoing", "recent", "past"):
@@ -265,13 +315,18 @@ def station(name: str) -> tuple[replay.Channel, ...]:
     )
 
 
-def fan(mn: str) -> tuple[replay.Channel, ...]:
+def fan(mn: str, pump: bool = False) -> tuple[replay.Channel, ...]:
     """Current (A) of the induced-draught fan from the measured electricity: kWh in 15 minutes
-    x 4 = kW; I = P / (sqrt(3) U cos phi) with U = 10 kV and cos phi = 0.85, twice the works."""
+    x 4 = kW; I = P / (sqrt(3) U cos phi) with U = 10 kV and cos phi = 0.85, twice the works. The
+    pump of the desulphurisation draws a steady part and a tenth of the fan's."""
     scale = round(2 * 4 / (3**0.5 * 10 * 0.85), 6)
-    return (
-        replay.Channel("g20801", "steel_energy", "kwh", scale, shift=_seed(mn) % 35040, decimals=2),
-    )
+    shift = _seed(mn) % 35040
+    channels = [replay.Channel("g20801", "steel_energy", "kwh", scale, shift=shift, decimals=2)]
+    if pump:
+        channels.append(
+            replay.Channel(PUMP, "steel_energy", "kwh", round(scale / 10, 6), 18.0, shift)
+        )
+    return tuple(channels)
 
 
 def silence(now: datetime) -> tuple[tuple[int, int], ...]:

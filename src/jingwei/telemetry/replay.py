@@ -233,6 +233,19 @@ class Weekly:
         return (day + 3) % 7 == self.weekday and 0 <= second - self.hour * 3600 < self.seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A span (Unix time) in which one factor is not reported as measured: `scale` multiplies it by
+    `amount`, `hold` repeats the hour at its begin, `copy` sends what was measured `amount` seconds
+    before. For demonstrations of what detectors find, and said so wherever the point is shown."""
+
+    factor: str
+    begin: int
+    end: int
+    act: Literal["scale", "hold", "copy"]
+    amount: float = 0.0
+
+
 @dataclass(frozen=True)
 class Device:
     """A logger: key, password, factors, weekly marks, and spans (Unix time) without sending.
@@ -247,6 +260,7 @@ class Device:
     name: str = ""
     marks: tuple[Weekly, ...] = ()
     silent: tuple[tuple[int, int], ...] = ()
+    altered: tuple[Altered, ...] = ()
     version: str = "2017"
     sm4: bytes | None = None
     form: str = "raw"
@@ -285,6 +299,11 @@ class Device:
             ],
             "marks": [{f.name: getattr(m, f.name) for f in fields(m)} for m in self.marks],
             "silent": [list(span) for span in self.silent],
+            **(
+                {"altered": [{f.name: getattr(a, f.name) for f in fields(a)} for a in self.altered]}
+                if self.altered
+                else {}
+            ),
         }
 
     @classmethod
@@ -296,10 +315,23 @@ class Device:
                 channels=tuple(Channel(**c) for c in data["channels"]),
                 marks=tuple(Weekly(**m) for m in data.get("marks", ())),
                 silent=tuple((int(a), int(b)) for a, b in data.get("silent", ())),
+                altered=tuple(Altered(**a) for a in data.get("altered", ())),
                 **key,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SeriesError(f"{key.get('mn')}: no replayed device in {data!r}: {error}") from None
+
+
+def _read_at(device: Device, factor: str, start: int, seconds: int) -> tuple[int, int, float]:
+    """From when a factor is read, over how many seconds, and times what."""
+    for a in device.altered:
+        if a.factor == factor and a.begin <= start < a.end:
+            if a.act == "hold":
+                return a.begin, 3600, 1.0
+            if a.act == "copy":
+                return start - int(a.amount), seconds, 1.0
+            return start, seconds, a.amount
+    return start, seconds, 1.0
 
 
 @dataclass(slots=True)
@@ -342,16 +374,17 @@ class Player:
         found: list[_Value | None] = []
         for channel in device.channels:
             series = self.library[channel.series]
-            if not seconds:
-                mean = low = high = series.at(channel.column, start, channel.shift)
+            at, span, times = _read_at(device, channel.factor, start, seconds)
+            if not span:
+                mean = low = high = series.at(channel.column, at, channel.shift)
             else:
-                mean, low, high, share = series.mean(channel.column, start, seconds, channel.shift)
+                mean, low, high, share = series.mean(channel.column, at, span, channel.shift)
                 if share < SHARE[resolution]:
                     mean = math.nan
             if mean != mean:
                 found.append(None)
                 continue
-            a, b, digits = channel.scale, channel.offset, channel.decimals
+            a, b, digits = channel.scale * times, channel.offset * times, channel.decimals
             mean, low, high = (round(a * v + b, digits) for v in (mean, low, high))
             found.append(_Value(mean, min(low, high), max(low, high), mark))
         self._derive(device, found, seconds)

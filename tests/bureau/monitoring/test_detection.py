@@ -71,7 +71,8 @@ def put(city, values: dict[str, np.ndarray], end: datetime = END, marks=None, mn
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(part, root / path)
             db.execute(
-                "INSERT INTO file VALUES (?, 'hour', ?, 0, ?, ?, ?, 1, 0)",
+                "INSERT INTO file(path, resolution, day, level, rows, batch_lo, batch_hi, closed, made)"
+                " VALUES (?, 'hour', ?, 0, ?, ?, ?, 1, 0)",
                 (path, day, len(part), number, number),
             )
 
@@ -270,6 +271,22 @@ def test_the_worker_hands_out_and_takes_in(plant, monkeypatch) -> None:
     assert Detected.objects.count() == 1
     assert detection.tick(NOW + timedelta(minutes=10)) == 0
     assert detection._under_way is None
+
+
+def test_batches_grow_while_they_are_quick_and_shrink_when_they_are_not(plant, monkeypatch) -> None:
+    clock = iter([0.0, 2.0, 100.0, 140.0])
+    monkeypatch.setattr(detection, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(detection, "_elsewhere", lambda parts: [])
+    monkeypatch.setattr(detection, "_size", 40)
+    monkeypatch.setattr(detection, "_searched", None)
+    for size in (80, 20):
+        detection.tick(NOW)
+        detection._under_way[0].result(60)
+        DetectionWatch.objects.update(due=NOW + timedelta(days=1))
+        detection.tick(NOW)
+        assert detection._size == size
+        DetectionWatch.objects.update(due=NOW)
+        monkeypatch.setattr(detection, "_searched", None)
 
 
 def test_a_batch_that_dies_is_tried_again_later(plant, monkeypatch) -> None:

@@ -3,7 +3,8 @@
 Every outlet with automatic hourly data is looked at once a local day, after the day's late hours
 have come. Its fit is learnt anew every `REFIT` days, but not while a finding of it is open: what
 may be falsified must not become what is normal. The work runs beside the worker's round through
-`telemetry.executor`; a round hands out one batch, or takes in the results of the one before.
+`telemetry.executor`; a round hands out one batch, as large as takes some seconds, or takes in the
+results of the one before.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -58,9 +60,11 @@ FROZEN = timedelta(days=90)  # so long an open finding keeps the fit as it is
 APART = timedelta(days=7)  # one case an outlet in so many days
 SETTLE = timedelta(hours=3)  # so long after midnight a day's hours may still come
 RETRY = timedelta(hours=6)  # after an error
-BATCH = 128  # outlets handed out at once
-SHARD = 8  # outlets read from the lake in one go
+SECONDS = 10.0  # that a batch of the worker should take, so that it stops soon when asked to
+LEAST, MOST = 4, 512  # outlets in a batch
+SHARD = 16  # outlets read from the lake in one go, at most
 ENTRY = 60  # outlets in one entry of the evidence log
+PROCESSES = max(1, (os.cpu_count() or 2) // 2)
 LOOK = timedelta(minutes=5)  # between two searches for who is due
 
 # As what the detectors take a factor (codes of 2017; the longest beginning wins). Currents of fans and
@@ -282,7 +286,7 @@ def shares() -> dict[str, float] | None:
 # --- running ------------------------------------------------------------------------------------
 
 
-def tasks(found: Sequence[Job]) -> list[Task]:
+def tasks(found: Sequence[Job], shard: int = SHARD) -> list[Task]:
     """Shards of the work."""
     return [
         Task(
@@ -290,9 +294,9 @@ def tasks(found: Sequence[Job]) -> list[Task]:
             settings.ENV.data / "detection",
             settings.TIME_ZONE,
             settings.ENV.detection_budget,
-            tuple(found[at : at + SHARD]),
+            tuple(found[at : at + shard]),
         )
-        for at in range(0, len(found), SHARD)
+        for at in range(0, len(found), shard)
     ]
 
 
@@ -329,19 +333,22 @@ def run(
 
 
 _thread: ThreadPoolExecutor | None = None
-_under_way: tuple[Future[list[list[Result]]], dict[int, datetime]] | None = None
+_under_way: tuple[Future[list[list[Result]]], dict[int, datetime], float] | None = None
+_size = LEAST  # of the next batch
 _searched: datetime | None = None
 
 
 def tick(now: datetime) -> int:
     """Take in what is done, hand out what is due; how many outlets were taken in."""
-    global _under_way, _searched, _thread
+    global _under_way, _searched, _thread, _size
     taken = 0
     if _under_way is not None:
-        future, ends = _under_way
+        future, ends, began = _under_way
         if not future.done():
             return 0
         _under_way = None
+        took = max(monotonic() - began, 0.1)
+        _size = max(LEAST, min(MOST, int(_size * min(2.0, SECONDS / took))))
         try:
             for part in future.result():
                 store(part, ends, now)
@@ -357,17 +364,18 @@ def tick(now: datetime) -> int:
     _searched = now
     enrol(now)
     due = DetectionWatch.objects.filter(due__lte=now).select_related("fit", "outlet")
-    found, idle = jobs(list(due.order_by("due", "outlet")[:BATCH]), judged_until(now))
+    found, idle = jobs(list(due.order_by("due", "outlet")[:_size]), judged_until(now))
     _rest(idle, now)
     if found:
         _thread = _thread or ThreadPoolExecutor(1, "detection")
-        parts = tasks(found)
-        _under_way = (_thread.submit(_elsewhere, parts), {job.pk: job.end for job in found})
+        parts = tasks(found, max(1, min(SHARD, -(-len(found) // PROCESSES))))
+        ends = {job.pk: job.end for job in found}
+        _under_way = (_thread.submit(_elsewhere, parts), ends, monotonic())
     return taken
 
 
 def _elsewhere(parts: list[Task]) -> list[list[Result]]:
-    by = executor(settings.ENV.executor, max(1, (os.cpu_count() or 2) // 2))
+    by = executor(settings.ENV.executor, PROCESSES)
     return [result for _, result in sorted(by.run(work, [(p,) for p in parts]), key=lambda r: r[0])]
 
 
