@@ -132,6 +132,8 @@ def test_the_page_takes_a_sample_and_keeps_what_was_typed(city: City, client: Cl
     assert "88.5" in page
     assert not Sample.objects.exists()
     assert client.post(address, typed | {"note": "执法监测"}).status_code == 302
+    again = client.post(address, typed | {"note": "执法监测"}).content.decode()
+    assert "该时段已有执法监测结果" in again
     sample = Sample.objects.get()
     assert (sample.value, sample.unit) == (88.5, "mg/m3")
     assert "8号" in client.get(address).content.decode()

@@ -59,8 +59,9 @@ class SampleForm(forms.Form):
 
     def __init__(self, data: Any, limits: list[PermitLimit]) -> None:
         super().__init__(data)
+        rows = sorted(limits, key=lambda r: (r.period != "hour", r.factor))
         self.fields["what"].choices = list(  # type: ignore[attr-defined]
-            {f"{r.factor} {r.period}": _choice(r) for r in limits if not is_rate(r)}.items()
+            {f"{r.factor} {r.period}": _choice(r) for r in rows if not is_rate(r)}.items()
         )
 
 
