@@ -51,12 +51,14 @@ def detect(
 
     Prints one line of JSON per finding to standard output, and to standard error what could not be
     judged and why. Times without a zone are China Standard Time. Exit code 0 also when there are
-    findings, 2 when the input cannot be read.
+    findings, 2 when the input cannot be read. Where production and treatment have power meters,
+    their contradictions are found too.
     """
     from jingwei.analysis.detection import Suite
     from jingwei.analysis.detection.files import InputError, read, until
     from jingwei.analysis.detection.rules import regulator
     from jingwei.analysis.detection.sheet import page
+    from jingwei.analysis.detection.treatment import findings as contradictions
 
     try:
         monitor = read(
@@ -77,7 +79,7 @@ def detect(
     suite = Suite.fit(monitor.rows(0, cut))
     later = monitor.rows(cut, len(monitor))
     found = suite.detect(later, budget=budget)
-    findings = [*found, *(regulator(later) if rules else ())]
+    findings = [*found, *contradictions(later), *(regulator(later) if rules else ())]
     for reason in found.reasons:
         typer.echo(f"not judged: {reason}", err=True)
     for name, quality in suite.quality.items():

@@ -27,6 +27,7 @@ ROLES = frozenset(
         "load",  # of the process
         "power_production",
         "power_treatment",
+        "power_total",  # the meter of production and treatment together
         "parameter",  # a setting of the instrument: span, slope, intercept, section, …
         "state",  # any other quantity of the process
     }

@@ -9,16 +9,16 @@ Rules of hours are applied to rows of an hour (means of an hour where the step i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from jingwei.analysis.detection import kernels
 from jingwei.analysis.detection.exact import STOPPED
-from jingwei.analysis.detection.finding import Evidence, Finding, Words, digits
+from jingwei.analysis.detection.finding import Finding, Words
 from jingwei.analysis.detection.hits import stretches
 from jingwei.analysis.detection.monitor import HOUR, Bools, Floats, Monitor
+from jingwei.analysis.detection.ruled import ruled
 from jingwei.standards.rules import rule as standard_rule
 
 HALF_MONTH = 15 * 24
@@ -366,39 +366,17 @@ def regulator(monitor: Monitor, names: tuple[str, ...] = tuple(APPLICABLE)) -> l
     for name in names:
         law = standard_rule(name)
         for factor, a, b, numbers in APPLICABLE[name](m):
-            start, end = m.time(a), m.time(b) + m.step
-            lead = max(0, a - 48)
-            until = min(len(m) - 1, max(a, min(b, a + 1000)) + 24)
             text = NAMES[name]
             found.append(
-                Finding(
+                ruled(
+                    m,
                     name,
                     factor,
-                    start,
-                    end,
-                    end,
-                    0.0,
-                    1.0,
-                    "rule",
-                    "screening",
-                    Words(
-                        f"{factor}：{start:%Y-%m-%d %H:%M} 至 {end:%Y-%m-%d %H:%M}，{text.zh}（{name}）。",
-                        f"{factor}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}: {text.en} ({name}).",
-                    ),
-                    Evidence(
-                        digits(numbers),
-                        {factor: digits(m.values[factor][lead : until + 1].tolist())},
-                        m.time(lead),
-                        law.rule,
-                        {
-                            "rule": name,
-                            "parameters": law.parameters,
-                            "source": law.source,
-                            "step_seconds": timedelta(hours=1).total_seconds(),
-                        },
-                        m.sha256(lead, until),
-                        (lead, until),
-                    ),
+                    (a, b),
+                    numbers,
+                    Words(f"{text.zh}（{name}）", f"{text.en} ({name})"),
+                    law.rule,
+                    {"rule": name, "parameters": law.parameters, "source": law.source},
                     ((WHY, HOW),),
                     HOW,
                 )
