@@ -149,6 +149,32 @@ def test_own_learners_and_further_forecasts_plug_in(city: history.History) -> No
         model.learner("no.such:thing")
 
 
+def test_linear_learner_finds_a_line_that_fades_with_the_lead() -> None:
+    random = np.random.default_rng(6)
+    rows = random.standard_normal((4000, 3)).astype(np.float32)
+    rows[:, 0] = random.integers(1, 49, 4000)
+    true = 5 * rows[:, 1] * np.exp(-rows[:, 0] / 24) + 2.0
+    rows[::50, 2] = np.nan
+    found = model.Linear(ridge=1.0).fit(rows, true, ["lead", "a", "b"])
+    inside = np.abs(rows[:, 1]) < 2
+    assert found.predict(rows)[inside] == pytest.approx(true[inside], abs=0.2)
+    both = model.Together((model.Linear(ridge=1.0), model.Linear(ridge=1e12)))
+    half = both.fit(rows, true, ["lead", "a", "b"]).predict(rows)
+    assert half == pytest.approx(found.predict(rows) / 2, abs=0.01)
+
+
+def test_weather_that_ends_is_joined_to_none(city: history.History, trained: model.Model) -> None:
+    bare = model.train(city, "PM2.5", CUT, **FEW)
+    known, blind = trained.at(city, [CUT]), bare.at(city, [CUT])
+    found = model.spliced(known, blind, 30)
+    np.testing.assert_array_equal(found.mean[..., :30], known.mean[..., :30])
+    np.testing.assert_array_equal(found.quantiles[..., 30:, :], blind.quantiles[..., 30:, :])
+    with pytest.raises(ValueError, match="different things"):
+        model.spliced(known, bare.at(city, [CUT + 1]), 30)
+    with pytest.raises(ValueError, match="0 to 48 hours, not 60"):
+        model.spliced(known, blind, 60)
+
+
 def test_rows_by_hand(city: history.History) -> None:
     climate = cases.Climate.fit(city, city.values["PM2.5"], CUT)
     rows = cases.Rows(city, "PM2.5", climate, np.array([500, 800]))
