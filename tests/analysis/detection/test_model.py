@@ -80,6 +80,29 @@ def test_contributions_add_up_to_the_prediction(
     assert sum(parts.values()) == pytest.approx(whole - base, abs=1e-6)
 
 
+def test_contributions_are_shapley_values(
+    world: tuple[model.Scaler, np.ndarray, np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of two columns: the mean of what each adds when it comes first and when it comes last. Orders
+    drawn by chance must come to the same for two columns."""
+    scaler, z, phi, y = world
+    _, memory = model.walk(phi, y, ~np.isnan(y), 700.0, 0, len(y), 1.0, None)
+    beta = model.kernels.solve(memory.gram, memory.cross, np.full(len(memory.cross), model.PENALTY))
+
+    def worth(*kept: int) -> float:
+        part = np.zeros((13, 2))
+        part[:, list(kept)] = z[2388:2401, list(kept)]
+        return float(scaler.features(part, 1.0)[-1] @ beta)
+
+    first = 0.5 * (worth(0) - worth()) + 0.5 * (worth(0, 1) - worth(1))
+    exact = model.contributions(scaler, z, 2400, memory, 1.0)
+    assert exact[scaler.names[0]] == pytest.approx(first, abs=1e-9)
+    monkeypatch.setattr(model, "EXACT", 1)
+    drawn = model.contributions(scaler, z, 2400, memory, 1.0)
+    assert drawn == pytest.approx(exact, abs=1e-9)
+
+
 def test_importance_names_what_matters(
     world: tuple[model.Scaler, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:

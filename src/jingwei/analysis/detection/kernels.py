@@ -166,6 +166,29 @@ def _lagged_scale(r: Floats, half: float, lag: int, least: int) -> Floats:
 lagged_scale = _njit(_lagged_scale)
 
 
+def _follow(r: Floats, half: float, lag: int, share: float, prior: float) -> Floats:
+    """What a slow correction adds: `share` of the exponentially weighted mean of r over the rows
+    <= t - lag, shrunk towards 0 as if `prior` rows of 0 had been seen (T,)."""
+    n = len(r)
+    out = np.zeros(n)
+    g = 0.5 ** (1.0 / half)
+    total = 0.0
+    weight = 0.0
+    for t in range(n):
+        i = t - lag
+        if i >= 0:
+            total *= g
+            weight *= g
+            if not np.isnan(r[i]):
+                total += r[i]
+                weight += 1.0
+        out[t] = share * total / (weight + prior)
+    return out
+
+
+follow = _njit(_follow)
+
+
 def _best_lag(d: Floats, w: int, low: int, high: int, first: int) -> tuple[Floats, Ints]:
     """Largest correlation of the last w values of d with w values that ended low..high rows before.
 

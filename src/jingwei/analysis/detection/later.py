@@ -22,6 +22,9 @@ CONTEXT = 3000.0  # hours of history that stand before a later stretch
 SETTLE = 504.0  # hours of rows after a long gap before levels are judged
 SETTLE_GAP = 30 * 24.0
 STALE_DAYS = 400.0
+FROZEN = 72.0  # hours before a stretch from which on nothing is learnt for its hidden share
+LEVEL = 240.0  # hours before it whose level counts
+HALFWAY = 0.5
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Later:
     memories: dict[str, list[model.Memory]]
     tracks: list[streams.Track] = field(default_factory=list)
     channels: list[streams.ChannelTrack] = field(default_factory=list)
+    phi: Floats | None = None  # features of the stretch
+    use: dict[str, Bools] = field(default_factory=dict)  # rows that may be learnt from
 
     def column(self, name: str) -> Floats:
         return self.whole.values[name]
@@ -120,12 +125,14 @@ class Later:
         lead = min(self.shift, round(24 * self.monitor.hour))
         z = suite.scaler.scaled({c: v[self.shift - lead :] for c, v in process.items()})
         phi = suite.scaler.features(z, self.monitor.hour)[lead:]
+        self.phi = phi
         for name, channel in suite.channels.items():
             y = self.monitor.values[name]
             use = ~np.isnan(y)
             marks = self.monitor.mark(name)
             if marks is not None:
                 use &= np.isin(marks, ["", "N"])
+            self.use[name] = use
             old = suite.paths[name]
             if overlap:
                 fast, slow = self._again(suite, name, phi, y, use)
@@ -177,16 +184,38 @@ class Later:
         e, s = track.fast[self.shift :], track.sigma[self.shift :]
         return back(e), back(e - 2 * s), back(e + 2 * s)
 
-    def frozen(self, suite: Suite, factor: str, first: int) -> Floats:
-        """Expected values with the level of the ten days before row `first`."""
+    def frozen(self, suite: Suite, factor: str, first: int) -> tuple[Floats, float]:
+        """Expected values (T,) by the models as they stood `FROZEN` hours before row `first`, with
+        half the way to the level of the ten days before it: nothing of the stretch is learnt. And the
+        doubt about that level (as a logarithm): the other half."""
         track = next(t for t in self.tracks if t.name == factor)
-        e = suite.channels[factor].transform.back(track.fast)
+        channel, per_hour = suite.channels[factor], self.monitor.hour
+        expected = np.array(track.fast)
+        if self.phi is not None and factor in self.memories:
+            cut = max(0, first - round(FROZEN * per_hour))
+            f = track.f[self.shift :]
+            use = self.use[factor]
+            parts = []
+            for memory in self.memories[factor][: len(model.FAST)]:
+                _, known = model.walk(
+                    self.phi[:cut],
+                    f[:cut],
+                    use[:cut],
+                    memory.half,
+                    0,
+                    max(1, cut),
+                    per_hour,
+                    memory,
+                )
+                parts.append(self.phi @ model.solved(known))
+            expected[self.shift :] = np.mean(parts, axis=0)
+        e = channel.transform.back(expected)
         row = first + self.shift
-        begin = max(0, row - round(240 * self.monitor.hour))
+        begin = max(0, row - round(LEVEL * per_hour))
         y0, e0 = track.y[begin:row], e[begin:row]
         ok = ~(np.isnan(y0) | np.isnan(e0))
         correction = 1.0
         if ok.sum() > 48 and e0[ok].sum() > 0:
             raw = float(y0[ok].sum() / e0[ok].sum())
-            correction = math.exp(0.5 * math.log(min(max(raw, 0.5), 2.0)))
-        return e[self.shift :] * correction
+            correction = math.exp(HALFWAY * math.log(min(max(raw, 0.5), 2.0)))
+        return e[self.shift :] * correction, abs(math.log(correction))

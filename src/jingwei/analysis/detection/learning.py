@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from jingwei.analysis.detection import model
 from jingwei.analysis.detection.calibration import (
@@ -20,16 +21,25 @@ from jingwei.analysis.detection.calibration import (
 )
 from jingwei.analysis.detection.complaints import SHORT
 from jingwei.analysis.detection.finding import Reason, digits
+from jingwei.analysis.detection.joint import weigh
 from jingwei.analysis.detection.monitor import PROCESS, Bools, Floats, Monitor
 from jingwei.analysis.detection.reasons import reason
 from jingwei.analysis.detection.steps import fit_steps
-from jingwei.analysis.detection.tracks import Path, bins, honest, tracks_of
+from jingwei.analysis.detection.tracks import (
+    Path,
+    bins,
+    honest,
+    log_bins,
+    log_residual,
+    tracks_of,
+)
 
 if TYPE_CHECKING:
     from jingwei.analysis.detection.suite import Suite
 
-FOLDS = 5
-BURN = 2000.0  # hours of the history after which its scores count
+FOLDS = 5  # blocks of the history, each judged by what the others taught
+BURN = 2000.0  # hours of the history after which its scores count, and the same for long ones:
+BURN_MOST, BURN_SHARE = 4000.0, 0.18
 
 
 def fit_models(suite: Suite, monitor: Monitor, blocked: set[str], reasons: list[Reason]) -> None:
@@ -54,11 +64,21 @@ def fit_models(suite: Suite, monitor: Monitor, blocked: set[str], reasons: list[
         channel.memories = memories
         late = use.copy()
         late[: round(BURN * monitor.hour)] = False
-        channel.quality = model.quality(y, transform.back(walked.fast), late)
+        channel.quality = model.quality(
+            y, transform.back(model.corrected(walked.f, walked.fast, use, monitor.hour)), late
+        )
         suite.quality[name] = channel.quality
         suite.channels[name] = channel
         residual = np.where(use, walked.f - walked.fast, np.nan)
-        suite.paths[name] = Path(walked.fast, walked.slow, bins(walked.fast, residual))
+        habit = suite.habits.get(name)
+        logs = (
+            (np.array([0.0]), np.array([1.0]))
+            if habit is None
+            else log_bins(
+                *log_residual(channel, np.where(use, walked.f, np.nan), walked.fast, habit.floor)
+            )
+        )
+        suite.paths[name] = Path(walked.fast, walked.slow, bins(walked.fast, residual), logs)
         if name in monitor.targets:
             if not channel.quality.passed:
                 reasons.append(reason("gate", name, r2=channel.quality.r2))
@@ -80,7 +100,7 @@ def calibrate(suite: Suite, monitor: Monitor, blocked: set[str], reasons: list[R
         for t in monitor.targets
     }
     nuisance(values, per_hour)
-    burn = round(BURN * per_hour)
+    burn = round(max(BURN, min(BURN_MOST, BURN_SHARE * n / per_hour)) * per_hour)
     if n - burn < SHORT * per_hour:
         if not any(r.code == "short" for r in reasons):
             reasons.append(reason("short", "", days=n / per_hour / 24))
@@ -89,15 +109,14 @@ def calibrate(suite: Suite, monitor: Monitor, blocked: set[str], reasons: list[R
     apart = round(APART * per_hour)
     honest = np.where(np.arange(n) >= burn, 1.0, np.nan)
     months = (n - burn) / per_hour / MONTH
-    # Learn each stream on all of the history, and apart from that on either half, so that what
-    # the budget gives can be counted where it was not learnt.
     fit_steps(suite, tracks, burn, per_hour)
     found = suite.streams_of(tracks, channels, monitor, burn)
-    suite.families = _fit_families(found, honest, months, apart)
+    suite.families = _fit_families(suite, found, honest, months, apart)
     _fit_fused(suite, found, burn, n, per_hour, apart)
 
 
 def _fit_families(
+    suite: Suite,
     found: dict[tuple[str, str], dict[str, Floats]],
     honest: Floats,
     months: float,
@@ -111,21 +130,35 @@ def _fit_families(
         family = Family.fit(group, honest, months, apart, least)
         if family is not None:
             result[key] = family
+    for key, group in weigh(suite, found, result).items():
+        found[key] = group
+        family = Family.fit(group, honest, months, apart, 0.1)
+        if family is not None:
+            result[key] = family
     return result
 
 
-def _fuse(
+def _outside(
     suite: Suite,
     found: dict[tuple[str, str], dict[str, Floats]],
-    families: dict[tuple[str, str], Family] | None = None,
-) -> Floats:
-    best: Floats | None = None
-    for key, group in found.items():
-        rarity = suite.rarity(key, group, families)
-        if rarity is None:
-            continue
-        best = rarity if best is None else np.maximum(best, rarity)
-    return np.zeros(0) if best is None else best
+    edges: npt.NDArray[np.int64],
+    months: float,
+    apart: int,
+) -> dict[tuple[str, str], Floats]:
+    """Bent rarity of every family in each block of the history, by what the other blocks taught."""
+    n = int(edges[-1])
+    out: dict[tuple[str, str], Floats] = {}
+    for a, b in pairwise(edges.tolist()):
+        away = np.full(n, np.nan)
+        away[edges[0] :] = 1.0
+        away[a:b] = np.nan
+        families = _fit_families(suite, found, away, months * (FOLDS - 1) / FOLDS, apart)
+        for key, group in found.items():
+            value = suite.plain(key, group, families)
+            if value is not None:
+                row = out.setdefault(key, np.full(n, np.nan))
+                row[a:b] = np.where(np.isfinite(value[a:b]), value[a:b], np.nan)
+    return out
 
 
 def _fit_fused(
@@ -136,31 +169,23 @@ def _fit_fused(
     per_hour: float,
     apart: int,
 ) -> None:
-    """The tail of the fused score where it was not learnt: each fifth of the history is scored
-    by families learnt on the other four, and the tail is fitted to that. `realised` is counted
-    on each fifth with a tail fitted to the other four.
+    """The tail of the fused score where it was not learnt. `realised` is counted on each block of the
+    history with a tail fitted to the others.
     """
-    edges = np.linspace(burn, n, FOLDS + 1).astype(int)
+    edges = np.linspace(burn, n, FOLDS + 1).astype(np.int64)
     months = (n - burn) / per_hour / MONTH
-    outside = np.full(n, np.nan)
-    for a, b in pairwise(edges):
-        away = np.full(n, np.nan)
-        away[burn:] = 1.0
-        away[a:b] = np.nan
-        families = _fit_families(found, away, months * (FOLDS - 1) / FOLDS, apart)
-        score = _fuse(suite, found, families)[a:b]
-        outside[a:b] = np.where(np.isfinite(score), score, np.nan)
-    suite.fused = Tail.fit(peaks(outside, apart), months)
+    outside = _outside(suite, found, edges, months, apart)
+    fused = suite.fuse(outside)
+    suite.fused = Tail.fit(peaks(fused, apart), months)
     cases = {1.0: 0, 0.3: 0, 0.1: 0}
-    for a, b in pairwise(edges):
-        others = outside.copy()
-        others[a:b] = np.nan
-        tail = Tail.fit(peaks(others, apart), months * (FOLDS - 1) / FOLDS)
+    for a, b in pairwise(edges.tolist()):
+        elsewhere = fused.copy()
+        elsewhere[a:b] = np.nan
+        tail = Tail.fit(peaks(elsewhere, apart), months * (FOLDS - 1) / FOLDS)
         if tail is None:
             return
-        rarity = tail.rarity(outside[a:b])
         for budget in cases:
-            cases[budget] += count_cases(rarity >= -math.log(budget), apart)
+            cases[budget] += count_cases(tail.rarity(fused[a:b]) >= -math.log(budget), apart)
     suite.realised = {
         str(b): {
             "nominal": b,

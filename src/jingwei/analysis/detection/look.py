@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jingwei.analysis.detection import kernels, texts
-from jingwei.analysis.detection.calibration import APART
+from jingwei.analysis.detection import kernels, model, streams, texts
+from jingwei.analysis.detection.calibration import APART, MODELLED
 from jingwei.analysis.detection.finding import (
     Draft,
     Evidence,
@@ -19,7 +19,8 @@ from jingwei.analysis.detection.finding import (
     digits,
 )
 from jingwei.analysis.detection.hits import stretches
-from jingwei.analysis.detection.later import Later
+from jingwei.analysis.detection.joint import signs
+from jingwei.analysis.detection.later import HALFWAY, LEVEL, Later
 from jingwei.analysis.detection.monitor import Floats
 from jingwei.analysis.detection.tracks import honest
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LEAD_SERIES = 168.0  # hours before the stretch that the evidence shows
 MOST_SERIES = 2000
 STRONGER = 2.0  # nats
+EXPLAINED = 1  # of the model's half-lives: the middle one of `model.FAST`
 
 
 @dataclass
@@ -55,6 +57,18 @@ class Look:
             [*self.suite.reasons, *self.later.reasons],
         )
 
+    def quality(self) -> dict[str, model.Quality]:
+        """How the models did on this stretch, which they had not seen: column -> quality."""
+        shift, out = self.later.shift, {}
+        for name, channel in self.suite.channels.items():
+            y = self.later.whole.values[name]
+            f = channel.transform.forward(y)
+            fast = self.later.paths[name][0]
+            use = ~np.isnan(y)
+            near = model.corrected(f, fast, use, self.later.monitor.hour)
+            out[name] = model.quality(y[shift:], channel.transform.back(near)[shift:], use[shift:])
+        return out
+
     def _alarms(self, budget: float) -> list[Draft]:
         need = -math.log(budget)
         shift, per_hour = self.later.shift, self.later.monitor.hour
@@ -66,6 +80,7 @@ class Look:
                 strong = rarity[first : last + 1] >= rarity[top] - STRONGER
                 first += int(np.argmax(strong))
                 group = self.streams[key]
+                extra = self._signs(key[0], top + shift) if key[1] == "joint" else {}
                 window, hours = self.suite.window(key, group, top + shift)
                 drafts.append(
                     Draft(
@@ -76,11 +91,22 @@ class Look:
                         first,
                         float(rarity[top]),
                         "statistical",
-                        {"statistic": float(group[window][top + shift])},
+                        {"statistic": float(group[window][top + shift]), **extra},
                         {"window": window, "hours": hours},
                     )
                 )
         return drafts
+
+    def _signs(self, target: str, row: int) -> dict[str, dict[str, float]]:
+        """The heaviest signs of a target at a row of the whole."""
+        here = {
+            key: {name: stream[row : row + 1] for name, stream in group.items()}
+            for key, group in self.streams.items()
+            if key[0] == target
+        }
+        each = signs(self.suite, here, self.suite.families).get(target, {})
+        heavy = sorted(((float(w[0]), name) for name, w in each.items()), reverse=True)
+        return {"signs": {name: weight for weight, name in heavy[:4] if weight > 0}}
 
 
 def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
@@ -141,6 +167,7 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
             digits(
                 {
                     **d.parameters,
+                    **_reasons_of(suite, d, later),
                     "budget": budget,
                     "step_seconds": monitor.step.total_seconds(),
                     "suite": texts.VERSION,
@@ -154,6 +181,32 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
         share,
         tuple(d.also),
     )
+
+
+def _reasons_of(suite: Suite, d: Draft, later: Later) -> dict[str, Any]:
+    """Why the model expected what it did, in the row that departs most: Shapley values of the process
+    columns, on the scale of the model (the root of the emission where `root`). Empty without one."""
+    channel = suite.channels.get(d.factor)
+    track = next((t for t in later.tracks if t.name == d.factor), None)
+    if d.detector not in MODELLED or channel is None or track is None or suite.scaler is None:
+        return {}
+    rows = np.abs(np.nan_to_num(track.z[d.first + later.shift : d.last + 1 + later.shift]))
+    if not len(rows):
+        return {}
+    row = d.first + int(np.argmax(rows)) + later.shift
+    begin = max(0, row - round(24 * later.monitor.hour))
+    cut = slice(begin, row + 1)
+    z = suite.scaler.scaled({c: later.whole.values[c][cut] for c in suite.scaler.names})
+    if np.isnan(z[-1]).any():
+        return {}
+    parts = model.contributions(
+        suite.scaler, z, row - begin, channel.memories[EXPLAINED], later.monitor.hour
+    )
+    return {
+        "explained_row": later.monitor.time(row - later.shift).isoformat(),
+        "contributions": dict(sorted(parts.items(), key=lambda item: -abs(item[1]))),
+        "root": channel.transform.root,
+    }
 
 
 def _stretch(d: Draft, later: Later) -> tuple[int, int]:
@@ -178,14 +231,15 @@ def _stretch(d: Draft, later: Later) -> tuple[int, int]:
 def _share(suite: Suite, factor: str, later: Later, d: Draft) -> Share | None:
     """Hidden share over the stretch: 1 - reported / expected, with a 90 % interval.
 
-    Expected: the model as it stood before the stretch, put right by its mean ratio to the
-    reports over the 10 days before. The interval: how this ratio scatters honestly between
+    Expected: the model as it stood before the stretch, put half right by its mean ratio to
+    the reports over the 10 days before (`Later.frozen`). The interval: how this ratio scatters honestly between
     neighbouring stretches of that length.
     """
     band = later.band(suite, factor)
     if band is None:
         return None
-    y, e = later.monitor.values[factor], later.frozen(suite, factor, d.first)
+    y = later.monitor.values[factor]
+    e, doubt = later.frozen(suite, factor, d.first)
     here = slice(d.first, d.last + 1)
     ok = ~(np.isnan(y) | np.isnan(e))
     if ok[here].sum() < 3:
@@ -194,7 +248,7 @@ def _share(suite: Suite, factor: str, later: Later, d: Draft) -> Share | None:
     if expected <= 0:
         return None
     ratio = reported / expected
-    spread = _spread(suite, factor, int(ok[here].sum()))
+    spread = math.hypot(_spread(suite, factor, int(ok[here].sum())), doubt)
     return Share(
         digits(1.0 - ratio),
         digits(1.0 - ratio * math.exp(1.645 * spread)),
@@ -209,10 +263,16 @@ def _spread(suite: Suite, factor: str, n: int) -> float:
     e = channel.transform.back(path.fast)
     w = int(min(max(n, 3), len(y) // 10))
     both = np.where(np.isnan(y) | np.isnan(e), np.nan, 1.0)
-    a = kernels.rolling_mean(y * both, w, max(1, int(0.8 * w)))
-    b = kernels.rolling_mean(e * both, w, max(1, int(0.8 * w)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        x = np.log(a / b)
+
+    def ratio(rows: int) -> Floats:
+        a = kernels.rolling_mean(y * both, rows, max(1, int(0.8 * rows)))
+        b = kernels.rolling_mean(e * both, rows, max(1, int(0.8 * rows)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(a / b), dtype=np.float64)
+
+    # As the share is estimated: against half the level of the days before.
+    per_hour = suite.history.hour
+    x = ratio(w) - HALFWAY * streams.before(ratio(round(LEVEL * per_hour)), w)
     x = x[np.isfinite(x)]
     return float(np.sqrt(np.mean(x**2))) if len(x) else 1.0
 

@@ -11,16 +11,20 @@ clipped at 3 deviations, so that no input can send the prediction to infinity. f
 for skewed channels (median far below the 99th percentile), else identity. Half-lives of `FAST` are
 averaged; `SLOW` with a longer lag is the second, nearly frozen baseline.
 
+On top lies a bias term (`corrected`) for windows shorter than its lag.
+
 No lagged pollutant is a feature: a model that sees what was written follows the writer. Nothing
 younger than `lag` is learnt from, so that a falsification shows before it is learnt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
+import numpy.typing as npt
 
 from jingwei.analysis.detection import kernels
 from jingwei.analysis.detection.monitor import Bools, Floats
@@ -28,12 +32,17 @@ from jingwei.analysis.detection.monitor import Bools, Floats
 FOURIER = 128
 WIDTH = 0.6  # of the Fourier features' frequencies, per standard deviation
 PENALTY = 30.0
+MEANS = (3, 12)  # hours
+EXACT = 11  # columns: 2^11 states, a few ms
 FAST = (350.0, 1200.0, 4000.0)  # half-lives, hours
 SLOW = (6000.0,)
 FAST_LAG = 72.0  # hours
 SLOW_LAG = 336.0
 REFIT = 24  # hours between two refits
 LEAST = 700  # valid rows before the first fit
+BIAS_HALF = 60.0  # hours
+BIAS_SHARE = 0.4
+BIAS_PRIOR = 10.0  # hours
 GATE = 0.6  # R² out of time that a model needs before it may accuse
 CLIP = 3.0
 STALE = 24.0 * 30  # hours without any row after which old knowledge counts a quarter
@@ -85,22 +94,21 @@ class Scaler:
     def features(self, z: Floats, per_hour: float) -> Floats:
         """phi (T, P); rows with a missing state are NaN throughout."""
         x = np.clip(z, -CLIP, CLIP)
-        n = x.shape[1]
-        parts = [np.ones((len(x), 1)), x]
-        for hours in (3, 12):
+        means = []
+        for hours in MEANS:
             w = max(1, round(hours * per_hour))
-            parts.append(
-                np.column_stack(
-                    [kernels.rolling_mean(np.ascontiguousarray(x[:, i]), w, 1) for i in range(n)]
-                )
-            )
-        rows, columns = np.triu_indices(n)
-        parts.append(x[:, rows] * x[:, columns])
-        waves = np.cos(x @ self.frequencies + self.phases)
-        parts.append(waves * (3.0 * np.sqrt(2.0 / FOURIER)))
-        out = np.hstack(parts)
+            columns = (np.ascontiguousarray(x[:, i]) for i in range(x.shape[1]))
+            means.append(np.column_stack([kernels.rolling_mean(c, w, 1) for c in columns]))
+        out = self.expand(x, means)
         out[np.isnan(z).any(axis=1)] = np.nan
         return out
+
+    def expand(self, x: Floats, means: Sequence[Floats]) -> Floats:
+        """phi (T, P) of the clipped state (T, n) and its means over `MEANS` hours, each (T, n)."""
+        rows, columns = np.triu_indices(x.shape[1])
+        waves = np.cos(x @ self.frequencies + self.phases)
+        parts = [np.ones((len(x), 1)), x, *means, x[:, rows] * x[:, columns]]
+        return np.hstack([*parts, waves * (3.0 * np.sqrt(2.0 / FOURIER))])
 
 
 def _hold(x: Floats, most: int) -> Floats:
@@ -128,6 +136,13 @@ class Memory:
 
     def copy(self) -> Memory:
         return Memory(self.half, self.gram.copy(), self.cross.copy(), self.count)
+
+
+def solved(memory: Memory) -> Floats:
+    """The coefficients (P,) of what a memory knows."""
+    penalty = np.full(len(memory.cross), PENALTY)
+    penalty[0] = 1e-6
+    return kernels.solve(memory.gram, memory.cross, penalty)
 
 
 @dataclass(frozen=True)
@@ -187,8 +202,6 @@ def walk(
     known = memory.copy() if memory is not None else Memory(half, np.zeros((p, p)), np.zeros(p), 0)
     good = use & ~np.isnan(f) & ~np.isnan(phi[:, 0])
     out = np.full(n, np.nan)
-    penalty = np.full(p, PENALTY)
-    penalty[0] = 1e-6
     done = 0
     usable = ~np.isnan(phi[:, 0])
 
@@ -208,11 +221,27 @@ def walk(
         learn(max(0, t - lag))
         if known.count < LEAST * per_hour:
             continue
-        beta = kernels.solve(known.gram, known.cross, penalty)
+        beta = solved(known)
         rows = np.flatnonzero(usable[t : t + refit]) + t
         out[rows] = phi[rows] @ beta
     learn(n if upto is None else upto)
     return out, known
+
+
+def corrected(f: Floats, fast: Floats, use: Bools, per_hour: float) -> Floats:
+    """The fast expectation put right by `BIAS_SHARE` of its recent error (T,): the best prediction.
+
+    The error is at least `FAST_LAG` old, so that nothing falsified within these hours is in it; windows
+    longer than that must not be judged by it (they would learn what they look for).
+    """
+    r = np.where(use, f - fast, np.nan)
+    return fast + kernels.follow(
+        r,
+        BIAS_HALF * per_hour,
+        round(FAST_LAG * per_hour),
+        BIAS_SHARE,
+        BIAS_PRIOR * per_hour,
+    )
 
 
 @dataclass(frozen=True)
@@ -293,22 +322,41 @@ def contributions(
 ) -> dict[str, float]:
     """What each column contributes to the prediction of one row, against the history's mean state.
 
-    Shapley values estimated over 64 orders drawn once (antithetic pairs), exact in their sum;
-    for alarms only. Unit: that of f.
+    Shapley values: exact over all subsets of up to `EXACT` columns, else the mean over 64 orders
+    drawn once (antithetic pairs). They sum to the prediction less that of the mean state. A column
+    counts with its means of the hours before. For alarms only. Unit: that of f.
     """
     beta = kernels.solve(memory.gram, memory.cross, np.full(len(memory.cross), PENALTY))
     n = len(scaler.names)
-    begin = max(0, row - round(12 * per_hour))
-    actual = z[begin : row + 1]
-    generator = np.random.Generator(np.random.PCG64(11))
-    orders = [generator.permutation(n) for _ in range(32)]
+    x = np.clip(z[: row + 1], -CLIP, CLIP)
+    states = [x[row]]
+    for hours in MEANS:
+        part = x[max(0, row + 1 - max(1, round(hours * per_hour))) :]
+        held = (~np.isnan(part)).sum(axis=0)
+        states.append(np.nansum(part, axis=0) / np.maximum(held, 1))
+
+    def worth(masks: npt.NDArray[np.bool_]) -> Floats:
+        now, *means = (np.where(masks, s[None, :], 0.0) for s in states)
+        result: Floats = scaler.expand(now, means) @ beta
+        return result
+
     total = np.zeros(n)
-    for order in [*orders, *[o[::-1] for o in orders]]:
-        now = np.zeros_like(actual)
-        before = float(scaler.features(now, per_hour)[-1] @ beta)
-        for i in order:
-            now[:, i] = actual[:, i]
-            after = float(scaler.features(now, per_hour)[-1] @ beta)
-            total[i] += after - before
-            before = after
-    return dict(zip(scaler.names, (total / (2 * len(orders))).tolist(), strict=True))
+    if n <= EXACT:
+        codes = np.arange(2**n)
+        masks = (codes[:, None] >> np.arange(n)[None, :]) & 1 == 1
+        value = worth(masks)
+        size = masks.sum(axis=1)
+        weight = np.array(
+            [factorial(k) * factorial(n - k - 1) / factorial(n) for k in range(n)] + [0.0]
+        )
+        for i in range(n):
+            without = codes[~masks[:, i]]
+            total[i] = (weight[size[without]] * (value[without | (1 << i)] - value[without])).sum()
+    else:
+        generator = np.random.Generator(np.random.PCG64(11))
+        orders = [generator.permutation(n) for _ in range(32)]
+        for order in [*orders, *[o[::-1] for o in orders]]:
+            rank = np.argsort(order)
+            value = worth(rank[None, :] < np.arange(n + 1)[:, None])
+            total[order] += np.diff(value) / 64
+    return dict(zip(scaler.names, total.tolist(), strict=True))

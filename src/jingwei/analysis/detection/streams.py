@@ -23,6 +23,7 @@ NIGHTS = ((20, 10), (21, 8), (22, 8), (23, 6), (0, 6))  # local hour of begin, l
 GAP_AFTER = (12, 24, 48, 72, 120)
 GAP_BEFORE = 168
 GAP_MOST = 96
+ALONE = ("low", "cusum", "drift")
 
 
 @dataclass
@@ -44,6 +45,9 @@ class Track:
     hours: Ints  # local hour of day
     running: Bools  # the process state is there
     settled: Bools  # enough recent rows to judge levels
+    pull: Floats  # robust relative residual: numerator
+    weight: Floats  # and weight (`tracks`)
+    zn: Floats  # against the fast model put right by its recent error: for windows up to 72 h
     best: tuple[Floats, Ints] | None = None  # of `replayed`
 
     def rows(self, hours: float) -> int:
@@ -52,6 +56,17 @@ class Track:
     def mean(self, x: Floats, hours: float, share: float = 0.6) -> Floats:
         w = self.rows(hours)
         return kernels.rolling_mean(x, w, max(1, int(share * w)))
+
+    def level(self, hours: float, share: float = 0.6) -> Floats:
+        """Mean robust relative residual of the last hours, in its usual deviations (T,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.mean(self.pull, hours, share) / self.mean(self.weight, hours, share)
+
+    def fresh(self, x: Floats, lag: float = 336.0) -> Floats:
+        """x less its mean over 60 days that ended `lag` hours before: an instrument or a plant that
+        changed its ways for good is not strange for ever (T,)."""
+        past = self.mean(x, 1440, 0.3)
+        return x - before(past, self.rows(lag))
 
 
 @dataclass
@@ -67,6 +82,14 @@ def _diff(x: Floats, lag: int) -> Floats:
     out = np.full(len(x), np.nan)
     if lag < len(x):
         out[lag:] = x[lag:] - x[:-lag]
+    return out
+
+
+def before(x: Floats, rows: int) -> Floats:
+    """x as it stood `rows` rows earlier; NaN where there is none."""
+    out = np.full(len(x), np.nan)
+    if rows < len(x):
+        out[rows:] = x[: len(x) - rows]
     return out
 
 
@@ -124,6 +147,9 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
     low = {f"{h}": -t.mean(z, h) for h in (24, 72, 168)}
     low["slow168"] = -t.mean(zs, 168)
     low["slow336"] = -t.mean(zs, 336)
+    low["near24"], low["near72"] = -t.mean(t.zn, 24), -t.mean(t.zn, 72)
+    low["u168"] = -t.level(168)
+    low["u336"] = -t.level(336)
     families["low"] = low
     families["high"] = {"72": t.mean(z, 72), "slow336": t.mean(zs, 336)}
     keep = 0.5 ** (1.0 / t.rows(240))
@@ -132,6 +158,8 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
         "1": kernels.cusum(z, 1.0, keep),
     }
     families["drift"] = {"168": _drift(t, zs, 168), "336": _drift(t, zs, 336)}
+    was = before(t.level(1440, 0.3), t.rows(480))
+    families["drift"]["u336"] = was - t.level(336)
 
     # Noise and load response.
     expected = t.fast
@@ -139,7 +167,7 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
     dr = df - de
     week = t.rows(168)
     noise = t.mean(dr**2, 1440, 0.3)
-    noise = np.r_[np.full(week, np.nan), noise[:-week]] if len(f) > week else noise * np.nan
+    noise = before(noise, week)
     families["still"] = {
         f"{h}": -_log(t.mean(df**2, h) / (t.mean(de**2, h) + noise)) for h in (12, 24, 48, 96)
     }
@@ -147,7 +175,7 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
     white = {}
     for h in (48, 96, 168):
         moments = kernels.rolling_moments(z, z, t.rows(h), int(0.7 * t.rows(h)))
-        white[f"{h}"] = _log(t.mean(_diff(z, 1) ** 2, h) / np.maximum(moments[3], 1e-9))
+        white[f"{h}"] = t.fresh(_log(t.mean(_diff(z, 1) ** 2, h) / np.maximum(moments[3], 1e-9)))
     families["white"] = white
     spread = {}
     for h in (48, 168):
@@ -183,6 +211,7 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
         )
         loose[f"change{h}"] = _loose(m, t.sigma, 0.2)
     families["decouple"] = loose
+    families["deaf"] = _deaf(t)
 
     families["deficit"] = _deficit(t)
     families["covert"] = _covert(t)
@@ -192,6 +221,48 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
         for stream in families[name].values():
             stream[~t.settled] = np.nan
     return families
+
+
+def _deaf(t: Track) -> dict[str, Floats]:
+    """Does a generator that knows nothing of the process tell the reports better than the model?
+
+    ln(mean squared innovation of the residual / that of the reports themselves). Innovations: of the
+    residual, r_t - a r_(t-1) with the outlet's usual memory a (60 days, lagged 14); of the reports,
+    those of the first-order autoregression that fits the window best.
+    """
+    r = np.clip(t.z, -3.0, 3.0) * t.sigma
+    f = t.fast + r
+    last, ahead = before(f, 1), before(r, 1)
+    w = t.rows(1440)
+    m = kernels.rolling_moments(ahead, r, w, int(0.3 * w))
+    usual = np.clip(before(m[5] / np.maximum(m[3], 1e-12), t.rows(336)), 0.0, 0.98)
+    honest = (r - usual * ahead) ** 2
+    out = {}
+    for h in (48, 96, 168, 336):
+        w = t.rows(h)
+        m = kernels.rolling_moments(last, f, w, int(0.7 * w))
+        own = m[4] - m[5] ** 2 / np.maximum(m[3], 1e-12)
+        out[f"{h}"] = t.fresh(_log(t.mean(honest, h) / np.maximum(own, 1e-12)))
+    return out
+
+
+def alone(
+    families: dict[str, dict[str, dict[str, Floats]]], names: tuple[str, ...] = ALONE
+) -> None:
+    """Take off the level streams of each target what the other targets show at the same time: a
+    plant that runs otherwise moves all its pollutants, a meddled analyser moves alone. What moves
+    all is left to `common`. In place; families: target -> family -> window -> stream (T,)."""
+    if len(families) < 2:
+        return
+    was = {t: {f: dict(group) for f, group in own.items()} for t, own in families.items()}
+    for target, own in families.items():
+        for family in names:
+            for window in own.get(family, {}):
+                for other, theirs in was.items():
+                    stream = theirs.get(family, {}).get(window)
+                    if other != target and stream is not None:
+                        common = np.fmax(np.nan_to_num(stream), 0.0)
+                        own[family][window] = own[family][window] - common
 
 
 def _loose(m: Floats, sigma: Floats, doubt: float) -> Floats:
@@ -204,12 +275,7 @@ def _loose(m: Floats, sigma: Floats, doubt: float) -> Floats:
 
 def _drift(t: Track, z: Floats, hours: float) -> Floats:
     """Mean of the last hours against that of 20 to 80 days before."""
-    back = t.rows(480)
-    past = t.mean(z, 1440, 0.3)
-    before = np.full(len(z), np.nan)
-    if len(z) > back:
-        before[back:] = past[:-back]
-    return before - t.mean(z, hours)
+    return before(t.mean(z, 1440, 0.3), t.rows(480)) - t.mean(z, hours)
 
 
 def _deficit(t: Track) -> dict[str, Floats]:
@@ -355,23 +421,6 @@ def gaps(missing: Bools, most: int) -> list[tuple[int, int]]:
     return [
         (int(a), int(b) - 1) for a, b in zip(firsts, stops, strict=True) if b - a <= most and a > 0
     ]
-
-
-def steps(z: Floats, per_hour: float, gap: int) -> dict[int, Floats]:
-    """after (hours) -> D(t): mean z before the gap minus mean z after it, as if a gap of `gap` rows
-    ended `after` hours before row t. Positive = the level fell."""
-    out = {}
-    before_rows = max(1, round(GAP_BEFORE * per_hour))
-    before = kernels.rolling_mean(z, before_rows, before_rows // 3)
-    for after in GAP_AFTER:
-        w = max(1, round(after * per_hour))
-        now = kernels.rolling_mean(z, w, max(1, int(0.6 * w)))
-        shifted = np.full(len(z), np.nan)
-        back = w + gap
-        if back < len(z):
-            shifted[back:] = before[:-back]
-        out[after] = shifted - now
-    return out
 
 
 def channel(c: ChannelTrack, per_hour: float) -> dict[str, dict[str, Floats]]:

@@ -16,6 +16,7 @@ from jingwei.analysis.detection.finding import Draft, Findings, Reason, digits
 from jingwei.analysis.detection.habit import Habit, digit_preference
 from jingwei.analysis.detection.hits import Hit
 from jingwei.analysis.detection.identities import Identity, convert_identity, fit_identity
+from jingwei.analysis.detection.joint import weigh
 from jingwei.analysis.detection.later import Later
 from jingwei.analysis.detection.learning import calibrate, fit_models
 from jingwei.analysis.detection.look import Look
@@ -95,24 +96,30 @@ class Suite:
         suite.reasons = tuple(reasons)
         return suite
 
-    def rarity(
+    def plain(
         self,
         key: tuple[str, str],
-        group: dict[str, Floats],
-        families: dict[tuple[str, str], Family] | None = None,
+        group: Mapping[str, Floats],
+        families: Mapping[tuple[str, str], Family] | None = None,
     ) -> Floats | None:
-        """-ln(rate) + ln(share) of one family of one target (T,)."""
-        share = self.shares.get(key[1], 0.0)
-        if share <= 0:
+        """-ln(rate) of one family of one target by its own tails, bent (T,)."""
+        if self.shares.get(key[1], 0.0) <= 0:
             return None
         if key[1] == "step_at_gap":
-            value = group["gap"]
-        else:
-            family = (self.families if families is None else families).get(key)
-            if family is None:
-                return None
-            value = family.rarity(group)[0]
-        return bend(value) + math.log(share)
+            return bend(group["gap"])
+        family = (self.families if families is None else families).get(key)
+        return None if family is None else bend(family.rarity(dict(group))[0])
+
+    def weighed(self, key: tuple[str, str], plain: Floats) -> Floats:
+        """-ln(rate) + ln(share of the budget) (T,); -inf where unknown."""
+        return np.where(np.isnan(plain), -np.inf, plain) + math.log(self.shares[key[1]])
+
+    def fuse(self, plain: Mapping[tuple[str, str], Floats]) -> Floats:
+        """The largest of all families (T,); NaN where none can be said."""
+        if not plain:
+            return np.zeros(0)
+        best = np.max([self.weighed(key, row) for key, row in plain.items()], axis=0)
+        return np.where(np.isfinite(best), best, np.nan)
 
     # -- looking ----------------------------------------------------------------------------
 
@@ -126,6 +133,7 @@ class Suite:
         """(factor, family) -> window -> stream, each (T,)."""
         found: dict[tuple[str, str], dict[str, Floats]] = {}
         per_hour = whole.hour
+        told: dict[str, dict[str, dict[str, Floats]]] = {}
         production = whole.having("power_production")
         treatment = whole.having("power_treatment")
         for t in tracks:
@@ -150,11 +158,14 @@ class Suite:
                     if stream is not None:
                         groups["fingerprint"] = {"168": stream}
                 if t.name in self.stepping:
-                    groups["step_at_gap"] = {"gap": step_scores(self, t, start, per_hour)}
+                    groups["step_at_gap"] = {"gap": step_scores(self, t, tracks, start, per_hour)}
             if whole.peers is not None and t.name in whole.peers:
                 groups.update(streams.peer(t, whole.peers[t.name]))
+            told[t.name] = groups
+        streams.alone({t.name: told[t.name] for t in tracks if t.modelled})
+        for name, groups in told.items():
             for family, group in groups.items():
-                found[t.name, family] = group
+                found[name, family] = group
         for c in channels:
             for family, group in streams.channel(c, per_hour).items():
                 found[c.name, family] = group
@@ -203,12 +214,14 @@ class Suite:
         look.exact = self._exact(later)
         if self.fused is not None:
             look.streams = self.streams_of(later.tracks, later.channels, later.whole, later.shift)
+            look.streams.update(weigh(self, look.streams, self.families))
             quiet = {r.column for r in later.reasons}
             for key, group in look.streams.items():
                 if key[0] in quiet or ("" in quiet and key[1] in MODELLED):
                     continue
-                score = self.rarity(key, group)
-                if score is not None:
+                plain = self.plain(key, group)
+                if plain is not None:
+                    score = self.weighed(key, plain)
                     look.rarity[key] = self.fused.rarity(
                         np.where(np.isfinite(score), score, np.nan)
                     )[later.shift :]
@@ -295,6 +308,8 @@ class Suite:
             return name, 24.0 * float("".join(c for c in name if c.isdigit()))
         if key[1] == "replay":
             return name, 24.0
+        if key[1] == "joint":
+            return name, 168.0
         if key[1] == "cusum":
             return name, 240.0
         return name, float("".join(c for c in name if c.isdigit()))

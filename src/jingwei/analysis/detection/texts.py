@@ -355,6 +355,24 @@ _add(
     "The reports no longer follow the operation",
 )
 _add(
+    "deaf",
+    W("对工况无反应", "Deaf to operation"),
+    "ln(mean squared innovation of the residual / that of the reports' own first-order autoregression), less its past",
+    (FAULT, PROCESS_CHANGE, CONTROL),
+    ON_SITE,
+    "数据用自身的惯性就能解释，与工况无关，像由程序生成",
+    "Their own inertia explains the reports better than operation does, as if a program wrote them",
+)
+_add(
+    "joint",
+    W("多项弱信号并发", "Several weak signs at once"),
+    "sum over the detectors of max(0, 1.5 - ln(rate per month)), its own rate counted on the history",
+    (FAULT, PROCESS_CHANGE, MAINTENANCE),
+    ON_SITE,
+    "多项检测同时出现弱信号，这种巧合很少见",
+    "Several detectors show weak signs at the same time, which seldom happens by chance",
+)
+_add(
     "deficit",
     W("限值处缺数", "Missing exceedances"),
     "(expected - reported number above the limit) / Poisson-binomial error; heaping below the limit",

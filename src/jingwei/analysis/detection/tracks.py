@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jingwei.analysis.detection import kernels, streams
+from jingwei.analysis.detection import kernels, model, streams
+from jingwei.analysis.detection.habit import Habit
+from jingwei.analysis.detection.model import Channel
 from jingwei.analysis.detection.monitor import Bools, Floats, Monitor
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 SCALE_HALF = 1500.0
 SCALE_LAG = 168.0
+HELD = 1.5  # deviations to which the robust residual is held
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Path:
     fast: Floats
     slow: Floats
     bins: tuple[Floats, Floats]  # expected level -> relative size of the residual
+    logs: tuple[Floats, Floats]  # ln(expected) -> deviation of the log residual
 
 
 def honest(suite: Suite, monitor: Monitor, name: str) -> Bools:
@@ -68,6 +72,7 @@ def tracks_of(
             fast, slow = later.paths[name]
             whole = later.whole
             settled = later.settled
+        pull, weight = _relative(channel, f, fast, path, suite.habits.get(name))
         relative = np.interp(fast, path.bins[0], path.bins[1])
         relative[np.isnan(fast)] = np.nan
         r = (f - fast) / relative
@@ -77,6 +82,8 @@ def tracks_of(
         zs_r = (f - slow) / relative
         sigma_s = kernels.lagged_scale(zs_r, half, lag, round(300 * per_hour))
         z, zs = r / sigma, zs_r / sigma_s
+        near = model.corrected(f, fast, ~np.isnan(f), per_hour)
+        zn = (f - near) / relative / sigma
         if is_target:
             spike = _spikes(z)
             f = np.where(spike, np.nan, f)
@@ -102,6 +109,9 @@ def tracks_of(
                     whole.hours_of_day(),
                     ~np.isnan(fast),
                     settled,
+                    np.where(spike, np.nan, pull),
+                    np.where(spike, np.nan, weight),
+                    np.clip(np.where(spike, np.nan, zn), -most, most),
                 )
             )
         elif channel.quality.r2 > 0.2:
@@ -131,7 +141,48 @@ def _bare(name: str, y: Floats, per_hour: float, whole: Monitor) -> streams.Trac
         whole.hours_of_day(),
         np.zeros(len(y), dtype=bool),
         np.ones(len(y), dtype=bool),
+        nothing,
+        nothing,
+        nothing,
     )
+
+
+def _relative(
+    channel: Channel, f: Floats, fast: Floats, path: Path, habit: Habit | None
+) -> tuple[Floats, Floats]:
+    """The robust relative residual as (numerator, weight), both (T,): their window sums' ratio is a
+    mean of ln(report / expected), each row held to `HELD` deviations and weighted by 1 / deviation^2,
+    in units of the usual deviation."""
+    if habit is None:
+        return np.full(len(f), np.nan), np.full(len(f), np.nan)
+    r, level = log_residual(channel, f, fast, habit.floor)
+    deviation = np.interp(level, *path.logs)
+    usual = float(np.median(path.logs[1]))
+    weight = np.where(np.isnan(r), np.nan, (usual / deviation) ** 2)
+    return np.clip(r / deviation, -HELD, HELD) * deviation / usual * weight, weight
+
+
+def log_residual(channel: Channel, f: Floats, fast: Floats, floor: float) -> tuple[Floats, Floats]:
+    """ln(report / expected) and ln(expected), both (T,); what lies below the floor counts as it."""
+    least = max(floor, 1e-9)
+    level = np.log(np.maximum(channel.transform.back(fast), least))
+    return np.log(np.maximum(channel.transform.back(f), least)) - level, level
+
+
+def log_bins(residual: Floats, level: Floats) -> tuple[Floats, Floats]:
+    """Deviation (1.48 median |r|) of the log residual at twelve levels of the expectation."""
+    ok = ~(np.isnan(residual) | np.isnan(level))
+    r, e = np.abs(residual[ok]), level[ok]
+    if len(r) < 500:
+        return np.array([0.0]), np.array([1.0])
+    edges = np.quantile(e, np.linspace(0, 1, 13))
+    centers, sizes = [], []
+    for a, b in pairwise(edges):
+        inside = (e >= a) & (e <= b)
+        centers.append(float(e[inside].mean()))
+        sizes.append(1.4826 * float(np.median(r[inside])))
+    size = np.array(sizes)
+    return np.array(centers), np.maximum(size, max(0.2 * float(np.median(size)), 1e-9))
 
 
 def _spikes(z: Floats) -> Bools:
