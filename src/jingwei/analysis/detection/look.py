@@ -210,22 +210,27 @@ def _reasons_of(suite: Suite, d: Draft, later: Later) -> dict[str, Any]:
 
 
 def _stretch(d: Draft, later: Later) -> tuple[int, int]:
-    """Where the level is off: the stretch around the alarm that holds the most of -z - 1/2."""
+    """Where the level is off: the rows around the alarm that hold the most of -z - slack.
+
+    Slack: half a deviation to begin with, then half of the shift so found, which makes the ends those
+    of greatest likelihood for a shift of that size.
+    """
     track = next((t for t in later.tracks if t.name == d.factor), None)
     if track is None:
         return d.first, d.last
     h = later.monitor.hour
     a = max(0, d.first - round(336 * h)) + later.shift
     b = min(len(track.z), d.last + 1 + later.shift)
-    sign = -1.0 if d.detector == "high" else 1.0
-    gain = np.nan_to_num(-sign * track.z[a:b] - 0.5)
-    total = np.r_[0.0, np.cumsum(gain)]
-    low = np.minimum.accumulate(total)
-    end = int(np.argmax(total - low))
-    begin = int(np.argmin(total[: end + 1]))
-    if end - begin < 6:
-        return d.first, d.last
-    return a + begin - later.shift if a + begin >= later.shift else 0, a + end - 1 - later.shift
+    down = track.z[a:b] if d.detector == "high" else -track.z[a:b]
+    slack, begin, end = 0.5, 0, 0
+    for _ in range(3):
+        total = np.r_[0.0, np.cumsum(np.nan_to_num(down - slack))]
+        end = int(np.argmax(total - np.minimum.accumulate(total)))
+        begin = int(np.argmin(total[: end + 1]))
+        if end - begin < 6:
+            return d.first, d.last
+        slack = max(0.5, 0.5 * float(np.nanmean(down[begin:end])))
+    return max(0, a + begin - later.shift), a + end - 1 - later.shift
 
 
 def _share(suite: Suite, factor: str, later: Later, d: Draft) -> Share | None:
