@@ -442,6 +442,8 @@ def test_the_file_alone_verifies(tmp_path: Path) -> None:
     assert code == 0
     assert f"plan 方案 SHA-256 {result['plan_sha256']}" in text
     assert text.count("selected 抽中 ") == len(result["selected"]) == 10
+    # Whether the round is drand's own, this file cannot say; it says so.
+    assert f"UNCHECKED 未检查: round 第 {VALUES[-1]['round']} 轮" in text
     winner = result["selected"][0]["code"]
     code, text = run_alone(tmp_path, data, winner)
     assert code == 0

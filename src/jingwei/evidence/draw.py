@@ -679,6 +679,13 @@ def main(arguments: Sequence[str]) -> int:
         f"plan 方案 SHA-256 {result['plan_sha256']} (compare with the logged one 请与存证比对)",
         f"seed 种子 {result['seed']} from 来自 {result['key']}",
         *(f"breach 违约: {breach}" for breach in result["breaches"]),
+        *(
+            f"UNCHECKED 未检查: round 第 {source['round']} 轮 of drand chain {source['chain']}:"
+            " compare it with any drand server, or run `jingwei evidence check-draw`"
+            " 请与任一 drand 服务器比对"
+            for source, value in zip(result["plan"]["sources"], result["values"], strict=True)
+            if source["kind"] == "drand" and value is not None
+        ),
     ]
     chosen = {item["code"]: item["inspectors"] for item in result["selected"]}
     if len(arguments) == 1:
