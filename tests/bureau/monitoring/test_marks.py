@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
 from django.utils import translation
 
+from jingwei.analysis.compliance import Reason
 from jingwei.analysis.incineration import Duty
+from jingwei.analysis.validity import Fault
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.monitoring import belied, bulletin, declare, furnaces, marking, unexcused
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, FurnaceDay, Inquiry, Judgement
 from jingwei.bureau.monitoring.observations import day_start, local_day
+from jingwei.bureau.monitoring.verdicts import of_hours
 from jingwei.bureau.registry.models import Enterprise, PermitLimit
 
 from .conftest import NOW, City, hour, limit, make_user
@@ -376,3 +380,21 @@ def test_an_hour_that_is_judged_before_it_is_due_does_not_count(city: City, furn
     now = whole_day + timedelta(hours=10, minutes=15)
     found, _device = unexcused.hours(furnace, whole_day, now)
     assert sorted(found) == [(whole_day + timedelta(hours=n)).timestamp() for n in (3, 5)]
+
+
+def test_values_that_do_not_move_are_not_missing(city: City, furnace, enterprise, whole_day):
+    for n in range(10, 14):
+        city.send(whole_day + timedelta(hours=n), FIVE | {"a21026": 20.0}, breath=False)
+    city.catch_up()
+    flat = Judgement.objects.get(time=whole_day + timedelta(hours=12), period="hour", stands=True)
+    assert flat.factors["a21026"]["fault"] == Fault.FLAT
+    day = FurnaceDay.objects.get(day=local_day(whole_day))
+    assert (day.unexcused, day.missing) == (2, {"missing": 1, "mark": 1, "maintenance": 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "free", "why"), [(90.0, 70.0, Reason.EXEMPT), (90.0, 85.0, 0), (70.0, 60.0, 0)]
+)
+def test_exempt_hours_alone_over_a_limit_in_another_unit(value: float, free: float, why: int):
+    row = PermitLimit(value=Decimal(80_000), unit="µg/m³", factor="a21002")
+    assert of_hours({"value": value, "free": free}, row, "mg/m³") == (value, why)

@@ -514,12 +514,13 @@ class _Work:
             left = self._by_samples(row, list(by_second), by_second, out)
             have = [by_second[s] for s in left]
             made = [d for d in have if d.factors[row.factor].get("origin") == "hours"]
-            pairs = [of_hours(d.factors[row.factor], row) for d in made]
+            unit = value_unit(row.factor, point)
+            pairs = [of_hours(d.factors[row.factor], row, unit) for d in made]
             many = judge_hours(
                 [np.nan if value is None else value for value, _ in pairs],
                 [""] * len(made),
                 limit=Limit(limit.value, limit.unit, None, limit.lower),
-                unit=value_unit(row.factor, point),
+                unit=unit,
                 known=[why for _, why in pairs],
             )
             said = {

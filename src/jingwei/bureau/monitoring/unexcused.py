@@ -43,7 +43,8 @@ def hours(furnace: Furnace, start: datetime, now: datetime) -> tuple[Hours, int]
     Due are the pollutants that the outlet's points are registered to send, from its first hour on.
     Excused is what the furnace's account excuses (`incineration.accounts`). Hours that the device
     itself marked (C, M) count like CEMS maintenance that the enterprise marks, within the same 30 h
-    a quarter: the texts do not say so, but the mark was set at the site and in time.
+    a quarter: the texts do not say so, but the mark was set at the site and in time. Values that do
+    not move came all the same: that they are not valid (A18-3) stands in a secondary source only.
     """
     points = Point.objects.filter(outlet=furnace.outlet_id, enabled=True)
     due = {f for p in points for f in p.factors} & set(incineration.FACTORS.values())
@@ -69,7 +70,7 @@ def hours(furnace: Furnace, start: datetime, now: datetime) -> tuple[Hours, int]
             if cell.get("origin") == SAMPLE or cell["value"] is None:
                 continue
             came[second].add(code)
-            if fault := cell.get("fault"):
+            if fault := cell.get("fault", 0) & ~Fault.FLAT:
                 wrong[second].update(validity.names(fault))
                 if fault == Fault.MARK and cell.get("mark") in TENDED and "by" not in cell:
                     tended[second].add(code)

@@ -179,8 +179,8 @@ def _of_sample(point: Point, row: PermitLimit, limit: Limit, cell: Mapping[str, 
     return Judgement(one.value, limit, one.multiple, one.verdict, one.reason, steps)
 
 
-def of_hours(cell: Mapping[str, Any], row: PermitLimit) -> tuple[float | None, int]:
-    """What a day's mean is judged by, and the reason that is known against it."""
+def of_hours(cell: Mapping[str, Any], row: PermitLimit, unit: str) -> tuple[float | None, int]:
+    """What a day's mean (in `unit`) is judged by, and the reason that is known against it."""
     value, why = cell["value"], known(cell)
     if row.reference_o2 is not None:
         value, good, free = cell.get("converted", {}).get(f"{row.reference_o2:g}", [None, 0, None])
@@ -188,21 +188,24 @@ def of_hours(cell: Mapping[str, Any], row: PermitLimit) -> tuple[float | None, i
             why = int(Reason.OXYGEN_INVALID)
     else:
         free = cell.get("free", value)
-    if not why and value is not None and "free" in cell and _only_exempt(value, free, row):
+    if not why and value is not None and "free" in cell and _only_exempt(value, free, row, unit):
         why = int(Reason.EXEMPT)
     return value, why
 
 
-def _only_exempt(value: float, free: float | None, row: PermitLimit) -> bool:
+def _only_exempt(value: float, free: float | None, row: PermitLimit, unit: str) -> bool:
     """Whether a day is over the limit with its exempt hours alone (Order 10 art. 10)."""
-    bound = float(row.value)
+    scale = units.scale(row.unit, unit)
+    if scale is None:
+        return False
+    bound = float(row.value) * scale
     return not row.lower and value > bound and (free is None or free <= bound)
 
 
 def _of_hours(point: Point, row: PermitLimit, limit: Limit, cell: Mapping[str, Any]) -> Judgement:
     """A day's mean that was made from its valid hours."""
-    value, why = of_hours(cell, row)
     unit = value_unit(row.factor, point)
+    value, why = of_hours(cell, row, unit)
     plain = Limit(limit.value, limit.unit, None, limit.lower)
     one = judge_hour(value, "", limit=plain, unit=unit, known=why)
     level = day_level(row.factor, point, cell.get("weighted", False))
