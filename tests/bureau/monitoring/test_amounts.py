@@ -246,3 +246,93 @@ def test_masses_are_never_negative_and_never_invented(hours, medium):
 
 def test_a_quarter_begins_with_its_month():
     assert amounts.quarter_start(date(2026, 11, 20)) == date(2026, 10, 1)
+
+
+def masses_of(city: City, *days: tuple[date, float], **more: float) -> list[EmissionDay]:
+    return [
+        EmissionDay.objects.create(
+            point=city.point, factor="a21002", day=day, kg=kg, substituted=0, hours=24, valid=24,
+            stopped=0, without=0, rules={}, **more,
+        )
+        for day, kg in days
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_the_last_day_of_a_year_is_judged_in_the_next(city: City):
+    permitted(city, "100", valid_to=date(2026, 12, 31))
+    permitted(city, "40", "month")
+    mine = [city.outlet.enterprise]
+    rows = masses_of(city, (date(2026, 11, 30), 90.0))
+    assert amounts.judge(mine, rows, date(2026, 12, 31)) == 1  # November
+    rows = masses_of(city, (date(2026, 12, 31), 50.0))
+    assert amounts.judge(mine, rows, date(2026, 12, 31)) == 0  # the day is not over
+    assert amounts.judge(mine, [], date(2027, 1, 1)) == 2
+    found = Finding.objects.get(episode__endswith="/year/2026")
+    assert (found.facts["emitted"], found.ended) == (140.0, amounts.day_start(date(2027, 1, 1)))
+    assert Finding.objects.filter(episode__endswith="/month/2026-12").exists()
+    assert amounts.judge(mine, [], date(2027, 2, 1)) == 0
+
+
+@pytest.mark.django_db
+def test_of_a_year_gone_late_rows_are_judged(city: City):
+    permitted(city, "100", valid_to=date(2025, 12, 31))
+    rows = masses_of(city, (date(2025, 12, 30), 101.0))
+    assert amounts.judge([city.outlet.enterprise], rows, date(2026, 3, 1)) == 1
+    assert Finding.objects.get().episode.endswith("/year/2025")
+
+
+@pytest.mark.django_db
+def test_a_rate_on_its_limit_is_no_finding(city: City):
+    send(city, *range(13, 16), values={"a21002": 289.6, "a00000": 49.3, "a19001": 12.0})
+    permitted(city, "51.398208", "rate")
+    refresh(city)
+    assert row(date(2026, 11, 19)).peak == 51.398208
+    assert not Finding.objects.filter(episode__startswith="amount/").exists()
+
+
+@pytest.mark.django_db
+def test_hours_that_a_mark_exempts_are_no_peak(city: City):
+    send(city, *range(13, 20))
+    city.send(hour(15), AIR | {"a21002": 80.0})
+    permitted(city, "2.5", "rate")
+    refresh(city)
+    finding = Finding.objects.get(episode__startswith="amount/")
+    Judgement.objects.filter(time=hour(15)).update(stands=False)
+    one = Judgement.objects.get(time=hour(16), stands=True)
+    cell = {"value": 80.0, "exempt": 1}
+    Judgement.objects.create(
+        **{
+            f.attname: getattr(one, f.attname)
+            for f in one._meta.concrete_fields
+            if not f.primary_key
+        }
+        | {"time": hour(15), "factors": one.factors | {"a21002": cell}}
+    )
+    amounts.refresh(NOW)
+    found = row(date(2026, 11, 19))
+    assert found.peak == pytest.approx(KG)
+    assert found.kg == pytest.approx(6 * KG + 80 * 36_000 * 1e-6)
+    finding.refresh_from_db()  # told again: what stood against the rate does not
+    assert finding.facts["emitted"] == pytest.approx(KG)
+    assert "更正" in finding.next_check
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("period", ["year", "month"])
+def test_a_finding_of_a_sum_that_was_corrected_says_so(city: City, period: str):
+    permitted(city, "100", period)
+    mine, today = [city.outlet.enterprise], date(2026, 11, 20)
+    rows = masses_of(city, (date(2026, 11, 3), 120.0))
+    assert amounts.judge(mine, rows, today) == 1
+    finding = Finding.objects.get()
+    title, check = finding.title, finding.next_check
+    EmissionDay.objects.update(kg=80.0)
+    assert amounts.judge(mine, rows, today) == 0
+    finding.refresh_from_db()
+    assert (finding.facts["emitted"], finding.title) == (80.0, title)
+    assert finding.next_check != check
+    EmissionDay.objects.update(kg=130.0)
+    amounts.judge(mine, rows, today)
+    finding.refresh_from_db()
+    assert (finding.facts["emitted"], finding.next_check, finding.title) == (130.0, check, title)

@@ -22,8 +22,8 @@ from django.db.models import Max, Min, Q, Sum
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from jingwei.analysis import permits, validity
-from jingwei.bureau.findings.models import Kind
+from jingwei.analysis import compliance, permits, validity
+from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring.models import (
@@ -139,15 +139,16 @@ def _rejudged(after: int) -> tuple[int, dict[int, datetime]]:
 @dataclass
 class _Judged:
     """What was judged of one factor over the hours (n,): value as sent (NaN: none), whether it is
-    valid, whether it bears the mark of a source out of service."""
+    valid, whether it bears the mark of a source out of service, whether a mark exempts it."""
 
     value: npt.NDArray[np.float64]
     valid: npt.NDArray[np.bool_]
     still: npt.NDArray[np.bool_]
+    exempt: npt.NDArray[np.bool_]
 
     @classmethod
     def none(cls, n: int) -> _Judged:
-        return cls(np.full(n, np.nan), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
+        return cls(np.full(n, np.nan), *(np.zeros(n, dtype=bool) for _ in range(3)))
 
 
 def _judged(
@@ -171,6 +172,7 @@ def _judged(
                 column.value[at] = cell["value"]
                 column.valid[at] = not cell.get("fault")
             column.still[at] = cell.get("mark") == STOPPED
+            column.exempt[at] = "exempt" in cell
     return found, first
 
 
@@ -271,7 +273,10 @@ def _point_days(
         still = (column.still | flow.still)[skip:] & ~moves
         conc = column.value[skip:] * per
         made = masses(Hours(conc, q * scale, still | idle, usable), medium, quarters)
-        out += _rows(point, code, made, conc, hours, days, kept)
+        rate = compliance.rate(conc, PER_VOLUME[medium], q * scale, "m³/h")
+        assert rate is not None
+        rate[column.exempt[skip:]] = np.nan
+        out += _rows(point, code, made, conc, rate, hours, days, kept)
     return out
 
 
@@ -280,10 +285,12 @@ def _rows(
     code: str,
     made: Masses,
     conc: npt.NDArray[np.float64],
+    rate: npt.NDArray[np.float64],
     hours: list[datetime],
     days: list[date],
     kept: npt.NDArray[np.bool_],
 ) -> list[EmissionDay]:
+    """The rows of a factor. `rate`: kg/h as a verdict has it, NaN where a mark exempts the hour."""
     by_day: dict[date, list[int]] = defaultdict(list)
     for i in np.flatnonzero(kept).tolist():
         by_day[days[i]].append(i)
@@ -294,7 +301,8 @@ def _rows(
         invalid = state == validity.Hour.INVALID
         filled = invalid & np.isfinite(kg)
         rules = Counter(validity.RULES[r] for r in made.rule[places][filled].tolist() if r > 0)
-        top = places[int(np.argmax(np.where(measured, kg, -1.0)))] if measured.any() else None
+        bound = measured & np.isfinite(rate[places])
+        top = places[int(np.argmax(np.where(bound, rate[places], -1.0)))] if bound.any() else None
         out.append(
             EmissionDay(
                 point=point,
@@ -308,7 +316,7 @@ def _rows(
                 without=int((invalid & ~filled).sum()),
                 rules=dict(rules),
                 mean=float(conc[places][measured].mean()) if measured.any() else None,
-                peak=float(made.kg[top]) if top is not None else None,
+                peak=float(rate[top]) if top is not None else None,
                 peak_at=hours[top] if top is not None else None,
             )
         )
@@ -440,31 +448,39 @@ def in_force(amounts: Any, day: date) -> Any:
 
 
 def judge(enterprises: Iterable[Enterprise], rows: Iterable[EmissionDay], today: date) -> int:
-    """Findings for amounts over the permitted ones; how many are new. In the caller's transaction."""
+    """Findings for amounts over the permitted ones; how many are new. In the caller's transaction.
+
+    Every year that the rows touch is judged, and that of yesterday, with the amounts that were in
+    force at its end, of the running year yesterday.
+    """
     chosen = list(enterprises)
     if not chosen:
         return 0
-    amounts = in_force(PermitAmount.objects.filter(permit__enterprise__in=chosen), today)
+    of_chosen = PermitAmount.objects.filter(permit__enterprise__in=chosen)
+    yesterday = today - timedelta(days=1)
     made = 0
     with translation.override("zh-hans"):  # a record, written in the language of the office
-        for line in lines(amounts, today.year, today):
-            made += _findings(line, today)
+        for year in sorted({row.day.year for row in rows} | {yesterday.year}):
+            if year <= yesterday.year:
+                amounts = in_force(of_chosen, min(yesterday, date(year, 12, 31)))
+                made += sum(_findings(line, year, today) for line in lines(amounts, year, today))
     return made
 
 
-def _findings(line: Line, today: date) -> int:
+def _findings(line: Line, year: int, today: date) -> int:
+    _corrected(line, year)
     amount = line.amount
     factor = factor_name(amount.factor)
     if amount.period == PermitAmount.Period.YEAR and line.so_far > line.permitted:
         title = _("%(factor)s emitted in %(year)d is over the permitted yearly amount") % {
-            "factor": factor, "year": today.year,
+            "factor": factor, "year": year,
         }  # fmt: skip
-        begin = date(today.year, 1, 1)
-        return _notice(line, f"{today.year}", title, begin, today, line.so_far)
+        begin, end = date(year, 1, 1), min(today, date(year + 1, 1, 1))
+        return _notice(line, f"{year}", title, begin, end, line.so_far)
     made = 0
     if amount.period == PermitAmount.Period.MONTH:
         for month, excess in line.over.items():
-            begin = date(today.year, month, 1)
+            begin = date(year, month, 1)
             end = min(today, permits.period_start(begin + timedelta(days=31), "month"))
             title = _("%(factor)s emitted in %(month)s is over the permitted monthly amount") % {
                 "factor": factor, "month": f"{begin:%Y-%m}",
@@ -478,8 +494,51 @@ def _findings(line: Line, today: date) -> int:
     return made
 
 
-def _notice(line: Line, period: str, title: str, begin: date, end: date, emitted: float) -> int:
-    """One finding an amount and period; told again it only brings the figures up to date."""
+def _episodes(amount: PermitAmount) -> str:
+    """What the keys of an amount's findings begin with."""
+    outlet, enterprise = amount.outlet, amount.permit.enterprise
+    return f"amount/{enterprise.uscc}/{outlet.code if outlet else '*'}/{amount.factor}/{amount.period}/"
+
+
+def _corrected(line: Line, year: int) -> None:
+    """Tell again the findings of a year that were made against this amount and no longer stand."""
+    amount, start = line.amount, _episodes(line.amount)
+    if amount.period == PermitAmount.Period.YEAR:
+        over = {f"{year}"} if line.so_far > line.permitted else set()
+    else:
+        over = {f"{year}-{m:02d}" for m in line.over} | {f"{p.day}" for p in line.peaks}
+    for one in Finding.objects.filter(
+        enterprise=amount.permit.enterprise_id, episode__startswith=f"{start}{year}"
+    ):
+        period = one.episode.removeprefix(start)
+        if period in over or one.facts.get("permitted") != line.permitted:
+            continue
+        begin, end = local_day(one.began), local_day(one.ended)
+        if amount.period != PermitAmount.Period.YEAR and end <= amount.valid_from:
+            continue
+        if amount.period == PermitAmount.Period.YEAR:
+            now: float | None = line.so_far
+        elif amount.period == PermitAmount.Period.MONTH:
+            now = line.months.get(begin.month, 0.0)
+        else:
+            place = Q(point__outlet=amount.outlet_id) if amount.outlet_id else Q(point__outlet__enterprise=amount.permit.enterprise_id)  # fmt: skip
+            rows = EmissionDay.objects.filter(place, factor=amount.factor, day=begin)
+            now = rows.aggregate(Max("peak"))["peak__max"]
+        _notice(line, period, one.title, begin, end, now, corrected=True)
+
+
+def _notice(
+    line: Line,
+    period: str,
+    title: str,
+    begin: date,
+    end: date,
+    emitted: float | None,
+    *,
+    corrected: bool = False,
+) -> int:
+    """One finding an amount and period; told again it only brings the figures up to date.
+    `corrected`: `title` is that of the finding, and the amount is within the permitted one again."""
     amount = line.amount
     enterprise = amount.permit.enterprise
     outlet = amount.outlet
@@ -487,8 +546,10 @@ def _notice(line: Line, period: str, title: str, begin: date, end: date, emitted
     place = outlet or enterprise
     _finding, created = notice(
         kind=Kind.EXCEEDANCE,
-        episode=f"amount/{enterprise.uscc}/{outlet.code if outlet else '*'}/{amount.factor}/{amount.period}/{period}",
-        title=f"{enterprise.name} {outlet.code if outlet else ''} {title}".replace("  ", " ")[:200],
+        episode=f"{_episodes(amount)}{period}",
+        title=title
+        if corrected
+        else f"{enterprise.name} {outlet.code if outlet else ''} {title}".replace("  ", " ")[:200],
         region=enterprise.region_id,
         enterprise=enterprise,
         longitude=place.longitude,
@@ -510,7 +571,9 @@ def _notice(line: Line, period: str, title: str, begin: date, end: date, emitted
             _("Part of the sum stands in for invalid hours, with the largest values of hours before."),
             _("The permitted amount in the file is not that of the newest permit."),
         ],
-        next_check=_("Compare the daily masses with the enterprise's own account and the permit."),
+        next_check=_("The values were corrected and no exceedance stands; verify, then dismiss.")
+        if corrected
+        else _("Compare the daily masses with the enterprise's own account and the permit."),
         confidence=_("Computed from hourly concentration and flow; substitution rules from secondary sources."),
     )  # fmt: skip
     return int(created)
