@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from jingwei.bureau.cases import services as cases
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.cases.selectors import timeline, waiting_for
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import said_digest
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Enterprise
 
@@ -75,6 +77,11 @@ def test_called_off_is_over_at_once(world) -> None:
     kinds = EvidenceEntry.objects.filter(kind="substitution").values_list("content", flat=True)
     assert len(kinds) == 2
     assert not any("王" in content for content in kinds)
+    numbers = {"absent": row.absent_id, "substitute": row.substitute_id, "reason": row.reason}
+    for entry in EvidenceEntry.objects.filter(kind="substitution"):
+        told = json.loads(entry.content)["content"]
+        assert set(told) == {"act", "role", "begins", "ends", "said"}
+        assert told["said"] == said_digest(numbers, entry.salt)
 
 
 def test_who_arranges(world) -> None:

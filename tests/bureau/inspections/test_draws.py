@@ -16,6 +16,7 @@ from django.urls import reverse
 
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import said_digest
 from jingwei.bureau.inspections import draw_selectors as selectors
 from jingwei.bureau.inspections import draw_views, drawing, pool
 from jingwei.bureau.inspections.models import Draw, DrawStep, Recusal
@@ -260,7 +261,16 @@ def test_a_missing_lottery_makes_it_void_and_a_redraw_names_it(city) -> None:
         "reason": "当期未开奖",
     }
     entry = EvidenceEntry.objects.filter(draw_step__act="freeze").latest("pk")
-    assert json.loads(entry.content)["content"]["replaces"]["reason"] == "当期未开奖"
+    assert json.loads(entry.content)["content"]["replaces"] == {
+        "draw": draw.name,
+        "plan_sha256": draw.plan_sha256,
+    }
+    logged = list(EvidenceEntry.objects.filter(kind="draw"))
+    assert not any("当期未开奖" in e.content for e in logged)
+    assert not any(name in e.content for e in logged for name in SECRETS)
+    step = DrawStep.objects.select_related("evidence").get(draw=draw, act="void")
+    told = json.loads(step.evidence.content)["content"]["said"]
+    assert told == said_digest({"reason": step.text}, step.evidence.salt)
 
 
 def test_recusals_qualifications_and_places_keep_inspectors_away(city) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from jingwei.analysis.compliance import Reason
 from jingwei.analysis.incineration import Duty
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import said_digest
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.monitoring import belied, bulletin, declare, furnaces, marking, unexcused
@@ -76,7 +78,12 @@ def test_a_device_mark_in_time_takes_the_exceedance_away_and_its_withdrawal_brin
     declare.withdraw(enterprise, made, NOW)
     city.catch_up()
     assert Exceedance.objects.filter(withdrawn="").count() == 1
-    assert EvidenceEntry.objects.filter(kind="mark").count() == 2
+    entries = EvidenceEntry.objects.filter(kind="mark")
+    assert len(entries) == 2
+    for entry in entries:
+        assert "原因" not in entry.content
+        told = json.loads(entry.content)["content"]["said"]
+        assert told == said_digest({"note": made.note}, entry.salt)
 
 
 def test_a_mark_after_noon_of_the_next_day_has_no_effect(city: City, enterprise):
@@ -202,6 +209,10 @@ def test_an_inquiry_goes_from_found_to_ordered_to_answered(city: City, furnace, 
     row.refresh_from_db()
     assert furnaces.standing(row, NOW)[0] == Duty.ORDERED
     declare.answer(enterprise, row, "已核实，数据属实", found + timedelta(hours=5))
+    entry = EvidenceEntry.objects.get(subject=f"inquiry:{row.pk}")
+    assert "已核实" not in entry.content
+    told = json.loads(entry.content)["content"]["said"]
+    assert told == said_digest({"answer": "已核实，数据属实"}, entry.salt)
     row.refresh_from_db()
     assert furnaces.standing(row, NOW + timedelta(days=1))[0] == Duty.ANSWERED
     with pytest.raises(Refused):

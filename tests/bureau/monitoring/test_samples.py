@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from django.utils import timezone
 from jingwei.analysis.compliance import Reason, Verdict
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.accounts.models import User
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.services import said_digest
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.monitoring import amounts, samples, selectors
 from jingwei.bureau.monitoring.models import (
@@ -56,10 +59,16 @@ def test_a_sample_over_the_limit_prevails_until_it_is_withdrawn(city: City, disp
     amounts.refresh(NOW)
     assert (day.received, day.valid) == (2, 2)
     assert EmissionDay.objects.get(factor="a21002").mean == 50.0
-    samples.withdraw(dispatcher, sample, "报告作废", NOW)
+    sample = samples.withdraw(dispatcher, sample, "报告作废", NOW)
     city.catch_up()
     assert said(city, 2)[0] == Verdict.WITHIN
     assert Exceedance.objects.get().withdrawn == "within"
+    entries = list(EvidenceEntry.objects.filter(kind="sample").order_by("pk"))
+    for entry, why in zip(entries, ("", sample.why), strict=True):
+        assert "执法大队" not in entry.content
+        assert "报告作废" not in entry.content
+        told = json.loads(entry.content)["content"]["said"]
+        assert told == said_digest({"note": sample.note, "why": why}, entry.salt)
 
 
 def test_a_sample_within_the_limit_takes_an_automatic_exceedance_away(city: City, dispatcher):

@@ -89,19 +89,18 @@ def call_off(user: User, row: Substitution, now: datetime | None = None) -> Subs
 
 
 def _record(row: Substitution, what: str, user: User) -> None:
-    """Persons stand in the log by number alone."""
+    """Persons stand in the log by a salted digest of their numbers alone."""
     record(
         "substitution",
         f"substitution:{row.pk}",
         {
             "act": what,
             "role": row.absent.role,
-            "absent": row.absent_id,
-            "substitute": row.substitute_id,
             "begins": row.begins,
             "ends": row.ends,
         },
         actor=str(user.pk),
+        said={"absent": row.absent_id, "substitute": row.substitute_id, "reason": row.reason},
     )
 
 
@@ -171,8 +170,8 @@ def change_calendar(
             "kind": kind,
             "name": name.strip(),
             "source": source.strip(),
-            "reason": reason.strip(),
         },
         actor=str(user.pk),
+        said={"reason": reason.strip()},
     )
     return rows

@@ -41,7 +41,12 @@ logger = logging.getLogger(__name__)
 
 
 def record(
-    kind: str, subject: str, content: Mapping[str, Any], *, actor: str = ""
+    kind: str,
+    subject: str,
+    content: Mapping[str, Any],
+    *,
+    actor: str = "",
+    said: Mapping[str, Any] | None = None,
 ) -> EvidenceEntry:
     """Leave an entry for the act that the caller's transaction does: both stand or fall together.
 
@@ -49,7 +54,8 @@ def record(
     the system's own words ("case:12", "segment:2026/11/000001"), `content` holds the facts:
     JSON values; dates, decimals and UUIDs are written as text. Put no name, telephone number or
     other personal datum in `subject` or `content`; files go in by digest (`digest.both`).
-    `actor` (a user id, say) is committed to with a fresh salt and never written to the log.
+    `actor` (a user id, say) is committed to with a fresh salt and never written to the log; nor is
+    `said`, what people wrote and numbers of persons: the content names its digest (`said_digest`).
 
     Raises `TransactionManagementError` outside of `transaction.atomic`, `CanonicalError` for
     content without a JSON form, and `ValueError` for an entry over 65,535 bytes.
@@ -64,8 +70,10 @@ def record(
             " and an actor of at most 64"
         )
     uid, created = uuid.uuid4(), timezone.now()
-    salt = secrets.token_hex(16) if actor else ""
+    salt = secrets.token_hex(16) if actor or said else ""
     facts = _plain(content)
+    if said:
+        facts["said"] = said_digest(said, salt)
     entry = canonical.dumps(
         {
             "id": str(uid),
@@ -108,6 +116,13 @@ def reading(user: Any, what: str, subject: str, reason: str = "") -> Reading:
 def commitment(actor: str, salt: str) -> str:
     """What the log says of an actor: hex SHA-256 over salt, line feed and actor; empty for none."""
     return hashlib.sha256(f"{salt}\n{actor}".encode()).hexdigest() if actor else ""
+
+
+def said_digest(said: Mapping[str, Any], salt: str) -> dict[str, str]:
+    """What the log says of words and persons: digests over them and a value drawn from the entry's
+    salt. Whoever shows that value to prove the words does not give the actor away."""
+    own = hashlib.sha256(f"said\n{salt}".encode()).hexdigest()
+    return digest.both(canonical.dumps({"salt": own, **_plain(said)}))
 
 
 def time_text(moment: datetime) -> str:

@@ -48,13 +48,21 @@ def _locked(draw: Draw | int, *states: str) -> Draw:
 
 
 def _step(
-    draw: Draw, act: str, content: Mapping[str, Any], *, now: datetime, user: Any, text: str = ""
+    draw: Draw,
+    act: str,
+    content: Mapping[str, Any],
+    *,
+    now: datetime,
+    user: Any,
+    text: str = "",
+    said: Mapping[str, str] | None = None,
 ) -> DrawStep:
     entry = record(
         "draw",
         f"draw:{draw.name}",
         {"draw": draw.name, "act": act, **content},
         actor=str(user.pk) if user else "",
+        said=said,
     )
     return DrawStep.objects.create(draw=draw, act=act, text=text[:300], at=now, evidence=entry)
 
@@ -163,10 +171,11 @@ def commit(party: Party, commitment: str, *, now: datetime | None = None) -> Non
     _step(
         draw,
         DrawStep.Act.COMMIT,
-        {"party": party.name, "commitment": commitment},
+        {"party": party.pk, "commitment": commitment},
         now=now,
         user=None,
         text=party.name,
+        said={"name": party.name},
     )
 
 
@@ -224,10 +233,16 @@ def freeze(user: Any, draw: Draw, *, now: datetime | None = None) -> Draw:
     row.verifier = VERIFIER.read_text(encoding="utf-8")
     row.save()
     Unit.objects.bulk_create([Unit(draw=row, uscc=e.uscc) for e in units], batch_size=1000)
+    replaces = plan["replaces"]
     _step(
         row,
         DrawStep.Act.FREEZE,
-        {"plan_sha256": row.plan_sha256, "units": len(units), "replaces": plan["replaces"]},
+        {
+            "plan_sha256": row.plan_sha256,
+            "units": len(units),
+            # The reason stands in the plan, whose hash this is.
+            "replaces": replaces and {k: replaces[k] for k in ("draw", "plan_sha256")},
+        },
         now=now,
         user=user,
         text=row.plan_sha256,
@@ -376,10 +391,11 @@ def reveal(party: Party, secret: str, *, now: datetime | None = None) -> None:
     _step(
         row,
         DrawStep.Act.REVEAL,
-        {"party": party.name, "commitment": party.commitment},
+        {"party": party.pk, "commitment": party.commitment},
         now=now,
         user=None,
         text=party.name,
+        said={"name": party.name},
     )
 
 
@@ -484,15 +500,17 @@ def void(user: Any, draw: Draw, reason: str, *, now: datetime | None = None) -> 
     _manager(user)
     now = now or timezone.now()
     row = _locked(draw, Draw.State.DRAFT, Draw.State.FROZEN)
-    if not reason.strip():
+    reason = reason.strip()[:300]
+    if not reason:
         raise Refused(_("Give the reason."))
     row.state = Draw.State.VOID
     row.save(update_fields=["state"])
     _step(
         row,
         DrawStep.Act.VOID,
-        {"plan_sha256": row.plan_sha256, "reason": reason.strip()},
+        {"plan_sha256": row.plan_sha256},
         now=now,
         user=user,
-        text=reason.strip(),
+        text=reason,
+        said={"reason": reason},
     )

@@ -146,10 +146,10 @@ def answer(user: Any, inquiry: Inquiry, text: str, now: datetime | None = None) 
             "time": inquiry.time,
             "factor": inquiry.factor,
             "why": str(inquiry.why),
-            "answer": inquiry.answer,
             "at": now,
         },
         actor=str(user.pk),
+        said={"answer": inquiry.answer},
     )
     return inquiry
 
@@ -166,10 +166,10 @@ def _record(mark: Mark, act: str, user: Any, now: datetime) -> Any:
             "sort": str(mark.sort),
             "start": mark.start,
             "end": mark.end,
-            "note": mark.note,
             "at": now,
         },
         actor=str(user.pk),
+        said={"note": mark.note},
     )
 
 

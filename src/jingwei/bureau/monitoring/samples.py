@@ -143,9 +143,10 @@ def _record(row: Sample, act: str, user: Any, now: datetime) -> Any:
         {
             "act": act, "sample": row.pk, "point": row.point.key, "factor": row.factor,
             "period": row.period, "time": row.time, "taken": row.taken, "value": row.value,
-            "unit": row.unit, "report": row.report, "note": row.note, "why": row.why, "at": now,
+            "unit": row.unit, "report": row.report, "at": now,
         },
         actor=str(user.pk),
+        said={"note": row.note, "why": row.why},
     )  # fmt: skip
 
 
