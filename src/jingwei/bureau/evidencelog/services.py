@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import secrets
 import threading
 import time
@@ -32,6 +33,7 @@ from jingwei.evidence.policy import PolicyError
 
 SCHEMA = 1
 ROTATION = "key"
+ROTATING = "log-rotating.pub"  # the new key, from before the point of no return until all is done
 BATCH = 1_000
 BUDGET = 0.5  # seconds that a tick waits for witnesses, time stamps and anchors
 
@@ -214,11 +216,17 @@ def rotate(*, actor: str = "") -> Verifier:
 
     The tree and its numbers go on. First a statement signed by both keys becomes an entry, then
     the newest checkpoint gets both signatures, and from there the new key signs. Safe to repeat
-    after a crash anywhere: what was begun is ended. Raises `LogError`, also where the policy does
+    after a crash anywhere: what was begun is ended, by this or by whoever opened the log since, and
+    no second rotation begins. Raises `LogError`, also where the policy does
     not name the new key yet: else no witness could be asked. Must not run in a transaction.
     """
     folder = settings.ENV.evidence
-    with Log(folder) as log:
+    begun = folder / ROTATING
+    with Log(folder) as log:  # ends what had passed the point of no return
+        prepared = (folder / keyring.NEXT_KEY).exists()
+        if not prepared and _begun(begun) == str(log.signer.verifier):
+            begun.unlink()
+            return log.signer.verifier
         statement = log.next_keys()
     origin, old, new = keyring.read_statement(statement)
     try:
@@ -242,8 +250,18 @@ def rotate(*, actor: str = "") -> Verifier:
         if time.monotonic() > end:
             raise LogError("the sequencer was at work all the time: rotate again")
     with Log(folder) as log:
-        log.rotate(statement)
+        with begun.open("w") as file:
+            file.write(str(new))
+            file.flush()
+            os.fsync(file.fileno())
+        log.rotate(statement)  # syncs the folder
+        begun.unlink()
     return new
+
+
+def _begun(path: Path) -> str:
+    """The key of the rotation that was begun and has not been told of; empty for none."""
+    return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
 def _recognise(log: Log) -> int:
