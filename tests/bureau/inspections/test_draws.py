@@ -20,6 +20,7 @@ from jingwei.bureau.evidencelog.services import said_digest
 from jingwei.bureau.inspections import draw_selectors as selectors
 from jingwei.bureau.inspections import draw_views, drawing, pool
 from jingwei.bureau.inspections.models import Draw, DrawStep, Recusal
+from jingwei.evidence import beacon
 from jingwei.evidence import draw as rules
 
 from .conftest import NOW, SECRETS
@@ -310,7 +311,7 @@ def test_exclusions_have_reasons_and_get_no_ticket(city) -> None:
     assert selectors.ticket(draw, out).excluded == "停产"
 
 
-def test_a_drand_round_is_recorded_as_what_it_is(city) -> None:
+def test_a_drand_round_is_recorded_as_what_it_is(city, client, monkeypatch) -> None:
     source = drawing.drand_source(LOTTERY)
     assert drawing.when(source) >= LOTTERY
     assert drawing.when(source) < LOTTERY + timedelta(seconds=3)
@@ -331,7 +332,19 @@ def test_a_drand_round_is_recorded_as_what_it_is(city) -> None:
         drawing.enter_value(city.dispatcher, draw, 2, {**value, "round": 1}, now=late)
     with pytest.raises(Refused):
         drawing.enter_value(city.dispatcher, draw, 2, {**value, "randomness": "00" * 32}, now=late)
-    drawing.enter_value(city.dispatcher, draw, 2, value, now=late)
+    with pytest.raises(Refused, match="签名"):
+        drawing.enter_value(city.dispatcher, draw, 2, value, now=late)
+
+    def missing(*_) -> None:
+        raise beacon.NotInstalledError
+
+    client.force_login(city.dispatcher)
+    for found, said in ((missing, "未核验"), (lambda *_: None, "已核验")):
+        monkeypatch.setattr(beacon, "verify", found)
+        with transaction.atomic():
+            drawing.enter_value(city.dispatcher, draw, 2, value, now=late)
+            assert said in client.get(draw.get_absolute_url()).content.decode()
+            transaction.set_rollback(said == "未核验")
     drawing.enter_value(city.dispatcher, draw, 1, NUMBERS, now=late)
     assert (
         drawing.run(city.dispatcher, draw, now=late).result["key"].count("/") == 5

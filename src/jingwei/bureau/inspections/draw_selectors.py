@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -264,6 +265,7 @@ class SourceState:
     known: bool
     value: Any
     text: str
+    checked: bool  # a drand round whose signature was verified when it was entered
 
 
 def sources(draw: Draw) -> list[SourceState]:
@@ -271,6 +273,11 @@ def sources(draw: Draw) -> list[SourceState]:
     from jingwei.bureau.inspections.drawing import when
 
     now = timezone.now()
+    entered = [
+        json.loads(step.evidence.content)["content"]
+        for step in draw.steps.filter(act="value").select_related("evidence")
+    ]
+    checked = {said["source"] for said in entered if said.get("checked")}
     found = []
     for i, source in enumerate((draw.plan or {}).get("sources") or draw.sources):
         value = draw.values[i] if i < len(draw.values) else None
@@ -279,7 +286,9 @@ def sources(draw: Draw) -> list[SourceState]:
             text = rules.numbers_field(value, ordered=source["ordered"])
         elif source["kind"] == "drand" and value is not None:
             text = value["randomness"]
-        found.append(SourceState(i, source, when(source), when(source) <= now, value, text))
+        found.append(
+            SourceState(i, source, when(source), when(source) <= now, value, text, i in checked)
+        )
     return found
 
 

@@ -22,6 +22,7 @@ from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.inspections import draw_selectors as selectors
 from jingwei.bureau.inspections.models import Draw, DrawStep, Party, Recusal, Unit
+from jingwei.evidence import beacon
 from jingwei.evidence import draw as rules
 
 # drand's quicknet (https://docs.drand.love): its chain hash, genesis (POSIX) and period (seconds).
@@ -357,12 +358,27 @@ def enter_value(
         rules.seed_key({**row.plan, "sources": [source]}, [value])
     except rules.DrawError as error:
         raise Refused(_("The value does not fit its source: %s") % error) from None
+    checked: dict[str, bool] = {}
+    if source["kind"] == "drand":
+        try:
+            beacon.verify(source["chain"], value["round"], bytes.fromhex(value["signature"]))
+            checked = {"checked": True}
+        except beacon.NotInstalledError:
+            checked = {"checked": False}
+        except beacon.BeaconError:
+            raise Refused(
+                _(
+                    "The drand network did not sign this: copy round %s again from the network's"
+                    " own page."
+                )
+                % source["round"]
+            ) from None
     row.values[index] = value
     row.save(update_fields=["values"])
     _step(
         row,
         DrawStep.Act.VALUE,
-        {"source": index, "name": source["name"], "value": value},
+        {"source": index, "name": source["name"], "value": value, **checked},
         now=now,
         user=user,
         text=source["name"],
