@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 import typer
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from typer.testing import CliRunner
 
@@ -110,6 +112,12 @@ def test_export_and_verify(data: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
     code, text = run("verify", target)
     assert code == 0
     assert text.endswith("ALL PROVED 全部证实: 2 / 2\n")
+    assert EvidenceEntry.objects.get(kind="export").actor == f"os:{getpass.getuser()}"[:64]
+    other = data / "other.zip"
+    assert run("export", 12, other, "--as", "wang") == (1, "there is no active account wang\n")
+    user = get_user_model().objects.create_user("wang", password="x")
+    assert run("export", 12, other, "--as", "wang")[0] == 0
+    assert EvidenceEntry.objects.filter(kind="export").latest("pk").actor == str(user.pk)
     target.write_bytes(target.read_bytes().replace(b'"made"', b'"mode"'))
     code, text = run("verify", target)
     assert code == 1
@@ -121,6 +129,17 @@ def test_export_and_verify(data: Path, monkeypatch: pytest.MonkeyPatch, capsys) 
 def test_export_of_no_case(data: Path) -> None:
     code, text = run("export", 999_999, data / "x.zip")
     assert (code, text) == (1, "there is no case 999999, or it has left no evidence\n")
+
+
+@pytest.mark.parametrize("command", [("sm2-key",), ("export", 1, "x.zip")])
+def test_a_setting_that_cannot_be_used(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise ValueError("JINGWEI_PORT: wanted a number")
+
+    monkeypatch.setattr("django.setup", refuse)
+    code, text = run(*command)
+    assert code == 2
+    assert "JINGWEI_PORT: wanted a number" in text
 
 
 @pytest.mark.django_db(transaction=True)

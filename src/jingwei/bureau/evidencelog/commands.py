@@ -262,14 +262,36 @@ def check_log(
     )
 
 
+def _actor(username: str) -> str:
+    """Who acts, as entries have it: the number of the account, or the operating system's user."""
+    import getpass
+
+    from django.contrib.auth import get_user_model
+
+    from jingwei.bureau.evidencelog.bundles import ExportError
+
+    if not username:
+        try:
+            return f"os:{getpass.getuser()}"[:64]
+        except (OSError, KeyError, ImportError):  # a number without a name
+            return "os"
+    user = get_user_model().objects.filter(username=username, is_active=True).first()
+    if user is None:
+        raise ExportError(f"there is no active account {username}")
+    return str(user.pk)
+
+
 @evidence.command()
 def export(
     case: Annotated[int, typer.Argument(help="Number of the case, as in its address.")],
     target: Annotated[Path, typer.Argument(help="New folder, or a file ending in .zip.")],
+    as_: Annotated[
+        str, typer.Option("--as", metavar="USERNAME", help="Who exports; else the system's user.")
+    ] = "",
 ) -> None:
     """Export everything about a case as a bundle that anybody can verify offline.
 
-    The export is itself recorded in the log. Exit codes: 0 written and verified, 1 refused,
+    The export is itself recorded in the log, with a commitment to who did it. Exit codes: 0 written and verified, 1 refused,
     2 it cannot run.
     """
     import django
@@ -287,7 +309,8 @@ def export(
     from jingwei.evidence.log import LogError
 
     try:
-        report = bundles.export(f"case:{case}", bundles.gather(case), target)
+        actor = _actor(as_)
+        report = bundles.export(f"case:{case}", bundles.gather(case), target, actor=actor)
     except (bundles.ExportError, LogError) as error:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None
@@ -349,19 +372,24 @@ def check_draw(
 def sm2_key() -> None:
     """Make a second signing key, SM2: from then on every checkpoint carries both signatures.
 
-    OpenSSL 3 makes and uses it. Exit codes: 0 made, 1 there is one already or it cannot be made.
+    OpenSSL 3 makes and uses it. Exit codes: 0 made, 1 there is one already or it cannot be made,
+    2 it cannot run.
     """
     import django
     from rich.console import Console
 
-    django.setup()
+    err = Console(stderr=True, soft_wrap=True)
+    try:
+        django.setup()
+    except ValueError as error:  # a setting that cannot be used
+        err.print(f"the key cannot be made: {error}", markup=False)
+        raise typer.Exit(2) from None
     from django.conf import settings
 
     from jingwei.evidence.keyring import SM2_KEY
     from jingwei.evidence.log import Log, LogError
     from jingwei.evidence.note import NoteError, Sm2KeyFile
 
-    err = Console(stderr=True, soft_wrap=True)
     try:
         with Log(settings.ENV.evidence) as log:
             signer = Sm2KeyFile.create(settings.ENV.evidence / SM2_KEY, log.signer.name)
