@@ -56,7 +56,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "case.handle": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "case.statistics": _OFFICE - {Role.DEPARTMENT},
     "case.act": _ALL - {Role.AUDITOR},
-    "evidence.view": _OFFICE,
+    "evidence.view": _OFFICE - {Role.GRID, Role.DEPARTMENT},
     "finding.file": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.GRID, Role.DEPARTMENT}),
     "finding.import": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "dispatch.manage": frozenset({Role.DISPATCHER}),

@@ -20,6 +20,7 @@ from jingwei.evidence.log import open_log
 from world import build
 
 pytestmark = pytest.mark.django_db
+SHUT_OUT = {Role.ENTERPRISE, Role.GRID, Role.DEPARTMENT}
 PAGES = ("evidencelog:list", "evidencelog:checkpoint")
 
 
@@ -53,9 +54,27 @@ def test_roles(client: Client, data: Path) -> None:
     for name, user in users.items():
         client.force_login(user)
         for url in urls:
-            allowed = user.is_superuser or user.role != Role.ENTERPRISE
+            allowed = user.is_superuser or user.role not in SHUT_OUT
             assert client.get(url).status_code == (200 if allowed else 403), (name, url)
             assert client.post(url).status_code in (403, 405)
+
+
+def test_only_auditors_see_that_an_identity_was_kept_or_read(client: Client, data: Path) -> None:
+    users = build().users
+    rows = [entries(1, kind, "finding:77")[0] for kind in selectors.PROTECTED]
+    sequence()
+    for name, user in users.items():
+        if not user.is_superuser and user.role in SHUT_OUT:
+            continue
+        client.force_login(user)
+        sees = user.is_superuser or user.role == Role.AUDITOR
+        text = page(client, "evidencelog:list", subject="finding:77")
+        assert ('data-label="Subject">finding:77<' in text or "finding:77</td>" in text) == sees
+        assert ('value="reading"' in text) == sees, name
+        for row in rows:
+            certificate = reverse("evidencelog:certificate", args=[row.pk])
+            for url in (row.get_absolute_url(), certificate):
+                assert client.get(url).status_code == (200 if sees else 404), (name, url)
 
 
 def test_nothing_recorded_yet(auditor: Client) -> None:
@@ -84,6 +103,7 @@ def test_overview(auditor: Client, data: Path) -> None:
     assert "finding:7" in page(auditor, "evidencelog:list", subject="finding:*")
     assert "No entry fits" in page(auditor, "evidencelog:list", subject="finding:")
     assert "No entry fits" in page(auditor, "evidencelog:list", subject="<b>x")
+    assert "finding:7" in page(auditor, "evidencelog:list", kind="find\x00ing", subject="\x00")
 
 
 def test_overview_query_count(auditor: Client, django_assert_max_num_queries) -> None:

@@ -19,16 +19,24 @@ from jingwei.evidence.policy import Policy, PolicyError
 from jingwei.evidence.proof import Certificate
 from jingwei.evidence.tiles import TileError
 
+PROTECTED = ("identity.sealed", "identity.erased", "reading")
 LATE = timedelta(minutes=5)
 
 
 def restrict(user: Any, action: str) -> QuerySet[EvidenceEntry]:
     """The entries on which `user` may do `action`.
 
-    An entry has no place: it is pseudonymous, and a log of which parts are hidden from its
-    auditors is none. So the role alone decides.
+    An entry has no place: it is pseudonymous, so the role alone decides. The auditors of the log
+    see all of it; nobody else sees that an identity was kept or who of the protected was read.
     """
-    return EvidenceEntry.objects.all() if may(user, action) else EvidenceEntry.objects.none()
+    if not may(user, action):
+        return EvidenceEntry.objects.none()
+    return EvidenceEntry.objects.exclude(kind__in=hidden(user))
+
+
+def hidden(user: Any) -> tuple[str, ...]:
+    """The kinds of entries that this person does not see."""
+    return () if may(user, "reading.view") else PROTECTED
 
 
 def entries(user: Any, *, kind: str = "", subject: str = "") -> QuerySet[EvidenceEntry]:

@@ -20,7 +20,9 @@ ROWS = 50
 @require_safe
 @requires("evidence.view")
 def overview(request: HttpRequest) -> HttpResponse:
-    kind, subject = request.GET.get("kind", ""), request.GET.get("subject", "").strip()
+    kind, subject = (
+        request.GET.get(n, "").replace("\x00", "").strip() for n in ("kind", "subject")
+    )
     rows = selectors.entries(request.user, kind=kind, subject=subject)
     return render(
         request,
@@ -28,7 +30,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         {
             "health": selectors.health(),
             "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
-            "kinds": KINDS,
+            "kinds": {k: v for k, v in KINDS.items() if k not in selectors.hidden(request.user)},
             "kind": kind,
             "subject": subject,
             "may_see_readings": may(request.user, "reading.view"),
