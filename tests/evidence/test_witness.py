@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_the_answers_of_the_specification(tmp_path: Path) -> None:
         (request(7, proof[:-1], note(20)), 422),
         (request(7, [*proof, proof[0]], note(20)), 422),
         (request(7, [], note(20)), 422),
-        (request(7, [], note(7, OTHER)), 422),
+        (request(7, [], note(7, OTHER)), 409),
         (request(7, [TREE.root(1)], note(7)), 422),
         (request(7, OTHER.consistency_proof(7, 20), note(20, OTHER)), 422),
         (b"", 400),
@@ -180,6 +180,8 @@ def test_over_http(tmp_path: Path) -> None:
             ask(target, 20, 0)
         with pytest.raises(ForkError, match="finds another history: the proof leads to"):
             ask(target, 35, 30, OTHER)
+        with pytest.raises(ForkError, match="another history of 30 entries: the root of 30"):
+            ask(target, 30, 30, OTHER)
         with pytest.raises(AnswerError, match="answers 404: wanted POST"):
             ask(party(url + "/elsewhere", one.signer), 35, 30)
         with pytest.raises(AnswerError, match="no valid cosignature: no signature by a trusted"):
@@ -265,9 +267,15 @@ def signed(signer: KeyFile, size: int) -> bytes:
     ).encode()
 
 
+def moved(signer: KeyFile, text: str) -> bytes:
+    """A signature over another text, with the line that makes the checkpoint a part of that."""
+    return b"junk\n\n" + witness.signature_line(f"{text}\njunk\n", signer).encode()
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
+        ((200, moved(KEY, Checkpoint("log.example/one", 9, TREE.root(9)).text())), "empty line"),
         ((200, b""), "no valid cosignature"),
         ((200, b"\xff\xff"), "no valid cosignature: the note is not UTF-8"),
         ((200, b"hello\n"), "signature line is malformed"),
@@ -407,6 +415,48 @@ def test_three_witnesses_and_a_forked_log(tmp_path: Path) -> None:
     assert "the quorum two is not reached" in alone.problem
     assert "cannot be reached" in alone.witnesses["a.example"].problem
     assert open_log(folder).reader.kept() == [310, 311, 312]
+
+
+@pytest.mark.parametrize("where", ["answer", "line"])
+def test_a_rogue_witness_does_not_break_the_quorum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Two of three cosign; the third signs another text that ends like the checkpoint's note."""
+    folder = tmp_path / "log"
+    with Log(folder, origin="log.example/city") as log:
+        log.append([b"entry"] * 3)
+        key = log.signer.verifier
+    with ExitStack() as stack:
+        lines = []
+        for name in ("a.example", "b.example"):
+            KeyFile.create(tmp_path / name / witness.KEY, name, COSIGNATURE)
+            one = Witness(tmp_path / name, [key])
+            url = stack.enter_context(served(Server(("127.0.0.1", 0), one)))
+            lines.append(f"witness {name} {one.signer.verifier} {url}\n")
+        answer = 200, moved(KEY, open_log(folder).checkpoint.text())
+        rogue = type("Liar", (Liar,), {"answer": answer})
+        url = stack.enter_context(served(http.server.ThreadingHTTPServer(("127.0.0.1", 0), rogue)))
+        lines.insert(0, f"witness w1.example {KEY.verifier} {url}\n")
+        if where == "line":  # what comes through `submit` is looked at once more
+            honest = witness.submit
+            monkeypatch.setattr(
+                witness,
+                "submit",
+                lambda party, *rest: (
+                    answer[1].decode().partition("\n\n")[2]
+                    if party.key == KEY.verifier
+                    else honest(party, *rest)
+                ),
+            )
+        group = "group two 2 w1.example a.example b.example\nquorum two\n"
+        (folder / attest.POLICY).write_text(f"log {key}\n{''.join(lines)}{group}")
+        state = attest.attest(folder)
+    assert (state.size, state.witnessed, state.problem) == (3, 3, "")
+    problem = "empty line" if where == "answer" else "the signature of w1.example is false"
+    assert problem in state.witnesses["w1.example"].problem
+    policy = attest.read_policy(folder)
+    opened = policy.open(open_log(folder).note)
+    assert set(policy.cosigners(opened)) == {"a.example", "b.example"}
 
 
 def test_without_a_policy_checkpoints_are_kept(tmp_path: Path) -> None:

@@ -208,7 +208,24 @@ def _collect(log: OpenLog, policy: Policy, state: State) -> str:
         thread.start()
     for thread in threads:
         thread.join(2 * witnesses.TIMEOUT + 5)
-    return log.note + "".join(lines[party.name] for party in asked if party.name in lines)
+    return _joined(log, asked, lines, state)
+
+
+def _joined(log: OpenLog, asked: list[Party], lines: dict[str, str], state: State) -> str:
+    """The note with those of `lines` with which it still opens: one witness must not spoil it."""
+    note, text = log.note, log.checkpoint.text()
+    for party in asked:
+        if (line := lines.get(party.name)) is None:
+            continue
+        try:
+            if parse_note(note + line, [log.verifier, party.key]).text != text:
+                raise NoteError("it changes the checkpoint's text")
+            note += line
+        except NoteError as error:
+            before = state.witnesses[party.name].at
+            problem = f"its cosignature cannot be used: {error}"
+            state.witnesses[party.name] = Standing(at=before, problem=problem)
+    return note
 
 
 def _has_signed(note: str, party: Party) -> bool:

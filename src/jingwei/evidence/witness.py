@@ -177,7 +177,12 @@ def _step(line: str) -> bytes:
 
 
 def _check(checkpoint: Checkpoint, old: int, root: bytes, proof: list[bytes]) -> None:
-    """Raise `RefusalError` 422 unless the checkpoint has grown out of (`old`, `root`)."""
+    """Raise `RefusalError` 422 unless the checkpoint has grown out of (`old`, `root`).
+
+    409 where it has the same size and another root: both of the log, so it was forked.
+    """
+    if old and old == checkpoint.size and root != checkpoint.root:
+        raise RefusalError(409, f"the root of {old} entries was {root.hex()}\n")
     try:
         if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY_ROOT:
             raise ProofError("size 0 with a root that is not the empty tree's")
@@ -342,6 +347,10 @@ def submit(
         if status != 409:
             break
         number = _NUMBER.fullmatch(answer)
+        if old == checkpoint.size and (not number or int(number[1]) == old):
+            raise ForkError(
+                f"{party.name} finds another history of {old} entries: {_clean(answer)}"
+            )
         if not number or attempt == 2:
             raise AnswerError(f"{party.name} answers with a conflict again and again")
         old = int(number[1])
@@ -358,6 +367,8 @@ def submit(
         # Signatures of others in the answer are of no use here: keep the one of this key.
         text = checkpoint.text()
         opened = parse_note(f"{text}\n".encode() + answer, party.key)
+        if opened.text != text:  # an empty line in the answer makes a text of what comes before it
+            raise NoteError("the answer has an empty line")
     except NoteError as error:
         raise AnswerError(f"{party.name} answers with no valid cosignature: {error}") from None
     if max(moment for _, moment in opened.times) > time.time() + SKEW:
