@@ -403,3 +403,17 @@ def test_nothing_there_yet(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match="cannot use"):
         Log(tmp_path / "file")
+
+
+def test_names_that_are_no_numbers_for_int(tmp_path: Path) -> None:
+    """`str.isdigit` takes a superscript for a digit; `int` does not."""
+    with Log(tmp_path) as log:
+        log.append([b"x"])
+        log.keep(open_log(tmp_path).note)
+    reader = open_log(tmp_path).reader
+    partial = reader.folder / (tiles.path(0, 0) + ".p")
+    before = reader.partials(0, 0)
+    (partial / "\u00b2").touch()
+    for name in ("\u00b2\u00b2\u00b2", "x\u00b2\u00b2\u00b2"):
+        (reader.folder / "checkpoints" / name).mkdir()
+    assert (reader.kept(), reader.partials(0, 0)) == ([1], before)

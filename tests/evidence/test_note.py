@@ -70,6 +70,7 @@ BAD = {
     "huge bytes": (b"x" * 70_000, KEY, "longer than"),
     "not UTF-8": (b"\xff" + NOTE.encode(), KEY, "not UTF-8"),
     "surrogate": ("\ud800" + NOTE, KEY, "not UTF-8"),
+    "surrogate in the key": (NOTE, KEY.replace("one", "\ud800", 1), "key name is not UTF-8"),
     "no text": (None, KEY, "no text"),
     "control": (NOTE.replace("log", "l\tog", 1), KEY, "control characters"),
     "many signatures": (NOTE + (NOTE.splitlines()[-1] + "\n") * 120, KEY, "more than 100"),

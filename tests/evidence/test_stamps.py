@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from jingwei.evidence import anchors, attest, stamps
+import packed
+from jingwei.evidence import anchors, attest, digest, stamps
 from jingwei.evidence.log import Log, open_log
+from jingwei.evidence.policy import PolicyError
 from jingwei.evidence.stamps import NotInstalledError, StampError
+from jingwei.evidence.verify import run
 
 VECTORS = Path(__file__).parent.parent / "data/vectors/rfc3161"
 try:
@@ -178,6 +181,34 @@ def test_an_authority_of_our_own(authority: tuple[str, bytes, list[int]]) -> Non
             stamps.fetch(bad, b"message", roots)
     with pytest.raises(StampError, match="cannot be reached"):
         stamps.fetch("http://127.0.0.1:1/", b"message", roots)
+
+
+@needs_client
+def test_stamps_of_a_bundle_want_certificates_from_elsewhere(
+    tmp_path: Path, authority: tuple[str, bytes, list[int]]
+) -> None:
+    url, roots, _ = authority
+    leaf = packed.entry("case_event", "case:1", {"body": digest.both(packed.CONTENT)})
+    answer = stamps.fetch(url, packed.text_of(packed.ONE, leaf).encode(), roots)
+    folder = packed.build(
+        tmp_path / "out",
+        lambda m: m.update(stamps=[{"path": "stamps/1.tsr", "size": 1}]),
+        more={"stamps/1.tsr": answer, "stamps/roots.pem": roots},
+    )
+    (tmp_path / "own.pem").write_bytes(roots)
+    found = run(folder, tsa_file=tmp_path / "own.pem")
+    assert (found.proved, len(found.items), found.unchecked) == (True, 3, [])
+    (mark,) = stamps.fingerprints(roots)
+    found = run(folder)
+    assert (found.proved, len(found.items)) == (True, 2)
+    assert (
+        f"the authority's certificate comes from the bundle (SHA-256 {mark})"
+        in (found.unchecked[0])
+    )
+    found = run(folder, tsa_file=VECTORS / "test_tsa/ts_chain.pem")
+    assert "does not hold" in found.items[-1].why
+    with pytest.raises(PolicyError, match="cannot read"):
+        run(folder, tsa_file=tmp_path / "none")
 
 
 @needs_client

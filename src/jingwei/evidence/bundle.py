@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import stat
 import struct
@@ -52,6 +53,8 @@ MAX_MANIFEST = 16 * 1024 * 1024
 MAX_FILES = 50_000
 MAX_FILE = 2**31
 MAX_ZIP = 2**32 - 2**24
+MAX_DIRECTORY = 2**24
+MAX_DEPTH = 8
 MAX_LEAF = 2**20
 # What comes as a leaf of a tree whose root an entry names: folder, file, type of the entry.
 TELEGRAM = "telegrams", "bin", "segment"
@@ -132,9 +135,10 @@ def pack(files: Files) -> Iterator[bytes]:
 
 def open_files(path: Path) -> Files:
     """A bundle's folder or zip; raises `BundleError`."""
-    if path.is_dir():
-        return _Folder(path)
-    return _Zip(path)
+    try:
+        return _Folder(path) if path.is_dir() else _Zip(path)
+    except OSError as error:
+        raise BundleError(f"the bundle cannot be read: {error.strerror}") from None
 
 
 class _Folder:
@@ -142,17 +146,25 @@ class _Folder:
         self._folder = folder
 
     def names(self) -> list[str]:
-        found = []
-        for path in self._folder.rglob("*"):
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                continue
-            name = path.relative_to(self._folder).as_posix()
-            if not stat.S_ISREG(mode):
-                raise BundleError(f"{name[:100]!r} is no plain file")
-            found.append(name)
-            if len(found) > MAX_FILES:
-                raise BundleError(f"more than {MAX_FILES} files")
+        found: list[str] = []
+        ahead = [(self._folder, "", 1)]
+        try:
+            while ahead:
+                folder, before, depth = ahead.pop()
+                for path in folder.iterdir():
+                    name, mode = path.name, path.lstat().st_mode
+                    if stat.S_ISDIR(mode):
+                        if depth == MAX_DEPTH:
+                            raise BundleError(f"folders are nested deeper than {MAX_DEPTH}")
+                        ahead.append((path, f"{before}{name}/", depth + 1))
+                    elif stat.S_ISREG(mode):
+                        found.append(before + name)
+                    else:
+                        raise BundleError(f"{(before + name)[:100]!r} is no plain file")
+                    if len(found) + len(ahead) > MAX_FILES:
+                        raise BundleError(f"more than {MAX_FILES} files")
+        except OSError as error:
+            raise BundleError(f"the folder cannot be read: {error.strerror}") from None
         return found
 
     def compare_frame(self) -> None:
@@ -170,8 +182,11 @@ class _Zip:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            _bound_directory(path)
             self._zip = zipfile.ZipFile(path)
             members = self._zip.infolist()
+        except BundleError:
+            raise
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
             raise BundleError("it is no bundle: neither a folder nor a zip file") from None
         if len(members) > MAX_FILES:
@@ -208,6 +223,30 @@ class _Zip:
         raise BundleError("the zip around the files was changed")
 
 
+def _bound_directory(path: Path) -> None:
+    """Raise `BundleError` for a zip whose directory is too long for `zipfile`, which reads it whole.
+
+    What `pack` writes ends in a plain end record: without a comment, and not of a Zip64.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 42))
+        locator, end = (tail := file.read(42))[:-22], tail[-22:]
+        if len(end) < 22 or end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
+            raise zipfile.BadZipFile
+        count, length = struct.unpack("<HI", end[10:16])
+        if count > MAX_FILES or locator.startswith(b"PK\x06\x07"):
+            raise BundleError(f"more than {MAX_FILES} files")
+        if length > min(MAX_DIRECTORY, size - 22):
+            raise BundleError(f"the zip's directory is longer than {MAX_DIRECTORY} bytes")
+        file.seek(size - 22 - length)
+        directory, at, found = file.read(length), 0, 0
+    while at + 46 <= length:
+        at, found = at + 46 + sum(struct.unpack("<3H", directory[at + 28 : at + 34])), found + 1
+    if found != count:
+        raise BundleError(f"the zip's directory does not have the {count} files that it counts")
+
+
 def _bounded(file: Any, name: str) -> Iterator[bytes]:
     size = 0
     while chunk := file.read(1 << 20):
@@ -230,11 +269,14 @@ def verify(
     files: Files,
     trusted: Policy | None = None,
     *,
+    authority: bytes | None = None,
     now: float | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Verify a whole bundle with the keys of `trusted` (by default of the bundle's own policy).
 
+    `authority` are certificates (PEM) of the time stamp authority; without them nothing vouches
+    for the bundle's own, and the report says of stamps that they are unchecked.
     Raises `BundleError` where the bundle as a whole is not what was exported; else the report says
     of every item whether it is proved. Bounded in memory; reads every file once or twice.
     """
@@ -257,6 +299,8 @@ def verify(
     manifest = _manifest(raw)
     if manifest["origin"] != checkpoint.origin:
         raise BundleError(f"{MANIFEST} is of another log than its proof")
+    if datetime.fromisoformat(manifest["made"]).timestamp() > latest:
+        raise BundleError(f"{MANIFEST} is dated in the future: {manifest['made']}")
     _compare_files(files, names, manifest["files"], progress)
     files.compare_frame()
     report = Report(manifest["case"], checkpoint.origin, manifest["made"], keys.policy)
@@ -265,7 +309,7 @@ def verify(
     entries: dict[int, dict[str, Any]] = {}
     notes: set[str] = set()
     for index in manifest["entries"]:
-        report.items.append(_entry(files, index, keys, latest, entries, notes))
+        report.items.append(_entry(files, index, keys, checkpoint.origin, latest, entries, notes))
     for content in manifest["contents"]:
         report.items.append(_content(files, content, entries))
     for telegram in manifest["telegrams"]:
@@ -273,7 +317,7 @@ def verify(
     for judged in manifest["judgements"]:
         report.items.append(_leaf(files, JUDGEMENT, judged["row"], judged["entry"], entries))
     for stamp in manifest["stamps"]:
-        _stamp(files, stamp, notes, report, latest)
+        _stamp(files, stamp, notes, report, authority, latest)
     return report
 
 
@@ -339,6 +383,16 @@ def _manifest(raw: bytes) -> dict[str, Any]:
         for name, value in manifest["files"].items():
             if not _NAME.fullmatch(name) or not re.fullmatch("[0-9a-f]{64}", value):
                 raise ValueError
+        if not manifest["entries"]:
+            raise BundleError(f"{MANIFEST} names no entry: there is nothing to prove")
+        if datetime.fromisoformat(manifest["made"]).tzinfo is None:
+            raise ValueError
+        for name in ("entries", "contents", "telegrams", "judgements", "stamps"):
+            told = [canonical.dumps(item) for item in manifest[name]]
+            if len(told) > MAX_FILES:
+                raise BundleError(f"{MANIFEST} names more than {MAX_FILES} {name}")
+            if len(set(told)) < len(told):
+                raise BundleError(f"{MANIFEST} names one of the {name} twice")
         numbers = [t["seq"] for t in manifest["telegrams"]]
         numbers += [j["row"] for j in manifest["judgements"]]
         if not all(re.fullmatch("[0-9]{1,20}", number) for number in numbers):
@@ -346,7 +400,9 @@ def _manifest(raw: bytes) -> dict[str, Any]:
         for item in (*manifest["contents"], *manifest["stamps"]):
             if item["path"] not in manifest["files"]:
                 raise ValueError
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except BundleError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise BundleError(f"{MANIFEST} is no manifest of a bundle") from None
     return dict(manifest)
 
@@ -410,6 +466,7 @@ def _entry(
     files: Files,
     index: int,
     keys: _Keys,
+    origin: str,
     latest: float,
     entries: dict[int, dict[str, Any]],
     notes: set[str],
@@ -422,6 +479,8 @@ def _entry(
         checkpoint, found = keys.prove(files, name, f"entries/{index}.tlog-proof", latest)
         if found.index != index:
             raise ProofError(f"the proof is of leaf {found.index}")
+        if checkpoint.origin != origin:
+            raise ProofError(f"it is of another log: {checkpoint.origin}")
         item.why = _dated(entry, checkpoint, latest)
         notes.add(found.note)
         if not item.why:
@@ -483,9 +542,15 @@ def _leaf(
 
 
 def _stamp(
-    files: Files, stamp: Mapping[str, Any], notes: set[str], report: Report, latest: float
+    files: Files,
+    stamp: Mapping[str, Any],
+    notes: set[str],
+    report: Report,
+    authority: bytes | None,
+    latest: float,
 ) -> None:
-    """Time stamps need a library of their own: without it they stay unchecked, and that is said."""
+    """Time stamps need a library of their own, and certificates that do not come from the bundle:
+    without them they stay unchecked, and that is said."""
     item = Item(f"{stamp['path']} (time stamp over the checkpoint of {stamp['size']} entries)")
     text = next((t for t in (n.rpartition("\n\n")[0] + "\n" for n in sorted(notes))
                  if t.split("\n")[1:2] == [str(stamp["size"])]), None)  # fmt: skip
@@ -499,11 +564,18 @@ def _stamp(
         report.unchecked.append(f"{item.what}: wants jingwei's stamps and rfc3161-client")
         return
     try:
-        roots = _read(files, "stamps/roots.pem", stamps.MAX_STAMP)
+        own = _read(files, "stamps/roots.pem", stamps.MAX_STAMP)
+        roots = own if authority is None else authority
         moment = stamps.verify(_read(files, stamp["path"], stamps.MAX_STAMP), text.encode(), roots)
         item.note = moment.isoformat()
         if moment.timestamp() > latest:
             item.why = f"it is dated in the future: {item.note}"
+        elif authority is None:
+            report.unchecked.append(
+                f"{item.what}: {item.note}; the authority's certificate comes from the bundle"
+                f" (SHA-256 {', '.join(stamps.fingerprints(own))}): bring your own with --tsa FILE"
+            )
+            return
     except stamps.NotInstalledError as error:
         report.unchecked.append(f"{item.what}: {error}")
         return

@@ -394,6 +394,10 @@ def _signature(line: str) -> Signature:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise NoteError("a key name is 1 to 255 characters without spaces and plus signs")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise NoteError("a key name is not UTF-8") from None
 
 
 def _check_text(text: str) -> None:

@@ -158,10 +158,7 @@ def parse(text: str | bytes) -> Policy:
 
 
 def _party(name: str, key: str, url: list[str], keys: set[bytes], *, log: bool) -> Party:
-    try:
-        verifier = Verifier.parse(key)
-    except UnicodeEncodeError:
-        raise PolicyError("the verifier key is not UTF-8") from None
+    verifier = Verifier.parse(key)
     if log == (verifier.kind == COSIGNATURE):
         raise NoteError("the key is one of a witness" if log else "the key is none of a witness")
     if verifier.public in keys:

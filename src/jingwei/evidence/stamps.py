@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 TSA, ROOTS = "tsa", "tsa.pem"
 MAX_STAMP = 65_536
@@ -78,14 +79,7 @@ def _verify(
 ) -> datetime:
     if len(answer) > MAX_STAMP:
         raise StampError(f"the time stamp is longer than {MAX_STAMP} bytes")
-    try:
-        certificates = x509.load_pem_x509_certificates(roots)
-    except ValueError:
-        raise StampError("the authority's certificates are no PEM") from None
-    trusted = [c for c in certificates if c.issuer == c.subject]
-    if not trusted:
-        raise StampError("there is no root among the authority's certificates")
-    others = [c for c in certificates if c.issuer != c.subject]
+    trusted, others = _roots(roots)
     try:
         response = client.decode_timestamp_response(answer)
         builder = client.VerifierBuilder(intermediates=others, roots=trusted, nonce=nonce)
@@ -96,6 +90,23 @@ def _verify(
         reason = said[0].partition(": ErrorStack")[0][:200]
         raise StampError(f"the time stamp does not hold: {reason}") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def fingerprints(roots: bytes) -> list[str]:
+    """SHA-256 (hex) of the roots among PEM certificates; raises `StampError`."""
+    return [c.fingerprint(hashes.SHA256()).hex() for c in _roots(roots)[0]]
+
+
+def _roots(roots: bytes) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    """Certificates that signed themselves, and the others; raises `StampError`."""
+    try:
+        certificates = x509.load_pem_x509_certificates(roots)
+    except ValueError:
+        raise StampError("the authority's certificates are no PEM") from None
+    trusted = [c for c in certificates if c.issuer == c.subject]
+    if not trusted:
+        raise StampError("there is no root among the authority's certificates")
+    return trusted, [c for c in certificates if c.issuer != c.subject]
 
 
 def configured(folder: Path) -> tuple[str, bytes] | None:

@@ -7,6 +7,7 @@ entries as the level-0 tile of its number, each behind its length in 16 bits, bi
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.error
 import urllib.request
 from collections import OrderedDict
@@ -23,6 +24,7 @@ MAX_ENTRY = 65_535
 ENTRIES = -1
 """In place of a level: the entry bundles."""
 
+_DIGITS = re.compile("[0-9]{1,3}")  # str.isdigit takes "²" for a digit, int does not
 _MAX_BUNDLE = WIDTH * (2 + MAX_ENTRY)
 _CACHED = 64  # tiles as they are read, 8 KiB each
 _TREES = 1_024  # tiles with all nodes over them, 16 KiB each: what makes the next proof cheap
@@ -162,7 +164,7 @@ class Reader:
         folder = self.folder / (path(level, index) + ".p")
         if not folder.is_dir():
             return []
-        return sorted(int(file.name) for file in folder.iterdir() if file.name.isdigit())
+        return sorted(int(file.name) for file in folder.iterdir() if _DIGITS.fullmatch(file.name))
 
     def raw(self, level: int, index: int, width: int) -> bytes:
         """The bytes of exactly this file."""
@@ -253,9 +255,9 @@ def _numbers(folder: Path, newest_first: bool) -> list[int]:
     def walk(folder: Path, number: int) -> Iterator[int]:
         for path in folder.iterdir():
             name = path.name
-            if len(name) == 3 and name.isdigit():
+            if len(name) == 3 and _DIGITS.fullmatch(name):
                 yield number * 1000 + int(name)
-            elif len(name) == 4 and name[0] == "x" and name[1:].isdigit():
+            elif len(name) == 4 and name[0] == "x" and _DIGITS.fullmatch(name[1:]):
                 yield from walk(path, number * 1000 + int(name[1:]))
 
     return sorted(walk(folder, 0), reverse=newest_first) if folder.is_dir() else []

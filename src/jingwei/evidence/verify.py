@@ -1,13 +1,15 @@
 """`jingwei evidence verify` and the single-file verifier `verify.pyz`: say what a bundle proves.
 
-    python3 verify.pyz BUNDLE [--policy FILE]
+    python3 verify.pyz BUNDLE [--policy FILE] [--tsa FILE]
 
 Needs Python 3.11 and the package cryptography (time stamps: rfc3161-client as well). Without a
-policy of your own, the keys in the bundle are believed: compare them with the published ones.
+policy of your own, the keys in the bundle are believed: compare them with the published ones. Time stamps
+are checked with the authority's certificates that you bring (`--tsa`, PEM) alone.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +19,28 @@ from jingwei.evidence.bundle import BundleError, Report
 from jingwei.evidence.policy import Policy, PolicyError
 
 
-def run(path: Path, policy_file: Path | None = None) -> Report:
+def run(path: Path, policy_file: Path | None = None, tsa_file: Path | None = None) -> Report:
     """Verify the bundle at `path`; raises `BundleError` or `PolicyError`."""
     trusted: Policy | None = None
     if policy_file:
-        try:
-            with policy_file.open("rb") as file:
-                trusted = policy.parse(file.read(policy.MAX_POLICY + 1))
-        except OSError as error:
-            raise PolicyError(f"cannot read {policy_file}: {error.strerror}") from None
-    return bundle.verify(bundle.open_files(path), trusted)
+        trusted = policy.parse(_bytes(policy_file))
+    return bundle.verify(
+        bundle.open_files(path), trusted, authority=_bytes(tsa_file) if tsa_file else None
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(policy.MAX_POLICY + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PolicyError(f"cannot read {path}: {reason}") from None
+
+
+def plain(text: str) -> str:
+    """One line, whatever a bundle has in its texts: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def describe(report: Report, *, own_policy: bool) -> list[str]:
@@ -50,23 +64,30 @@ def describe(report: Report, *, own_policy: bool) -> list[str]:
         )
     count = sum(item.proved for item in report.items)
     end = "ALL PROVED 全部证实" if report.proved else "NOT ALL IS PROVED 未全部证实"
-    return [*lines, f"{end}: {count} / {len(report.items)}"]
+    return [plain(line) for line in (*lines, f"{end}: {count} / {len(report.items)}")]
 
 
 def main(arguments: Sequence[str]) -> int:
     """0 all is proved, 1 not all is, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every terminal can show Chinese
+            stream.reconfigure(errors="backslashreplace")
     match list(arguments):
         case [path]:
-            own = None
+            own = tsa = None
         case [path, "--policy", own]:
+            tsa = None
+        case [path, "--tsa", tsa]:
+            own = None
+        case [path, "--policy", own, "--tsa", tsa] | [path, "--tsa", tsa, "--policy", own]:
             pass
         case _:
-            sys.stderr.write("usage: python3 verify.pyz BUNDLE [--policy FILE]\n")
+            sys.stderr.write("usage: python3 verify.pyz BUNDLE [--policy FILE] [--tsa FILE]\n")
             return 2
     try:
-        report = run(Path(path), Path(own) if own else None)
+        report = run(Path(path), Path(own) if own else None, Path(tsa) if tsa else None)
     except (BundleError, PolicyError) as error:
-        sys.stderr.write(f"NOT VALID 无效: {error}\n")
+        sys.stderr.write(f"NOT VALID 无效: {plain(str(error))}\n")
         return 1
     sys.stdout.write("\n".join(describe(report, own_policy=own is not None)) + "\n")
     return 0 if report.proved else 1

@@ -64,6 +64,7 @@ def test_export_and_verify(data: Path, kind: str) -> None:
     with pytest.raises(ExportError, match="is there already"):
         bundles.export("case:12", Parts(), target)
     assert not list(data.glob(".out*"))
+    assert {p.stat().st_mode & 0o077 for p in (target, *target.rglob("*"))} == {0}
 
 
 def run_alone(path: Path, target: Path, *more: str) -> tuple[int, str]:
@@ -328,8 +329,8 @@ def test_bad_zips(data: Path, what: str) -> None:
                 archive.write(data / "out/policy", "policy")
     if what == "cut":
         target.write_bytes(target.read_bytes()[:-30])
-    # Of a cut zip, Python may find the directory of the zip that lies in it: verify.pyz.
-    reasons = {"compressed": "is compressed", "twice": "two files of one name", "cut": "is missing"}
+    # Of a cut zip, Python would find the directory of the zip that lies in it: verify.pyz.
+    reasons = {"compressed": "is compressed", "twice": "two files of one name", "cut": "no bundle"}
     assert reasons[what] in outcome(target)
     target.write_bytes(target.read_bytes()[:1000])
     assert outcome(target) == "it is no bundle: neither a folder nor a zip file"

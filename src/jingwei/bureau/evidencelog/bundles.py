@@ -128,9 +128,12 @@ def export(subject: str, parts: Parts, target: Path, *, actor: str = "") -> bund
         raise ExportError(f"{target} is there already")
     folder = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        folder.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)  # complaints, photos, names: for the one who exports
         _Writer(folder, subject, parts, actor).write()
-        report = bundle.verify(bundle.open_files(folder))
+        roots = settings.ENV.evidence / stamps.ROOTS
+        authority = roots.read_bytes() if roots.exists() else None
+        report = bundle.verify(bundle.open_files(folder), authority=authority)
         if not report.proved:
             problem = next(item for item in report.items if not item.proved)
             raise ExportError(f"{problem.what}: {problem.why}")
@@ -139,6 +142,8 @@ def export(subject: str, parts: Parts, target: Path, *, actor: str = "") -> bund
             _zip(folder, scratch)
             scratch.replace(target)
         else:
+            for path in folder.rglob("*"):
+                path.chmod(0o700 if path.is_dir() else 0o600)
             folder.replace(target)
     except (OSError, bundle.BundleError) as error:
         raise ExportError(f"the bundle cannot be written: {error}") from None
@@ -407,6 +412,6 @@ sys.exit(main(sys.argv[1:]))
 
 
 def _zip(folder: Path, target: Path) -> None:
-    with target.open("wb") as file:
+    with open(target, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         for chunk in bundle.pack(bundle.open_files(folder)):
             file.write(chunk)

@@ -328,6 +328,9 @@ def verify(
     policy: Annotated[
         Path | None, typer.Option(help="Whom you trust (C2SP tlog-policy); else the bundle's own.")
     ] = None,
+    tsa: Annotated[
+        Path | None, typer.Option(help="Certificates of the time stamp authority (PEM).")
+    ] = None,
 ) -> None:
     """Say, item by item, what an evidence bundle proves. Needs no network and no database.
 
@@ -335,7 +338,8 @@ def verify(
     """
     from jingwei.evidence.verify import main
 
-    raise typer.Exit(main([str(bundle), *(["--policy", str(policy)] if policy else [])]))
+    own = ["--policy", str(policy)] if policy else []
+    raise typer.Exit(main([str(bundle), *own, *(["--tsa", str(tsa)] if tsa else [])]))
 
 
 @evidence.command()
