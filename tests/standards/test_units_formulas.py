@@ -176,3 +176,8 @@ def test_the_two_forms_of_the_excess_air_formula_agree(c, o2, reference):
 def test_where_a_formula_has_no_value_there_is_nan(nothing):
     with np.errstate(all="raise"):
         assert math.isnan(float(nothing()))
+
+
+def test_a_greek_mu_is_the_micro_sign() -> None:
+    assert units.scale("\N{GREEK SMALL LETTER MU}g/m³", "mg/m³") == 0.001
+    assert units.scale("\N{MICRO SIGN}g/L", "\N{GREEK SMALL LETTER MU}g/L") == 1.0

@@ -76,8 +76,12 @@ _SYMBOLS: Final = {
 
 
 def symbol(printed: str) -> str:
-    """The unit symbol for a unit as a table prints it; an unknown one comes back unchanged."""
-    return _SYMBOLS.get(printed.strip(), printed.strip())
+    """The unit symbol for a unit as a table prints it; an unknown one comes back unchanged.
+
+    The Greek letter mu (U+03BC, which Chinese keyboards give) is the micro sign (U+00B5).
+    """
+    plain = printed.strip().replace("\N{GREEK SMALL LETTER MU}", "\N{MICRO SIGN}")
+    return _SYMBOLS.get(plain, plain)
 
 
 @dataclass(frozen=True, slots=True)
