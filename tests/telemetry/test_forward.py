@@ -15,6 +15,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import typer
@@ -230,6 +231,52 @@ def test_an_envelope_becomes_telegrams_that_fit(sealed):
         assert verdict.message.time == NOON
         found |= {item.code: item.fields for item in verdict.message.items}
     assert found == items
+
+
+def test_an_envelope_too_long_for_a_telegram_is_left_with_a_word(sealed):
+    raw = envelope(MN, "32", "hour", NOON, {"w01018": {"Avg": "1"}}, {"kind": "file"})
+    found = json.loads(raw)  # as it was kept before the fields of a factor were limited
+    found["items"] = [{"code": "w01018", **{f"F{n}": "1" * 60 for n in range(200)}}]
+    assert prepared(sealed, json.dumps(found).encode()) == "too_long"
+
+
+def test_a_telegram_that_cannot_be_prepared_stops_nothing(house, frame):
+    house.put([frame(NOON + timedelta(hours=k)) for k in range(3)])
+    places = Places(house.root / NAME)
+
+    def prepare(_target, seq, received, _raw):
+        if seq & 0xFFFFFFFF == 2:
+            raise AssertionError("nobody thought of this")
+        return Parcel(seq, received, (), "kind")
+
+    course = Course(target(since=NOON - timedelta(days=1)), house.root, places, Mock(), prepare)
+    parcels, skipped = course._prepared([])
+    assert [parcel.seq & 0xFFFFFFFF for parcel in parcels] == [1, 3]
+    assert skipped == {"unreadable": 1}
+    places.close()
+
+
+def test_a_course_goes_on_after_any_fault(house, monkeypatch):
+    """A fault of one target is shown and tried again, and does not end the process of all."""
+    monkeypatch.setattr(forward, "PAUSES", (0.01,))
+    places = Places(house.root / NAME)
+    seen = []
+
+    def wire():
+        seen.append(course.state.problem)
+        if len(seen) == 3:
+            course.stop.set()
+        raise ValueError("odd")
+
+    async def main():
+        nonlocal course
+        course = Course(target(), house.root, places, wire, lambda *_: None)
+        await course.run()
+
+    course = None
+    asyncio.run(main())
+    assert seen == ["", "odd", "odd"]
+    places.close()
 
 
 @given(data=st.binary(max_size=300))

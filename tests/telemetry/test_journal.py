@@ -80,6 +80,18 @@ def test_a_segment_ends_with_its_hour_or_its_size(tmp_path):
     assert len(journal.read(tmp_path)) == 8
 
 
+def test_the_numbers_of_a_month_end_before_those_of_the_next(tmp_path):
+    writer = Journal(tmp_path, clock=lambda: T0)
+    writer.append(telegrams(1))
+    writer.roll()
+    (one,) = journal.segments(tmp_path)
+    last = one.number // 100_000 * 100_000 + 99_999
+    one.path.rename(one.path.with_name(f"{last}.sqlite"))
+    with pytest.raises(JournalError, match="99999 segments already"):
+        writer.append(telegrams(1, 1))
+    assert [p.name for p in one.path.parent.iterdir()] == [f"{last}.sqlite"]
+
+
 def test_a_writer_whose_segment_was_rolled_by_another_begins_a_new_one(tmp_path):
     writer = Journal(tmp_path)
     writer.append(telegrams(2))

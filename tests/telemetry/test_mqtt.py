@@ -13,12 +13,15 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jingwei.telemetry import journal, mqtt
+from jingwei.telemetry.journal import Journal
 from jingwei.telemetry.mqtt import Broker, Listener, MessageError
 
 MN = "010000A8900016F000169DC0"
@@ -67,6 +70,12 @@ def test_both_forms_are_read_and_numbers_stay_as_sent():
         (b'{"mn":"A","st":"22","resolution":"hour","time":"2026-03-10T12:00:00Z","values":{"a":1e400}}',
          "no decimal number"),
         (json.dumps({"Datastream": {"@iot.id": 9}, "result": 1}).encode(), "not in the mapping"),
+        (json.dumps(own(time="0001-01-01T00:00:00+14:00")).encode(), "calendar"),
+        (json.dumps(own(time="9999-12-31T23:59:59-12:00")).encode(), "calendar"),
+        (json.dumps(own(values={"a34004": {"value": "1", "flag": "\ud800"}})).encode(), "surrogate"),
+        (json.dumps(own(values={"a34004": {"code": "1", "Avg": "2"}})).encode(), "called code"),
+        (json.dumps(own(values={"a34004": {f"F{n}": "1" for n in range(17)}})).encode(),
+         "17 fields: at most 16"),
         (b"x" * (mqtt.LARGEST + 1), "bytes"),
     ],
 )  # fmt: skip
@@ -86,6 +95,26 @@ def test_any_bytes_are_an_observation_or_one_reason(payload):
         mqtt.read("v1.1/Datastreams(7)/Observations", payload, STREAMS)
     except MessageError:
         return
+
+
+def test_no_message_ends_the_listener(house, monkeypatch):
+    """Not even one whose reading fails in a way that nobody thought of: it would come again."""
+    house.devices()
+    listener = Listener(Broker("127.0.0.1", 1), house.root, STREAMS)
+    kept, refused = Journal(house.journal), Journal(house.refused)
+    payloads = [
+        json.dumps(own(time="0001-01-01T00:00:00+14:00")),
+        json.dumps(own(values={"\ud800": None})),
+        json.dumps(own()),
+    ]
+    group = [SimpleNamespace(topic="x", payload=p.encode(), qos=0) for p in payloads]
+    listener._keep(group, kept, refused)
+    assert (listener.counts.taken, sum(listener.counts.refused.values())) == (1, 2)
+    assert [t.raw for t in journal.read(house.refused)] == [m.payload for m in group[:2]]
+    for error in (OverflowError("x"), KeyError("x"), TypeError("x"), RecursionError("x")):
+        monkeypatch.setattr(mqtt, "read", Mock(side_effect=error))
+        listener._keep(group[2:], kept, refused)
+    assert (listener.counts.taken, sum(listener.counts.refused.values())) == (1, 6)
 
 
 @pytest.fixture

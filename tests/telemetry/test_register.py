@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
 import stat
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,7 +25,8 @@ def test_what_is_written_is_read(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600, "the file holds passwords"
 
 
-def test_a_change_is_seen_at_once_and_a_broken_file_changes_nothing(tmp_path):
+def test_a_change_is_seen_at_once_and_a_broken_file_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("jingwei.telemetry.register.FRESH", 0.0)
     path = tmp_path / "register.json"
     register = Register(path)
     assert register.get("A") is None
@@ -40,6 +44,24 @@ def test_a_change_is_seen_at_once_and_a_broken_file_changes_nothing(tmp_path):
     assert "device 1" in register.problem
     path.unlink()
     assert register.get("B") is not None
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOENT])
+def test_a_read_error_that_passes_is_got_over(tmp_path, monkeypatch, number):
+    path = tmp_path / "register.json"
+    write(path, [Device("A", "old")])
+    register = Register(path)
+    monkeypatch.setattr("jingwei.telemetry.register.FRESH", 0.0)
+    register._fresh = 0.0
+    write(path, [Device("A", "new")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", Mock(side_effect=OSError(number, "passing")))
+        found = register.get("A")
+        assert found, "the register was emptied"
+        assert found.password == "old", "the last good register stays in force"
+        assert "passing" in register.problem
+    assert register.get("A").password == "new"
+    assert register.problem == ""
 
 
 @pytest.mark.parametrize(

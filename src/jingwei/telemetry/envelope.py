@@ -34,6 +34,7 @@ COMMANDS: Final = {
 }
 KIND: Final = "observations/1"
 LIMIT: Final = 64 << 10  # bytes
+FIELDS: Final = 16  # of one factor
 EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(minutes=10)  # that a clock may be fast
 CN: Final = {resolution: cn for cn, resolution in COMMANDS.items()}
@@ -67,7 +68,10 @@ def envelope(
             raise EnvelopeError(f"{name} {text!r}: wanted 1 to 40 characters without spaces")
     if time.tzinfo is None:
         raise EnvelopeError(f"time {time}: without a time zone")
-    local = time.astimezone(SHANGHAI)
+    try:
+        local = time.astimezone(SHANGHAI)
+    except OverflowError:
+        raise EnvelopeError(f"time {time}: outside of what a calendar has") from None
     text = local.strftime("%Y%m%d%H%M%S").rjust(14, "0")
     if local.microsecond:
         text += f"{local.microsecond // 1000:03}"
@@ -76,22 +80,28 @@ def envelope(
     for code, fields in items.items():
         if not _CODE.fullmatch(code):
             raise EnvelopeError(f"factor {code!r}: wanted a code such as a21026")
+        if len(fields) > FIELDS:
+            raise EnvelopeError(f"{code}: {len(fields)} fields: at most {FIELDS}")
         for field, value in fields.items():
+            if field == "code":
+                raise EnvelopeError(f"{code}: a field cannot be called code")
             if not _FIELD.fullmatch(field) or not isinstance(value, str) or len(value) > 80:
                 raise EnvelopeError(f"{code}: {field} is no field of HJ 212 with a short text")
             if field not in ("Flag", "EFlag") and number(value) is None:
                 raise EnvelopeError(f"{code}: {field} {value!r} is no decimal number")
-    data = canonical.dumps(
-        {
-            "jingwei": KIND,
-            "mn": mn,
-            "st": st,
-            "cn": CN[resolution],
-            "time": text,
-            "items": [{"code": code, **fields} for code, fields in sorted(items.items())],
-            "source": dict(source),
-        }
-    )
+    content = {
+        "jingwei": KIND,
+        "mn": mn,
+        "st": st,
+        "cn": CN[resolution],
+        "time": text,
+        "items": [{"code": code, **fields} for code, fields in sorted(items.items())],
+        "source": dict(source),
+    }
+    try:
+        data = canonical.dumps(content)
+    except canonical.CanonicalError as error:
+        raise EnvelopeError(str(error)) from None
     if len(data) > LIMIT:
         raise EnvelopeError(f"{len(data)} bytes of values for one time: at most {LIMIT}")
     return data
@@ -100,7 +110,10 @@ def envelope(
 def check_time(time: datetime, now: datetime) -> None:
     """Raises `EnvelopeError` for a time that no observation of now or the past can have."""
     if not EARLIEST <= time <= now + AHEAD:
-        text = f"{time.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        try:
+            text = f"{time.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        except OverflowError:
+            text = time.isoformat()
         raise EnvelopeError(f"{text} lies in the future, or before {EARLIEST:%Y}")
 
 

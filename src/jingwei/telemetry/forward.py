@@ -268,6 +268,9 @@ class Course:
                     if text != self.state.problem:
                         log.warning("%s (%s): %s", self.target.name, self.target.address, text)
                     self.state.problem = text
+                except Exception as error:  # of this target alone: the others go on
+                    log.exception("%s (%s)", self.target.name, self.target.address)
+                    self.state.problem = str(error) or type(error).__name__
                 self.state.connected = False
                 failures = 0 if self.state.sent > before else failures + 1
                 pause = PAUSES[min(failures, len(PAUSES) - 1)]
@@ -401,7 +404,12 @@ class Course:
         parcels: list[Parcel] = []
         skipped: Counter[str] = Counter()
         for seq, received, raw in [*found, *self._feed.take()]:
-            parcel = self._prepare(self.target, seq, moment(received), raw)
+            parcel: Parcel | str | None
+            try:
+                parcel = self._prepare(self.target, seq, moment(received), raw)
+            except Exception:  # one telegram must not stop the others
+                log.exception("%s: telegram %d cannot be prepared", self.target.name, seq)
+                parcel = "unreadable"
             if isinstance(parcel, Parcel):
                 parcels.append(parcel)
                 continue
@@ -493,9 +501,14 @@ def serve(found: list[Target], data: Path, *, say: Callable[[str], None] = log.i
         beating = asyncio.create_task(beat(courses))
         say(f"forwarding to {', '.join(f'{t.name} ({t.address})' for t in found)}")
         try:
-            await asyncio.gather(*(course.run() for course in courses))
+            ended = await asyncio.gather(
+                *(course.run() for course in courses), return_exceptions=True
+            )
         finally:
             beating.cancel()
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
         say(f"stopped; {sum(c.state.sent for c in courses)} telegrams acknowledged in all")
 
     try:

@@ -459,6 +459,11 @@ class Journal:
                 + 1
             )
             while True:
+                if number >= base + 100_000:
+                    raise JournalError(
+                        f"{folder}: the month has {number - base - 1} segments already: no more"
+                        " can be numbered; begin segments less often"
+                    )
                 try:
                     os.link(blank, folder / f"{number}.sqlite")  # exclusive, and never half-made
                     break

@@ -249,9 +249,11 @@ class Listener:
                 good.append(
                     Telegram(now, peer, read(message.topic, message.payload, self.streams, known))
                 )
-            except MessageError as error:
-                self.counts.refused[str(error).partition(":")[0][:40]] += 1
-                bad.append(Telegram(now, peer, message.payload[:LARGEST], str(error)[:200]))
+            except (ValueError, ArithmeticError, TypeError, LookupError, RecursionError) as error:
+                # Whatever a message brings, it must not end the listener: it would come again.
+                reason = str(error).encode(errors="backslashreplace").decode()
+                self.counts.refused[reason.partition(":")[0][:40]] += 1
+                bad.append(Telegram(now, peer, message.payload[:LARGEST], reason[:200]))
         for writer, some in ((journal, good), (refused, bad)):
             while some and not self.stop.is_set():
                 try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from jingwei.telemetry import journal
-from jingwei.telemetry.journal import ALL, microseconds
+from jingwei.telemetry.journal import ALL, microseconds, moment
 
 NAME: Final = "forward.sqlite"  # in the data folder
 READ: Final = 500  # telegrams read from the journal at once
@@ -70,6 +70,11 @@ class Places:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
+
+    def names(self) -> list[str]:
+        """The targets that have a place."""
+        with self._lock:
+            return [name for (name,) in self._db.execute("SELECT name FROM target ORDER BY name")]
 
     def load(self, name: str) -> tuple[dict[int, int], int, int] | None:
         """(positions by segment, sent, skipped) of a target; None for a new one."""
@@ -207,6 +212,26 @@ class Feed:
                 with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as db:
                     count += max(0, segment.last(db) - before)
         return count
+
+
+def unread(path: Path, root: Path) -> dict[str, datetime]:
+    """By target, when the oldest telegram of a journal that is not done was received; `path`: the
+    places. Raises `PlacesError`."""
+    if not path.exists():
+        return {}
+    found = {}
+    places = Places(path)
+    try:
+        for name in places.names():
+            known = places.load(name)
+            oldest = Feed(root, known[0]).oldest() if known else None
+            if oldest is not None:
+                found[name] = moment(oldest)
+    except sqlite3.Error as error:
+        raise PlacesError(f"{path}: {error}") from None
+    finally:
+        places.close()
+    return found
 
 
 def beginning(root: Path, since: datetime | None) -> dict[int, int]:

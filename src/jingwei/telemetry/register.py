@@ -102,10 +102,17 @@ def write(path: Path, devices: Iterable[Device]) -> None:
 def load(path: Path) -> dict[str, Device]:
     """All devices by MN; raises `RegisterError` with the place of the first mistake."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return _load(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RegisterError(f"{path} cannot be read: {error}") from None
+
+
+def _load(path: Path) -> dict[str, Device]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise RegisterError(f"{path} cannot be read: {error}") from None
     rows = content.get("devices") if isinstance(content, dict) else None
     if not isinstance(rows, list):
@@ -171,14 +178,17 @@ class Register:
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         try:
-            self._devices = load(self._path)
+            self._devices = _load(self._path)
             self._keys = {}
             self._names = None
             self.problem = ""
+        except OSError as error:  # may pass: tried again at the next look
+            self.problem = f"{self._path} cannot be read: {error}"
+            return
         except RegisterError as error:
             self.problem = str(error)
+        self._stamp = stamp
 
     def get(self, mn: str) -> Device | None:
         """The device with this MN as the file says now, or None."""

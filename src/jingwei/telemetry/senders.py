@@ -91,10 +91,11 @@ def _frames(
         device = register.get(message.mn or "")
         if device is None:
             return "no_device"
-        return tuple(
-            ((message.mn, number), frame)
-            for number, frame in _telegrams(message, device.password, base)
-        )
+        try:
+            telegrams = _telegrams(message, device.password, base)
+        except ValueError:
+            return "too_long"
+        return tuple(((message.mn, number), frame) for number, frame in telegrams)
     asks = hj212.reply(message) is not None
     dialect = message.crc is not None and message.crc.dialect is not None
     if asks and message.qn and not dialect:

@@ -71,6 +71,8 @@ def test_filters(text, expected):
         ({"$filter": "(" * 60 + "a eq 1" + ")" * 60}, QueryError, "too many"),
         ({"$filter": "not " * 60 + "a eq 1"}, QueryError, "too many"),
         ({"$filter": "a eq 1 or " * 1000 + "a eq 1"}, QueryError, "4000"),
+        ({"$filter": "1 eq 1 and " * 100 + "1 eq 1"}, QueryError, "at most 100 comparisons"),
+        ({"$filter": "not(1 eq 1)or " * 100 + "1 eq 1"}, QueryError, "at most 100 comparisons"),
         ({"$orderby": "result up"}, UnsupportedError, "asc or desc"),
         ({"$expand": "A(B"}, QueryError, "not closed"),
         ({"$expand": "A($top)"}, QueryError, "no option"),

@@ -98,6 +98,8 @@ def test_the_same_again_is_done_once_with_a_key_and_stored_once_without(town, se
         ({"time": "2026-11-20T10:00:00"}, "/observations/1/time", "zone"),
         ({"time": "noon"}, "/observations/1/time", "ISO 8601"),
         ({"time": "2126-11-20T10:00:00Z"}, "/observations/1/time", "future"),
+        ({"time": "0001-01-01T00:00:00+14:00"}, "/observations/1/time", "before 1990"),
+        ({"time": "9999-12-31T23:59:59-12:00"}, "/observations/1/time", "future"),
         ({"values": {"a21002": None}}, "/observations/1/values/a21002", "number"),
         ({"values": {"a/b": [1]}}, "/observations/1/values/a~1b", "number"),
         ({"values": {"a21002": "NaN"}}, "/observations/1/values", "no decimal number"),

@@ -10,7 +10,7 @@ from django.test import Client
 
 from bureau.monitoring.conftest import City, city, hour, make_enterprise, make_point, make_user  # noqa: F401
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.api import services
+from jingwei.bureau.api import sensorthings, services
 
 ROOT = "http://testserver/v1.1"
 HOURS = 250
@@ -138,6 +138,14 @@ def test_filters_on_time_and_result(reader, stream):
     by_name = f"Datastream/id eq '{stream[14:-2]}' and result eq 3"
     (one,) = reader("/Observations", **{"$filter": by_name})["value"]
     assert one["result"] == 3.0
+
+
+@pytest.mark.parametrize(("name", "what"), [("EXPANDED", "entities"), ("READ", "series")])
+def test_expand_has_an_end(reader, monkeypatch, name, what):
+    query = {"$expand": "Datastreams($expand=Observations($top=1;$orderby=phenomenonTime desc))"}
+    reader("/Things", **query)
+    monkeypatch.setattr(sensorthings, name, 2)
+    assert f"more than 2 {what}" in str(reader("/Things", 400, **query))
 
 
 def test_expand_as_dashboards_ask_for_it(reader, town):

@@ -15,6 +15,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import canonical
 from jingwei.evidence.merkle import CompactRange, leaf_hash
 from jingwei.telemetry import journal, packing, seal
+from jingwei.telemetry.places import NAME, Places
 from jingwei.telemetry.retention import Hold, RetentionError
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,6 +82,21 @@ def test_what_is_needed_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (2021, ("case:7",), False),
     ]
     assert years(root) == [2020, 2021, 2022, 2026]
+
+
+def test_what_a_target_has_not_forwarded_stays(root: Path) -> None:
+    numbers = [segment.number for segment in journal.segments(root)]
+    done = dict.fromkeys(numbers, journal.ALL)
+    places = Places(root.with_name(NAME))
+    places.save("ready", done, 5, 0)
+    places.save("away", done | {numbers[1]: 0}, 4, 0)
+    found = list(retention.prune(root, NOW, 5))
+    assert [(one.old.held, one.deleted) for one in found] == [
+        ((), True), (("forward:away",), False), (("forward:away",), False),
+    ]  # fmt: skip
+    places.save("away", done, 5, 0)
+    places.close()
+    assert [one.deleted for one in retention.prune(root, NOW, 5)] == [True, True]
 
 
 def test_a_crash_between_entry_and_deletion(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ PAGE: Final = 100
 LARGEST: Final = 1000
 DEEPEST: Final = 4  # of $expand
 NESTED: Final = 40  # parentheses of a filter
+TERMS: Final = 100  # comparisons of a filter
 LONGEST: Final = 4000  # characters of an option
 COMPARE: Final = ("eq", "ne", "gt", "ge", "lt", "le")
 FUNCTIONS: Final = ("contains", "startswith", "endswith", "substringof")
@@ -177,7 +178,7 @@ def expression(text: str) -> Expression:
 
 class _Reader:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
-        self._tokens, self._at = tokens, 0
+        self._tokens, self._at, self._terms = tokens, 0, 0
 
     def _peek(self) -> tuple[str, str]:
         return self._tokens[self._at] if self._at < len(self._tokens) else ("end", "")
@@ -224,6 +225,9 @@ class _Reader:
             found = self.alternatives(depth + 1)
             self._demand(")")
             return found
+        self._terms += 1
+        if self._terms > TERMS:
+            raise QueryError(f"$filter: at most {TERMS} comparisons")
         left = self._operand()
         if left[0] in FUNCTIONS:
             if self._peek()[1] in ("eq", "ne") and self._peek()[0] == "word":

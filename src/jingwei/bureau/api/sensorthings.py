@@ -53,6 +53,8 @@ WINDOW: Final = {
 }
 COUNTED: Final = timedelta(days=400)  # of observations that are counted in one request
 DEEPEST: Final = 100_000  # $skip
+EXPANDED: Final = 20_000  # entities that $expand may bring in one request
+READ: Final = 1_500  # series that it may read: the newest value of a page of datastreams, and more
 
 _SEGMENT = re.compile(r"([A-Za-z]+)(?:\((?:'((?:[^']|'')*)'|([^'()]+))\))?")
 
@@ -70,6 +72,7 @@ class Service:
         self._streams: list[Entity] | None = None
         self._begins: dict[str, datetime] = {}
         self._bodies: dict[str, dict[str, Any]] = {}
+        self._inside = self._expanded = self._read = 0  # levels of $expand; what it has cost
 
     # Answers
 
@@ -186,6 +189,9 @@ class Service:
 
     def shown(self, entity: Entity, options: Options) -> dict[str, Any]:
         """An entity with its links, as `$select` and `$expand` want it."""
+        if self._inside:
+            self._expanded += 1
+            self._afford(self._expanded, EXPANDED, "entities")
         chosen = options.select
         link = self._link(entity)
         body = {"@iot.selfLink": link, "@iot.id": entity.id} if chosen is None else {}
@@ -197,7 +203,9 @@ class Service:
             if inner is None:
                 if chosen is None or name in chosen:
                     body[f"{name}@iot.navigationLink"] = f"{link}/{name}"
-            elif many:
+                continue
+            self._inside += 1
+            if many:
                 found = self.collection(kind, entity, inner, self._nested(f"{link}/{name}", inner))
                 for word in ("count", "nextLink"):
                     if f"@iot.{word}" in found:
@@ -206,7 +214,16 @@ class Service:
             else:
                 self._check(kind, inner)
                 body[name] = self.shown(self._followed(entity, name), inner)
+            self._inside -= 1
         return body
+
+    @staticmethod
+    def _afford(count: int, most: int, what: str) -> None:
+        if count > most:
+            raise QueryError(
+                f"$expand: more than {most} {what} in one request; ask for less with $top, or"
+                " for the parts one by one"
+            )
 
     @staticmethod
     def _nested(link: str, options: Options) -> Callable[[dict[str, str]], str]:
@@ -346,6 +363,9 @@ class Service:
 
     def _series(self, stream: Entity, start: datetime, end: datetime) -> list[Entity]:
         assert stream.point is not None
+        if self._inside:
+            self._read += 1
+            self._afford(self._read, READ, "series to be read")
         table = monitoring.lake().series(
             stream.point.mn, stream.point.st, [stream.factor], stream.resolution, start, end
         )

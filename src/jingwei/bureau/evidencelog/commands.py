@@ -62,6 +62,7 @@ def prune(
 
     from jingwei.bureau.evidencelog import retention
     from jingwei.telemetry.journal import JournalError
+    from jingwei.telemetry.places import PlacesError
     from jingwei.telemetry.retention import RetentionError
 
     root = settings.ENV.refused if refused else settings.ENV.journal
@@ -82,7 +83,7 @@ def prune(
     except RetentionError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except (JournalError, OSError, sqlite3.Error) as error:
+    except (JournalError, PlacesError, OSError, sqlite3.Error) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 

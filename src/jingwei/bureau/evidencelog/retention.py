@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from django.conf import settings
 from django.db import transaction
 
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.telemetry import retention
+from jingwei.telemetry import places, retention
 from jingwei.telemetry.retention import Hold, Old
 
 KIND = "segment.pruned"
@@ -41,12 +42,18 @@ class Pruned:
 def prune(journal: Path, now: datetime, years: int, *, dry: bool = False) -> Iterator[Pruned]:
     """Delete what was received more than `years` ago, segment by segment, but for what is held.
 
+    What a target of the forwarding has not done yet is held, too.
+
     The entry comes first: after a crash in between the next call finds it and deletes. Raises
     `RetentionError` for less than the legal term, `JournalError` or `OSError` where a segment
-    cannot be read.
+    cannot be read, `PlacesError` where the places of the forwarding cannot.
     """
     limit = retention.before(now, years)
-    for one in retention.old(journal, limit, holds()):
+    kept = holds()
+    if journal == settings.ENV.journal:  # what was refused is not forwarded
+        unread = places.unread(journal.with_name(places.NAME), journal)
+        kept += [Hold(f"forward:{name}", since) for name, since in unread.items()]
+    for one in retention.old(journal, limit, kept):
         if dry or one.held:
             yield Pruned(one, False)
             continue
