@@ -83,7 +83,7 @@ def test_the_load_of_departments(world: worlds.World) -> None:
     assert selectors.loads(world.users["leader"], now) == [
         selectors.Load("第一分中心", under_way=1, late=0, risen=0)
     ]
-    Case.objects.update(level_due=now, escalated=2)
+    Case.objects.update(level_due=now, clock=now, escalated=2)
     [load] = selectors.loads(world.users["leader"], now)
     assert (load.late, load.risen) == (1, 1)
     assert selectors.loads(world.users["district_elsewhere"], now) == []

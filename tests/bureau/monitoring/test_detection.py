@@ -261,6 +261,13 @@ def test_a_statistical_case_with_a_model(plant) -> None:
     assert DetectionWatch.objects.get().fit == fit
 
 
+@pytest.fixture(autouse=True)
+def nothing_under_way(monkeypatch) -> None:
+    """A look that another test began is not taken in here."""
+    monkeypatch.setattr(detection, "_under_way", None)
+    monkeypatch.setattr(detection, "_searched", None)
+
+
 def test_the_worker_hands_out_and_takes_in(plant, monkeypatch) -> None:
     put(plant, frozen(series(30), 100, 16))
     monkeypatch.setattr(detection, "_elsewhere", lambda parts: [detection.work(p) for p in parts])

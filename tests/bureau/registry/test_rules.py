@@ -78,7 +78,8 @@ def test_limits_filter_and_say_how_sure(login, city):
     assert len(rows) == len(limits.rows()) + 1
     some = login().get(LIMITS, {"standard": "GB 13223-2011", "sure": "secondary", "q": "a21002"})
     for row in table(login().get(reverse("registry:limits_csv"), {"standard": "GB 13223-2011", "q": "a21002"}))[1:]:  # fmt: skip
-        assert (row[0], row[1]) == ("GB 13223-2011", "a21002")
+        assert row[0] == "GB 13223-2011"
+        assert "a21002" in row
     assert some.status_code == 200
     assert "No limit matches" in login().get(LIMITS, {"q": "nothing here"}).content.decode()
 
