@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from jingwei.bureau.monitoring.models import (
     Judgement,
     TransmissionDay,
 )
+from jingwei.bureau.monitoring.observations import interval
 from jingwei.bureau.registry.models import Medium, PermitLimit
 
 from .conftest import NOW, City, hour, limit, make_enterprise, make_point
@@ -104,6 +106,57 @@ def test_a_device_of_ten_minutes_needs_five_of_six(city: City):
     city.send(hour(2), OVER)
     city.catch_up()
     assert (faults(city, hour(1)), faults(city, hour(2))) == (Fault.FEW, 0)
+
+
+def test_each_factor_counts_by_its_own_interval(city: City):
+    """Nitrogen oxides every ten minutes (five of six make 45 minutes), oxygen every minute (45)."""
+    for n in range(50):
+        values = {"a19001": 12.0} | ({"a21002": 90.0} if n % 10 == 0 else {})
+        city.send(hour(1) + timedelta(minutes=n), values, resolution="minute", take=False)
+    city.send(hour(1), OVER)
+    city.catch_up()
+    assert cell(city, hour(1))["count"] == [5, 5]
+    assert cell(city, hour(1), "a19001")["count"] == [50, 50]
+    assert (faults(city, hour(1)), faults(city, hour(1), "a19001")) == (0, 0)
+
+
+def test_a_value_out_of_turn_does_not_change_what_the_others_stand_for(city: City):
+    minutes(city, hour(1), OVER, 6, 10)
+    city.send(hour(1) + timedelta(minutes=33), OVER, resolution="minute")
+    city.send(hour(1), OVER)
+    city.catch_up()
+    assert cell(city, hour(1))["count"] == [7, 7]
+    assert faults(city, hour(1)) == 0
+
+
+def test_minutes_with_gaps_do_not_count_for_more_than_they_are(city: City):
+    """30 of 60 minutes: all lie two or more apart, but a third of them on odd minutes."""
+    there = [*range(0, 40, 2), *range(41, 60, 2)]
+    assert len(there) == 30
+    for n in there:
+        city.send(hour(1) + timedelta(minutes=n), OVER, resolution="minute", take=False)
+    city.send(hour(1), OVER)
+    city.catch_up()
+    assert cell(city, hour(1))["count"] == [30, 30]
+    assert faults(city, hour(1)) == Fault.FEW
+
+
+@pytest.mark.parametrize(
+    ("minute", "stands_for"),
+    [
+        ([0], 1),
+        ([0, 30], 30),
+        ([0, 10, 20, 30, 40, 50], 10),
+        ([0, 10, 20, 50], 10),  # two are missing
+        ([0, 10, 20, 30, 33, 40, 50], 10),
+        ([0, 1, 2, 3, 10], 1),
+        ([0, 1, 3, 5, 6, 8, 10], 1),  # a minute's, of which some are missing
+        ([0, 5, 10, 20, 25, 35, 40, 50], 5),
+        ([*range(0, 40, 2), *range(41, 60, 2)], 1),  # no two beside each other, yet of every minute
+    ],
+)
+def test_what_a_value_stands_for(minute: list[int], stands_for: int):
+    assert interval(np.array(minute) * 60) == stands_for
 
 
 def test_hours_are_made_from_minutes_where_the_device_sends_only_those(city: City):

@@ -200,15 +200,15 @@ def from_minutes(
     """Hold the hours that a device sent against its minutes, and make those that it did not send.
 
     Of flue gas 45 minutes of an hour must be valid; of wastewater one ten-minute value (HJ 212-2017
-    App. D). A device that sends values of several minutes counts each for as many. Hours of which
-    no minute came stand on the device's word. `wanted`: starts of hours.
+    App. D). A factor that comes in values of several minutes has each count for as many. Hours of
+    which no minute came stand on the device's word. `wanted`: starts of hours.
     """
     if not minutes:
         return
     water = point.kind == Point.Kind.SOURCE and medium(point) == Medium.WATER
-    need = {} if water else _least(minutes)
     flow = minutes.get(FLOW["water"]) if water else None
     for code, m in minutes.items():
+        need = {} if water else _least(m.time)
         start, group = np.unique(m.time // HOUR * HOUR, return_inverse=True)
         received = np.bincount(group).tolist()
         usable = np.bincount(group[m.fault == 0], minlength=len(start)).tolist()
@@ -245,19 +245,34 @@ def _weights(m: Column, flow: Column) -> Floats:
     return out
 
 
-def _least(minutes: Series) -> dict[int, int]:
-    """How many values each hour needs: 45 minutes of it, by the smallest distance of two values in
-    the hour itself (one alone stands for one minute), so that no other hour bears on it."""
-    times = np.unique(np.concatenate([m.time for m in minutes.values()]))
-    hour, gap = times[1:] // HOUR * HOUR, np.diff(times)
-    inside = hour == times[:-1] // HOUR * HOUR
-    step: dict[int, int] = {}
-    for second, distance in zip(hour[inside].tolist(), gap[inside].tolist(), strict=True):
-        step[second] = min(distance, step.get(second, distance))
-    return {
-        second: ceil(WHOLE_MINUTES / max(step.get(second, 60) // 60, 1))
-        for second in np.unique(times // HOUR * HOUR).tolist()
-    }
+def _least(time: Ints) -> dict[int, int]:
+    """How many values of a factor each hour needs: 45 minutes of it, by `interval` of its values.
+
+    Every hour by itself, so that no other bears on it, and every factor by itself: a logger may
+    send oxygen every minute and nitrogen oxides every ten.
+    """
+    first = np.flatnonzero(np.diff(time // HOUR, prepend=-1))
+    parts = np.split(time, first[1:])
+    return {int(t[0]) // HOUR * HOUR: ceil(WHOLE_MINUTES / interval(t)) for t in parts if len(t)}
+
+
+def interval(time: Ints) -> int:
+    """The minutes that each of an hour's values stands for, by their ascending times in seconds.
+
+    The median distance of two (of an even number the shorter): a value out of turn does not make an
+    hour of ten-minute values want 45. But where more than a quarter of the values lies off the
+    beat of that distance, they are what is left of a shorter one: then the longest on whose beat
+    all of them lie. One value alone stands for one minute.
+    """
+    if len(time) < 2:
+        return 1
+    gap = np.sort(np.diff(time))
+    step = int(gap[(len(gap) - 1) // 2])
+    if step > 60 and gap[0] < gap[-1]:
+        _, beats = np.unique(time % step, return_counts=True)
+        if 4 * int(beats.max()) < 3 * len(time):
+            step = int(np.gcd.reduce(gap))
+    return max(step // 60, 1)
 
 
 def hour_level(code: str, water: bool, flow: bool) -> validity.Level:
