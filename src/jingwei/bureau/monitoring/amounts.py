@@ -2,9 +2,10 @@
 
 A mass is concentration times flow of the same hour, both as they were judged (`Judgement`). Hours
 that are not valid are filled for the mass alone, never for judging a concentration: flue gas by the
-quarter's capture rate with the largest of the last 180, 720 or 2160 valid hours (S-75-*), wastewater
-with the mean of the window before (S-356); how much of a sum is such filling is always kept. There
-are no records of calibrations, so an hour out of control counts as invalid.
+quarter's capture rate with the largest rate of the last 180, 720 or 2160 valid hours (S-75-*),
+wastewater with the mean of the window before, concentration and flow each by itself, so that what was
+measured of an hour always counts (S-356); how much of a sum is such filling is always kept. There are
+no records of calibrations, so an hour out of control counts as invalid.
 """
 
 from __future__ import annotations
@@ -53,42 +54,66 @@ KEPT = ("kg", "substituted", "hours", "valid", "stopped", "without", "rules", "m
 @dataclass(frozen=True)
 class Hours:
     """Consecutive hours of one point and factor, all (n,): measured values (NaN: none), `conc` in
-    mg/m³ or mg/L, `flow` in m³/h; whether the plant stood still; whether both were judged valid."""
+    mg/m³ or mg/L, `flow` in m³/h; whether the plant stood still; whether the concentration and the
+    flow were judged valid."""
 
     conc: npt.NDArray[np.float64]
     flow: npt.NDArray[np.float64]
     stopped: npt.NDArray[np.bool_]
     usable: npt.NDArray[np.bool_]
+    flowed: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Masses:
-    """kg of each hour (NaN: nothing stands in), whether measured, and the rule that filled it."""
+    """kg of each hour (NaN: nothing stands in), its state, the rule that filled it, and with which
+    concentration and flow it was reckoned (flue gas: NaN where the rate itself was filled)."""
 
     kg: npt.NDArray[np.float64]
     state: npt.NDArray[np.int64]
     rule: npt.NDArray[np.int8]
+    conc: npt.NDArray[np.float64]
+    flow: npt.NDArray[np.float64]
 
 
 def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
-    """The mass of every hour. Sources: HJ 212-2017 App. D (8), (33); S-75-*, S-356 (secondary)."""
-    good = hours.usable & np.isfinite(hours.conc) & np.isfinite(hours.flow)
-    good &= (hours.conc >= 0) & (hours.flow >= 0)
-    state = np.where(
-        good,
-        validity.Hour.VALID,
-        np.where(hours.stopped, validity.Hour.STOPPED, validity.Hour.INVALID),
-    ).astype(np.int64)
+    """The mass of every hour. Sources: HJ 212-2017 App. D (8), (33); S-75-*, S-356 (secondary).
+
+    An hour of wastewater in which valid flow was measured as none weighs nothing, whatever its
+    concentration.
+    """
+    conc_good = hours.usable & np.isfinite(hours.conc) & (hours.conc >= 0)
+    flow_good = hours.flowed & np.isfinite(hours.flow) & (hours.flow >= 0)
+    conc = np.where(conc_good, hours.conc, np.nan)
+    flow = np.where(flow_good, hours.flow, np.nan)
+    good = conc_good & flow_good
+    if medium == "water":
+        good |= flow == 0
+    state = _state(good, hours.stopped)
     if medium == "air":
-        rate = np.where(good, formulas.emission_rate(hours.conc, hours.flow), np.nan)
+        rate = np.where(good, formulas.emission_rate(conc, flow), np.nan)
         made = validity.substitute_75(rate, state, quarter, np.zeros(len(state), bool))
         kg, rule = made.value, made.rule
+        conc, flow = np.where(good, conc, np.nan), np.where(good, flow, np.nan)
     else:
-        conc = validity.substitute_356(np.where(good, hours.conc, np.nan), state)
-        flow = validity.substitute_356(np.where(good, hours.flow, np.nan), state)
-        kg, rule = formulas.water_mass(flow.value, conc.value), conc.rule
+        runs = flow != 0  # hours without flow have no concentration and part no gap of it
+        of_conc = validity.substitute_356(conc[runs], _state(conc_good, hours.stopped)[runs])
+        of_flow = validity.substitute_356(flow, _state(flow_good, hours.stopped))
+        conc[runs], flow = of_conc.value, of_flow.value
+        kg = np.where(flow == 0, 0.0, formulas.water_mass(flow, conc))
+        rule = of_flow.rule.copy()
+        both = np.minimum(rule[runs], of_conc.rule)  # below 0: one of them has no stand-in
+        rule[runs] = np.where(both < 0, both, np.maximum(rule[runs], of_conc.rule))
+        rule = np.where(flow == 0, of_flow.rule, rule)
     kg = np.where(state == validity.Hour.STOPPED, 0.0, kg)
-    return Masses(kg, state, np.asarray(rule, dtype=np.int8))
+    return Masses(kg, state, np.asarray(rule, dtype=np.int8), conc, flow)
+
+
+def _state(good: npt.NDArray[np.bool_], stopped: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    hour = validity.Hour
+    return np.where(good, hour.VALID, np.where(stopped, hour.STOPPED, hour.INVALID)).astype(
+        np.int64
+    )
 
 
 # Reading the judgements and keeping the days ----------------------------------------------------
@@ -269,14 +294,16 @@ def _point_days(
         if code == flow_code or per is None:
             continue
         column = judged[code]
-        usable = (column.valid & flow.valid)[skip:]
         still = (column.still | flow.still)[skip:] & ~moves
         conc = column.value[skip:] * per
-        made = masses(Hours(conc, q * scale, still | idle, usable), medium, quarters)
+        usable = column.valid[skip:]
+        made = masses(
+            Hours(conc, q * scale, still | idle, usable, flow.valid[skip:]), medium, quarters
+        )
         rate = compliance.rate(conc, PER_VOLUME[medium], q * scale, "m³/h")
         assert rate is not None
         rate[column.exempt[skip:]] = np.nan
-        out += _rows(point, code, made, conc, rate, hours, days, kept)
+        out += _rows(point, code, made, np.where(usable, conc, np.nan), rate, hours, days, kept)
     return out
 
 
@@ -290,7 +317,8 @@ def _rows(
     days: list[date],
     kept: npt.NDArray[np.bool_],
 ) -> list[EmissionDay]:
-    """The rows of a factor. `rate`: kg/h as a verdict has it, NaN where a mark exempts the hour."""
+    """The rows of a factor. `conc`: NaN where not valid; `rate`: kg/h as a verdict has it, NaN where
+    a mark exempts the hour."""
     by_day: dict[date, list[int]] = defaultdict(list)
     for i in np.flatnonzero(kept).tolist():
         by_day[days[i]].append(i)
@@ -299,6 +327,7 @@ def _rows(
         kg, state = made.kg[places], made.state[places]
         measured = state == validity.Hour.VALID
         invalid = state == validity.Hour.INVALID
+        weighed = measured & np.isfinite(conc[places])
         filled = invalid & np.isfinite(kg)
         rules = Counter(validity.RULES[r] for r in made.rule[places][filled].tolist() if r > 0)
         bound = measured & np.isfinite(rate[places])
@@ -315,7 +344,7 @@ def _rows(
                 stopped=int((state == validity.Hour.STOPPED).sum()),
                 without=int((invalid & ~filled).sum()),
                 rules=dict(rules),
-                mean=float(conc[places][measured].mean()) if measured.any() else None,
+                mean=float(conc[places][weighed].mean()) if weighed.any() else None,
                 peak=float(rate[top]) if top is not None else None,
                 peak_at=hours[top] if top is not None else None,
             )
