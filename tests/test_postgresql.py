@@ -16,6 +16,7 @@ PLACES = [
         f"bureau/{p.name}" for p in (ROOT / "tests/bureau").iterdir() if any(p.glob("test_*.py"))
     ),
     "demo",
+    "service/test_prepare.py",
     "test_access.py",
 ]
 

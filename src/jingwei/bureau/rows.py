@@ -22,8 +22,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
+from django.core.management.base import CommandError
 from django.core.signals import request_finished
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    ProgrammingError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 from django.db.backends.signals import connection_created
 
 ROLE = "jingwei_web"
@@ -32,6 +41,16 @@ _NOTHING = ("",) * len(_SETTINGS)
 _WRITES = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "(\w+)"')
 _TELL = "SELECT " + ", ".join(f"set_config('jingwei.{name}', %s, false)" for name in _SETTINGS)
 _LET_WRITE = "SELECT set_config('jingwei.writes', 'on', true)"
+
+
+class RightsError(CommandError):
+    """The database's user may not do what is needed; says what an administrator runs."""
+
+    def __init__(self, lacks: str, statements: str) -> None:
+        super().__init__(
+            f"{lacks}. Let an administrator of PostgreSQL run once: {statements} Then start again."
+        )
+
 
 _armed = False
 _installed: set[str] = set()  # databases, by this process: tests empty their tables often
@@ -165,8 +184,7 @@ def install(using: str = DEFAULT_DB_ALIAS) -> None:
     if not {m._meta.db_table for m in wanted} | {"cases_casetext"} <= present:
         return  # on the way through older migrations
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        for statement in _role(cursor):
-            cursor.execute(statement)
+        _make_role(cursor)
         cursor.execute(";\n".join([*_grants(), *_functions(), *_policies(wanted)]))
     _installed.add(name)
 
@@ -185,29 +203,55 @@ def missing(using: str = DEFAULT_DB_ALIAS) -> Iterator[str]:
     yield from sorted({m._meta.db_table for m in guarded()} - present)
 
 
-def _role(cursor: Any) -> Iterator[str]:
+def ready(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Before any table is made: may the database's user make tables, and is the role there or
+    can it be made? `RightsError` says what to do where not."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_user, has_schema_privilege('public', 'CREATE'), current_database()"
+        )
+        user, may_create, name = cursor.fetchone()
+        if not may_create:
+            raise RightsError(
+                f"the user {user} may not make tables in the database {name}",
+                f'ALTER DATABASE "{name}" OWNER TO "{user}";',
+            )
+        _make_role(cursor)
+
+
+def _make_role(cursor: Any) -> None:
+    """The role, and the database's user as its member: Jingwei does both itself, or an
+    administrator has done so."""
     cursor.execute(
-        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s),"
+        "SELECT current_user, EXISTS (SELECT FROM pg_roles WHERE rolname = %s),"
         " rolsuper OR rolcreaterole, rolsuper FROM pg_roles WHERE rolname = current_user",
         [ROLE],
     )
-    there, may_make, above = cursor.fetchone()
+    user, there, may_make, above = cursor.fetchone()
     member = there and above
     if there and not above:
         cursor.execute("SELECT pg_has_role(current_user, %s, 'MEMBER')", [ROLE])
         member = cursor.fetchone()[0]
+    create, grant = f"CREATE ROLE {ROLE} NOLOGIN;", f'GRANT {ROLE} TO "{user}";'
+    wanted = grant if there else f"{create} {grant}"
+    lacks = RightsError(f"the user {user} may not use the role {ROLE}, which guards rows", wanted)
     if not member and not may_make:
-        raise RuntimeError(
-            "PostgreSQL: the user of JINGWEI_DATABASE may not make roles. Let an administrator run"
-            f' once: CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO "<that user>";'
-        )
-    if not there:
-        yield (
-            f"DO $$ BEGIN CREATE ROLE {ROLE} NOLOGIN;"
-            " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
-        )
-    if not member and not above:
-        yield f"GRANT {ROLE} TO CURRENT_USER"
+        raise lacks
+    try:
+        if not there:
+            cursor.execute(
+                f"DO $$ BEGIN {create}"
+                " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            )
+        if not member and not above:
+            cursor.execute(grant)
+    except ProgrammingError as error:  # from 16 on, a role that another user made
+        if getattr(error.__cause__, "sqlstate", "") != "42501":
+            raise
+        raise lacks from error
 
 
 def _grants() -> Iterator[str]:

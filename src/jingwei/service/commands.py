@@ -59,6 +59,7 @@ def prepare() -> None:
 def _prepare(env: environment.Environment) -> None:
     from django.db import OperationalError
 
+    from jingwei.bureau.rows import RightsError
     from jingwei.service import prepare as steps
 
     try:
@@ -68,6 +69,9 @@ def _prepare(env: environment.Environment) -> None:
         raise typer.Exit(2) from None
     except OperationalError as error:
         err.print(f"[red]database:[/red] {str(error).strip()}\nSee JINGWEI_DATABASE.")
+        raise typer.Exit(2) from None
+    except RightsError as error:
+        err.print(f"[red]database:[/red] {error}", soft_wrap=True)
         raise typer.Exit(2) from None
 
 

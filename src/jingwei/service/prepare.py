@@ -14,15 +14,21 @@ DEMO = "demo.json"  # in the data folder: the demo city was loaded here
 
 
 def migrate() -> int:
-    """Bring the tables up to date; returns how many migrations were applied."""
+    """Bring the tables up to date; returns how many migrations were applied. Where rows are
+    guarded (PostgreSQL), they are afterwards, even if an earlier run ended before that."""
     from django.core.management import call_command
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
+    from jingwei.bureau import rows
+
+    rows.ready()
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
         call_command("migrate", verbosity=0, interactive=False)
+    if any(rows.missing()):
+        rows.install()
     return len(plan)
 
 
