@@ -8,11 +8,14 @@ import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from jingwei.config import environment
 
@@ -207,6 +210,18 @@ def _checks(env: environment.Environment, full: bool) -> Iterator[tuple[str, Ite
         yield room, module.check()
 
 
+def _told(problems: Iterator[str]) -> Iterator[str]:
+    """The problems; where what is checked is damaged so that the check cannot go on, that is one."""
+    try:
+        yield from problems
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        yield (
+            f"the check ended here, so there may be more: {type(error).__name__}: {error}"
+            f" ({Path(where.filename).name} line {where.lineno})"
+        )
+
+
 def fsck(
     full: Annotated[
         bool, typer.Option(help="Compare every telegram with the lake, not a sample.")
@@ -222,9 +237,9 @@ def fsck(
     for name, problems in _checks(env, full):
         here = 0
         with out.status(f"{name} …"):
-            for problem in problems:
+            for problem in _told(problems):
                 here += 1
-                out.print(f"[red]{name}:[/red] {problem}", soft_wrap=True)
+                out.print(f"[red]{name}:[/red] {escape(problem)}", soft_wrap=True)
         found += here
         if not here:
             out.print(f"[green]✓[/green] {name}")

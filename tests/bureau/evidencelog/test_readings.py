@@ -64,6 +64,27 @@ def test_a_reading_that_was_removed_is_missed(world: World) -> None:
     assert any(f"entry {row.evidence.pk}" in problem for problem in checks.check())
 
 
+def test_a_reading_that_was_rewritten_is_found(world: World) -> None:
+    with transaction.atomic():
+        row = reading(world.users["dispatcher"], "identity", "finding:7", "回访")
+        reading(world.users["grid"], "photo", "case:3")
+    assert list(checks.check()) == []
+    for change, said in (
+        ({"reason": "核实"}, "reason: not what was said"),
+        ({"what": "photo"}, "what is photo, but the evidence log says identity"),
+        ({"subject": "finding:8"}, "subject is finding:8, but the evidence log says finding:7"),
+        ({"actor": world.users["grid"]}, "the reader is not the one that was committed to"),
+    ):
+        rows = Reading.objects.filter(pk=row.pk)
+        before = rows.values(*change).get()
+        rows.update(**change)
+        [problem] = checks.check()
+        assert said in problem
+        rows.update(**before)
+    Reading.objects.filter(pk=row.pk).update(actor=None)  # the account is gone
+    assert list(checks.check()) == []
+
+
 def test_every_sort_of_reading_has_a_name() -> None:
     assert {
         "identity",

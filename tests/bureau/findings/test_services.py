@@ -191,6 +191,33 @@ def test_a_finding_that_differs_from_its_proof_is_found(city, change, found):
     assert found in problem
 
 
+def test_what_people_wrote_is_held_against_its_digest(city):
+    row = see(city, source=Finding.Source.FORM, title="夜间异味", episode="form/1")
+    row = row[0]
+    services.dismiss(city.dispatcher, row.pk, "现场无异味")
+    assert list(checks.check()) == []
+    Finding.objects.filter(pk=row.pk).update(title="夜间臭味")
+    [problem] = checks.check()
+    assert problem.endswith("its words are not those that the evidence log was told of")
+    Finding.objects.filter(pk=row.pk).update(title="夜间异味")
+    immutable.remove(APPEND_ONLY)
+    for change, said in (
+        (
+            {"reason": "现场有异味"},
+            "reason: not what was said when the evidence log was told of it",
+        ),
+        ({"data": {"other": 5}}, "is not the one that the evidence log tells of"),
+    ):
+        before = Decision.objects.values(*change).get()
+        Decision.objects.update(**change)
+        problems = [p for p in checks.check() if "trigger" not in p]
+        assert len(problems) == 1
+        assert said in problems[0]
+        Decision.objects.update(**before)
+    immutable.install(APPEND_ONLY)
+    assert list(checks.check()) == []
+
+
 def test_missing_triggers_are_found(city):
     immutable.remove(APPEND_ONLY)
     assert len(list(checks.check())) == 2

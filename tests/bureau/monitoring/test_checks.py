@@ -6,12 +6,14 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 
-from jingwei.bureau.monitoring import checks, judgements
-from jingwei.bureau.monitoring.models import Exceedance, Judgement
+from jingwei.bureau.evidencelog.services import record, time_text
+from jingwei.bureau.monitoring import checks, declare, judgements, samples
+from jingwei.bureau.monitoring.models import Exceedance, Judgement, Mark, OrderProposal, Sample
 
-from .conftest import City, hour, limit, make_point
+from .conftest import NOW, City, hour, limit, make_point, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -176,3 +178,72 @@ def test_a_batch_that_is_added_meanwhile_is_no_difference(judged: City, monkeypa
     assert judgements.last() > end
     monkeypatch.setattr(judgements, "last", lambda: end)
     assert list(judgements.check()) == []
+
+
+# What people said -------------------------------------------------------------------------------
+
+
+def declared(city: City) -> tuple[Mark, Sample]:
+    company = make_user("enterprise", enterprise=city.outlet.enterprise.uscc)
+    officer = make_user("dispatcher")
+    mark = declare.set_mark(
+        company, outlet=city.outlet, sort="device_upkeep", start=hour(2), end=hour(1), note="校准",
+        now=hour(2) + timedelta(minutes=30),
+    )  # fmt: skip
+    samples.enter(
+        officer, city.point, factor="a21002", period="hour", taken=hour(3), value=50.0,
+        report="8号", note="执法监测", now=NOW,
+    )  # fmt: skip
+    sample = Sample.objects.get()
+    samples.withdraw(officer, sample, "错录", NOW)
+    return mark, sample
+
+
+def test_marks_and_samples_are_as_they_were_told(city: City):
+    mark, sample = declared(city)
+    assert list(checks.check()) == []
+    declare.withdraw(mark.user, mark, NOW)
+    assert list(checks.check()) == []
+    for row, change, said in (
+        (mark, {"note": "校 准"}, "note: not what was said when the evidence log was told of it."),
+        (mark, {"sort": "stop"}, "sort is 'stop', but the evidence log says 'device_upkeep'."),
+        (mark, {"withdrawn": None}, "not withdrawn, but the evidence log says otherwise."),
+        (sample, {"note": "x"}, "note or why: not what was said"),
+        (sample, {"why": ""}, "note or why: not what was said"),
+        (sample, {"value": 51.0}, "value is 51.0, but the evidence log says 50.0."),
+    ):
+        rows = type(row).objects.filter(pk=row.pk)
+        before = rows.values(*change).get()
+        rows.update(**change)
+        [problem] = checks.check()
+        assert said in problem
+        rows.update(**before)
+    assert list(checks.check()) == []
+
+
+def test_entries_from_before_words_were_salted_are_compared_in_clear(city: City):
+    mark, _sample = declared(city)
+    old = {"note": mark.note, "act": "set", "sort": "device_upkeep"}
+    old |= {"start": time_text(mark.start), "end": time_text(mark.end), "furnace": ""}
+    old |= {"outlet": f"{city.outlet.enterprise.uscc} {city.outlet.code}"}
+    with transaction.atomic():
+        mark.evidence = record("mark", f"mark:{mark.pk}", old)
+    mark.save()
+    assert list(checks.check()) == []
+    Mark.objects.update(note="x")
+    [problem] = checks.check()
+    assert problem.endswith("note is 'x', but the evidence log says '校准'.")
+
+
+def test_why_no_order_was_issued(city: City):
+    with transaction.atomic():
+        row = OrderProposal.objects.create(
+            code="A18-7", version=1, enterprise=city.outlet.enterprise, reason="已处置", state="declined",
+            triggered=NOW, due=NOW, receiver="district", severity=2,
+        )  # fmt: skip
+        content = {"act": "declined", "proposal": row.pk}
+        record("proposal", f"proposal:{row.pk}", content, said={"reason": "已处置"})
+    assert list(checks.check()) == []
+    OrderProposal.objects.update(reason="已处理")
+    [problem] = checks.check()
+    assert problem.startswith(f"Proposal {row.pk}: reason: not what was said")

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 
-from jingwei.bureau.evidencelog import services
-from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog import selectors, services
+from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import anchors, attest, canonical, digest, keyring, merkle, stamps
 from jingwei.evidence.log import LogError, OpenLog, open_log
 from jingwei.evidence.note import ED25519, Checkpoint, NoteError
@@ -43,6 +43,29 @@ def check(progress: Progress | None = None) -> Iterator[str]:
             yield f"waiting evidence entry {row.pk}: {problem}"
     for row in EvidenceEntry.objects.filter(kind="reading", reading=None).iterator():
         yield f"evidence entry {row.pk} tells of a reading that the table of readings lacks"
+    for reading in Reading.objects.select_related("evidence").iterator(chunk_size=500):
+        if problem := _reading_problem(reading):
+            yield f"reading {reading.pk}: {problem}"
+
+
+def _reading_problem(row: Reading) -> str:
+    """What in the row differs from its entry. Who read may have been erased in either."""
+    entry = row.evidence
+    try:
+        said = {"what": row.what, "subject": row.subject, "at": row.at}
+        told = {
+            "what": selectors.told(entry)["what"],
+            "subject": entry.subject,
+            "at": entry.created,
+        }
+        for name, value in said.items():
+            if value != told[name]:
+                return f"{name} is {value}, but the evidence log says {told[name]}"
+        if entry.actor and row.actor_id is not None and str(row.actor_id) != entry.actor:
+            return "the reader is not the one that was committed to"
+        return selectors.spoken(entry, {"reason": row.reason})
+    except (ValueError, KeyError, TypeError):
+        return "its entry is damaged"
 
 
 def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:

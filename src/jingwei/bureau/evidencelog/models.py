@@ -111,7 +111,7 @@ class EvidenceEntry(models.Model):
 class Reading(models.Model):
     """Who read what of protected data, when and why. Written once, with its entry in the log.
 
-    The log holds the subject and a commitment to the reader; reader and reason stand here, for the
+    The log holds the subject and commitments to reader and reason; both stand here, for the
     auditor.
     """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from django.db.models import Min, Q, QuerySet
 from django.utils import timezone
 
 from jingwei.bureau.access import may
+from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import ProofError, attest, merkle, verify_inclusion
 from jingwei.evidence.attest import State
@@ -65,6 +68,29 @@ def readings(user: Any, *, what: str = "", who: str = "") -> QuerySet[Reading]:
             | Q(actor__first_name__icontains=who)
         )
     return rows
+
+
+def told(entry: EvidenceEntry) -> dict[str, Any]:
+    """The content of an entry."""
+    found: dict[str, Any] = json.loads(entry.content)["content"]
+    return found
+
+
+def spoken(entry: EvidenceEntry, said: Mapping[str, Any]) -> str:
+    """Why `said` are not the words that were logged (`services.record`); empty where they are, or
+    nobody can tell any more: the salt was erased, or the entry tells of no words.
+
+    Entries of before words were salted have them in clear, each under its name.
+    """
+    content = told(entry)
+    if "said" in content:
+        if entry.salt and content["said"] != services.said_digest(said, entry.salt):
+            return f"{' or '.join(said)}: not what was said when the evidence log was told of it"
+        return ""
+    for name, value in said.items():
+        if name in content and content[name] != value:
+            return f"{name} is {value!r}, but the evidence log says {content[name]!r}"
+    return ""
 
 
 @dataclass(frozen=True)

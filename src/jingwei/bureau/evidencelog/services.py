@@ -107,9 +107,10 @@ def record(
 def reading(user: Any, what: str, subject: str, reason: str = "") -> Reading:
     """Write down that `user` reads protected data, in the transaction that hands it out.
 
-    The log says what was read and a commitment to the reader; who and why stand in the row.
+    The log says what was read and commitments to the reader and the reason; both stand in the row.
     """
-    entry = record("reading", subject, {"what": what}, actor=str(user.pk))
+    said = {"reason": reason} if reason else None
+    entry = record("reading", subject, {"what": what}, actor=str(user.pk), said=said)
     return Reading.objects.create(
         what=what, subject=subject, reason=reason, actor=user, at=entry.created, evidence=entry
     )

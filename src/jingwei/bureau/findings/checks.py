@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.bureau.findings import complaints, immutable
 from jingwei.bureau.findings.apps import APPEND_ONLY
 from jingwei.bureau.findings.models import Decision, Finding, FindingFile, Identity
+from jingwei.bureau.findings.services import said_digest
 from jingwei.evidence import digest
 
 # What is said once, when the episode is noticed, and never changes.
@@ -21,10 +23,13 @@ def check() -> Iterator[str]:
     decisions."""
     for name in immutable.missing(APPEND_ONLY):
         yield f"findings: the trigger {name} is missing; `jingwei prepare` puts it back"
-    rows = Finding.objects.select_related("evidence").prefetch_related("decisions").order_by("pk")
+    rows = Finding.objects.select_related("evidence").prefetch_related("decisions__evidence")
+    rows = rows.order_by("pk")
     for finding in rows.iterator(chunk_size=500):
         yield from (f"finding {finding.pk}: {problem}" for problem in _problems(finding))
-    for file in FindingFile.objects.order_by("pk").iterator(chunk_size=500):
+    for file in (
+        FindingFile.objects.select_related("evidence").order_by("pk").iterator(chunk_size=500)
+    ):
         problem = _file_problem(file)
         if problem:
             yield f"finding {file.finding_id}: its file {file.pk} {problem}"
@@ -52,6 +57,8 @@ def _file_problem(file: FindingFile) -> str:
         return f"cannot be read ({error.strerror})"
     if found != {"sha256": file.sha256, "sm3": file.sm3}:
         return "is not what was handed in: its digest differs"
+    if found not in told(file.evidence)["files"]:
+        return "is not one of those that the evidence log tells of"
     return ""
 
 
@@ -64,6 +71,17 @@ def _problems(finding: Finding) -> Iterator[str]:
         for name in _FIXED:
             if said.get(name) != row[name]:
                 yield f"{name} is {row[name]!r}, but the evidence log says {said.get(name)!r}"
+        # What people filed stays as it was; an episode of the system's or of an interface goes on.
+        lasting = (Finding.Source.FORM, Finding.Source.FILE, Finding.Source.PUBLIC)
+        if finding.source in lasting and said.get("said") not in (None, said_digest(finding)):
+            yield "its words are not those that the evidence log was told of"
+    for decision in finding.decisions.all():
+        content = told(decision.evidence)
+        row = {"action": decision.action, **decision.data}
+        if any(content.get(name) != value for name, value in row.items()):
+            yield f"decision {decision.pk} is not the one that the evidence log tells of"
+        elif problem := spoken(decision.evidence, {"reason": decision.reason}):
+            yield f"decision {decision.pk}: {problem}"
     acts = [d.action for d in finding.decisions.all() if d.action in _OF_STATE]
     last = acts[-1] if acts else ""
     if (last == Decision.Action.DISMISS) != (finding.state == Finding.State.DISMISSED):

@@ -192,6 +192,7 @@ def decided(
             f"finding:{finding.pk}",
             {"finding": finding.pk, "action": action.value, "at": now, **data},
             actor=str(user.pk),
+            said={"reason": reason},
         ),
     )
 

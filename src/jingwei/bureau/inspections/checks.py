@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.bureau.findings import immutable
 from jingwei.bureau.inspections.apps import APPEND_ONLY
-from jingwei.bureau.inspections.models import Draw, Photo, Record
+from jingwei.bureau.inspections.models import Draw, DrawStep, Photo, Record
 from jingwei.evidence import canonical, digest
 from jingwei.evidence import draw as rules
 
@@ -18,6 +19,7 @@ def check() -> Iterator[str]:
         yield f"inspections: the trigger {name} is missing; `jingwei prepare` puts it back"
     for draw in Draw.objects.exclude(plan_sha256="").iterator(chunk_size=20):
         yield from _draw(draw)
+    yield from _steps()
     for photo in Photo.objects.select_related("evidence").iterator(chunk_size=200):
         yield from _photo(photo)
     for record in Record.objects.select_related("evidence").iterator(chunk_size=200):
@@ -25,9 +27,26 @@ def check() -> Iterator[str]:
         said = json.loads(record.evidence.content)["content"]
         if not found["sha256"] == record.sha256 == said["sha256"] == record.case.detail["record"]:
             yield f"inspection {record.case_id}: the record is not the one that was logged"
+        signed = {one["sha256"] for one in said["signatures"]}
         for signature in record.signatures.all():
-            if digest.sha256(bytes(signature.picture)).hex() != signature.sha256:
+            drawn = digest.sha256(bytes(signature.picture)).hex()
+            if drawn != signature.sha256 or drawn not in signed:
                 yield f"inspection {record.case_id}: signature {signature.pk} was changed"
+
+
+def _steps() -> Iterator[str]:
+    """The names of a draw's parties and the reason of a void one, as they were when it was logged."""
+    act = DrawStep.Act
+    rows = DrawStep.objects.filter(act__in=(act.COMMIT, act.REVEAL, act.VOID))
+    for step in rows.select_related("evidence", "draw").order_by("pk").iterator(chunk_size=500):
+        said = {"reason" if step.act == act.VOID else "name": step.text}
+        if problem := spoken(step.evidence, said):
+            yield f"draw {step.draw.name}, {step.act}: {problem}"
+            continue
+        number = told(step.evidence).get("party")
+        party = step.draw.parties.filter(pk=number).first() if isinstance(number, int) else None
+        if party is not None and party.name != step.text:
+            yield f"draw {step.draw.name}: the party {step.text} is now called {party.name}"
 
 
 def _draw(draw: Draw) -> Iterator[str]:

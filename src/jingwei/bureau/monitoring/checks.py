@@ -8,11 +8,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.bureau.evidencelog.services import time_text
 from jingwei.bureau.monitoring import judgements
-from jingwei.bureau.monitoring.models import Cursor, Exceedance, Mark, Sample
+from jingwei.bureau.monitoring.models import (
+    Cursor,
+    Exceedance,
+    Inquiry,
+    Mark,
+    OrderProposal,
+    Sample,
+)
 from jingwei.bureau.monitoring.services import fact
 from jingwei.telemetry import journal
 from jingwei.telemetry.lake import Lake
@@ -34,6 +43,7 @@ def check() -> Iterator[str]:
     yield from judgements.check()
     yield from _exceedances()
     yield from _declared()
+    yield from _declined()
 
 
 def _declared() -> Iterator[str]:
@@ -43,31 +53,65 @@ def _declared() -> Iterator[str]:
         yield from _as_told(f"Mark {mark.pk}", f"mark:{mark.pk}", mark, {
             "outlet": f"{mark.outlet.enterprise.uscc} {mark.outlet.code}",
             "furnace": mark.furnace.name if mark.furnace else "", "sort": str(mark.sort),
-            "start": time_text(mark.start), "end": time_text(mark.end), "note": mark.note,
-        })  # fmt: skip
+            "start": time_text(mark.start), "end": time_text(mark.end),
+        }, {"note": mark.note})  # fmt: skip
     rows = Sample.objects.select_related("evidence", "point").order_by("pk")
     for row in rows.iterator(chunk_size=500):
         yield from _as_told(f"Sample {row.pk}", f"sample:{row.pk}", row, {
             "point": row.point.key, "factor": row.factor, "period": row.period,
             "time": time_text(row.time), "taken": time_text(row.taken), "value": row.value,
-            "unit": row.unit, "report": row.report, "note": row.note,
-        })  # fmt: skip
+            "unit": row.unit, "report": row.report,
+        }, {"note": row.note, "why": ""}, {"note": row.note, "why": row.why})  # fmt: skip
+    for inquiry in Inquiry.objects.exclude(answer="").order_by("pk").iterator(chunk_size=500):
+        for entry in _entries("mark", f"inquiry:{inquiry.pk}"):
+            if problem := spoken(entry, {"answer": inquiry.answer}):
+                yield f"Inquiry {inquiry.pk}: {problem}."
 
 
-def _as_told(what: str, subject: str, row: Any, is_: dict[str, Any]) -> Iterator[str]:
+def _declined() -> Iterator[str]:
+    """Why no order was issued, as it was said when that was decided."""
+    rows = OrderProposal.objects.filter(state=OrderProposal.State.DECLINED).order_by("pk")
+    for row in rows.iterator(chunk_size=500):
+        for entry in _entries("proposal", f"proposal:{row.pk}"):
+            if told(entry)["act"] == "declined" and (p := spoken(entry, {"reason": row.reason})):
+                yield f"Proposal {row.pk}: {p}."
+
+
+def _entries(kind: str, subject: str) -> QuerySet[EvidenceEntry]:
+    return EvidenceEntry.objects.filter(kind=kind, subject=subject).order_by("pk")
+
+
+def _as_told(
+    what: str,
+    subject: str,
+    row: Any,
+    is_: dict[str, Any],
+    said: dict[str, Any],
+    last: dict[str, Any] | None = None,
+) -> Iterator[str]:
+    """`is_` and what people `said` against the row's entry, `last` said against that of its end."""
     if row.evidence is None:
         yield f"{what} has no entry in the evidence log."
         return
-    said = json.loads(row.evidence.content, parse_int=float)["content"]
+    content = json.loads(row.evidence.content, parse_int=float)["content"]
     for name, value in is_.items():
-        if value != said[name]:
-            yield f"{what}: {name} is {value!r}, but the evidence log says {said[name]!r}."
+        if value != content.get(name):
+            yield f"{what}: {name} is {value!r}, but the evidence log says {content.get(name)!r}."
             return
-    gone = EvidenceEntry.objects.filter(
-        kind=row.evidence.kind, subject=subject, content__contains='"withdrawn"'
-    ).exists()
-    if bool(row.withdrawn) != gone:
+    if problem := spoken(row.evidence, said):
+        yield f"{what}: {problem}."
+        return
+    ends = [
+        entry
+        for entry in _entries(row.evidence.kind, subject).exclude(pk=row.evidence_id)
+        if told(entry).get("act") == "withdrawn"
+    ]
+    if bool(row.withdrawn) != bool(ends):
         yield f"{what} is {'' if row.withdrawn else 'not '}withdrawn, but the evidence log says otherwise."
+        return
+    for entry in ends:
+        if problem := spoken(entry, last or said):
+            yield f"{what}: {problem}."
 
 
 def _exceedances() -> Iterator[str]:

@@ -317,6 +317,7 @@ def decline(user: Any, proposal: OrderProposal, reason: str) -> OrderProposal:
         f"proposal:{proposal.pk}",
         {"act": "declined", "proposal": proposal.pk, "at": now},
         actor=str(user.pk),
+        said={"reason": reason},
     )
     proposal.refresh_from_db()
     return proposal
