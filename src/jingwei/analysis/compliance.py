@@ -80,6 +80,7 @@ class Reason(IntEnum):
     OXYGEN_INVALID = 16  # the oxygen value is not valid, for another reason than those above
     FLOW_INVALID = 17  # no valid flow: there is no rate
     EXEMPT = 18  # valid, but no basis for an exceedance: start-up, shut-down, exemption account
+    PART = 19  # nitrogen oxides of which only NO or only NO2 was sent
 
     @property
     def key(self) -> str:
@@ -194,10 +195,10 @@ def judge_hours(
     judged = np.where(sane, v, np.nan) * (math.nan if scale is None else scale)
     if scale is None:
         reason[:] = Reason.UNIT
-    refuse(~sane, Reason.VALUE_MISSING)
-    if known is not None:
+    if known is not None:  # first: it says why there is no number, too
         before = np.atleast_1d(np.asarray(known, dtype=np.int8))
         reason = np.where(reason == Reason.JUDGED, before, reason)
+    refuse(~sane, Reason.VALUE_MISSING)
     refuse(~_is_normal(mark, v.shape, normal), Reason.MARK)
     refuse(v < 0, Reason.VALUE_NEGATIVE)
     if high is not None:

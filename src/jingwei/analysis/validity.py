@@ -52,6 +52,7 @@ class Fault(IntFlag):
     NO_FLOW = 256  # flow-weighted, and nothing flowed
     IMPOSSIBLE = 512  # not a number that the quantity can have
     CLOCK = 1024  # the device's clock is wrong: the time is ahead of its arrival, or far behind
+    PART = 2048  # nitrogen oxides of which only NO or only NO2 was sent
 
 
 def names(mask: int) -> tuple[str, ...]:
@@ -64,6 +65,7 @@ def names(mask: int) -> tuple[str, ...]:
 
 
 _REASON: Final = (
+    (Fault.PART, Reason.PART),
     (Fault.MISSING, Reason.VALUE_MISSING),
     (Fault.IMPOSSIBLE, Reason.VALUE_MISSING),
     (Fault.CLOCK, Reason.CLOCK),

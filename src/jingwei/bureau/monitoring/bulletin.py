@@ -24,7 +24,8 @@ class Line:
     """A district, a point or the whole: what was due and came, and what exceeded.
 
     `due`, `came`: hours that were due, and of which anything came; `hours`, `days`: exceedances of hourly and daily limits; `enterprises`: that exceeded; `furnaces`:
-    days on which a furnace was below 850 °C more than five times.
+    days on which a furnace was below 850 °C more than five times; `unsent`: factors of a point
+    that limits bind and of which nothing came on a day of the span with data.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Line:
     days: int = 0
     furnaces: int = 0
     enterprises: set[int] = field(default_factory=set)
+    unsent: set[str] = field(default_factory=set)
 
     @property
     def rates(self) -> Rates:
@@ -88,6 +90,10 @@ def make(user: Any, first: date, last: date, region: str = "") -> Bulletin:
     ):
         for name in _SUMS:
             setattr(lines[row["point"]], name, row[f"s_{name}"])
+    for point, factors in TransmissionDay.objects.filter(
+        point__in=lines, day__gte=first, day__lte=last
+    ).values_list("point", "unsent"):
+        lines[point].unsent.update(factors)
     for point, period, enterprise in _exceedances(user, first, last).values_list(
         "point", "period", "point__outlet__enterprise"
     ):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ from jingwei.bureau.monitoring import (
     days,
     episodes,
     furnaces,
+    gas,
     judgements,
     marking,
     samples,
@@ -61,9 +62,9 @@ from jingwei.bureau.monitoring.observations import (
     read,
     seconds,
     value_unit,
-    watched,
 )
-from jingwei.bureau.monitoring.transmission import GRACE, SAMPLE
+from jingwei.bureau.monitoring.spans import SPAN, neighbours, spans
+from jingwei.bureau.monitoring.transmission import GRACE, SAMPLE, due_factors
 from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate, of_hours
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
@@ -73,7 +74,6 @@ log = logging.getLogger("jingwei.monitoring")
 
 EXCEEDED = int(Verdict.EXCEEDED)
 BATCH = 4000  # changes of the lake judged in one transaction
-SPAN = 8  # days read at a time
 KEPT_UNKNOWN = 50  # names of unknown points kept in the cursor
 
 Limits = Mapping[int, list[PermitLimit]]
@@ -249,13 +249,18 @@ class _Work:
         for furnace in Furnace.objects.filter(outlet__in=outlets):
             self.furnaces[furnace.outlet_id].append(furnace)
 
+    def _asked(self, point: Point) -> bool:
+        """Whether anybody waits for nitrogen oxides: a limit or the register."""
+        limits = self.limits.get(point.outlet_id or 0, ())
+        return gas.NOX in due_factors(point) or any(row.factor == gas.NOX for row in limits)
+
     def hours(
         self, touched: Mapping[Point, set[int]]
     ) -> tuple[list[Draft], list[episodes.Verdict]]:
         self._rows(touched, "hour")
         drafts: list[Draft] = []
         verdicts: list[episodes.Verdict] = []
-        for by_point in _spans(_neighbours(touched)):
+        for by_point in spans(neighbours(touched)):
             low = min(min(times) for times in by_point.values())
             high = max(max(times) for times in by_point.values())
             margin = timedelta(hours=RUN)
@@ -272,6 +277,7 @@ class _Work:
                     check(point, short, ranges)
                     from_minutes(point, series, short, wanted)
                 check_flat(point, series)
+                gas.nitrogen_oxides(point, series, self._asked(point))
                 rows = marks.get(point.outlet_id or 0, [])
                 found, more = self._judge_hours(point, sorted(times), series, rows)
                 drafts += found
@@ -469,13 +475,14 @@ class _Work:
             touched = {p: t for p, t in touched.items() if self.limits.get(p.outlet_id or 0)}
         drafts: list[Draft] = []
         verdicts: list[episodes.Verdict] = []
-        for by_point in _spans(touched, 4 * SPAN):
+        for by_point in spans(touched, 4 * SPAN):
             starts = {s for times in by_point.values() for s in times}
             start, end = moment(min(starts)), moment(max(starts)) + timedelta(days=1)
             sent = read(self.lake, "day", start, end, by_point)
             stored = days.hours(by_point, start, end)
             for point, times in by_point.items():
                 check(point, sent[point.pk], self.ranges.get(point.pk, {}))
+                gas.nitrogen_oxides(point, sent[point.pk], self._asked(point))
                 rows = self.limits.get(point.outlet_id or 0, [])
                 references = {r.reference_o2 for r in rows if r.reference_o2 is not None}
                 over = [s for s in sorted(times) if s + 86400 <= seconds(self.now + GRACE)]
@@ -545,38 +552,6 @@ class _Work:
             self._tally([why for _, why, _ in said.values()])
         self.report.without_limits += len(drafts) - len(bound)
         return out
-
-
-def _neighbours(touched: Mapping[Point, set[int]]) -> dict[Point, set[int]]:
-    """With the hours whose validity the touched ones may change (`observations.RUN`)."""
-    out = {}
-    for point, times in touched.items():
-        out[point] = set(times)
-        if watched(point):
-            for step in range(-RUN, RUN + 1):
-                out[point] |= {s + step * HOUR for s in times}
-    return out
-
-
-def _spans(
-    touched: Mapping[Point, set[int]], longest: int = SPAN
-) -> Iterator[dict[Point, set[int]]]:
-    """Cut what was touched into spans of neighbouring days, `longest` days at most."""
-    by_day: dict[int, dict[Point, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for point, times in touched.items():
-        for second in times:
-            by_day[(second + validity.BEIJING) // 86400][point].add(second)
-    span: dict[Point, set[int]] = {}
-    first = last = None
-    for day in sorted(by_day):
-        if last is not None and first is not None and (day > last + 1 or day >= first + longest):
-            yield span
-            span, first = {}, None
-        for point, times in by_day[day].items():
-            span.setdefault(point, set()).update(times)
-        first, last = day if first is None else first, day
-    if span:
-        yield span
 
 
 def _apply(effects: marking.Effects, series: Series, table: Mapping[int, dict[str, Any]]) -> None:

@@ -52,6 +52,7 @@ class Exceedance(models.Model):
         OXYGEN_INVALID = "oxygen_invalid", _("the oxygen value is not valid")
         FLOW_INVALID = "flow_invalid", _("there is no valid flow")
         EXEMPT = "exempt", _("marked: no basis for an exceedance")
+        PART = "part", _("corrected: NO or NO2 is missing")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
     factor = models.CharField(_("factor"), max_length=12)
@@ -124,8 +125,10 @@ class Judgement(models.Model):
         value   as sent or aggregated (None: no number)
         mark    data mark, "" for none
         fault   mask of `analysis.validity.Fault`; absent: valid
-        origin  "minutes" or "hours" where the value was aggregated here; "sample" where nothing came
-                and there is but a sample; absent: as the device sent it
+        origin  "minutes" or "hours" where the value was aggregated here; "parts" where it was put
+                together from other factors; "sample" where nothing came and there is but a sample;
+                absent: as the device sent it
+        parts   {factor: value} that it was put together from
         count   [values received, usable] of the shorter period, where that was looked at
         sent    the converted value of the device itself; of a day from hours: the device's day
         by      the enterprise's mark (`Mark`) that makes it invalid
@@ -227,7 +230,8 @@ class TransmissionDay(models.Model):
     `due`: those hours. `stopped`: those of the values that came with the mark of a source out of service; they are neither
     expected nor valid in the rates. `hours`: hours of which anything came; of the others nothing
     of the point reports: no link. `faults` counts the values that are not valid by fault
-    (`validity.names`; a value can have several).
+    (`validity.names`; a value can have several). `unsent`: factors that the outlet's limits bind on
+    that day and that this point or another of the outlet should send, of which nothing came.
     """
 
     point = models.ForeignKey(Point, models.CASCADE, related_name="transmission_days")
@@ -240,6 +244,7 @@ class TransmissionDay(models.Model):
     hours = models.PositiveSmallIntegerField(_("hours with data"), default=0)
     due = models.PositiveSmallIntegerField(_("hours due"), default=0)
     faults = models.JSONField(_("values not valid, by fault"), default=dict)
+    unsent = models.JSONField(_("limited, but not sent"), default=list)
 
     objects = RestrictedQuerySet.as_manager()
     place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}

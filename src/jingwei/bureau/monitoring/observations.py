@@ -97,7 +97,7 @@ class Column:
     """One factor of one point over a span, by ascending time; arrays (n,).
 
     `seq`: telegrams; of an aggregated value all of them in `made`. `count`: values received and
-    usable of the shorter period by time. `origin`: "" as sent, "minutes".
+    usable of the shorter period by time. `parts`: what a value was put together from, by factor.
     """
 
     time: Ints
@@ -109,6 +109,7 @@ class Column:
     fault: validity.Faults
     made: dict[int, list[int]] = field(default_factory=dict)
     count: dict[int, tuple[int, int]] = field(default_factory=dict)
+    parts: dict[int, dict[str, float]] = field(default_factory=dict)
     place: dict[int, int] = field(default_factory=dict)  # second -> index
 
     def at(self, second: int) -> int | None:
@@ -297,28 +298,31 @@ def _merged(sent: Column | None, m: Column, means: validity.Means, new: list[int
         made[second] = sorted({int(q) for q in m.seq[inside]})
         arrived.append(int(m.received[inside].max()))
         count[second] = (int(means.count[i]), int(means.good[i]))
-    value, fault = means.value[new], means.fault[new]
-    flags = ["" for _ in new]
+    n = len(new)
+    own = Column(
+        start, means.value[new], [""] * n, np.full(n, np.nan), np.zeros(n, dtype=np.int64),
+        np.array(arrived), means.fault[new], made, count,
+    )  # fmt: skip
+    return joined(sent, own)
+
+
+def joined(sent: Column | None, more: Column) -> Column:
+    """The values of two columns, which share no time."""
     if sent is None:
-        zeros = np.zeros(len(new), dtype=np.int64)
-        out = Column(
-            start, value, flags, np.full(len(new), np.nan), zeros, np.array(arrived), fault
-        )
+        out = more
     else:
-        order = np.argsort(np.concatenate([sent.time, start]), kind="stable")
-        both = [*sent.flag, *flags]
+        order = np.argsort(np.concatenate([sent.time, more.time]), kind="stable")
+        flags = [*sent.flag, *more.flag]
         out = Column(
-            np.concatenate([sent.time, start])[order],
-            np.concatenate([sent.value, value])[order],
-            [both[i] for i in order.tolist()],
-            np.concatenate([sent.zs, np.full(len(new), np.nan)])[order],
-            np.concatenate([sent.seq, np.zeros(len(new), dtype=np.int64)])[order],
-            np.concatenate([sent.received, arrived])[order],
-            np.concatenate([sent.fault, fault])[order],
-            dict(sent.made), dict(sent.count),
+            np.concatenate([sent.time, more.time])[order],
+            np.concatenate([sent.value, more.value])[order],
+            [flags[i] for i in order.tolist()],
+            np.concatenate([sent.zs, more.zs])[order],
+            np.concatenate([sent.seq, more.seq])[order],
+            np.concatenate([sent.received, more.received])[order],
+            np.concatenate([sent.fault, more.fault])[order],
+            sent.made | more.made, sent.count | more.count, sent.parts | more.parts,
         )  # fmt: skip
-    out.made |= made
-    out.count |= count
     out.place = {int(t): i for i, t in enumerate(out.time.tolist())}
     return out
 
@@ -349,7 +353,10 @@ def cells(c: Column, wanted: set[int]) -> Iterator[tuple[int, int, dict[str, Any
             out["fault"] = fault
         if -LARGEST <= sent <= LARGEST:
             out["sent"] = sent
-        if second in c.made:
+        if second in c.parts:
+            out["origin"] = "parts"
+            out["parts"] = {f: x if abs(x) <= LARGEST else None for f, x in c.parts[second].items()}
+        elif second in c.made:
             out["origin"] = "minutes"
         if second in c.count:
             out["count"] = list(c.count[second])

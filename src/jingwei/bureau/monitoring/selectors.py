@@ -23,6 +23,7 @@ from jingwei.analysis.compliance import judge_hours, unit_scale
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.access import may
 from jingwei.bureau.language import english, factor_name
+from jingwei.bureau.monitoring import gas
 from jingwei.bureau.monitoring.judging import preview
 from jingwei.bureau.monitoring.models import Exceedance, Judgement, TransmissionDay, day_rates
 from jingwei.bureau.monitoring.services import (
@@ -214,6 +215,18 @@ def transmission_rate(point_ids: list[int], day: Any) -> float | None:
         **{name: Sum(name, default=0) for name in ("expected", "received", "valid", "stopped")}
     )
     return day_rates(**found).effective
+
+
+def unsent(point: Point, day: Any) -> TransmissionDay | None:
+    """The newest day of the last two with data, where a factor that is limited did not come at all."""
+    found = (
+        TransmissionDay.objects.filter(
+            point=point, day__lte=day, day__gt=day - timedelta(days=2), hours__gt=0
+        )
+        .order_by("-day")
+        .first()
+    )
+    return found if found and found.unsent else None
 
 
 def _midnight(now: datetime) -> datetime:
@@ -569,6 +582,8 @@ def mark_name(flag: str, version: str) -> str:
 def sent_factors(point: Point) -> list[str]:
     """The factors that the point is registered to send or has sent, registered ones first."""
     seen = {r.factor for r in lake().latest(points=[(point.mn, point.st)])}
+    if point.kind == Point.Kind.SOURCE and {gas.NO, gas.NO2} <= seen:
+        seen.add(gas.NOX)  # made here where it is not sent
     return _in_order(seen | set(point.factors), point)
 
 

@@ -11,7 +11,7 @@ from jingwei.analysis import validity
 from jingwei.analysis.compliance import Reason, Step, Verdict
 from jingwei.analysis.incineration import Problem
 from jingwei.bureau.language import english, factor_name, table_text
-from jingwei.bureau.monitoring import selectors, verdicts
+from jingwei.bureau.monitoring import gas, selectors, verdicts
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
@@ -50,6 +50,7 @@ def reason_text(key: str) -> str:
         "no_flow": _("Nothing flowed: a flow-weighted mean has no value."),
         "flow_invalid": _("There is no valid flow, so there is no mass."),
         "exempt": _("The enterprise's mark exempts it: no basis for an exceedance."),
+        "part": _("Only NO or only NO2 was sent: nitrogen oxides want both, or NOx itself."),
     }.get(key, key)
 
 
@@ -67,6 +68,7 @@ def fault_text(name: str) -> str:
         "no_flow": _("no flow"),
         "impossible": _("impossible number"),
         "clock": _("wrong clock"),
+        "part": _("NO or NO2 missing"),
     }.get(name, name)
 
 
@@ -99,6 +101,7 @@ def rendered(stored: list[dict[str, Any]], point: Point) -> list[dict[str, str]]
 def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -> dict[str, str]:
     label = {
         "raw": _("Value as sent"),
+        "nox": _("Nitrogen oxides as NO2"),
         "mark": _("Data mark"),
         "unit": _("In the unit of the limit"),
         "converted": _("At reference oxygen"),
@@ -114,6 +117,11 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     working = result = note = ""
     if key == "raw":
         result = f"{number(n['value'])} {codes.symbol(n['unit'])}"
+    elif key == "nox":
+        unit = codes.symbol(n["unit"])
+        working = f"{number(n['no'])} × 46 / 30 + {number(n['no2'])}"
+        result = f"{number(n['result'])} {unit}"
+        note = _("the device sends NO and NO2, no NOx")
     elif key == "mark":
         mark = n["mark"]
         name = (
@@ -195,7 +203,9 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
 
 def opening(point: Point, cell: Mapping[str, Any], unit: str) -> list[dict[str, str]]:
     """The steps of a value that no limit is in force for: as sent, its mark, whether it is valid."""
-    raw = Step("raw", "", {"value": cell["value"], "unit": unit}, "HJ 212-2017")
+    raw = gas.step(cell, unit) or Step(
+        "raw", "", {"value": cell["value"], "unit": unit}, "HJ 212-2017"
+    )
     mark = cell.get("mark", "")
     fine = "yes" if mark in selectors.normal_marks(point.version) else "no"
     marked = Step("mark", "", {"mark": mark, "valid": fine}, "HJ 212-2017")

@@ -12,9 +12,10 @@ from django.db import transaction
 from django.db.models import Max, Min
 
 from jingwei.analysis import validity
+from jingwei.analysis.validity import Fault
 from jingwei.bureau.monitoring.models import Cursor, Judgement, TransmissionDay
 from jingwei.bureau.monitoring.observations import current_code, day_start, local_day
-from jingwei.bureau.registry.models import Point
+from jingwei.bureau.registry.models import MonitoringPlan, PermitLimit, Point
 
 GRACE = timedelta(minutes=10)  # an hour mean is due this long after its hour has ended
 STOPPED = "F"  # the mark of a source or an instrument out of service
@@ -29,9 +30,11 @@ class _Day:
     hours: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     first: datetime | None = None
+    seen: set[str] = field(default_factory=set)  # factors of which anything came
 
 
-def _due_factors(point: Point) -> frozenset[str]:
+def due_factors(point: Point) -> frozenset[str]:
+    """What the register says that a point sends, in codes of 2017."""
     return frozenset(current_code(code, point.version) for code in point.factors)
 
 
@@ -45,7 +48,7 @@ def count(changed: Iterable[Any], known: int, now: datetime) -> None:
     for d in changed:
         pk = d.point.pk
         if pk not in points:
-            points[pk], due[pk] = d.point, _due_factors(d.point)
+            points[pk], due[pk] = d.point, due_factors(d.point)
         if d.second not in local:
             local[d.second] = (d.time, local_day(d.time))
         when, day = local[d.second]
@@ -71,6 +74,8 @@ def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]
         if cell.get("origin") == SAMPLE:
             continue
         came = True
+        if not cell.get("fault", 0) & Fault.PART:
+            day.seen.add(code)
         if code in due:
             day.received += 1
             if fault := cell.get("fault"):
@@ -83,6 +88,41 @@ def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]
         day.first = when if day.first is None else min(day.first, when)
 
 
+class _Bound:
+    """Which factors limits bind that a point should send: those of its outlet's limits by the hour
+    or day, without what another point of the outlet is registered to send and what the permit's
+    plan has measured by hand."""
+
+    def __init__(self, points: Iterable[Point]) -> None:
+        outlets = {p.outlet_id for p in points if p.outlet_id}
+        self.limits: dict[int, list[tuple[str, date, date]]] = defaultdict(list)
+        for outlet, *row, end in PermitLimit.objects.filter(
+            outlet__in=outlets, period__in=("hour", "day")
+        ).values_list("outlet", "factor", "valid_from", "valid_to"):
+            self.limits[outlet].append((row[0], row[1], end or date.max))
+        self.others: dict[int, dict[int, frozenset[str]]] = defaultdict(dict)
+        for p in Point.objects.filter(outlet__in=outlets, enabled=True):
+            self.others[p.outlet_id or 0][p.pk] = due_factors(p)
+        plans: dict[tuple[int, str], set[str]] = defaultdict(set)
+        for outlet, factor, means in MonitoringPlan.objects.filter(outlet__in=outlets).values_list(
+            "outlet", "factor", "means"
+        ):
+            plans[outlet, factor].add(means)
+        self.by_hand = {key for key, means in plans.items() if means == {"manual"}}
+
+    def on(self, point: Point, day: date) -> set[str]:
+        outlet = point.outlet_id or 0
+        own = self.others[outlet].get(point.pk, frozenset())
+        elsewhere = {f for pk, fs in self.others[outlet].items() if pk != point.pk for f in fs}
+        return {
+            factor
+            for factor, begin, end in self.limits.get(outlet, ())
+            if begin <= day <= end
+            and (factor in own or factor not in elsewhere)
+            and (outlet, factor) not in self.by_hand
+        }
+
+
 def _due_hours(day: date, since: datetime, now: datetime) -> int:
     """Hours of the day due by `now`, from `since`."""
     end = min(day_start(day + timedelta(days=1)), now - GRACE)
@@ -92,7 +132,7 @@ def _due_hours(day: date, since: datetime, now: datetime) -> int:
 def _expected(point: Point, day: date, since: datetime, now: datetime) -> tuple[int, int]:
     """The hours that are due, and the values: for each factor that the point should send."""
     hours = _due_hours(day, since, now)
-    return hours, hours * len(_due_factors(point))
+    return hours, hours * len(due_factors(point))
 
 
 def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: datetime) -> None:
@@ -108,6 +148,7 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
         .annotate(first=Min("day"))
         .order_by()
     }
+    bound = _Bound(points.values())
     rows = []
     for point_id, counted in by_point.items():
         point, known = points[point_id], firsts.get(point_id)
@@ -128,6 +169,7 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
                     stopped=c.stopped,
                     hours=c.hours,
                     faults=dict(c.faults),
+                    unsent=sorted(bound.on(point, day) - c.seen),
                 )
             )
         if known and first < known and known not in counted:  # no longer the first: a whole day
@@ -149,6 +191,7 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
             "stopped",
             "hours",
             "faults",
+            "unsent",
         ],
     )
 

@@ -22,6 +22,7 @@ from jingwei.analysis.compliance import (
     rate,
 )
 from jingwei.analysis.validity import Fault
+from jingwei.bureau.monitoring import gas
 from jingwei.bureau.monitoring.observations import (
     FLOW,
     current_code,
@@ -43,6 +44,7 @@ SOURCES = {
     Fault.FLAT: "A18-3",
     Fault.NO_LINK: "A18-3.3",
     Fault.FEW: "HJ 212-2017 App. D",
+    Fault.PART: gas.SOURCE_NOX,
 }
 SOURCE_SAMPLE = "MEE Order 10 art. 8; PEN-mark"
 SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
@@ -97,8 +99,8 @@ def explain(point: Point, row: PermitLimit, factors: Cells, period: str) -> Judg
             known=_known_here(cell),
             o2_known=known(oxygen) if oxygen and oxygen["value"] is not None else 0,
         )
-    steps = list(one.steps)
-    at = next(i for i, s in enumerate(steps) if s.key in ("raw", "mean")) + 1
+    steps = [gas.step(cell, s.numbers["unit"]) or s if s.key == "raw" else s for s in one.steps]
+    at = next(i for i, s in enumerate(steps) if s.key in ("raw", "nox", "mean")) + 1
     if at < len(steps) and steps[at].key == "mark":
         at += 1
     steps[at:at] = checks(cell)

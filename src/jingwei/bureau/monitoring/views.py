@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.language import english, factor_name
-from jingwei.bureau.monitoring import selectors, steps
+from jingwei.bureau.monitoring import gas, selectors, steps
 from jingwei.bureau.monitoring.forms import (
     RESOLUTION_LABELS,
     STATE_LABELS,
@@ -305,8 +305,22 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "own": found.kind == Point.Kind.SOURCE,
             "samples": found.samples.filter(withdrawn=None).count(),
             "rate": selectors.transmission_rate([found.pk], local_day(now)),
+            "unsent": _unsent(found, now),
         },
     )
+
+
+def _unsent(point: Point, now: datetime) -> dict[str, Any] | None:
+    """What is limited here, but did not come, in words."""
+    day = selectors.unsent(point, local_day(now))
+    if day is None:
+        return None
+    return {
+        "day": day.day,
+        "factors": day.unsent,
+        "part": gas.NOX in day.unsent
+        and bool({gas.NO, gas.NO2} & set(selectors.sent_factors(point))),
+    }
 
 
 def _value_url(data: Series, moment: datetime) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django import template
 
-from jingwei.bureau.language import factor_name
+from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.registry.models import PermitLimit
 
 register = template.Library()
@@ -14,6 +16,12 @@ register = template.Library()
 def factor(code: str) -> str:
     """The name of a factor in the reader's language."""
     return factor_name(code)
+
+
+@register.filter
+def factors(codes: Iterable[str]) -> str:
+    """The names of factors, with a comma between."""
+    return (", " if english() else "、").join(factor_name(code) for code in sorted(codes))
 
 
 @register.simple_tag
