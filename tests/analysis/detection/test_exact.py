@@ -9,7 +9,8 @@ import pytest
 
 from analysis.detection.conftest import FIT, HOUR, LIMITS, START, Make
 from analysis.detection.injections import KINDS, Columns
-from jingwei.analysis.detection import Finding, Monitor, Suite
+from jingwei.analysis.detection import Finding, Monitor, Suite, kernels
+from jingwei.analysis.detection.exact import NEAR_CORRELATION, copied_scaled
 from jingwei.analysis.detection.identities import average_identity, converted
 
 LOOSE = 1e-3  # the smallest budget: what is left is the exact tier
@@ -62,6 +63,20 @@ def test_a_scaled_copy_is_found(suite: Suite, columns: Columns, make: Make) -> N
     assert [f.detector for f in found] == ["copy_scaled"]
     assert found[0].evidence.numbers["factor"] == pytest.approx(0.87, abs=1e-3)
     assert found[0].evidence.numbers["lag_rows"] == 500
+
+
+def test_a_spike_that_two_stretches_share_is_no_copy() -> None:
+    """Two start-ups look alike: the correlation of the steps is theirs, the hours beside differ."""
+    y = np.round(np.random.default_rng(7).normal(7.0, 0.5, 600), 2)
+    y[200], y[500] = 125.85, 187.04
+    correlation, lag = kernels.best_lag(np.diff(y, prepend=np.nan), 24, 24, 590, 0)
+    assert correlation[510] > NEAR_CORRELATION  # the spikes alone look like a copy
+    assert not list(copied_scaled(correlation, lag, y, "NMHC", 300))
+    y[480:540] = np.round(y[180:240] * 1.5 + 0.1, 2)
+    correlation, lag = kernels.best_lag(np.diff(y, prepend=np.nan), 24, 24, 590, 0)
+    [hit] = copied_scaled(correlation, lag, y, "NMHC", 300)
+    assert hit.numbers["lag_rows"] == 300
+    assert hit.numbers["factor"] == pytest.approx(1.5, abs=0.01)
 
 
 def test_a_stopped_plant_may_report_nothing_new(suite: Suite, columns: Columns, make: Make) -> None:

@@ -20,6 +20,7 @@ from jingwei.analysis.detection.monitor import Bools, Floats, Ints, Monitor
 MOVING_SHARE = 0.02
 NEAR_ROWS = 24
 NEAR_CORRELATION = 0.9995
+NEAR_REST = 0.1  # of the median step: what the median step of a scaled copy may leave unexplained
 STOPPED = "F"  # HJ 212-2017 data mark: stopped
 RUNNING_SHARE = 0.1  # of the history's median that counts as running
 MARK_ROWS = 2
@@ -154,7 +155,7 @@ def copied(y: Floats, habit: Habit, target: str, start: int) -> Iterator[Hit]:
 
 
 def copied_scaled(
-    correlation: Floats, lag: Ints, y: Floats, habit: Habit, target: str, start: int
+    correlation: Floats, lag: Ints, y: Floats, target: str, start: int
 ) -> Iterator[Hit]:
     """Stretches that repeat an earlier one up to factor, offset and rounding. Rows >= start.
 
@@ -171,6 +172,9 @@ def copied_scaled(
         slope = float(np.nanstd(a) / np.nanstd(b)) if np.nanstd(b) > 0 else float("nan")
         if abs(slope - 1) < 1e-9 and np.array_equal(a, b):
             continue  # an exact copy: said by `copied`
+        steps, rest = np.diff(a), np.diff(a) - slope * np.diff(b)
+        if not np.nanmedian(np.abs(rest)) <= NEAR_REST * np.nanmedian(np.abs(steps)):
+            continue  # one spike that both stretches have makes a correlation, no copy
         offset = float(np.nanmean(a) - slope * np.nanmean(b))
         yield Hit(
             "copy_scaled",

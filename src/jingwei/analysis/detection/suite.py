@@ -263,11 +263,7 @@ class Suite:
             track = next((t for t in later.tracks if t.name == target), None)
             if track is not None and target in self.habits:
                 correlation, lag = streams.replayed(track, shift)
-                near = list(
-                    exact.copied_scaled(
-                        correlation, lag, track.y, self.habits[target], target, shift
-                    )
-                )
+                near = list(exact.copied_scaled(correlation, lag, track.y, target, shift))
                 for hit in near:
                     hit.first, hit.last = max(hit.first - shift, 0), hit.last - shift
                     hit.found -= shift
