@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 from typer.main import get_command
 
@@ -17,3 +19,18 @@ def test_every_command_is_explained_in_chinese():
     assert set(cli.CHINESE) == set(commands)
     for name, command in commands.items():
         assert command.help.startswith(cli.CHINESE[name])
+
+
+def test_a_process_that_starts_imports_nothing_heavy():
+    """Each process of the system starts through this module, after a kill as well."""
+    heavy = ("numpy", "rich", "django", "pyarrow", "duckdb", "numba", "httpx")
+    script = (
+        "import importlib, sys\n"
+        "from jingwei import cli\n"
+        "for name in cli.PACKAGES:\n"
+        "    importlib.import_module(f'jingwei.{name}.commands').attach(cli.app)\n"
+        "import jingwei.telemetry.gateway\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,11 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jingwei.telemetry import journal, mqtt
+from jingwei.telemetry.catalog import catalog
 from jingwei.telemetry.journal import Journal
 from jingwei.telemetry.mqtt import Broker, Listener, MessageError
 
 MN = "010000A8900016F000169DC0"
 NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
+KILLS = 10
 BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 STREAMS = {"7": {"mn": MN, "st": "22", "code": "a34004", "resolution": "hour"}}
 
@@ -186,42 +189,51 @@ def test_messages_are_in_the_lake_and_rubbish_is_kept_apart(house, broker):
     assert "GHOST" in kept[1].reason
 
 
-_LISTEN = """
-import sys
-from pathlib import Path
-from jingwei.telemetry.mqtt import Broker, Listener
-Listener(Broker("127.0.0.1", int(sys.argv[2])), Path(sys.argv[1])).run()
-"""
-
-
 @needs_broker
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_doubled(house, broker):
     house.devices()
-    start = [sys.executable, "-c", _LISTEN, str(house.root), str(broker)]
-    process = subprocess.Popen(start)
-    until(lambda: (house.root / "run").exists())
-    time.sleep(1.0)
-    count = 240
-    sender = threading.Thread(target=publish, args=(broker, [own(k) for k in range(count)]))
+    start = [sys.executable, "-m", "jingwei.cli", "mqtt"]
+    told = os.environ | {
+        "JINGWEI_MQTT": f"mqtt://127.0.0.1:{broker}", "JINGWEI_DATA": str(house.root)
+    }  # fmt: skip
+    chance = random.Random(7)
+
+    def taken():
+        return {json.loads(t.raw)["time"] for t in journal.read(house.journal, limit=1 << 30)}
+
+    process = subprocess.Popen(start, env=told)
+    until(lambda: (house.root / "run" / "mqtt.json").exists())
+    publish(broker, [own(0)])  # it has subscribed: the broker keeps what comes from now on
+    until(taken)
+    count, stop = 1, threading.Event()
+
+    def send():
+        nonlocal count
+        while not stop.is_set():
+            publish(broker, [own(count + k) for k in range(10)])
+            count += 10
+
+    sender = threading.Thread(target=send)
     sender.start()
-    for pause in (0.05, 0.15, 0.3):
-        time.sleep(pause)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process = subprocess.Popen(start)
-    sender.join()
     try:
-
-        def times():
-            found = {json.loads(t.raw)["time"] for t in journal.read(house.journal, limit=1 << 30)}
-            return len(found)
-
-        until(lambda: times() == count, 40)
+        for _ in range(KILLS):
+            before = len(taken())
+            until(lambda: len(taken()) > before + 5)  # noqa: B023
+            time.sleep(chance.random() * 0.2)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            process = subprocess.Popen(start, env=told)
+        stop.set()
+        sender.join()
+        until(lambda: len(taken()) == count, 40)
     finally:
+        stop.set()
         process.terminate()
         process.wait()
     ingest = house.ingest()
     while ingest.step().telegrams:
         pass
     table = house.lake.series(MN, "22", ["a34004"], "hour", NOON, NOON + timedelta(hours=count))
-    assert table.num_rows == count
+    assert table.num_rows == count > KILLS * 5
+    with catalog(house.root / "lake") as db:
+        assert db.execute("SELECT sum(rows) FROM file").fetchone() == (2 * count,)

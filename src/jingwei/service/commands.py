@@ -10,24 +10,40 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from jingwei.config import environment
 
-out = Console()
-err = Console(stderr=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+# Every process of the system comes by here at its start, and most print nothing with rich.
+
+
+@cache
+def out() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+@cache
+def err() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 def _environment() -> environment.Environment:
     try:
         return environment.read()
     except environment.SettingError as error:
-        err.print(f"[red]setting:[/red] {error}")
+        err().print(f"[red]setting:[/red] {error}")
         raise typer.Exit(2) from None
 
 
@@ -44,7 +60,7 @@ def _free(address: environment.Address, setting: str) -> None:
         try:
             probe.bind((address.host, address.port))
         except OSError as error:
-            err.print(
+            err().print(
                 f"[red]{address} cannot be used:[/red] {error.strerror}. "
                 f"Stop what listens there, or set {setting} to another HOST:PORT."
             )
@@ -66,15 +82,15 @@ def _prepare(env: environment.Environment) -> None:
     from jingwei.service import prepare as steps
 
     try:
-        steps.everything(env, out.print)
+        steps.everything(env, out().print)
     except environment.SettingError as error:
-        err.print(f"[red]setting:[/red] {error}")
+        err().print(f"[red]setting:[/red] {error}")
         raise typer.Exit(2) from None
     except OperationalError as error:
-        err.print(f"[red]database:[/red] {str(error).strip()}\nSee JINGWEI_DATABASE.")
+        err().print(f"[red]database:[/red] {str(error).strip()}\nSee JINGWEI_DATABASE.")
         raise typer.Exit(2) from None
     except RightsError as error:
-        err.print(f"[red]database:[/red] {error}", soft_wrap=True)
+        err().print(f"[red]database:[/red] {error}", soft_wrap=True)
         raise typer.Exit(2) from None
 
 
@@ -96,7 +112,7 @@ def run(
     try:
         held = supervisor.lock(env.run)
     except supervisor.AlreadyRunningError as error:
-        err.print(
+        err().print(
             f"[red]Jingwei already runs[/red] on {env.data} (process {error}). "
             "Stop it first, or set JINGWEI_DATA to another folder."
         )
@@ -125,14 +141,14 @@ def run(
     _banner(env, [child.name for child in children], time.monotonic() - begun)
 
     def say(component: str, line: str) -> None:
-        out.print(f"{component:>8} | {line}", markup=False, highlight=False, soft_wrap=True)
+        out().print(f"{component:>8} | {line}", markup=False, highlight=False, soft_wrap=True)
 
     async def supervise() -> None:
         await supervisor.Supervisor(children, say).run()
 
     asyncio.run(supervise())
     held.close()
-    out.print("stopped.")
+    out().print("stopped.")
 
 
 def gateways(count: int) -> list[str]:
@@ -141,20 +157,20 @@ def gateways(count: int) -> list[str]:
 
 
 def _banner(env: environment.Environment, names: list[str], seconds: float) -> None:
-    out.rule("Jingwei 泾渭")
-    out.print(f"  console    http://{env.http}/", highlight=False)
-    out.print(f"  telegrams  tcp://{env.gateway}  (HJ 212)", highlight=False)
-    out.print(f"  data       {env.data}", highlight=False, soft_wrap=True)
-    out.print(f"  running    {', '.join(names)}   (ready after {seconds:.1f} s)", highlight=False)
+    out().rule("Jingwei 泾渭")
+    out().print(f"  console    http://{env.http}/", highlight=False)
+    out().print(f"  telegrams  tcp://{env.gateway}  (HJ 212)", highlight=False)
+    out().print(f"  data       {env.data}", highlight=False, soft_wrap=True)
+    out().print(f"  running    {', '.join(names)}   (ready after {seconds:.1f} s)", highlight=False)
     if env.demo:
         from jingwei.demo import city
 
-        out.print("  accounts   all with the password " + city.PASSWORD, highlight=False)
+        out().print("  accounts   all with the password " + city.PASSWORD, highlight=False)
         for username, role in city.accounts():
-            out.print(f"             {username:<12} {role}", highlight=False)
-        out.print("  The enterprises of the demo city are fictional.")
-    out.print("  Ctrl-C stops everything.")
-    out.rule()
+            out().print(f"             {username:<12} {role}", highlight=False)
+        out().print("  The enterprises of the demo city are fictional.")
+    out().print("  Ctrl-C stops everything.")
+    out().rule()
 
 
 def web(
@@ -231,19 +247,21 @@ def fsck(
 
     Every difference is one line. Exit codes: 0 all agree, 1 differences found, 2 cannot run.
     """
+    from rich.markup import escape
+
     env = _environment()
     _django()
     found = 0
     for name, problems in _checks(env, full):
         here = 0
-        with out.status(f"{name} …"):
+        with out().status(f"{name} …"):
             for problem in _told(problems):
                 here += 1
-                out.print(f"[red]{name}:[/red] {escape(problem)}", soft_wrap=True)
+                out().print(f"[red]{name}:[/red] {escape(problem)}", soft_wrap=True)
         found += here
         if not here:
-            out.print(f"[green]✓[/green] {name}")
-    out.print("all agree." if not found else f"{found} differences.")
+            out().print(f"[green]✓[/green] {name}")
+    out().print("all agree." if not found else f"{found} differences.")
     raise typer.Exit(1 if found else 0)
 
 

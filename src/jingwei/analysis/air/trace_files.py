@@ -6,12 +6,14 @@ import json
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from jingwei.analysis import validate
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LOCAL = timezone(timedelta(hours=8))
 
@@ -84,6 +86,8 @@ def trace_files(
 
 
 def _hour(option: str, text: str) -> np.datetime64:
+    import numpy as np
+
     try:
         when = datetime.fromisoformat(text)
     except ValueError as error:

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from jingwei.analysis import validate
@@ -29,6 +28,8 @@ def pmf(
     ] = None,
 ) -> None:
     """Positive matrix factorisation: Q and CPU time by number of factors."""
+    import numpy as np
+
     from jingwei.analysis.air.apportion import files
     from jingwei.analysis.air.apportion import pmf as model
     from jingwei.analysis.air.apportion import profiles as library

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from jingwei.analysis import validate
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _GOALS = {"degraded": 47.0, "none": 66.0}
 _ALARMS = (60.0, 115.0)  # µg/m³ PM2.5: IAQI 100 and 150 of GB 3095-2026
@@ -38,6 +40,8 @@ def forecast(
     ] = None,
 ) -> None:
     """48-hour forecasts of all stations against persistence and damped persistence."""
+    import numpy as np
+
     from jingwei.analysis.air.field.report import table, write
     from jingwei.analysis.air.forecast import history, model, verify
     from jingwei.analysis.air.forecast import weather as airs
@@ -116,6 +120,8 @@ def forecast(
 
 def _cut(text: str) -> np.datetime64:
     """The hour after a month or day."""
+    import numpy as np
+
     try:
         if len(text) == 7:
             day = date.fromisoformat(f"{text}-28") + timedelta(days=4)
