@@ -191,6 +191,19 @@ async def burst(port: int, work: list[list[bytes]], outstanding: int) -> dict[st
     }
 
 
+def acknowledged(port: int, raw: bytes) -> None:
+    """Send one telegram until it is acknowledged."""
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as line:
+                line.settimeout(5)
+                line.sendall(raw)
+                if b"CN=9014" in line.recv(4096):
+                    return
+        except OSError:
+            time.sleep(0.02)
+
+
 class Client:
     """A client in a process of its own."""
 

@@ -32,5 +32,21 @@ def test_a_process_that_starts_imports_nothing_heavy():
         "import jingwei.telemetry.gateway\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_web_process_starts_without_the_compiler():
+    script = (
+        "import sys\n"
+        "import jingwei.config.wsgi\n"
+        "from django.urls import reverse\n"
+        "reverse('console:home')\n"
+        "print([name for name in ('numba', 'scipy.sparse', 'scipy.stats') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

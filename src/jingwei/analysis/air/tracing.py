@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
 
-from jingwei.analysis.air import kernels
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.puffs import SCHEDULE, Sources, Winds, effective_heights
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Bools = npt.NDArray[np.bool_]
 
@@ -38,6 +40,10 @@ def matrix(
     Row hour * len(receptors) + receptor. `arrivals` puffs an hour go back from each receptor for up
     to `memory` hours, not beyond the first hour of `winds`.
     """
+    from scipy.sparse import csr_matrix
+
+    from jingwei.analysis.air import kernels  # compiled code: loaded where it is wanted
+
     places = floats(receptors).reshape(-1, 3)
     if not np.isfinite(places).all():
         raise ValueError("receptors: a coordinate is missing")
@@ -129,6 +135,8 @@ def invert(
     of freedom, so that most keep near their inventory and a few may be far off; `pinned` sources
     (monitored) keep theirs. Raises ValueError for shapes that do not fit.
     """
+    from jingwei.analysis.air import kernels
+
     y, q0 = floats(measured), floats(inventory)
     m, n = a.shape
     if y.shape != (m,) or q0.shape != (n,) or m % hours:

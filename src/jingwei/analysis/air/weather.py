@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dstn, idstn
 
 from jingwei.analysis.air import boundary
 from jingwei.analysis.air.boundary import Floats, floats
@@ -87,6 +86,8 @@ def divergence_free(u: Floats, v: Floats, size: float) -> tuple[Floats, Floats]:
     potential that is zero outside is taken away, its Poisson equation solved by sine transforms.
     Divergence is that of the faces between nodes, where components are means of their neighbours.
     """
+    from scipy.fft import dstn, idstn
+
     ny, nx = u.shape
     if min(nx, ny) < 3:
         return u, v

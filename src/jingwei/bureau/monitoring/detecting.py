@@ -18,17 +18,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis import detection
-from jingwei.analysis.detection import Monitor, Suite
-from jingwei.analysis.detection.rules import regulator
-from jingwei.analysis.detection.suite import summary
+from jingwei.analysis.detection import Monitor
 from jingwei.telemetry.lake import Lake, LakeError
+
+if TYPE_CHECKING:
+    from jingwei.analysis.detection import Suite
 
 HOUR = timedelta(hours=1)
 LEAST = timedelta(days=5)  # of history, below that not even habits show
@@ -117,6 +118,10 @@ def work(task: Task) -> list[Result]:
 
 
 def _one(task: Task, outlet: Outlet) -> Result:
+    # Compiled code: loaded where outlets are judged, not where findings are shown.
+    from jingwei.analysis.detection.rules import regulator
+    from jingwei.analysis.detection.suite import summary
+
     zone = ZoneInfo(task.zone)
     result = Result(outlet.pk)
     lake = Lake(task.lake)
@@ -144,7 +149,7 @@ def _one(task: Task, outlet: Outlet) -> Result:
         history = _fine(_without(whole.rows(0, cut), outlet.left_out), result)
         if history is None:
             return result
-        suite = Suite.fit(_limited(history, outlet), outlet.shares)
+        suite = detection.Suite.fit(_limited(history, outlet), outlet.shares)
         _keep(task.store / key, suite)
     else:
         suite = kept
@@ -403,7 +408,7 @@ def _load(path: Path) -> Suite | None:
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return None
     suite = pickle.loads(zlib.decompress(data[32:]))  # noqa: S301  # our own file, digest checked
-    return suite if isinstance(suite, Suite) else None
+    return suite if isinstance(suite, detection.Suite) else None
 
 
 def _keep(path: Path, suite: Suite) -> None:

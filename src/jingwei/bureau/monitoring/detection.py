@@ -25,9 +25,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone, translation
 
-from jingwei.analysis.detection.calibration import learn
-from jingwei.analysis.detection.rules import NAMES
-from jingwei.analysis.detection.suite import SHARES
+from jingwei.analysis.detection.calibration import SHARES, learn
 from jingwei.analysis.detection.texts import DETECTORS
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Finding, Kind
@@ -512,9 +510,14 @@ def kind_of(finding: dict[str, Any]) -> str:
 
 def detector_name(key: str) -> str:
     """The detector's name in the reader's language."""
-    words = DETECTORS[key].name if key in DETECTORS else NAMES.get(key)
-    if words is None:
-        return key
+    if key in DETECTORS:
+        words = DETECTORS[key].name
+    else:
+        from jingwei.analysis.detection.rules import NAMES  # compiled code: not at every start
+
+        if key not in NAMES:
+            return key
+        words = NAMES[key]
     return words.en if (translation.get_language() or "").startswith("en") else words.zh
 
 

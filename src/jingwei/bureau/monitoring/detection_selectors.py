@@ -15,8 +15,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from jingwei.analysis.detection import labels
-from jingwei.analysis.detection.calibration import MONTH, fleet
-from jingwei.analysis.detection.suite import SHARES
+from jingwei.analysis.detection.calibration import MONTH, SHARES, fleet
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import detection
