@@ -146,3 +146,16 @@ def test_course_of_the_day() -> None:
     assert inside[others].mean() > 0.8
     with pytest.raises(ValueError, match="0…23"):
         statistics.course([1.0], [24], 24)
+
+
+def test_averages_want_enough_values() -> None:
+    value = np.array([1.0, 3.0, np.nan, 10.0, np.nan, np.nan])
+    found = statistics.averages(value, [7, 7, 7, 8, 8, 8], 2)
+    assert found.period.tolist() == [7, 8]
+    assert found.count.tolist() == [2, 1]
+    np.testing.assert_array_equal(found.mean, [2.0, np.nan])
+    # Each period may want its own number, and one of nothing has no mean.
+    assert statistics.averages(value, [7, 7, 7, 8, 8, 8], [2, 2, 2, 1, 1, 1]).mean[1] == 10
+    assert np.isnan(statistics.averages([np.nan], [0], 0).mean[0])
+    with pytest.raises(ValueError, match="fit together"):
+        statistics.averages([1.0], [1, 2], 1)

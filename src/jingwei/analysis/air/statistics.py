@@ -154,6 +154,30 @@ def taylor(measured: npt.ArrayLike, model: npt.ArrayLike) -> Taylor:
 
 
 @dataclass(frozen=True)
+class Averages:
+    """Means over periods (n,): their numbers, the known values in them, NaN where they are too few."""
+
+    period: npt.NDArray[np.int64]
+    mean: Floats
+    count: npt.NDArray[np.int64]
+
+
+def averages(value: npt.ArrayLike, period: npt.ArrayLike, least: npt.ArrayLike) -> Averages:
+    """Means of the known values (n,) of each period (n,) of ascending numbers; `least` (n,) or one:
+    how many known values its period needs."""
+    v, at = floats(value), np.asarray(period, np.int64)
+    if v.shape != at.shape or v.ndim != 1:
+        raise ValueError(f"averages: {v.shape} values and {at.shape} periods do not fit together")
+    numbers, first, group = np.unique(at, return_index=True, return_inverse=True)
+    known = np.isfinite(v)
+    count = np.bincount(group[known], minlength=len(numbers))
+    total = np.bincount(group[known], v[known], minlength=len(numbers))
+    need = np.broadcast_to(np.asarray(least), v.shape)[first]
+    enough = (count >= need) & (count > 0)
+    return Averages(numbers, np.where(enough, total / np.maximum(count, 1), np.nan), count)
+
+
+@dataclass(frozen=True)
 class Course:
     """By place in the cycle: number of values, mean and its 95 % interval by bootstrap, NaN: none."""
 

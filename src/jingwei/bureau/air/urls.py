@@ -1,9 +1,11 @@
 from django.urls import path
 
-from jingwei.bureau.air import views
+from jingwei.bureau.air import analysis_views, views
 
 app_name = "air"
 urlpatterns = [
+    path("analysis/", analysis_views.time, name="analysis"),
+    path("analysis/series.csv", analysis_views.time_csv, name="analysis_csv"),
     path("traces/", views.traces, name="traces"),
     path("traces/new/", views.new, name="new"),
     path("traces/<int:pk>/", views.trace, name="trace"),

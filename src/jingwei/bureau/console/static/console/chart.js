@@ -132,7 +132,7 @@ function option(options) {
     aria: { enabled: false },
     grid: { left: 12, right: two ? 12 : 16, top: narrow && many ? 64 : 40, bottom: 56, containLabel: true },
     legend: {
-      show: many, top: narrow ? 0 : 6, right: 12, icon: 'roundRect', itemWidth: 14,
+      show: many, top: narrow ? 0 : 6, right: two ? 72 : 12, icon: 'roundRect', itemWidth: 14,
       itemHeight: 3, textStyle: { ...ink, color: css('ink-2') },
       data: options.series.map((s) => s.name),
     },

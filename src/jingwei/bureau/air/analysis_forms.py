@@ -1,0 +1,139 @@
+"""What to analyse: read from the address, so that a page can be sent to a colleague."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from jingwei.bureau.air.readings import offered
+from jingwei.bureau.language import factor_name
+from jingwei.bureau.monitoring import selectors as monitoring
+from jingwei.bureau.registry.models import Point
+
+DEFAULT = 30  # days
+MOST = 4  # factors in one picture
+AVERAGES = [
+    ("hour", pgettext_lazy("averaging", "Hour")),
+    ("day", pgettext_lazy("averaging", "Day")),
+    ("day8", gettext_lazy("Day, ozone as largest 8-hour mean")),
+    ("week", pgettext_lazy("averaging", "Week")),
+    ("month", pgettext_lazy("averaging", "Month")),
+]
+
+
+class _Day(forms.DateField):
+    widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+
+class _Point(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Point) -> str:
+        if obj.outlet_id and obj.outlet is not None:
+            return f"{obj.outlet.enterprise.name} · {obj.name}"
+        return f"{obj.name} · {obj.region.label}"
+
+
+class PeriodForm(forms.Form):
+    """Point and period. What the address lacks is filled in; what it has stays as it was typed.
+
+    The list offers the air stations; an outlet comes by its address, from its own page.
+    """
+
+    longest = 366  # days
+    span = DEFAULT
+    stations_only = False
+
+    point = _Point(None, label=pgettext_lazy("analysis", "Station or point"))
+    start = _Day(label=gettext_lazy("From"))
+    end = _Day(label=gettext_lazy("To"))
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        data = asked.copy()
+        points = monitoring.points(user, "air.view").filter(enabled=True)
+        listed = points.filter(kind=Point.Kind.AIR_STATION)
+        if not self.stations_only and data.get("point", "").isdigit():
+            listed = listed | points.filter(pk=int(data["point"]))
+        listed = listed.order_by("kind", "name")
+        if "point" not in data and (first := listed.first()):
+            data["point"] = str(first.pk)
+        if "end" not in data:
+            data["end"] = today.isoformat()
+        if "start" not in data:
+            data["start"] = (today - timedelta(days=self.span - 1)).isoformat()
+        self.asked = asked
+        super().__init__(data)
+        self.fields["point"].queryset = listed  # type: ignore[attr-defined]
+        self.today = today
+
+    def chosen(self) -> Point | None:
+        """The point before anything else is looked at: it says which factors there are."""
+        text = self.data.get("point", "")
+        field = self.fields["point"]
+        return field.queryset.filter(pk=int(text)).first() if text.isdigit() else None  # type: ignore[attr-defined]
+
+    def others(self) -> list[tuple[str, str]]:
+        """What the address says that this page does not ask: it is kept for the other pages."""
+        return [
+            (name, value)
+            for name, values in self.asked.lists()
+            if name not in self.fields
+            for value in values
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        start, end = found.get("start"), found.get("end")
+        if start and end:
+            if end < start:
+                self.add_error("end", _("The end lies before the beginning."))
+            elif start > self.today:
+                self.add_error("start", _("The period has not begun yet."))
+            elif (end - start).days >= self.longest:
+                self.add_error(
+                    "end",
+                    _("At most %d days on this page: choose a shorter period.") % self.longest,
+                )
+        return found
+
+
+class FactorForm(PeriodForm):
+    """With one factor."""
+
+    factor = forms.ChoiceField(label=gettext_lazy("Factor"))
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        codes = self.codes()
+        if "factor" not in self.data and codes:
+            self.data["factor"] = codes[0]
+        for code in self.data.getlist("factor"):
+            if code not in codes:
+                codes.append(code)
+        self.fields["factor"].choices = [(c, factor_name(c)) for c in codes]  # type: ignore[attr-defined]
+
+    def codes(self) -> list[str]:
+        point = self.chosen()
+        return offered(point) if point else []
+
+
+class TimeForm(FactorForm):
+    """With up to `MOST` factors and the averaging."""
+
+    factor = forms.MultipleChoiceField(
+        label=gettext_lazy("Factors"), widget=forms.CheckboxSelectMultiple
+    )
+    average = forms.ChoiceField(label=gettext_lazy("Averaging"), choices=AVERAGES)
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        self.data.setdefault("average", "hour")
+
+    def clean_factor(self) -> list[str]:
+        found: list[str] = self.cleaned_data["factor"]
+        if len(found) > MOST:
+            raise forms.ValidationError(_("At most %d factors in one picture.") % MOST)
+        return found

@@ -1,0 +1,48 @@
+"""Pages of analysis: the choice stands in the address, every picture is drawn and has its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+
+def sound(who: Any) -> None:
+    """No axe violation, nothing wider than the screen, no script error."""
+    found = Axe().run(who.page).response["violations"]
+    assert not [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found]
+    wide = who.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wide <= 1
+    assert not who.errors
+
+
+def test_time_plot_variation_and_calendar(person: Callable[..., Any]) -> None:
+    who = person("dispatcher")
+    page = who.page
+    page.goto("/monitoring/?kind=air_station")
+    page.locator("main a", has_text="奥体中心").first.click()
+    page.get_by_role("link", name="分析", exact=True).click()
+    expect(page.locator("h1")).to_have_text("奥体中心")
+    page.get_by_role("checkbox", name="臭氧").check()
+    page.get_by_label("平均方式").select_option("day")
+    page.get_by_role("button", name="显示").click()
+    page.wait_for_url(lambda url: "average=day" in url and "factor=a05024" in url)
+    expect(page.locator("#series canvas")).to_be_visible()
+    expect(page.locator("[data-cycle] svg").first).to_be_visible()
+    assert page.locator("[data-calendar] svg").count() == 2
+    page.locator("summary", has_text="以表格显示").nth(1).click()
+    assert page.locator("details[open] tbody tr").first.is_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="下载 CSV").first.click()
+    assert download.value.suggested_filename.endswith("-series.csv")
+    sound(who)
+    # The address is the choice: a colleague on a phone sees the same.
+    other = person("auditor", phone=True)
+    other.page.goto(page.url)
+    expect(other.page.get_by_role("checkbox", name="臭氧")).to_be_checked()
+    expect(other.page.locator("[data-calendar] svg").first).to_be_visible()
+    sound(other)
