@@ -81,6 +81,7 @@ class Reason(IntEnum):
     FLOW_INVALID = 17  # no valid flow: there is no rate
     EXEMPT = 18  # valid, but no basis for an exceedance: start-up, shut-down, exemption account
     PART = 19  # nitrogen oxides of which only NO or only NO2 was sent
+    STATE = 20  # not at standard state, and what converts it is missing
 
     @property
     def key(self) -> str:

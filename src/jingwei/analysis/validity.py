@@ -53,6 +53,7 @@ class Fault(IntFlag):
     IMPOSSIBLE = 512  # not a number that the quantity can have
     CLOCK = 1024  # the device's clock is wrong: the time is ahead of its arrival, or far behind
     PART = 2048  # nitrogen oxides of which only NO or only NO2 was sent
+    STATE = 4096  # not of dry gas at standard state, and what converts it is missing or not valid
 
 
 def names(mask: int) -> tuple[str, ...]:
@@ -77,6 +78,7 @@ _REASON: Final = (
     (Fault.NO_FLOW, Reason.NO_FLOW),
     (Fault.NO_LINK, Reason.VALUE_MISSING),
     (Fault.FLAT, Reason.FLAT),
+    (Fault.STATE, Reason.STATE),
 )
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.monitoring import selectors
-from jingwei.bureau.monitoring.models import Exceedance, Judgement, TransmissionDay
+from jingwei.bureau.monitoring.models import Basis, Exceedance, Judgement, TransmissionDay
 from jingwei.bureau.registry.models import MonitoringPlan, PermitLimit
 
 from .conftest import NOW, City, hour, limit, make_point
@@ -40,7 +40,7 @@ def test_nox_is_made_of_no_and_no2_and_judged(split: City):
     assert row.multiple == pytest.approx(2 / 3)
     assert row.telegrams == [number]
     assert [s["key"] for s in row.steps] == [
-        "nox", "mark", "validity", "converted", "limit", "verdict",
+        "nox", "mark", "validity", "basis", "converted", "limit", "verdict",
     ]  # fmt: skip
     assert row.steps[0]["numbers"] == {"no": 60.0, "no2": 8.0, "result": 100.0, "unit": "mg/m³"}
     assert "(21)" in row.steps[0]["source"]
@@ -183,3 +183,103 @@ def test_the_point_page_says_it(split: City, dispatcher, client):
     ).content.decode()
     assert "The permit limits NOx, but no hour of it came on" in text
     assert "Only NO or only NO2 was sent" in text
+
+
+# The state of the gas -----------------------------------------------------------------------------
+
+
+def keys(row: Exceedance) -> list[str]:
+    return [s["key"] for s in row.steps]
+
+
+def test_a_value_is_taken_as_dry_at_standard_state_and_the_steps_say_so(city: City):
+    city.send(hour(1), {"a21002": 90.0, "a19001": 12.0, "a01014": 16.0, "a01012": 127.0})
+    city.judge()
+    row = Exceedance.objects.get()
+    assert row.value == 150.0  # 90 · 15 / 9: nothing else was done to it
+    assert keys(row) == ["raw", "mark", "validity", "basis", "converted", "limit", "verdict"]
+    assert row.steps[3]["numbers"] == {"state": "standard"}
+    assert row.steps[3]["source"].startswith("HJ 212-2017 App. D")
+
+
+def test_wet_gas_is_brought_to_dry_gas_by_its_moisture(city: City):
+    Basis.objects.create(point=city.point, factor="a21002", state="wet")
+    city.send(hour(1), {"a21002": 84.0, "a19001": 6.0, "a01014": 16.0})  # 84 / 0.84 = 100: within
+    city.send(hour(0), {"a21002": 84.42, "a19001": 6.0, "a01014": 16.0})  # 100.5
+    city.judge()
+    row = Exceedance.objects.get()
+    assert (row.time, row.value) == (hour(0), pytest.approx(100.5))
+    assert keys(row) == ["raw", "mark", "validity", "basis", "dry", "converted", "limit", "verdict"]
+    assert row.reported["value"] == 84.42
+    assert row.steps[4]["numbers"] == {"c": 84.42, "xsw": 16.0, "result": pytest.approx(100.5)}
+    assert cell(hour(1))["value"] == pytest.approx(100.0)
+    assert cell(hour(1))["state"] == {"value": 84.0, "state": "wet", "xsw": 16.0}
+
+
+def test_gas_at_the_state_of_the_stack_is_brought_to_standard_state(city: City):
+    """t = 127 °C, Ba + Ps = 102.325 − 1 kPa = 101325 Pa: times 400 / 273; of wet gas / 0.84 more."""
+    Basis.objects.create(point=city.point, factor="a21002", state="stack")
+    air = {"a19001": 6.0, "a01012": 127.0, "a01013": -1.0, "a01006": 102.325, "a01014": 16.0}
+    city.send(hour(2), {"a21002": 68.0, **air})
+    city.send(hour(1), {"a21002": 69.0, **air})
+    city.judge()
+    assert cell(hour(2))["value"] == pytest.approx(68 * 400 / 273)  # 99.63
+    assert Exceedance.objects.get().value == pytest.approx(69 * 400 / 273)  # 101.1
+    Basis.objects.update(state="stack_wet")
+    city.send(hour(0), {"a21002": 60.0, **air})
+    city.judge()
+    assert cell(hour(0))["value"] == pytest.approx(60 * 400 / 273 / 0.84)  # 104.7
+    assert keys(Exceedance.objects.get(time=hour(0)))[3:6] == ["basis", "standard", "dry"]
+
+
+@pytest.mark.parametrize(
+    ("state", "air"),
+    [
+        ("wet", {}),
+        ("wet", {"a01014": (16.0, "D")}),
+        ("wet", {"a01014": 100.0}),
+        ("stack", {"a01012": 127.0, "a01013": -1.0}),  # nobody says the air pressure
+        ("stack", {"a01012": 127.0, "a01006": 101.325}),
+    ],
+)
+def test_without_what_converts_it_a_value_is_not_judged_and_says_why(city: City, state, air):
+    Basis.objects.create(point=city.point, factor="a21002", state=state)
+    city.send(hour(1), {"a21002": 900.0, "a19001": 12.0, **air})
+    assert city.judge().not_judged == {"state": 1}
+    assert (cell(hour(1))["value"], Fault(cell(hour(1))["fault"])) == (900.0, Fault.STATE)
+
+
+def test_the_air_pressure_may_be_declared_and_a_basis_begins_on_its_day(city: City):
+    Basis.objects.create(
+        point=city.point,
+        factor="a21002",
+        state="stack",
+        barometer=102.325,
+        since=date(2026, 11, 20),
+    )
+    air = {"a19001": 6.0, "a01012": 127.0, "a01013": -1.0}
+    yesterday = datetime(2026, 11, 19, 15, tzinfo=UTC)  # 23:00 in Beijing
+    for when in (yesterday, yesterday + timedelta(hours=1)):
+        city.send(when, {"a21002": 50.0, **air})
+    city.judge()
+    assert cell(yesterday)["value"] == 50.0
+    assert cell(yesterday + timedelta(hours=1))["value"] == pytest.approx(50 * 400 / 273)
+
+
+def test_no_and_no2_are_converted_before_nox_is_made_of_them(split: City):
+    Basis.objects.create(point=split.point, factor="a21003", state="wet")
+    split.send(hour(1), {"a21003": 50.4, "a21004": 8.0, "a19001": 6.0, "a01014": 16.0})
+    split.judge()
+    assert cell(hour(1))["value"] == pytest.approx(60 * 46 / 30 + 8)  # 50.4 / 0.84 = 60
+
+
+def test_the_page_of_a_value_shows_its_state(city: City, dispatcher, client):
+    Basis.objects.create(point=city.point, factor="a21002", state="wet")
+    city.send(hour(1), {"a21002": 84.42, "a19001": 6.0, "a01014": 16.0})
+    city.catch_up()
+    client.force_login(dispatcher)
+    url = reverse("monitoring:value", args=[city.point.mn, city.point.st])
+    query = {"factor": "a21002", "resolution": "hour", "time": int(hour(1).timestamp())}
+    text = client.get(url, query, headers={"accept-language": "en"}).content.decode()
+    for words in ("standard state, wet", "84.42 / (1 − 16 / 100)", "100.5"):
+        assert words in text

@@ -41,7 +41,7 @@ def test_an_hour_over_the_limit(city: City):
     assert (row.value, row.limit_value, row.multiple, row.unit) == (150.0, 100.0, 0.5, "mg/m³")
     assert (row.time, row.telegrams) == (hour(0), [seq])
     assert [s["key"] for s in row.steps] == [
-        "raw", "mark", "validity", "converted", "limit", "verdict",
+        "raw", "mark", "validity", "basis", "converted", "limit", "verdict",
     ]  # fmt: skip
     finding = row.finding
     assert finding.episode == f"exceedance/{city.point.key}/a21002/hour/2026-11-20T03Z"

@@ -196,7 +196,15 @@ def test_a_rate_limit_is_judged_by_concentration_times_flow(city: City):
     report = city.judge()
     (row,) = Exceedance.objects.all()
     assert (row.time, row.value, row.unit) == (hour(0), 3.6, "kg/h")
-    assert [s["key"] for s in row.steps] == ["raw", "mark", "validity", "rate", "limit", "verdict"]
+    assert [s["key"] for s in row.steps] == [
+        "raw",
+        "mark",
+        "validity",
+        "basis",
+        "rate",
+        "limit",
+        "verdict",
+    ]
     assert report.not_judged == {"flow_invalid": 1}
 
 

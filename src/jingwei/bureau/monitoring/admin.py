@@ -1,10 +1,10 @@
-"""For superusers: furnaces with their thermocouples and instrument ranges; to be looked at, marks,
+"""For superusers: furnaces with their thermocouples, instrument ranges and bases of concentrations; to be looked at, marks,
 enforcement samples and what was asked of furnaces."""
 
 from django.contrib import admin
 
 from jingwei.bureau.accounts.admin import Page, ReadOnly
-from jingwei.bureau.monitoring.models import Furnace, Inquiry, InstrumentRange, Mark, Sample
+from jingwei.bureau.monitoring.models import Basis, Furnace, Inquiry, InstrumentRange, Mark, Sample
 
 
 @admin.register(Furnace)
@@ -17,6 +17,15 @@ class FurnaceAdmin(Page):
 @admin.register(InstrumentRange)
 class InstrumentRangeAdmin(Page):
     list_display = ("point", "factor", "high")
+    search_fields = ("point__name", "point__mn", "factor")
+    autocomplete_fields = ("point",)
+
+
+@admin.register(Basis)
+class BasisAdmin(Page):
+    list_display = ("point", "factor", "state", "since")
+    list_filter = ("state",)
+    list_select_related = ("point",)
     search_fields = ("point__name", "point__mn", "factor")
     autocomplete_fields = ("point",)
 

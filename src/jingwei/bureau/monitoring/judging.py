@@ -37,6 +37,7 @@ from jingwei.bureau.monitoring import (
 )
 from jingwei.bureau.monitoring.judgements import Draft
 from jingwei.bureau.monitoring.models import (
+    Basis,
     Cursor,
     Due,
     Exceedance,
@@ -221,6 +222,7 @@ class _Work:
         self.lake, self.now, self.report = lake, now, report
         self.limits: dict[int, list[PermitLimit]] = defaultdict(list)
         self.ranges: dict[int, dict[str, float]] = defaultdict(dict)
+        self.bases: dict[int, list[Basis]] = defaultdict(list)
         self.furnaces: dict[int, list[Furnace]] = defaultdict(list)
         self.samples: dict[int, list[tuple[int, str, samples.Cell | None]]] = {}
         self.standing: set[tuple[int, int]] = set()  # limit, second: exceedances that stand
@@ -246,6 +248,8 @@ class _Work:
             "point", "factor", "high"
         ):
             self.ranges[point_id][factor] = high
+        for basis in Basis.objects.filter(point__in=points).order_by("since"):
+            self.bases[basis.point_id].append(basis)
         for furnace in Furnace.objects.filter(outlet__in=outlets):
             self.furnaces[furnace.outlet_id].append(furnace)
 
@@ -277,6 +281,7 @@ class _Work:
                     check(point, short, ranges)
                     from_minutes(point, series, short, wanted)
                 check_flat(point, series)
+                gas.to_dry_standard(point, series, self.bases.get(point.pk, ()))
                 gas.nitrogen_oxides(point, series, self._asked(point))
                 rows = marks.get(point.outlet_id or 0, [])
                 found, more = self._judge_hours(point, sorted(times), series, rows)
@@ -482,6 +487,7 @@ class _Work:
             stored = days.hours(by_point, start, end)
             for point, times in by_point.items():
                 check(point, sent[point.pk], self.ranges.get(point.pk, {}))
+                gas.to_dry_standard(point, sent[point.pk], self.bases.get(point.pk, ()))
                 gas.nitrogen_oxides(point, sent[point.pk], self._asked(point))
                 rows = self.limits.get(point.outlet_id or 0, [])
                 references = {r.reference_o2 for r in rows if r.reference_o2 is not None}

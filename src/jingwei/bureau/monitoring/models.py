@@ -17,6 +17,7 @@ from jingwei.bureau.monitoring.detection_models import Detected as Detected
 from jingwei.bureau.monitoring.detection_models import DetectionFit as DetectionFit
 from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
+from jingwei.bureau.monitoring.sending_models import Basis as Basis
 from jingwei.bureau.monitoring.table_models import ObservationFile as ObservationFile
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitLimit, Point
 
@@ -53,6 +54,7 @@ class Exceedance(models.Model):
         FLOW_INVALID = "flow_invalid", _("there is no valid flow")
         EXEMPT = "exempt", _("marked: no basis for an exceedance")
         PART = "part", _("corrected: NO or NO2 is missing")
+        STATE = "state", _("temperature, pressure or moisture of the gas is missing")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
     factor = models.CharField(_("factor"), max_length=12)
@@ -129,6 +131,8 @@ class Judgement(models.Model):
                 together from other factors; "sample" where nothing came and there is but a sample;
                 absent: as the device sent it
         parts   {factor: value} that it was put together from
+        state   what was done to bring it to dry gas at standard state, where the point sends another
+                (`Basis`): the value as sent, the state, temperature, pressures, moisture
         count   [values received, usable] of the shorter period, where that was looked at
         sent    the converted value of the device itself; of a day from hours: the device's day
         by      the enterprise's mark (`Mark`) that makes it invalid

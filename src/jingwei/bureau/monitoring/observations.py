@@ -97,7 +97,8 @@ class Column:
     """One factor of one point over a span, by ascending time; arrays (n,).
 
     `seq`: telegrams; of an aggregated value all of them in `made`. `count`: values received and
-    usable of the shorter period by time. `parts`: what a value was put together from, by factor.
+    usable of the shorter period by time. `parts`: what a value was put together from, by factor. `state`: how it was brought to dry gas
+    at standard state.
     """
 
     time: Ints
@@ -110,6 +111,7 @@ class Column:
     made: dict[int, list[int]] = field(default_factory=dict)
     count: dict[int, tuple[int, int]] = field(default_factory=dict)
     parts: dict[int, dict[str, float]] = field(default_factory=dict)
+    state: dict[int, dict[str, Any]] = field(default_factory=dict)
     place: dict[int, int] = field(default_factory=dict)  # second -> index
 
     def at(self, second: int) -> int | None:
@@ -322,6 +324,7 @@ def joined(sent: Column | None, more: Column) -> Column:
             np.concatenate([sent.received, more.received])[order],
             np.concatenate([sent.fault, more.fault])[order],
             sent.made | more.made, sent.count | more.count, sent.parts | more.parts,
+            sent.state | more.state,
         )  # fmt: skip
     out.place = {int(t): i for i, t in enumerate(out.time.tolist())}
     return out
@@ -358,6 +361,8 @@ def cells(c: Column, wanted: set[int]) -> Iterator[tuple[int, int, dict[str, Any
             out["parts"] = {f: x if abs(x) <= LARGEST else None for f, x in c.parts[second].items()}
         elif second in c.made:
             out["origin"] = "minutes"
+        if second in c.state:
+            out["state"] = c.state[second]
         if second in c.count:
             out["count"] = list(c.count[second])
         yield second, seq, out

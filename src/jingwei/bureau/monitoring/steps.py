@@ -12,7 +12,7 @@ from jingwei.analysis.compliance import Reason, Step, Verdict
 from jingwei.analysis.incineration import Problem
 from jingwei.bureau.language import english, factor_name, table_text
 from jingwei.bureau.monitoring import gas, selectors, verdicts
-from jingwei.bureau.monitoring.models import Judgement
+from jingwei.bureau.monitoring.models import Basis, Judgement
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
 
@@ -50,6 +50,10 @@ def reason_text(key: str) -> str:
         "no_flow": _("Nothing flowed: a flow-weighted mean has no value."),
         "flow_invalid": _("There is no valid flow, so there is no mass."),
         "exempt": _("The enterprise's mark exempts it: no basis for an exceedance."),
+        "state": _(
+            "The value is not of dry gas at standard state, and the temperature, pressure or"
+            " moisture that converts it is missing."
+        ),
         "part": _("Only NO or only NO2 was sent: nitrogen oxides want both, or NOx itself."),
     }.get(key, key)
 
@@ -69,6 +73,7 @@ def fault_text(name: str) -> str:
         "impossible": _("impossible number"),
         "clock": _("wrong clock"),
         "part": _("NO or NO2 missing"),
+        "state": _("cannot be converted to dry standard state"),
     }.get(name, name)
 
 
@@ -102,6 +107,9 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     label = {
         "raw": _("Value as sent"),
         "nox": _("Nitrogen oxides as NO2"),
+        "basis": _("State of the gas"),
+        "standard": _("At standard state"),
+        "dry": _("Of dry gas"),
         "mark": _("Data mark"),
         "unit": _("In the unit of the limit"),
         "converted": _("At reference oxygen"),
@@ -117,6 +125,20 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     working = result = note = ""
     if key == "raw":
         result = f"{number(n['value'])} {codes.symbol(n['unit'])}"
+    elif key == "basis":
+        if n["state"] == "standard":
+            result = _("taken as dry, at standard state")
+            note = _("as the standard has the device send it; nothing is converted")
+        else:
+            result = str(Basis.State(n["state"]).label)
+            note = _("declared for this point: converted here")
+    elif key == "standard":
+        p = f"{number(n['ba'])} + {number(n['ps'])}"
+        working = f"{number(n['c'])} × 101325 / ({p}) × (273 + {number(n['t'])}) / 273"
+        result = number(n["result"])
+    elif key == "dry":
+        working = f"{number(n['c'])} / (1 − {number(n['xsw'])} / 100)"
+        result = number(n["result"])
     elif key == "nox":
         unit = codes.symbol(n["unit"])
         working = f"{number(n['no'])} × 46 / 30 + {number(n['no2'])}"
@@ -201,15 +223,14 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     }
 
 
-def opening(point: Point, cell: Mapping[str, Any], unit: str) -> list[dict[str, str]]:
+def opening(point: Point, cell: Mapping[str, Any], code: str, unit: str) -> list[dict[str, str]]:
     """The steps of a value that no limit is in force for: as sent, its mark, whether it is valid."""
-    raw = gas.step(cell, unit) or Step(
-        "raw", "", {"value": cell["value"], "unit": unit}, "HJ 212-2017"
-    )
+    raw = gas.first(cell, Step("raw", "", {"value": cell["value"], "unit": unit}, "HJ 212-2017"))
     mark = cell.get("mark", "")
     fine = "yes" if mark in selectors.normal_marks(point.version) else "no"
     marked = Step("mark", "", {"mark": mark, "valid": fine}, "HJ 212-2017")
-    return rendered([s.to_json() for s in (raw, marked, *verdicts.checks(cell))], point)
+    steps = (raw, marked, *verdicts.checks(cell), *gas.basis(cell, code, point))
+    return rendered([s.to_json() for s in steps], point)
 
 
 def history(rows: list[Judgement], factor: str) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ SOURCES = {
     Fault.NO_LINK: "A18-3.3",
     Fault.FEW: "HJ 212-2017 App. D",
     Fault.PART: gas.SOURCE_NOX,
+    Fault.STATE: gas.SOURCE_BASIS,
 }
 SOURCE_SAMPLE = "MEE Order 10 art. 8; PEN-mark"
 SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
@@ -99,11 +100,11 @@ def explain(point: Point, row: PermitLimit, factors: Cells, period: str) -> Judg
             known=_known_here(cell),
             o2_known=known(oxygen) if oxygen and oxygen["value"] is not None else 0,
         )
-    steps = [gas.step(cell, s.numbers["unit"]) or s if s.key == "raw" else s for s in one.steps]
+    steps = [gas.first(cell, s) if s.key == "raw" else s for s in one.steps]
     at = next(i for i, s in enumerate(steps) if s.key in ("raw", "nox", "mean")) + 1
     if at < len(steps) and steps[at].key == "mark":
         at += 1
-    steps[at:at] = checks(cell)
+    steps[at:at] = [*checks(cell), *gas.basis(cell, row.factor, point)]
     return Judgement(one.value, limit, one.multiple, one.verdict, one.reason, tuple(steps))
 
 

@@ -471,7 +471,7 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "faults": steps.fault_texts(cell.get("fault", 0)) if cell else "",
             "unit": unit,
             "mark": selectors.mark_name(flag, found.version),
-            "opening": steps.opening(found, cell, unit) if cell else None,
+            "opening": steps.opening(found, cell, code, unit) if cell else None,
             "judgements": _ways(found, cells or {}, factor, resolution, moment),
             "earlier": [
                 (j, _ways(found, j.factors, factor, resolution, moment))
