@@ -15,7 +15,11 @@ def test_every_command_is_explained_in_chinese():
     for name in cli.PACKAGES:
         importlib.import_module(f"jingwei.{name}.commands").attach(cli.app)
     cli.speak("zh-hans")
-    commands = get_command(cli.app).commands
+    commands = {}
+    for name, command in get_command(cli.app).commands.items():
+        commands[name] = command
+        for inner, one in getattr(command, "commands", {}).items():
+            commands[f"{name} {inner}"] = one
     assert set(cli.CHINESE) == set(commands)
     for name, command in commands.items():
         assert command.help.startswith(cli.CHINESE[name])

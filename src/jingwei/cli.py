@@ -33,8 +33,8 @@ PACKAGES = [
     "bureau.air",
 ]
 
-# What `jingwei --help` says of each where the office speaks Chinese (JINGWEI_LANGUAGE); the help of
-# the command itself goes on in English.
+# What the lists of commands (`jingwei --help`, `jingwei evidence --help`) say of each where the office
+# speaks Chinese (JINGWEI_LANGUAGE); the help of the command itself goes on in English.
 CHINESE = {
     "run": "在前台运行整个系统：数据网关、后台任务、网站。",
     "prepare": "建立目录和数据表，收集静态文件；演示模式下载入演示城市。",
@@ -58,31 +58,57 @@ CHINESE = {
     "trace-files": "用文件排查测值背后的可能污染源，与 trace 相同。",
     "monitor": "对数据湖中的各排放口运行数据矛盾检测。",
     "trace": "排查空气站测值背后的可能污染源，列出依据和疑点。",
+    "monitor detect": "立即执行工作进程每日一次的检测，保存线索和证据。",
+    "monitor fit": "按最近的核查结论重新学习后检测，其余同 detect。",
     "demo": "演示城市。",
+    "demo load": "载入演示城市：机构、企业、30 天报文、判定和案件。",
     "journal": "按原样收存的报文。",
+    "journal prune": "删除超过保存期限的报文；期限短于法定年限的不予执行。",
     "lake": "监测数据存储。",
+    "lake rebuild": "由报文日志重新生成指定日的数据，每个分区输出一个 JSON 对象。",
     "validate": "用实测数据检验各分析方法；最后一行是 JSON 格式的结果。",
+    "validate prairie-grass": "草原计划（Prairie Grass）弧线最大浓度，分有无湍流实测两种。",
+    "validate chilbolton": "由光路测值反推甲烷释放的位置和速率；不给文件时用自带的两次试验。",
+    "validate ginninderra": "由四组仪器反推 Ginninderra 甲烷释放速率。",
+    "validate city": "虚拟城市 3000 家企业中找出 15 家超排企业，风和测值带误差。",
+    "validate puffs": "网格烟团与精确烟团、连续排放的比较，质量平衡。",
+    "validate forecast": "各站 48 小时预报与持续性预报、衰减持续性预报的比较。",
+    "validate pmf": "正定矩阵因子分解：不同因子数的 Q 值和计算用时。",
     "evidence": "证据日志：只增不改的默克尔日志，人人可核验。",
+    "evidence check": "由磁盘上的条目重算树根，并与全部检查点比对。",
+    "evidence check-log": "核对任何一个 C2SP tlog-tiles 日志：由条目文件重建其树。",
+    "evidence export": "把一个案件的全部材料导出为证据包，任何人可离线核验。",
+    "evidence verify": "逐项说明证据包证明了什么；不需要网络和数据库。",
+    "evidence check-draw": "重算随机抽取结果，核验所用 drand 轮次的签名。",
+    "evidence sm2-key": "生成第二把签名密钥（SM2），此后每个检查点带两个签名。",
+    "evidence rotate": "更换日志的签名密钥（有 SM2 密钥的一并更换），日志继续。",
     "identities": "受保护的举报人身份信息。",
+    "identities rotate": "更换主密钥，重新加密每份身份信息的密钥，销毁旧主密钥。",
 }
 
 
 def speak(language: str) -> None:
-    """Let the list of commands speak the language of the office."""
+    """Let the lists of commands speak the language of the office."""
     if not language.startswith("zh"):
         return
-    for command in app.registered_commands:
+    _speak(app, "")
+
+
+def _speak(within: typer.Typer, prefix: str) -> None:
+    for command in within.registered_commands:
         if command.callback is None:
             continue
-        name = command.name or command.callback.__name__
+        name = prefix + (command.name or command.callback.__name__).replace("_", "-")
         if name in CHINESE:
             said = command.help or inspect.getdoc(command.callback) or ""
             command.help = f"{CHINESE[name]}\n\n{said}"
-    for group in app.registered_groups:
-        own = group.typer_instance.info if group.typer_instance else None
-        name = next((n for n in (group.name, own and own.name) if isinstance(n, str)), "")
-        if name in CHINESE:
-            group.help = CHINESE[name]
+    for group in within.registered_groups:
+        inner = group.typer_instance
+        name = next((n for n in (group.name, inner and inner.info.name) if isinstance(n, str)), "")
+        if inner is not None:
+            _speak(inner, f"{prefix}{name} ")
+        if prefix + name in CHINESE:
+            group.help = CHINESE[prefix + name]
 
 
 def main() -> None:
