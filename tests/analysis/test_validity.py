@@ -327,6 +327,9 @@ def test_clock():
     day = 86400
     found = v.clock([T0 + 601, T0 + 600, T0 - 180 * day, T0 - 181 * day, T0 - 365 * day], [T0] * 5)
     assert [names(f) for f in found] == [("clock",), (), (), ("clock",), ("clock",)]
+    late = [T0 - 2999, T0 - 3000, T0 - 3600, T0 - 180 * day]  # hours that are named by their start
+    found = v.clock(late, [T0] * 4, length=3600)
+    assert [names(f) for f in found] == [("clock",), (), (), ()]
 
 
 def test_conflicts():

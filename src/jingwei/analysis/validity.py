@@ -224,16 +224,23 @@ def gaps(time: npt.ArrayLike, start: int, end: int, seconds: int = 3600) -> Gaps
 
 
 def clock(
-    time: npt.ArrayLike, received: npt.ArrayLike, *, ahead: int = 600, behind: int = 180 * 86400
+    time: npt.ArrayLike,
+    received: npt.ArrayLike,
+    *,
+    length: int = 0,
+    ahead: int = 600,
+    behind: int = 180 * 86400,
 ) -> Faults:
     """CLOCK where a value claims to be of a time after it arrived, or long before; seconds, (n,).
 
-    More than `ahead` seconds ahead: ten minutes, for clocks that differ a little. More than `behind`
+    A period that is named by its start must be over when its mean arrives: its `length` (0: named
+    by its end, or not known by what). More than `ahead` seconds ahead: ten minutes, for clocks that
+    differ a little. More than `behind`
     seconds behind: half a year, so that data sent again after a long break pass and a device that is
     a year behind does not. Both are presets of this program; no text gives a number.
     """
     late = np.asarray(received, dtype=np.int64) - np.asarray(time, dtype=np.int64)
-    wrong = (late < -ahead) | (late > behind)
+    wrong = (late < length - ahead) | (late > behind)
     return np.atleast_1d(np.where(wrong, Fault.CLOCK, 0)).astype(np.uint16)
 
 

@@ -1,10 +1,19 @@
-"""For superusers: furnaces with their thermocouples, instrument ranges and bases of concentrations; to be looked at, marks,
+"""For superusers: furnaces with their thermocouples, instrument ranges and bases of concentrations and
+how points name hours; to be looked at, marks,
 enforcement samples and what was asked of furnaces."""
 
 from django.contrib import admin
 
 from jingwei.bureau.accounts.admin import Page, ReadOnly
-from jingwei.bureau.monitoring.models import Basis, Furnace, Inquiry, InstrumentRange, Mark, Sample
+from jingwei.bureau.monitoring.models import (
+    Basis,
+    Furnace,
+    HourNaming,
+    Inquiry,
+    InstrumentRange,
+    Mark,
+    Sample,
+)
 
 
 @admin.register(Furnace)
@@ -27,6 +36,15 @@ class BasisAdmin(Page):
     list_filter = ("state",)
     list_select_related = ("point",)
     search_fields = ("point__name", "point__mn", "factor")
+    autocomplete_fields = ("point",)
+
+
+@admin.register(HourNaming)
+class HourNamingAdmin(Page):
+    list_display = ("point", "name", "hours", "agree", "ahead", "since", "weighed")
+    list_filter = ("name",)
+    list_select_related = ("point",)
+    search_fields = ("point__name", "point__mn")
     autocomplete_fields = ("point",)
 
 

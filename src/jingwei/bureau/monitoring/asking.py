@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from jingwei.bureau.monitoring import marking
-from jingwei.bureau.monitoring.models import Cursor, Due, Furnace, Mark
+from jingwei.bureau.monitoring.models import Cursor, Due, Furnace, HourNaming, Mark
 from jingwei.bureau.monitoring.observations import HOUR, day_start, local_day, moment, seconds
 from jingwei.bureau.monitoring.transmission import GRACE
 from jingwei.bureau.registry.models import Point
@@ -99,13 +99,15 @@ def follow_minutes(now: datetime, limit: int = MINUTES) -> bool:
     }
     heated = set(Furnace.objects.values_list("point", flat=True))
     wanted = set()
+    ends = set(HourNaming.objects.filter(name=HourNaming.Name.END).values_list("point", flat=True))
     for pk, second in {
         (points[c.mn, c.st], seconds(c.time) // HOUR * HOUR)
         for c in changes
         if (c.mn, c.st) in points
     }:
         complete = moment(second) + timedelta(hours=1) + GRACE
-        wanted.add((pk, str(Due.What.HOUR), moment(second), complete))
+        called = moment(second + HOUR if pk in ends else second)
+        wanted.add((pk, str(Due.What.HOUR), called, complete))
         if pk in heated:
             start = day_start(local_day(moment(second)))
             wanted.add((pk, str(Due.What.FURNACE), start, complete))

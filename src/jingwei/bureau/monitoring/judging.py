@@ -32,6 +32,7 @@ from jingwei.bureau.monitoring import (
     gas,
     judgements,
     marking,
+    naming,
     samples,
     transmission,
 )
@@ -42,6 +43,7 @@ from jingwei.bureau.monitoring.models import (
     Due,
     Exceedance,
     Furnace,
+    HourNaming,
     InstrumentRange,
     Mark,
 )
@@ -271,15 +273,18 @@ class _Work:
             start, end = moment(low) - margin, moment(high) + margin + timedelta(hours=1)
             hours = read(self.lake, "hour", start, end, by_point)
             minutes = read(self.lake, "minute", start, end, by_point)
+            names = naming.of(by_point)
             marks = marking.standing([p.outlet_id for p in by_point], start, end)
             wanted = set(range(seconds(start), seconds(end), HOUR))
             for point, times in by_point.items():
                 ranges = self.ranges.get(point.pk, {})
                 series, short = hours[point.pk], minutes[point.pk]
-                check(point, series, ranges)
+                name = names.get(point.pk)
+                check(point, series, ranges, HOUR if name == HourNaming.Name.START else 0)
                 if short:
                     check(point, short, ranges)
-                    from_minutes(point, series, short, wanted)
+                    shift = HOUR if name == HourNaming.Name.END else 0
+                    from_minutes(point, series, short, wanted, shift)
                 check_flat(point, series)
                 gas.to_dry_standard(point, series, self.bases.get(point.pk, ()))
                 gas.nitrogen_oxides(point, series, self._asked(point))

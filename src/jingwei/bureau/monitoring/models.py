@@ -18,6 +18,7 @@ from jingwei.bureau.monitoring.detection_models import DetectionFit as Detection
 from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
 from jingwei.bureau.monitoring.sending_models import Basis as Basis
+from jingwei.bureau.monitoring.sending_models import HourNaming as HourNaming
 from jingwei.bureau.monitoring.table_models import ObservationFile as ObservationFile
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitLimit, Point
 

@@ -153,13 +153,16 @@ def read(
     return table
 
 
-def check(point: Point, series: Series, ranges: Mapping[str, float]) -> None:
-    """Fill in the faults that each value has by itself: number, mark, clock, range."""
+def check(point: Point, series: Series, ranges: Mapping[str, float], length: int = 0) -> None:
+    """Fill in the faults that each value has by itself: number, mark, clock, range.
+
+    `length`: seconds after its name when a period is over (`validity.clock`).
+    """
     for code, c in series.items():
         signed = value_unit(code, point) in SIGNED
         c.fault = validity.check(c.value, high=ranges.get(code), signed=signed)
         c.fault |= validity.mark_faults(validity.encode_marks(c.flag, point.version), point.version)
-        c.fault |= validity.clock(c.time, c.received)
+        c.fault |= validity.clock(c.time, c.received, length=length)
         c.place = {t: i for i, t in enumerate(c.time.tolist())}
 
 
@@ -199,20 +202,22 @@ def from_minutes(
     hours: Series,
     minutes: Series,
     wanted: set[int],
+    shift: int = 0,
 ) -> None:
     """Hold the hours that a device sent against its minutes, and make those that it did not send.
 
     Of flue gas 45 minutes of an hour must be valid; of wastewater one ten-minute value (HJ 212-2017
     App. D). A factor that comes in values of several minutes has each count for as many. Hours of
-    which no minute came stand on the device's word. `wanted`: starts of hours.
+    which no minute came stand on the device's word. `wanted`: names of hours; `shift`: seconds from
+    the start of an hour to its name.
     """
     if not minutes:
         return
     water = point.kind == Point.Kind.SOURCE and medium(point) == Medium.WATER
     flow = minutes.get(FLOW["water"]) if water else None
     for code, m in minutes.items():
-        need = {} if water else _least(m.time)
-        start, group = np.unique(m.time // HOUR * HOUR, return_inverse=True)
+        need = {} if water else {s + shift: n for s, n in _least(m.time).items()}
+        start, group = np.unique(m.time // HOUR * HOUR + shift, return_inverse=True)
         received = np.bincount(group).tolist()
         usable = np.bincount(group[m.fault == 0], minlength=len(start)).tolist()
         sent = hours.get(code)
@@ -231,11 +236,11 @@ def from_minutes(
             level = hour_level(code, water, flow is not None)
             weight = _weights(m, flow) if flow is not None and level.method == "weighted" else None
             means = validity.aggregate(m.time, m.value, level, fault=m.fault, weight=weight)
-            made = [i for i, second in enumerate(means.start.tolist()) if second in new]
+            made = [i for i, second in enumerate(means.start.tolist()) if second + shift in new]
             for i in made:
-                if 0 < means.good[i] < need.get(int(means.start[i]), 1):
+                if 0 < means.good[i] < need.get(int(means.start[i]) + shift, 1):
                     means.fault[i] |= np.uint16(Fault.FEW)
-            hours[code] = _merged(sent, m, means, made)
+            hours[code] = _merged(sent, m, means, made, shift)
 
 
 def _weights(m: Column, flow: Column) -> Floats:
@@ -289,10 +294,12 @@ def hour_level(code: str, water: bool, flow: bool) -> validity.Level:
     return replace(validity.AIR_HOUR, least=1)
 
 
-def _merged(sent: Column | None, m: Column, means: validity.Means, new: list[int]) -> Column:
+def _merged(
+    sent: Column | None, m: Column, means: validity.Means, new: list[int], shift: int
+) -> Column:
     """The hours as sent, and those made from minutes."""
-    start = means.start[new]
-    hour = m.time // HOUR * HOUR
+    start = means.start[new] + shift
+    hour = m.time // HOUR * HOUR + shift
     made: dict[int, list[int]] = {}
     arrived, count = [], {}
     for i, second in zip(new, start.tolist(), strict=True):

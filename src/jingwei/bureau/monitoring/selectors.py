@@ -25,7 +25,13 @@ from jingwei.bureau.access import may
 from jingwei.bureau.language import english, factor_name
 from jingwei.bureau.monitoring import gas
 from jingwei.bureau.monitoring.judging import preview
-from jingwei.bureau.monitoring.models import Exceedance, Judgement, TransmissionDay, day_rates
+from jingwei.bureau.monitoring.models import (
+    Exceedance,
+    HourNaming,
+    Judgement,
+    TransmissionDay,
+    day_rates,
+)
 from jingwei.bureau.monitoring.services import (
     EPISODE_GAP,
     GRACE,
@@ -227,6 +233,11 @@ def unsent(point: Point, day: Any) -> TransmissionDay | None:
         .first()
     )
     return found if found and found.unsent else None
+
+
+def naming_of(point: Point) -> HourNaming | None:
+    """How a source names its hours, as weighed last."""
+    return HourNaming.objects.filter(point=point).first()
 
 
 def _midnight(now: datetime) -> datetime:

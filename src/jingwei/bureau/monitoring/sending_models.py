@@ -1,4 +1,4 @@
-"""What is known of how a point sends: on what basis its concentrations are."""
+"""What is known of how a point sends: on what basis its concentrations are, how it names hours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.registry.models import Point
@@ -48,3 +49,41 @@ class Basis(models.Model):
 
     def __str__(self) -> str:
         return f"{self.point} {self.factor} {self.get_state_display()}"
+
+
+class HourNaming(models.Model):
+    """Whether a point names its hours by their start, as HJ 212 has it, or by their end, as weighed
+    from many telegrams (`naming.py`).
+
+    `name`: empty as long as it cannot be told. `hours`: of the hours weighed last, those that spoke
+    for one of the two; `agree`: those of them that spoke for the start; `ahead`: by how many
+    seconds the device's real-time data are ahead of their reception (negative: behind).
+    """
+
+    class Name(models.TextChoices):
+        START = "start", pgettext_lazy("name of an hour", "start")
+        END = "end", pgettext_lazy("name of an hour", "end")
+
+    point = models.OneToOneField(Point, models.CASCADE, related_name="naming")
+    name = models.CharField(_("hours are named by"), max_length=5, choices=Name, blank=True)
+    hours = models.PositiveSmallIntegerField(_("hours weighed"), default=0)
+    agree = models.PositiveSmallIntegerField(_("of them named by the start"), default=0)
+    ahead = models.IntegerField(_("clock ahead (s)"), null=True)
+    since = models.DateTimeField(_("since"), null=True)
+    weighed = models.DateTimeField(_("weighed"))
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "point__region_id", "enterprise": "point__outlet__enterprise__uscc"}
+
+    class Meta:
+        ordering = ["point"]
+        verbose_name = _("naming of hours")
+        verbose_name_plural = _("namings of hours")
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.name}"
+
+    @property
+    def wrong_by(self) -> int:
+        """By how many minutes the clock is ahead, 0 where it is not more than clocks may differ."""
+        return round(self.ahead / 60) if self.ahead is not None and self.ahead > 600 else 0

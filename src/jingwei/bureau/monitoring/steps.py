@@ -44,7 +44,8 @@ def reason_text(key: str) -> str:
         "flat": _("The value has not moved for four hours or more."),
         "few": _("Too few valid values of the shorter period."),
         "clock": _(
-            "The device's clock is wrong: the time lies ahead of the reception or far behind."
+            "The device's clock is wrong: the value came before its time was over, or the time"
+            " lies far behind."
         ),
         "mark_unknown": _("The data mark is none that the protocol knows."),
         "no_flow": _("Nothing flowed: a flow-weighted mean has no value."),

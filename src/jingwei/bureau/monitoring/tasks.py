@@ -11,6 +11,7 @@ from jingwei.bureau.monitoring import (
     device_gaps,
     device_services,
     furnaces,
+    naming,
     plans,
     services,
     triggers,
@@ -23,6 +24,7 @@ def tick(now: datetime) -> None:
     work beside this round."""
     services.catch_up(now)
     services.expect(now)
+    naming.look(now)
     unexcused.look(now)
     furnaces.follow(now)
     belied.examine(now)

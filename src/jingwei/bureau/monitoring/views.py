@@ -306,6 +306,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "samples": found.samples.filter(withdrawn=None).count(),
             "rate": selectors.transmission_rate([found.pk], local_day(now)),
             "unsent": _unsent(found, now),
+            "naming": selectors.naming_of(found),
         },
     )
 
