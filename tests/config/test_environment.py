@@ -112,3 +112,16 @@ def test_wrong_ways_out_say_what_is_wanted(
 def test_hosts_of_robots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JINGWEI_WEBHOOK_HOSTS", "https://OAPI.dingtalk.com/, http://10.1.2.3:8080")
     assert environment.read().webhook_hosts == ("https://oapi.dingtalk.com", "http://10.1.2.3:8080")
+
+
+@pytest.mark.parametrize(
+    "zone", ["Asia/Shanghai", "Asia/Hong_Kong", "Asia/Urumqi", "UTC", "Mars/Base"]
+)
+def test_only_a_zone_of_beijings_time_is_taken(monkeypatch, zone: str):
+    """The standards count days of Beijing, and so do lake and judgements, whatever the zone says."""
+    monkeypatch.setenv("JINGWEI_TIME_ZONE", zone)
+    if zone in ("Asia/Shanghai", "Asia/Hong_Kong"):
+        assert environment.read().time_zone == zone
+    else:
+        with pytest.raises(environment.SettingError, match="JINGWEI_TIME_ZONE"):
+            environment.read()

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlparse
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class SettingError(ValueError):
@@ -137,6 +139,22 @@ def _file(name: str) -> Path | None:
     return path
 
 
+def _time_zone(name: str) -> str:
+    """A zone of Beijing's time: rules, lake and judgements count local days eight hours ahead of UTC."""
+    try:
+        zone = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingError(f"JINGWEI_TIME_ZONE={name!r}: there is no such time zone") from None
+    year = datetime.now(UTC).year
+    offsets = {datetime(year, month, 1, tzinfo=zone).utcoffset() for month in range(1, 13)}
+    if offsets != {timedelta(hours=8)}:
+        raise SettingError(
+            f"JINGWEI_TIME_ZONE={name!r}: wanted a zone that is eight hours ahead of UTC all year,"
+            " such as Asia/Shanghai; the standards count days of Beijing"
+        )
+    return name
+
+
 def _budget(name: str) -> float:
     text = os.environ.get(name) or "0.1"
     try:
@@ -187,7 +205,7 @@ def read() -> Environment:
         gateways=_count("JINGWEI_GATEWAY_PROCESSES", 1, 64),
         database=os.environ.get("JINGWEI_DATABASE") or f"sqlite:///{data / 'jingwei.sqlite3'}",
         profile=profile,
-        time_zone=os.environ.get("JINGWEI_TIME_ZONE") or "Asia/Shanghai",
+        time_zone=_time_zone(os.environ.get("JINGWEI_TIME_ZONE") or "Asia/Shanghai"),
         language=os.environ.get("JINGWEI_LANGUAGE") or "zh-hans",
         hosts=tuple(dict.fromkeys([*hosts, "localhost", "127.0.0.1", "[::1]", http.host])),
         origins=tuple(

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from jingwei.analysis import validity
 from jingwei.analysis.validity import Fault
-from jingwei.bureau.monitoring import selectors, services
+from jingwei.bureau.monitoring import days, selectors, services
 from jingwei.bureau.monitoring.models import (
     Due,
     Exceedance,
@@ -177,6 +178,66 @@ def test_hours_are_made_from_minutes_where_the_device_sends_only_those(city: Cit
     assert [s.key for s in one.steps][:4] == ["raw", "mark", "count", "validity"]
 
 
+def ten_minutes(city: City, start: datetime, point, marks: str) -> None:
+    """Six ten-minute values of wastewater: 10, 20 … 60 mg/L at a flow of 1."""
+    for n, mark in enumerate(marks):
+        values = {"w01018": (10.0 * (n + 1), mark), "w00000": (1.0, "N")}
+        city.send(
+            start + timedelta(minutes=10 * n), values, resolution="minute", point=point, take=False
+        )
+    city.take()
+    city.catch_up()
+
+
+@pytest.mark.parametrize(
+    ("version", "marks", "made", "fault", "value"),
+    [
+        ("2017", "NNNNNN", "N", 0, 35.0),
+        ("2017", "NNNNNC", "C", Fault.MARK, 30.0),  # one is enough
+        ("2017", "NNMCCC", "C", Fault.MARK, 15.0),
+        ("2025", "NNNNNC", "N", 0, 30.0),  # the longest: N
+        ("2025", "NNNCCC", "C", Fault.MARK, 20.0),  # as long: the abnormal one
+        ("2025", "NNCCCC", "C", Fault.MARK, 15.0),
+        ("2017", "FFFFFF", "F", Fault.MARK | Fault.MISSING, None),
+    ],
+)
+def test_an_hour_of_minutes_is_marked_by_the_rule_of_its_version(
+    city: City, version: str, marks: str, made: str, fault: int, value: float | None
+):
+    point, _row = water(city)
+    point.version = version
+    point.save()
+    ten_minutes(city, hour(1), point, marks)
+    found = cell(city, hour(1), "w01018", point=point)
+    assert (found.get("mark", ""), found.get("fault", 0)) == (made, fault)
+    assert found["value"] == (None if value is None else pytest.approx(value))
+
+
+@pytest.mark.parametrize(
+    ("odd", "made", "fault"),
+    [(15, "N", 0), (16, "D", Fault.MARK | Fault.FEW), (60, "C", Fault.MARK | Fault.MISSING)],
+)
+def test_an_hour_of_flue_gas_is_normal_from_three_quarters_on(city: City, odd, made, fault):
+    """45 of 60 minutes are 75 %, and as many as an hour needs."""
+    for n in range(60):
+        mark = "C" if n < odd else "N"
+        values = {"a21002": (90.0, mark), "a19001": 12.0}
+        city.send(hour(1) + timedelta(minutes=n), values, resolution="minute", take=False)
+    city.take()
+    city.catch_up()
+    found = cell(city, hour(1))
+    assert (found["mark"], found.get("fault", 0)) == (made, fault)
+
+
+def test_minutes_of_a_standstill_make_an_hour_of_standstill(city: City):
+    values = {"a21002": (0.0, "F"), "a19001": (20.5, "F")}
+    minutes(city, hour(0), values, 60)
+    city.catch_up()
+    day = TransmissionDay.objects.get()
+    assert (day.received, day.stopped, day.valid) == (2, 2, 0)
+    assert day.rates.validity is None
+
+
 def test_minutes_of_an_hour_that_goes_on_wait_until_it_is_complete(city: City):
     begun = hour(-1)  # 12:00, now is 12:30
     minutes(city, begun, OVER, 20)
@@ -275,6 +336,17 @@ def test_hours_without_flow_do_not_weigh(city: City):
     city.catch_up()
     assert cell(city, DAY, "w01018", "day", point)["fault"] & Fault.NO_FLOW
     assert not Exceedance.objects.filter(period="day").exists()
+
+
+@pytest.mark.parametrize(("exempt", "free"), [(4, 40.0), (5, None), (23, None), (24, None)])
+def test_the_mean_without_exempt_hours_needs_as_many_hours_as_any(exempt: int, free: float | None):
+    """24 hours: the exempt ones at 300, the others at 40; a day's mean needs 20 of them."""
+    time = np.array([int(DAY.timestamp()) + 3600 * n for n in range(24)])
+    out = np.arange(24) < exempt
+    found = days._free(
+        time, np.where(out, 300.0, 40.0), np.zeros(24, np.uint16), out, validity.AIR_DAY, None
+    )
+    assert found == {time[0]: free}
 
 
 # Completeness -----------------------------------------------------------------------------------

@@ -151,10 +151,14 @@ def _free(
     time: Any, value: Any, fault: Any, exempt: Any, level: validity.Level, weight: Any
 ) -> Mapping[int, float | None]:
     """The means without the exempt hours (Order 10 art. 10: how they are taken out is not said;
-    a day exceeds only where it does so with them and without them)."""
+    a day exceeds only where it does so with them and without them); None where the hours that are
+    left are fewer than a day's mean needs, for they make none."""
     out = np.where(exempt, fault | np.uint16(Fault.MARK), fault).astype(np.uint16)
     found = validity.aggregate(time, value, level, fault=out, weight=weight)
-    return {s: _number(found.value[i]) for i, s in enumerate(found.start.tolist())}
+    return {
+        s: _number(found.value[i]) if found.good[i] >= level.least else None
+        for i, s in enumerate(found.start.tolist())
+    }
 
 
 def _exempt(one: Mapping[str, Any]) -> bool:

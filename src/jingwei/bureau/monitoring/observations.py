@@ -233,9 +233,18 @@ def from_minutes(
             if good < need.get(second, 1) and not sent.fault[here] & Fault.MARK:
                 sent.fault[here] |= np.uint16(Fault.FEW)
         if new:
-            level = hour_level(code, water, flow is not None)
+            level = hour_level(code, water, flow is not None, point.version)
             weight = _weights(m, flow) if flow is not None and level.method == "weighted" else None
-            means = validity.aggregate(m.time, m.value, level, fault=m.fault, weight=weight)
+            marks = validity.encode_marks(m.flag, point.version)
+            means = validity.aggregate(
+                m.time,
+                m.value,
+                level,
+                mark=marks,
+                fault=m.fault,
+                weight=weight,
+                version=point.version,
+            )
             made = [i for i, second in enumerate(means.start.tolist()) if second + shift in new]
             for i in made:
                 if 0 < means.good[i] < need.get(int(means.start[i]) + shift, 1):
@@ -283,33 +292,41 @@ def interval(time: Ints) -> int:
     return max(step // 60, 1)
 
 
-def hour_level(code: str, water: bool, flow: bool) -> validity.Level:
-    """How minutes become an hour; how many it needs says `_least`."""
+def hour_level(code: str, water: bool, flow: bool, version: str) -> validity.Level:
+    """How minutes become an hour, by the version's rule of marks; how many it needs says `_least`."""
     if water and code == PH:
-        return validity.PH_HOUR
-    if water:
-        if flow and code != FLOW["water"]:
-            return validity.WATER_HOUR
-        return replace(validity.WATER_HOUR, method="mean")
-    return replace(validity.AIR_HOUR, least=1)
+        level = validity.PH_HOUR
+    elif water:
+        weighted = flow and code != FLOW["water"]
+        level = replace(validity.WATER_HOUR, method="weighted" if weighted else "mean")
+    else:
+        level = replace(validity.AIR_HOUR, least=1)
+    return replace(level, marks=validity.mark_rule(version, "water" if water else "air"))
 
 
 def _merged(
     sent: Column | None, m: Column, means: validity.Means, new: list[int], shift: int
 ) -> Column:
-    """The hours as sent, and those made from minutes."""
+    """The hours as sent, and those made from minutes.
+
+    A made hour has the mark of its minutes where all have the same (so a standstill stays one, where
+    the rule of flue gas has but D), else the one that the rule of marks makes.
+    """
     start = means.start[new] + shift
     hour = m.time // HOUR * HOUR + shift
     made: dict[int, list[int]] = {}
-    arrived, count = [], {}
+    arrived, flags, count = [], [], {}
     for i, second in zip(new, start.tolist(), strict=True):
         inside = hour == second
+        own = {f for f, here in zip(m.flag, inside.tolist(), strict=True) if here}
+        letter = "" if means.mark[i] == validity.UNKNOWN else validity.LETTERS[means.mark[i]]
+        flags.append(own.pop() if len(own) == 1 else letter)
         made[second] = sorted({int(q) for q in m.seq[inside]})
         arrived.append(int(m.received[inside].max()))
         count[second] = (int(means.count[i]), int(means.good[i]))
     n = len(new)
     own = Column(
-        start, means.value[new], [""] * n, np.full(n, np.nan), np.zeros(n, dtype=np.int64),
+        start, means.value[new], flags, np.full(n, np.nan), np.zeros(n, dtype=np.int64),
         np.array(arrived), means.fault[new], made, count,
     )  # fmt: skip
     return joined(sent, own)
