@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -13,6 +13,7 @@ from django.utils import timezone
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal
+from jingwei.bureau.registry.models import PermitAmount
 
 # Pages that answer 400 or 404 here, because they want more than the fixture has (an observation
 # in the lake, an uploaded file, a finding in the query); their rooms test them.
@@ -96,6 +97,17 @@ def arguments(db, data) -> dict[str, object]:
         **inspections(world),
         "world": world,
         "proposal": proposal,
+        "amount": PermitAmount.objects.create(
+            permit=world.permit,
+            outlet=world.outlet,
+            factor="a21002",
+            period="year",
+            value=1000,
+            unit="kg",
+            source="permit",
+            verified="verified",
+            valid_from=date(2025, 1, 1),
+        ),
         **notices(world),
         "finding": finding,
         "case": case,
@@ -231,6 +243,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "permit": things["world"].permit.pk,
         "code": "A18-7",  # a rule and a trigger
         "proposal": things["proposal"].pk,
+        "amount": things["amount"].pk,
         "department": things["world"].departments["d1"].pk,
         "what": "team",
         "name": "province",  # a platform that telegrams are sent on to

@@ -1,17 +1,14 @@
 """Emitted masses: by point, factor and day from hourly data, and what of the permit is used up.
 
 A mass is concentration times flow of the same hour, both as they were judged (`Judgement`). Hours
-that are not valid are filled for the mass alone, never for judging a concentration: flue gas by the
-quarter's capture rate with the largest rate of the last 180, 720 or 2160 valid hours (S-75-*),
-wastewater with the mean of the window before, concentration and flow each by itself, so that what was
-measured of an hour always counts (S-356); how much of a sum is such filling is always kept. There are
-no records of calibrations, so an hour out of control counts as invalid.
+that are not valid are filled for the mass alone (`analysis.masses`); how much of a sum is such filling
+is always kept. There are no records of calibrations, so an hour out of control counts as invalid.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -24,6 +21,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from jingwei.analysis import compliance, permits, validity
+from jingwei.analysis.masses import Hours, Masses, masses
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.language import factor_name
@@ -37,7 +35,7 @@ from jingwei.bureau.monitoring.models import (
 from jingwei.bureau.monitoring.observations import day_start, local_day, seconds, value_unit
 from jingwei.bureau.monitoring.transmission import GRACE, STOPPED
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Point
-from jingwei.standards import formulas, units
+from jingwei.standards import units
 
 NAME = "masses"
 TOGETHER = 25  # points read at once
@@ -46,74 +44,6 @@ HOUR = timedelta(hours=1)
 FLOW = {"air": "a00000", "water": "w00000"}
 PER_VOLUME = {"air": "mg/m³", "water": "mg/L"}
 KEPT = ("kg", "substituted", "hours", "valid", "stopped", "without", "rules", "mean", "peak", "peak_at")  # fmt: skip
-
-
-# The laboratory's part --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Hours:
-    """Consecutive hours of one point and factor, all (n,): measured values (NaN: none), `conc` in
-    mg/m³ or mg/L, `flow` in m³/h; whether the plant stood still; whether the concentration and the
-    flow were judged valid."""
-
-    conc: npt.NDArray[np.float64]
-    flow: npt.NDArray[np.float64]
-    stopped: npt.NDArray[np.bool_]
-    usable: npt.NDArray[np.bool_]
-    flowed: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Masses:
-    """kg of each hour (NaN: nothing stands in), its state, the rule that filled it, and with which
-    concentration and flow it was reckoned (flue gas: NaN where the rate itself was filled)."""
-
-    kg: npt.NDArray[np.float64]
-    state: npt.NDArray[np.int64]
-    rule: npt.NDArray[np.int8]
-    conc: npt.NDArray[np.float64]
-    flow: npt.NDArray[np.float64]
-
-
-def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
-    """The mass of every hour. Sources: HJ 212-2017 App. D (8), (33); S-75-*, S-356 (secondary).
-
-    An hour of wastewater in which valid flow was measured as none weighs nothing, whatever its
-    concentration.
-    """
-    conc_good = hours.usable & np.isfinite(hours.conc) & (hours.conc >= 0)
-    flow_good = hours.flowed & np.isfinite(hours.flow) & (hours.flow >= 0)
-    conc = np.where(conc_good, hours.conc, np.nan)
-    flow = np.where(flow_good, hours.flow, np.nan)
-    good = conc_good & flow_good
-    if medium == "water":
-        good |= flow == 0
-    state = _state(good, hours.stopped)
-    if medium == "air":
-        rate = np.where(good, formulas.emission_rate(conc, flow), np.nan)
-        made = validity.substitute_75(rate, state, quarter, np.zeros(len(state), bool))
-        kg, rule = made.value, made.rule
-        conc, flow = np.where(good, conc, np.nan), np.where(good, flow, np.nan)
-    else:
-        runs = flow != 0  # hours without flow have no concentration and part no gap of it
-        of_conc = validity.substitute_356(conc[runs], _state(conc_good, hours.stopped)[runs])
-        of_flow = validity.substitute_356(flow, _state(flow_good, hours.stopped))
-        conc[runs], flow = of_conc.value, of_flow.value
-        kg = np.where(flow == 0, 0.0, formulas.water_mass(flow, conc))
-        rule = of_flow.rule.copy()
-        both = np.minimum(rule[runs], of_conc.rule)  # below 0: one of them has no stand-in
-        rule[runs] = np.where(both < 0, both, np.maximum(rule[runs], of_conc.rule))
-        rule = np.where(flow == 0, of_flow.rule, rule)
-    kg = np.where(state == validity.Hour.STOPPED, 0.0, kg)
-    return Masses(kg, state, np.asarray(rule, dtype=np.int8), conc, flow)
-
-
-def _state(good: npt.NDArray[np.bool_], stopped: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    hour = validity.Hour
-    return np.where(good, hour.VALID, np.where(stopped, hour.STOPPED, hour.INVALID)).astype(
-        np.int64
-    )
 
 
 # Reading the judgements and keeping the days ----------------------------------------------------
@@ -232,7 +162,19 @@ def quarter_start(day: date) -> date:
 
 
 def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[EmissionDay]:
-    end = timezone.localtime(now - GRACE).replace(minute=0, second=0, microsecond=0)
+    return [
+        row
+        for point, since, one in _reckoned(found, now - GRACE)
+        for row in _rows(point, one, since)
+    ]
+
+
+def _reckoned(
+    found: Sequence[tuple[Point, datetime]], until: datetime
+) -> Iterator[tuple[Point, datetime, Reckoned]]:
+    """What the hours up to a time weigh, from before the quarter of each given time on, and where
+    that quarter begins."""
+    end = timezone.localtime(until).replace(minute=0, second=0, microsecond=0)
     start = min(day_start(quarter_start(local_day(t))) for _p, t in found) - HISTORY
     judged, firsts = _judged([p for p, _t in found], start, end)
     still = _standstill([p for p, _t in found], start)
@@ -242,53 +184,68 @@ def _days(found: Sequence[tuple[Point, datetime]], now: datetime) -> list[Emissi
         .annotate(Min("since"))
         .order_by()
     )
-    out = []
     for point, time in found:
         if point.pk not in firsts:
             continue
         first = start + firsts[point.pk] * HOUR
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
-        out += _point_days(
-            point, judged[point.pk], start, max(first, since - HISTORY), since, end,
+        for one in _reckon(
+            point, judged[point.pk], start, max(first, since - HISTORY), end,
             still[point.outlet_id or 0],
-        )  # fmt: skip
-    return out
+        ):  # fmt: skip
+            yield point, since, one
 
 
-def _point_days(
+def reckoned(point: Point, factor: str, day: date, now: datetime) -> Reckoned | None:
+    """What the hours of one factor weigh, around a day, by what stands now; None without any."""
+    if point.outlet is None:
+        return None
+    over = day_start(permits.period_end(quarter_start(day), "quarter") + timedelta(days=1))
+    rows = _reckoned([(point, day_start(day))], min(now - GRACE, over))
+    return next((one for _point, _since, one in rows if one.factor == factor), None)
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """One factor of a point hour by hour, all (n,): the hours and their local days, what went in,
+    what it weighs, and the rate (kg/h) as a verdict has it, NaN where a mark exempts the hour."""
+
+    factor: str
+    hours: list[datetime]
+    days: list[date]
+    given: Hours
+    made: Masses
+    rate: npt.NDArray[np.float64]
+
+
+def _reckon(
     point: Point,
     judged: Mapping[str, _Judged],
     start: datetime,
     first: datetime,
-    since: datetime,
     end: datetime,
     spans: Sequence[tuple[datetime, datetime]],
-) -> list[EmissionDay]:
-    """The daily masses of a point's factors from `since` on; `start`: of the judged hours; `first`:
-    the first hour that is due; `spans`: times out of operation.
+) -> Iterator[Reckoned]:
+    """What a point's factors weigh from `first` on, the first hour that is due; `start`: of the
+    judged hours; `spans`: times out of operation.
 
     An hour that was measured as valid weighs what was measured, whatever a mark says of the plant.
     """
     assert point.outlet is not None
     medium = str(point.outlet.medium)
     n, skip = int((end - first) / HOUR), int((first - start) / HOUR)
-    if n <= 0:
-        return []
+    flow_code = FLOW[medium]
+    scale = units.scale(value_unit(flow_code, point), "m³/h")
+    if n <= 0 or scale is None:
+        return
     hours = [first + i * HOUR for i in range(n)]
     days = [local_day(h) for h in hours]
     quarters = np.array([quarter_start(d).toordinal() for d in days])
-    flow_code = FLOW[medium]
-    scale = units.scale(value_unit(flow_code, point), "m³/h")
-    if scale is None:
-        return []
-    whole = int((end - start) / HOUR)
-    flow = judged.get(flow_code) or _Judged.none(whole)
+    flow = judged.get(flow_code) or _Judged.none(int((end - start) / HOUR))
     q = flow.value[skip:]
     moves = q > 0 if point.version != "2005" else np.zeros(n, dtype=bool)
-    kept = np.array([h >= since for h in hours])
     idle = np.array([any(a < h + HOUR and h < b for a, b in spans) for h in hours])
-    out: list[EmissionDay] = []
     for code in sorted(judged):
         per = units.scale(value_unit(code, point), PER_VOLUME[medium])
         if code == flow_code or per is None:
@@ -296,32 +253,20 @@ def _point_days(
         column = judged[code]
         still = (column.still | flow.still)[skip:] & ~moves
         conc = column.value[skip:] * per
-        usable = column.valid[skip:]
-        made = masses(
-            Hours(conc, q * scale, still | idle, usable, flow.valid[skip:]), medium, quarters
-        )
+        given = Hours(conc, q * scale, still | idle, column.valid[skip:], flow.valid[skip:])
         rate = compliance.rate(conc, PER_VOLUME[medium], q * scale, "m³/h")
         assert rate is not None
         rate[column.exempt[skip:]] = np.nan
-        out += _rows(point, code, made, np.where(usable, conc, np.nan), rate, hours, days, kept)
-    return out
+        yield Reckoned(code, hours, days, given, masses(given, medium, quarters), rate)
 
 
-def _rows(
-    point: Point,
-    code: str,
-    made: Masses,
-    conc: npt.NDArray[np.float64],
-    rate: npt.NDArray[np.float64],
-    hours: list[datetime],
-    days: list[date],
-    kept: npt.NDArray[np.bool_],
-) -> list[EmissionDay]:
-    """The rows of a factor. `conc`: NaN where not valid; `rate`: kg/h as a verdict has it, NaN where
-    a mark exempts the hour."""
+def _rows(point: Point, one: Reckoned, since: datetime) -> list[EmissionDay]:
+    """The rows of a factor's days from `since` on."""
+    made, rate = one.made, one.rate
+    conc = np.where(one.given.usable, one.given.conc, np.nan)
     by_day: dict[date, list[int]] = defaultdict(list)
-    for i in np.flatnonzero(kept).tolist():
-        by_day[days[i]].append(i)
+    for i in range(max(0, int((since - one.hours[0]) / HOUR)), len(one.hours)):
+        by_day[one.days[i]].append(i)
     out = []
     for day, places in by_day.items():
         kg, state = made.kg[places], made.state[places]
@@ -335,7 +280,7 @@ def _rows(
         out.append(
             EmissionDay(
                 point=point,
-                factor=code,
+                factor=one.factor,
                 day=day,
                 kg=float(np.nansum(kg)),
                 substituted=float(kg[filled].sum()),
@@ -346,7 +291,7 @@ def _rows(
                 rules=dict(rules),
                 mean=float(conc[places][weighed].mean()) if weighed.any() else None,
                 peak=float(rate[top]) if top is not None else None,
-                peak_at=hours[top] if top is not None else None,
+                peak_at=one.hours[top] if top is not None else None,
             )
         )
     return out

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from jingwei.bureau.monitoring import plan_views, report_views, trigger_views
+from jingwei.bureau.monitoring import mass_views, plan_views, report_views, trigger_views
 
 urlpatterns = [
     path("reports/amounts/", report_views.amounts_list, name="amounts"),
     path("reports/amounts.csv", report_views.amounts_csv, name="amounts_csv"),
     path("reports/amounts/<int:permit>/", report_views.permit_amounts, name="permit_amounts"),
+    path("reports/amounts/line/<int:amount>/", mass_views.amount, name="amount"),
+    path("points/<str:mn>/<str:st>/masses/", mass_views.masses, name="masses"),
     path("reports/totals/", report_views.totals_page, name="totals"),
     path("reports/totals.csv", report_views.totals_csv, name="totals_csv"),
     path("reports/tax/", report_views.tax_page, name="tax"),

@@ -96,7 +96,8 @@ class TaxForm(PeriodForm):
 # Amounts against permits ------------------------------------------------------------------------
 
 
-def _line(line: amounts.Line) -> dict[str, Any]:
+def shown_line(line: amounts.Line) -> dict[str, Any]:
+    """A permitted amount with the words that a page needs."""
     colour, label = STATES[line.state]
     amount = line.amount
     return {
@@ -132,7 +133,7 @@ def permit_amounts(request: HttpRequest, permit: int) -> HttpResponse:
     context = {
         "permit": found,
         "year": today.year,
-        "rows": [_line(x) for x in amounts.lines(rows, today.year, today)],
+        "rows": [shown_line(x) for x in amounts.lines(rows, today.year, today)],
     }
     part = "monitoring/amount_rows.html"
     return render(request, part if request.htmx else "monitoring/permit_amounts.html", context)
@@ -148,7 +149,7 @@ def _all_amounts(request: HttpRequest) -> tuple[dict[str, str], list[dict[str, A
         found = found.filter(permit__enterprise__name__icontains=query["q"])
     if query["region"]:
         found = found.filter(permit__enterprise__region=query["region"])
-    rows = [_line(x) for x in amounts.lines(found, today.year, today)]
+    rows = [shown_line(x) for x in amounts.lines(found, today.year, today)]
     if query["state"]:
         rows = [r for r in rows if r["line"].state == query["state"]]
     order = list(STATES)

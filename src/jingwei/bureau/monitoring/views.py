@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.language import english, factor_name
-from jingwei.bureau.monitoring import gas, selectors, steps
+from jingwei.bureau.monitoring import gas, mass_views, selectors, steps
 from jingwei.bureau.monitoring.forms import (
     RESOLUTION_LABELS,
     STATE_LABELS,
@@ -303,6 +303,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "choice": urlencode(choice),
             "exceedances": [_exceedance_row(e) for e in own.filter(withdrawn="")[:10]],
             "own": found.kind == Point.Kind.SOURCE,
+            "amounts": mass_views.of_outlet(found, request.user, local_day(now)),
             "samples": found.samples.filter(withdrawn=None).count(),
             "rate": selectors.transmission_rate([found.pk], local_day(now)),
             "unsent": _unsent(found, now),
