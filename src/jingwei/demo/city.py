@@ -182,6 +182,7 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
                 latitude=latitude,
                 height=kind.height,
                 diameter=_diameter(kind),
+                facility="boiler" if o.kind == "heating" else "",
                 basin=catalogue.BASINS.get(e.district, "") if kind.medium == "water" else "",
             )
             _limits(permit, outlet, kind, begin)

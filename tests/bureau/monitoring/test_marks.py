@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -107,6 +107,76 @@ def test_a_start_up_window_exempts_its_factors_for_its_hours(city: City, enterpr
     mark(enterprise, city, "cold_start", hour(7), hour(0), facilities=False)
     city.catch_up()
     assert {e.time for e in Exceedance.objects.filter(withdrawn="")} == standing
+
+
+def test_a_device_mark_excuses_only_where_the_announcement_is_in_force(city: City, enterprise):
+    """M22-10: waste incineration, thermal power, cement, paper; elsewhere the exceedance stands."""
+    Enterprise.objects.update(industry="chemicals")
+    city.send(hour(2), OVER)
+    made = mark(enterprise, city, "device_upkeep", hour(2), hour(1))
+    city.catch_up()
+    assert Exceedance.objects.get().withdrawn == ""
+    assert "by" not in Judgement.objects.get(stands=True, period="hour").factors["a21002"]
+    Enterprise.objects.update(industry="paper")
+    declare.withdraw(enterprise, made, NOW)
+    mark(enterprise, city, "device_upkeep", hour(2), hour(1))
+    city.catch_up()
+    assert Exceedance.objects.get().withdrawn == "mark"
+
+
+@pytest.mark.parametrize(
+    ("industry", "facility", "day", "binds"),
+    [
+        ("paper", "", date(2023, 1, 1), True),
+        ("paper", "", date(2022, 12, 31), False),
+        ("heating", "", date(2026, 1, 1), False),
+        ("chemicals", "", date(2026, 1, 1), False),
+        ("chemicals", "power_unit", date(2026, 1, 1), True),  # its own power station
+        ("thermal_power", "boiler", date(2026, 1, 1), True),
+        ("other", "", date(2026, 1, 1), False),
+    ],
+)
+def test_for_whom_the_announcement_is_in_force(city: City, industry, facility, day, binds):
+    city.outlet.enterprise.industry, city.outlet.facility = industry, facility
+    assert marking.binds(city.outlet, day) is binds
+
+
+@pytest.mark.parametrize(
+    ("industry", "facility", "sort", "exempt"),
+    [
+        ("steel", "", "cold_start", 0),  # a converter is no sintering machine
+        ("steel", "sinter", "cold_start", 8),
+        ("steel", "boiler", "cold_start", 4),
+        ("heating", "", "warm_start", 2),
+        ("heating", "", "shutdown", 1),
+        ("ceramics", "", "shutdown", 2),
+        ("ceramics", "", "cold_start", 4),
+        ("thermal_power", "", "cold_start", 4),
+        ("thermal_power", "other", "cold_start", 0),
+        ("paper", "", "cold_start", 0),  # bound by the announcement, but no window is known
+    ],
+)
+def test_the_window_is_that_of_the_facility(
+    city: City, enterprise, industry, facility, sort, exempt
+):
+    """EX-boiler, EX-sinter, EX-ceramic, EX-power: NOx over ten hours of one phase, by hand."""
+    Enterprise.objects.update(industry=industry)
+    city.outlet.facility = facility
+    city.outlet.save()
+    for n in range(10):
+        city.send(hour(n), {"a21002": 90.0 + n, "a19001": 12.0}, take=False)
+    city.take()
+    mark(enterprise, city, sort, hour(9), NOW)
+    city.catch_up()
+    assert Exceedance.objects.filter(withdrawn="").count() == 10 - exempt
+
+
+def test_only_ceramic_kilns_are_free_of_all_factors(city: City):
+    boiler, kiln = (marking.marks.window(x, "cold_start") for x in ("boiler", "ceramic"))
+    assert boiler is not None
+    assert kiln is not None
+    assert (boiler.factors, kiln.factors) == (("a21002",), ())
+    assert {w.verified for w in marking.marks.windows()} == {"secondary"}
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,16 @@ def _effect(mark: Mark) -> str:
     if mark.withdrawn:
         return _("withdrawn")
     if mark.sort in marking.DEVICE:
+        if not marking.excuses(mark, local_day(mark.start)):
+            return _(
+                "excuses nothing: Announcement 2022-21 is in force for waste incineration, thermal power, cement and paper only"
+            )
         return _("data invalid: no basis for an exceedance")
     if mark.sort in marking.PHASE:
-        industry = marking.INDUSTRY.get(mark.outlet.enterprise.industry, "")
+        industry = marking.branch(mark.outlet)
         window = marking.marks.window(industry, marking.PHASE[Sort(mark.sort)])
         if window is None:
-            return _("no start-up or shut-down window is known for this industry: all is judged")
+            return _("no start-up or shut-down window is known for this facility: all is judged")
         hours = window.hours_at_most if mark.grounds else window.hours
         names = "、".join(factor_name(f) for f in window.factors) or _("all factors")
         return _("%(factors)s not judged for %(hours)s h (%(rule)s, secondary)") % {
@@ -176,11 +180,13 @@ def mark_new(request: HttpRequest) -> HttpResponse:
         outlet, furnace = form.where()
         values = {k: v for k, v in form.cleaned_data.items() if k != "place"}
         try:
-            declare.set_mark(request.user, outlet=outlet, furnace=furnace, **values)
+            mark = declare.set_mark(request.user, outlet=outlet, furnace=furnace, **values)
         except Refused as refused:
             form.add_error(None, str(refused))
         else:
             messages.success(request, _("The mark is set; its hours are judged again."))
+            if mark.sort in marking.DEVICE and not marking.excuses(mark, local_day(mark.start)):
+                messages.warning(request, _effect(mark))
             return redirect(furnace or "monitoring:marks")
     return render(request, "monitoring/mark_new.html", {"form": form})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from jingwei.analysis import incineration, marks
 from jingwei.analysis.incineration import Anomaly, Condition
 from jingwei.bureau.monitoring.models import Furnace, Judgement, Mark
 from jingwei.bureau.monitoring.observations import HOUR, local_day, moment, seconds
-from jingwei.bureau.registry.models import Enterprise, Point
+from jingwei.bureau.registry.models import Enterprise, Outlet, Point
 from jingwei.standards import formulas
 from jingwei.standards.formulas import AIR_O2
 
@@ -46,9 +46,20 @@ INDUSTRY = {
     Enterprise.Industry.THERMAL_POWER: "power",
     Enterprise.Industry.CEMENT: "cement",
     Enterprise.Industry.INCINERATION: "waste_incineration",
-    Enterprise.Industry.STEEL: "sinter",
+    Enterprise.Industry.PAPER: "paper",
+    Enterprise.Industry.HEATING: "boiler",
+    Enterprise.Industry.CERAMICS: "ceramic",
 }
-"""Industries of the registry as `start_stop.csv` and `marks.INDUSTRIES` name them."""
+"""Industries of the registry as `start_stop.csv` and `marks.INDUSTRIES` name them. Steel is not among
+them: only its sintering machines have a window, and an outlet says so by its facility."""
+FACILITY = {
+    Outlet.Facility.POWER_UNIT: "power",
+    Outlet.Facility.BOILER: "boiler",
+    Outlet.Facility.CEMENT_KILN: "cement",
+    Outlet.Facility.SINTER: "sinter",
+    Outlet.Facility.CERAMIC_KILN: "ceramic",
+    Outlet.Facility.OTHER: "",
+}
 MOVING = frozenset({Condition.START, Condition.STOP, Condition.FAULT, Condition.ACCIDENT})
 PM = incineration.FACTORS["pm"]
 OXYGEN = "a19001"
@@ -75,6 +86,27 @@ class Effects:
             if not factors or factor in factors:
                 return number
         return None
+
+
+def branch(outlet: Outlet) -> str:
+    """Whose start-up and shut-down windows hold at an outlet: those of its facility, else of its
+    enterprise's industry; "" where none is known."""
+    if outlet.facility:
+        return FACILITY[Outlet.Facility(outlet.facility)]
+    return INDUSTRY.get(outlet.enterprise.industry, "")  # type: ignore[call-overload,no-any-return]
+
+
+def binds(outlet: Outlet, day: date) -> bool:
+    """Whether Announcement 2022-21 is in force for an outlet on a day, by its enterprise's industry or
+    its own facility (M22-10)."""
+    own = INDUSTRY.get(outlet.enterprise.industry, "")  # type: ignore[call-overload]
+    return marks.applies(own, day) or marks.applies(branch(outlet), day)
+
+
+def excuses(mark: Mark, day: date) -> bool:
+    """Whether a device mark makes data of a day invalid: those of a furnace by Announcement 2019-50,
+    the others where Announcement 2022-21 is in force (M22-6, M22-10)."""
+    return mark.sort == Sort.MAINTENANCE or binds(mark.outlet, day)
 
 
 def timely(mark: Mark, when: datetime) -> bool:
@@ -112,17 +144,18 @@ def effects(
     """What the marks of the point's outlet do. `cells`: stored cells of the hours at hand, by second,
     for the particles that decide about the exemption account.
 
-    A device mark that was set in time makes data invalid (M22-6); a condition mark exempts within
-    the window of its industry where the facilities met the requirements; the marks of a furnace
+    A device mark that was set in time makes data invalid (M22-6) in the industries for which the
+    announcement is in force (M22-10); a condition mark exempts within the window of its facility where the facilities met the requirements; the marks of a furnace
     exempt by its accounts (Order 10 art. 10), of an outlet with several furnaces where all do.
     """
     found = Effects()
     assert point.outlet is not None
-    industry = INDUSTRY.get(point.outlet.enterprise.industry, "")  # type: ignore[call-overload]
+    industry = branch(point.outlet)
     for mark in rows:
         if mark.sort in DEVICE:
             for second in counted(mark):
-                found.device.setdefault(second, mark.pk)
+                if excuses(mark, local_day(moment(second))):
+                    found.device.setdefault(second, mark.pk)
         elif (phase := PHASE.get(Sort(mark.sort))) and mark.facilities:
             good = set(counted(mark))
             window = marks.window(industry, phase)

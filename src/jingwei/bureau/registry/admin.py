@@ -130,8 +130,8 @@ class EnterpriseAdmin(_Reference):
 
 @admin.register(Outlet)
 class OutletAdmin(_Reference):
-    list_display = ("code", "name", "medium", "enterprise")
-    list_filter = ("medium",)
+    list_display = ("code", "name", "medium", "facility", "enterprise")
+    list_filter = ("medium", "facility")
     list_select_related = ("enterprise",)
     search_fields = ("code", "name", "enterprise__name")
     autocomplete_fields = ("enterprise",)

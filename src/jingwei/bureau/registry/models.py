@@ -60,6 +60,9 @@ class Enterprise(models.Model):
         SEWAGE = "sewage", _("Sewage works")
         CHEMICALS = "chemicals", _("Chemicals")
         STEEL = "steel", _("Iron and steel")
+        PAPER = "paper", _("Paper")
+        HEATING = "heating", _("Heat supply (boilers)")
+        CERAMICS = "ceramics", _("Ceramics and bricks")
         OTHER = "other", _("Other")
 
     uscc = models.CharField(
@@ -170,7 +173,19 @@ class PermitVersion(models.Model):
 
 
 class Outlet(models.Model):
-    """A discharge outlet (排放口): DA001 for air, DW001 for water."""
+    """A discharge outlet (排放口): DA001 for air, DW001 for water.
+
+    `facility`: what discharges here, where the industry does not say it: start-up and shut-down
+    windows are those of a boiler or a sintering machine, not of the whole works.
+    """
+
+    class Facility(models.TextChoices):
+        POWER_UNIT = "power_unit", _("Power unit")
+        BOILER = "boiler", _("Boiler")
+        CEMENT_KILN = "cement_kiln", _("Cement kiln")
+        SINTER = "sinter", _("Sintering machine")
+        CERAMIC_KILN = "ceramic_kiln", _("Ceramics or brick kiln")
+        OTHER = "other", _("Other facility")
 
     enterprise = models.ForeignKey(Enterprise, models.CASCADE, related_name="outlets")
     code = models.CharField(_("code"), max_length=8)
@@ -180,6 +195,15 @@ class Outlet(models.Model):
     latitude = models.FloatField(_("latitude"), validators=LATITUDE)
     height = models.FloatField(_("height (m)"), null=True, blank=True)
     diameter = models.FloatField(_("inner diameter (m)"), null=True, blank=True)
+    facility = models.CharField(
+        _("facility"),
+        max_length=16,
+        choices=Facility,
+        blank=True,
+        help_text=_(
+            "Empty: as is usual in the industry. Decides on start-up and shut-down windows."
+        ),
+    )
     basin = models.CharField(
         _("basin"), max_length=40, blank=True, help_text=_("Of the water that receives it")
     )
