@@ -46,3 +46,20 @@ def test_time_plot_variation_and_calendar(person: Callable[..., Any]) -> None:
     expect(other.page.get_by_role("checkbox", name="臭氧")).to_be_checked()
     expect(other.page.locator("[data-calendar] svg").first).to_be_visible()
     sound(other)
+
+
+def test_roses_and_polar_plot(person: Callable[..., Any]) -> None:
+    who = person("district1")
+    page = who.page
+    page.goto("/air/analysis/")
+    page.get_by_role("link", name="风与污染").click()
+    expect(page.locator("[data-rose] svg")).to_have_count(2)
+    expect(page.locator("[data-polar] canvas")).to_have_count(2)
+    expect(page.get_by_text("静风（低于 0.5 m/s）").first).to_be_visible()
+    page.get_by_role("button", name="上界").click()
+    expect(page.locator("[data-show='4']")).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("高值起点").select_option("0.9")
+    page.get_by_role("button", name="显示").click()
+    page.wait_for_url(lambda url: "quantile=0.9" in url)
+    expect(page.get_by_text("90% 分位数")).to_be_visible()
+    sound(who)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import theilslopes
 
 from jingwei.analysis.air import receptor, statistics
@@ -159,3 +161,40 @@ def test_averages_want_enough_values() -> None:
     assert np.isnan(statistics.averages([np.nan], [0], 0).mean[0])
     with pytest.raises(ValueError, match="fit together"):
         statistics.averages([1.0], [1, 2], 1)
+
+
+def test_roses_by_hand() -> None:
+    found = receptor.rose(
+        [1.0, 3.0, 5.0, 2.0, np.nan, 4.0],
+        [350.0, 10.0, 90.0, np.nan, 90.0, np.nan],
+        [2.0, 2.0, 2.0, 0.3, 2.0, 2.0],
+        [0.0, 2.0, 4.0],
+    )
+    assert found.hours[:, 0].tolist() == [1, 1, 0]  # 350° and 10° are north
+    assert found.hours[:, 4].tolist() == [0, 0, 1]
+    # A calm hour needs no direction; the last hour has a value and no direction.
+    assert (found.calm, found.missing, found.total) == (1, 1, 4)
+    with pytest.raises(ValueError, match="below the first edge"):
+        receptor.rose([-1.0], [0.0], [2.0], [0.0, 1.0])
+    with pytest.raises(ValueError, match="ascend"):
+        receptor.rose([1.0], [0.0], [2.0], [1.0, 1.0])
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 360), st.floats(0, 20)), min_size=1, max_size=50),
+    st.sampled_from([8, 12, 16, 36]),
+)
+def test_a_rose_loses_no_hour(rows: list[tuple[float, float]], count: int) -> None:
+    direction, speed = np.array(rows).T
+    found = receptor.rose(speed, direction, speed, [0.0, 1.0, 5.0], count=count)
+    assert found.total == len(rows)
+    assert found.calm == (speed < receptor.CALM).sum()
+    both = receptor.sectors(speed, direction, speed, count=count)
+    assert found.hours.sum(axis=0).tolist() == both.hours.tolist()
+
+
+def test_sectors_fit_rounded_directions() -> None:
+    assert receptor.fitting([10.0, 350.0, 40.0]) == 12
+    assert receptor.fitting([10.0, 350.0, 40.0], 36) == 36
+    assert receptor.fitting([22.5, 45.0]) == 16
+    assert receptor.fitting([]) == 16

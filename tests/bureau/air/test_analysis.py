@@ -13,7 +13,7 @@ from django.urls import reverse
 
 import world as worlds
 from jingwei import hj212
-from jingwei.bureau.air import analysis, readings
+from jingwei.bureau.air import analysis, readings, wind
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import Point
 from jingwei.telemetry.ingest import Ingest
@@ -181,3 +181,71 @@ def test_outlets_are_seen_by_their_jurisdiction_alone(world, client: Client) -> 
     for user in ("enterprise", "grid", "department"):
         client.force_login(world.users[user])
         assert client.get(reverse("air:analysis")).status_code == 403
+
+
+# Wind ----------------------------------------------------------------------------------------
+
+
+def blown(h: int) -> list[tuple[str, str, str]]:
+    """North-east wind carries much, others little; every tenth hour is calm, each with its vane."""
+    speed = 0.3 if h % 10 == 0 else 1 + (h * 7 % 11) / 2
+    direction = (h * 37) % 360 // 10 * 10 + 3
+    value = 80 if 20 <= direction <= 70 else 20
+    return [
+        ("a34004", f"{value + h % 3}", "N"),
+        ("a01007", f"{speed:.1f}", "N"),
+        ("a01008", f"{direction}", "N"),
+    ]
+
+
+def test_roses_and_polar_plot_point_at_the_source(world, data, client: Client) -> None:
+    rows = [blown(h) for h in range(14 * 24)]
+    rows[1] = rows[1][:1]  # a value without wind
+    send(data, world.station, rows)
+    h = readings.hours(
+        world.station, ["a34004", "a01007", "a01008"], FIRST, FIRST + timedelta(13), NOW
+    )
+    w = wind.winds(h.factors["a34004"], h)
+    assert (w.both, w.known, w.bad) == (335, 335, 0)
+    blow, pollution = wind.roses(w)
+    assert (blow["total"], blow["calm"], blow["missing"]) == (335, 34, 0)
+    assert (pollution["total"], pollution["missing"]) == (335, 1)
+    shares = sum(sum(c["share"]) for c in blow["classes"])
+    assert shares + 100 * blow["calm"] / blow["total"] == pytest.approx(100, abs=0.2)
+    table = wind.table(w, 0.75)
+    assert max(table["rows"], key=lambda r: r["mean"])["name"] in ("NE", "东北")
+    mean, cpf = wind.polars(w, table["level"])
+    east, north = max(mean["cells"], key=lambda c: c[2])[:2]
+    assert np.degrees(np.arctan2(east, north)) == pytest.approx(45, abs=30)
+    assert all(0 <= c[3] <= c[2] <= c[4] <= 1 for c in cpf["cells"])
+
+    client.force_login(world.users["leader"])
+    want = {"point": world.station.pk, "factor": "a34004", "start": "2026-09-07", "end": "2026-09-20"}  # fmt: skip
+    page = client.get(reverse("air:wind"), want).content.decode()
+    assert "静风（低于 0.5 m/s）：10.1%，共 335 小时中的 34 小时" in page
+    assert "另有 1 个小时有浓度而无风数据" in page
+    answer = client.get(reverse("air:wind_csv"), want | {"table": "mean"})
+    table = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
+    assert len(table) == 1 + len(mean["cells"])
+    answer = client.get(reverse("air:wind_csv"), want)
+    assert len(answer.getvalue().decode().splitlines()) == 17
+
+
+def test_the_wind_of_an_outlet_is_that_of_the_nearest_station(world, data, client) -> None:
+    send(data, world.station, [blown(h)[1:] for h in range(48)])
+    send(data, world.point, [[("a21002", f"{20 + h % 9}", "N")] for h in range(48)])
+    client.force_login(world.users["dispatcher"])
+    want = {"point": world.point.pk, "factor": "a21002", "start": "2026-09-07", "end": "2026-09-08"}  # fmt: skip
+    page = client.get(reverse("air:wind"), want).content.decode()
+    assert f"风取自 {world.station.name}，相距 9.9 km" in page
+    world.station.factors = ["a34004"]
+    world.station.save()
+    page = client.get(reverse("air:wind"), want).content.decode()
+    assert "没有空气站上传风数据" in page
+
+
+def test_without_wind_the_page_says_so(world, data, client: Client) -> None:
+    send(data, world.station, week())
+    client.force_login(world.users["dispatcher"])
+    want = {"factor": "a34004", "start": "2026-09-07", "end": "2026-09-13"}
+    assert "所选时段内没有风数据" in client.get(reverse("air:wind"), want).content.decode()

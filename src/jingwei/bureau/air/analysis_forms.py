@@ -7,13 +7,16 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from jingwei.bureau.air.readings import offered
+from jingwei.bureau.air.readings import DIRECTION, SPEED, offered
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import selectors as monitoring
+from jingwei.bureau.monitoring.observations import current_code
 from jingwei.bureau.registry.models import Point
+from jingwei.standards import geo
 
 DEFAULT = 30  # days
 MOST = 4  # factors in one picture
@@ -137,3 +140,62 @@ class TimeForm(FactorForm):
         if len(found) > MOST:
             raise forms.ValidationError(_("At most %d factors in one picture.") % MOST)
         return found
+
+
+class _Wind(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Point) -> str:
+        return f"{obj.name} · {obj.region.label}"
+
+
+class WindForm(FactorForm):
+    """With the station whose wind is taken and the quantile of the CPF.
+
+    Without a choice the wind is the point's own where it sends some, else that of the nearest
+    station that does.
+    """
+
+    wind = _Wind(None, label=gettext_lazy("Wind of"), required=False)
+    quantile = forms.TypedChoiceField(
+        label=gettext_lazy("High values from"),
+        coerce=float,
+        choices=[
+            (q, format_lazy("{} %", round(100 * float(q)))) for q in ("0.5", "0.75", "0.9", "0.95")
+        ],
+    )
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        self.data.setdefault("quantile", "0.75")
+        field = self.fields["wind"]
+        blowing = [
+            p.pk
+            for p in monitoring.points(user, "air.view").filter(
+                kind=Point.Kind.AIR_STATION, enabled=True
+            )
+            if has_wind(p)
+        ]
+        field.queryset = (  # type: ignore[attr-defined]
+            monitoring.points(user, "air.view").filter(pk__in=blowing).order_by("name")
+        )
+        field.empty_label = _("Own or nearest")  # type: ignore[attr-defined]
+
+    def source(self) -> Point | None:
+        """Whose wind is taken; None where nobody sends wind."""
+        point: Point = self.cleaned_data["point"]
+        chosen: Point | None = self.cleaned_data["wind"]
+        if chosen or has_wind(point):
+            return chosen or point
+        return min(
+            self.fields["wind"].queryset,  # type: ignore[attr-defined]
+            key=lambda p: away(p, point),
+            default=None,
+        )
+
+
+def has_wind(point: Point) -> bool:
+    return {SPEED, DIRECTION} <= {current_code(f, point.version) for f in point.factors}
+
+
+def away(one: Point, other: Point) -> float:
+    """Metres between two points."""
+    return geo.distance((one.longitude, one.latitude), (other.longitude, other.latitude))

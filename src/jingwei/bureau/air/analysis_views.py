@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,8 +12,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from jingwei.bureau.access import requires
-from jingwei.bureau.air import analysis, readings
-from jingwei.bureau.air.analysis_forms import PeriodForm, TimeForm
+from jingwei.bureau.air import analysis, readings, wind
+from jingwei.bureau.air.analysis_forms import PeriodForm, TimeForm, WindForm, away
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.monitoring.observations import local_day
 
@@ -23,13 +24,21 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
     query = request.GET.urlencode()
     return [
         {"view": f"air:{name}", "label": label, "current": name == here, "query": query}
-        for name, label in (("analysis", _("Time and variation")),)
+        for name, label in (
+            ("analysis", _("Time and variation")),
+            ("wind", _("Wind and pollution")),
+        )
     ]
 
 
 def _page(request: HttpRequest, name: str, form: PeriodForm, found: dict[str, Any]) -> HttpResponse:
     context = {"form": form, "tabs": _tabs(request), "query": request.GET.urlencode(), **found}
     return render(request, f"air/analysis_{name}.html", context)
+
+
+def _refused(form: PeriodForm) -> HttpResponse:
+    """Why there is no table."""
+    return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
 
 
 def _hours(form: PeriodForm, codes: list[str]) -> readings.Hours:
@@ -76,7 +85,7 @@ def time_csv(request: HttpRequest) -> HttpResponse:
     """`?table=`: the averaged series, or a cycle (hour, weekday, month) of each factor."""
     form = TimeForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain")
+        return _refused(form)
     want = form.cleaned_data
     h = _hours(form, want["factor"])
     table = request.GET.get("table", "series")
@@ -93,4 +102,83 @@ def time_csv(request: HttpRequest) -> HttpResponse:
             for row, (_name, cells) in zip(rows, cycle.rows(), strict=True):
                 row += cells[n]
     name = f"{h.point.mn}-{want['start']}-{want['end']}-{table if cycle else 'series'}.csv"
+    return csv_response(name, header, rows)
+
+
+def _winds(form: WindForm) -> tuple[readings.Hours, readings.Hours | None, wind.Winds | None]:
+    """The factor's hours, those of the wind, and both together; None where nobody sends wind."""
+    h = _hours(form, [form.cleaned_data["factor"]])
+    source = form.source()
+    if source is None:
+        return h, None, None
+    at = readings.hours(
+        source, [readings.SPEED, readings.DIRECTION], h.first, h.last, timezone.now()
+    )
+    return h, at, wind.winds(next(iter(h.factors.values())), at)
+
+
+@require_safe
+@requires("air.view")
+def winds(request: HttpRequest) -> HttpResponse:
+    """Wind rose, pollution rose, polar plots of one factor."""
+    form = WindForm(request.user, request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _page(request, "wind", form, {})
+    h, at, w = _winds(form)
+    if at is None or w is None:
+        return _page(request, "wind", form, {"nobody": True})
+    quantile = form.cleaned_data["quantile"]
+    far = away(at.point, h.point)
+    both = dataclasses.replace(h, factors=h.factors | at.factors)
+    said = [
+        _("Hours with a value and wind: %(n)d. Nothing was filled in.") % {"n": w.both},
+        _("Sectors of the wind by what the vane sends; hours below 0.5 m/s have no direction."),
+        _("Polar plot: cells of 10° and a thirtieth of the speed's range, penalised splines weighed by hours, strength by cross-validation (after Carslaw and Ropkins 2012)."),
+    ]  # fmt: skip
+    if at.point != h.point:
+        said.insert(0, _("The wind is that of %(name)s, %(km).1f km away.") % {"name": at.point.name, "km": far / 1000})  # fmt: skip
+    if w.bad:
+        said.append(_("Directions outside 0–360° were left out: %d.") % w.bad)
+    context: dict[str, Any] = {"hours": both, "at": at, "winds": w, "said": said}
+    if w.known:
+        roses = wind.roses(w)
+        table = wind.table(w, quantile)
+        if len(roses) and len(roses[0]["sectors"]) == 12:
+            said.append(_("Directions come in steps of 10°: 12 sectors, since 16 would hold three steps here and two there."))  # fmt: skip
+        polars = wind.polars(w, table["level"] if table else None)
+        context |= {
+            "roses": roses,
+            "table": table,
+            "polars": polars,
+            "percent": round(100 * quantile),
+            "pictures": {
+                "roses": roses,
+                "polars": polars,
+                "quarters": [_("N"), _("E"), _("S"), _("W")],
+            },
+        }
+    return _page(request, "wind", form, context)
+
+
+@require_safe
+@requires("air.view")
+def winds_csv(request: HttpRequest) -> HttpResponse:
+    """By sector; `?table=mean` or `cpf`: the cells of a polar plot."""
+    form = WindForm(request.user, request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _refused(form)
+    h, _at, w = _winds(form)
+    table = wind.table(w, form.cleaned_data["quantile"]) if w else None
+    kind = request.GET.get("table", "")
+    name = (
+        f"{h.point.mn}-{h.first}-{h.last}-wind{'-' + kind if kind in ('mean', 'cpf') else ''}.csv"
+    )
+    if kind in ("mean", "cpf"):
+        found = wind.polars(w, table["level"]) if w and table else []
+        cells = next((p["cells"] for p in found if p["key"] == kind), [])
+        header = [_("East (m/s)"), _("North (m/s)"), _("Estimate"), _("2.5 %"), _("97.5 %")]
+        return csv_response(name, header, cells)
+    factor = next(iter(h.factors.values()))
+    header = [_("Wind from"), _("Hours"), f"{factor.name} ({factor.unit})", "CPF"]
+    rows = [[r["name"], r["hours"], r["mean"], r["cpf"]] for r in table["rows"]] if table else []
     return csv_response(name, header, rows)

@@ -17,10 +17,10 @@ export const tip = () => ({
 });
 
 /** Draw `option()` into an element; drawn again when its width changes. */
-export function draw(element, label, option) {
+export function draw(element, label, option, renderer = 'svg') {
   element.setAttribute('role', 'img');
   element.setAttribute('aria-label', label);
-  const chart = echarts.init(element, null, { renderer: 'svg', locale: language.startsWith('zh') ? 'ZH' : 'EN' });
+  const chart = echarts.init(element, null, { renderer, locale: language.startsWith('zh') ? 'ZH' : 'EN' });
   const show = () => chart.setOption({ animation: false, textStyle: ink(), ...option() }, true);
   let width = element.clientWidth;
   new ResizeObserver(() => {
