@@ -241,6 +241,32 @@ def test_the_log_is_stamped_by_the_hour(
     assert log.reader.kept() == [1, 2, 3, 4, 5, 6]
 
 
+@needs_client
+def test_stamps_and_anchors_that_are_switched_on_later_do_not_wait_for_an_entry(
+    tmp_path: Path, authority: tuple[str, bytes, list[int]]
+) -> None:
+    """And what fails for one does not hold up the other; it is tried again after an hour."""
+    url, roots, behaviour = authority
+    folder, now = tmp_path / "log", datetime.now(UTC)
+    with Log(folder) as log:
+        log.append([b"x"])
+    assert attest.attest(folder, now).size == 1
+    (folder / stamps.ROOTS).write_bytes(roots)
+    (folder / stamps.TSA).write_text(url + "\n")
+    (folder / anchors.ANCHOR).write_text(f"{tmp_path}\n")  # a folder: nothing is appended to it
+    behaviour[0] = 500
+    found = []
+    for minutes, status in ((2, 500), (9, 200), (63, 200), (140, 200)):
+        behaviour[0] = status
+        if minutes == 140:
+            (folder / anchors.ANCHOR).write_text(f"{tmp_path / 'worm'}\n")
+        state = attest.attest(folder, now + timedelta(minutes=minutes))
+        found.append((state.stamped, bool(state.stamp_problem), state.anchored))
+    assert found == [(0, True, 0), (0, True, 0), (1, False, 0), (1, False, 1)]
+    asked = state.at
+    assert attest.attest(folder, now + timedelta(minutes=300)).at == asked
+
+
 def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log goes on, and the state says what is missing."""
 

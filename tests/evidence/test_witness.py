@@ -474,6 +474,27 @@ def test_without_a_policy_checkpoints_are_kept(tmp_path: Path) -> None:
         assert parse_checkpoint(path.read_bytes(), log.verifier).size == size
 
 
+def test_a_policy_that_comes_later_does_not_wait_for_an_entry(tmp_path: Path) -> None:
+    """The newest checkpoint was kept without witnesses; they are asked as soon as there are some."""
+    folder, now = tmp_path / "log", datetime.now(UTC)
+    with Log(folder) as log:
+        log.append([b"x"])
+        key = log.signer.verifier
+    assert attest.attest(folder, now).witnessed == 0
+    KeyFile.create(tmp_path / "w" / witness.KEY, "w.example", COSIGNATURE)
+    one = Witness(tmp_path / "w", [key])
+    with served(Server(("127.0.0.1", 0), one)) as url:
+        line = f"log {key}\nwitness w {one.signer.verifier} {url}\n"
+        (folder / attest.POLICY).write_text(f"{line}quorum w\n")
+        state = attest.attest(folder, now + timedelta(minutes=2))
+    assert (state.witnessed, state.problem) == (1, "")
+    asked = state.at
+    assert attest.attest(folder, now + timedelta(minutes=4)).at == asked  # done: nobody is asked
+    (folder / attest.POLICY).unlink()
+    state = attest.attest(folder, now + timedelta(minutes=6))
+    assert (state.witnessed, state.witnesses) == (0, {})
+
+
 def test_bad_policy_and_state(tmp_path: Path) -> None:
     with Log(tmp_path) as log:
         log.append([b"x"])

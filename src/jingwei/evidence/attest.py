@@ -112,14 +112,25 @@ def attest(folder: Path, now: datetime | None = None, *, every: timedelta = EVER
         return state
     if state.at and timedelta(0) <= now - datetime.fromisoformat(state.at) < every:
         return state
-    if state.size == log.checkpoint.size and not state.problem and _complete(state):
+    try:
+        policy, problem = read_policy(folder), ""
+    except PolicyError as error:
+        policy, problem = None, str(error)
+    if (
+        state.size == log.checkpoint.size
+        and not state.problem
+        and not problem
+        and _complete(state, policy)
+        and not _due(folder, state, now)
+    ):
         return state
-    state.at, state.problem = now.astimezone(UTC).isoformat(timespec="seconds"), ""
+    state.at, state.problem = now.astimezone(UTC).isoformat(timespec="seconds"), problem
     note = log.note
     try:
-        policy = read_policy(folder)
         if policy is not None:
             note = _collect(log, policy, state)
+        elif not problem:
+            state.witnesses, state.witnessed = {}, 0
     except PolicyError as error:
         policy, state.problem = None, str(error)
     try:
@@ -143,32 +154,46 @@ def attest(folder: Path, now: datetime | None = None, *, every: timedelta = EVER
 
 def _outside(folder: Path, log: OpenLog, state: State, now: datetime) -> None:
     """Time stamp and anchors for the checkpoint that was just kept, where it is time."""
-    last = datetime.fromisoformat(state.stamped_at) if state.stamped_at else None
-    if state.size == state.stamped or (last and timedelta(0) <= now - last < STAMP_EVERY):
+    if not _due(folder, state, now):
         return
-    text = log.checkpoint.text().encode()
+    state.stamped_at = now.astimezone(UTC).isoformat(timespec="seconds")
     try:
-        tsa = stamps.configured(folder)
         anchor = anchors.configured(folder)
-        if tsa is None and anchor is None:
-            return
-        state.stamped_at = now.astimezone(UTC).isoformat(timespec="seconds")
-        if anchor is not None:
+        if anchor is not None and state.anchored != state.size:
             anchor.anchor(now, log.checkpoint)
             state.anchored, state.anchor_problem = state.size, ""
-        if tsa is not None:
-            answer = stamps.fetch(tsa[0], text, tsa[1])
-            path = log.reader.folder / (kept_path(state.size) + ".tsr")
-            replace_durably(path, answer)
-            state.stamped, state.stamp_problem = state.size, ""
     except anchors.AnchorError as error:
         state.anchor_problem = str(error)
+    try:
+        tsa = stamps.configured(folder)
+        if tsa is not None and state.stamped != state.size:
+            answer = stamps.fetch(tsa[0], log.checkpoint.text().encode(), tsa[1])
+            replace_durably(log.reader.folder / (kept_path(state.size) + ".tsr"), answer)
+            state.stamped, state.stamp_problem = state.size, ""
     except (stamps.StampError, OSError) as error:
         state.stamp_problem = str(error)
 
 
-def _complete(state: State) -> bool:
-    return all(w.size == state.size and not w.problem for w in state.witnesses.values())
+def _due(folder: Path, state: State, now: datetime) -> bool:
+    """Whether it is time that a newer checkpoint is stamped and anchored."""
+    last = datetime.fromisoformat(state.stamped_at) if state.stamped_at else None
+    wanted = [
+        size
+        for name, size in ((stamps.TSA, state.stamped), (anchors.ANCHOR, state.anchored))
+        if (folder / name).exists()
+    ]
+    if not wanted or min(wanted) == state.size:
+        return False
+    return not last or not timedelta(0) <= now - last < STAMP_EVERY
+
+
+def _complete(state: State, policy: Policy | None) -> bool:
+    """Whether all witnesses that the policy asks have cosigned the checkpoint of the last round."""
+    if policy is None:
+        return not state.witnesses
+    asked = {party.name for party in policy.witnesses if party.url}
+    done = {n for n, w in state.witnesses.items() if w.size == state.size and not w.problem}
+    return asked == set(state.witnesses) == done and state.witnessed == state.size
 
 
 def _collect(log: OpenLog, policy: Policy, state: State) -> str:
