@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import random
 import shutil
 import sys
 import zipfile
@@ -15,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from jingwei.evidence import bundle
+from jingwei.evidence import bundle, merkle, proof
 from jingwei.evidence.bundle import BundleError
+from jingwei.evidence.note import Checkpoint, Verifier, parse_note, sign_note
 from jingwei.evidence.verify import main
-from packed import TWO, build
+from packed import ONE, TWO, build, entry
 
 PEM = (
     b"-----BEGIN CERTIFICATE-----\n"
@@ -31,6 +33,13 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "nothing": (lambda m: m.update(entries=[], contents=[]), "names no entry: there is nothing"),
     "entry twice": (lambda m: m["entries"].append(0), "names one of the entries twice"),
     "content twice": (lambda m: m["contents"].append(dict(m["contents"][0])), "contents twice"),
+    "content of two entries": (
+        lambda m: m["contents"].append({"path": "contents/a.json", "entry": 1}), "contents twice"
+    ),
+    "stamps": (
+        lambda m: m.update(stamps=[{"path": f"{n}", "size": 1} for n in range(9)]),
+        "names more than 8 stamps",
+    ),
     "many": (lambda m: m.update(entries=list(range(50_001))), "names more than 50000 entries"),
     "future": (lambda m: m.update(made=LATER), "manifest.json is dated in the future"),
     "no date": (lambda m: m.update(made="today"), "is no manifest of a bundle"),
@@ -138,6 +147,76 @@ def test_the_directory_of_a_zip_is_bounded_before_it_is_read(
             bundle.open_files(bad)
 
 
+def leaves(count: int, *, checkpoints: bool) -> tuple[dict[str, bytes], Callable[..., object]]:
+    """Files of `count` entries in one tree, with certificates under one checkpoint or one each, and
+    the change of the manifest that names them."""
+    data = [entry("case_event", f"case:{n}", {"n": n}) for n in range(count)]
+    tree = merkle.Tree(map(merkle.leaf_hash, data))
+    files: dict[str, bytes] = {}
+    for n, leaf in enumerate(data):
+        size = n + 1 if checkpoints else count
+        text = Checkpoint(ONE.name, size, tree.root(size)).text()
+        note = sign_note(text, [ONE])
+        steps = tuple(tree.inclusion_proof(n, size))
+        files[f"entries/{n}.json"] = leaf
+        files[f"entries/{n}.tlog-proof"] = str(proof.Certificate(n, steps, note)).encode()
+    return files, lambda m: m.update(entries=list(range(count)), contents=[])
+
+
+def test_each_checkpoint_is_verified_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """300 entries under one checkpoint cost no more signatures than one, and of many different ones
+    no more than eight are looked at."""
+    calls: list[Verifier] = []
+    verify = Verifier.verify
+    monkeypatch.setattr(
+        Verifier, "verify", lambda self, *rest: calls.append(self) or verify(self, *rest)
+    )
+    files, change = leaves(300, checkpoints=False)
+    assert bundle.verify(bundle.open_files(build(tmp_path / "a", change, more=files))).proved
+    assert len(calls) == 4
+    calls.clear()
+    files, change = leaves(300, checkpoints=True)
+    report = bundle.verify(bundle.open_files(build(tmp_path / "b", change, more=files)))
+    assert [item.why for item in report.items] == [""] * 7 + [
+        "the bundle has more than 8 different checkpoints"
+    ] * 293
+    assert len(calls) == 16
+
+
+def test_a_signature_that_comes_again_and_again_is_verified_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[Verifier] = []
+    verify = Verifier.verify
+    monkeypatch.setattr(
+        Verifier, "verify", lambda self, *rest: calls.append(self) or verify(self, *rest)
+    )
+    note = sign_note("x\n", [ONE])
+    line = note.rpartition("\n\n")[2]
+    assert parse_note(note + 99 * line, ONE.verifier).verified == (ONE.verifier,)
+    assert len(calls) == 1
+
+
+def overlapping(whole: bytes) -> bytes:
+    """The same zip, with one more file in its directory whose bytes lie within another's."""
+    end = len(whole) - 22
+    count = int.from_bytes(whole[end + 10 : end + 12], "little")
+    length = int.from_bytes(whole[end + 12 : end + 16], "little")
+    directory = whole[end - length : end]
+    at = directory.index(b"contents/a.json")
+    again = directory[at - 46 : at] + b"contents/b.json"
+    told = (count + 1).to_bytes(2, "little") * 2 + (length + len(again)).to_bytes(4, "little")
+    return whole[:end] + again + whole[end : end + 8] + told + whole[end + 16 :]
+
+
+def test_files_within_one_another_are_not_read(tmp_path: Path) -> None:
+    """What is read is never more than what is there: 50,000 names for one long file would be."""
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(overlapping(zipped(build(tmp_path / "out"), bad)))
+    with pytest.raises(BundleError, match="the zip around the files was changed"):
+        bundle.verify(bundle.open_files(bad))
+
+
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -159,16 +238,53 @@ def test_the_browser_page_says_the_same(tmp_path: Path) -> None:
             f"comes from the bundle: SHA-256 {hashlib.sha256(b'x' * 30).hexdigest()}",
         ),
     }
+    many, change = leaves(20, checkpoints=True)
+    wanted["checkpoints"] = (
+        change,
+        {"more": many},
+        "the bundle has more than 8 different checkpoints",
+    )
+    one, change = leaves(20, checkpoints=False)
+    wanted["one checkpoint"] = change, {"more": one}, "ALL PROVED: case:1, 20 / 20"
+    whole = zipped(build(tmp_path / "frame"), tmp_path / "frame.zip")
+    end = len(whole) - 22
+    directory = end - int.from_bytes(whole[end + 12 : end + 16], "little")
+    chance = random.Random(212)
+    forged = {
+        f"byte {at}": (
+            whole[:at] + bytes([whole[at] ^ chance.randrange(1, 256)]) + whole[at + 1 :],
+            "NOT VALID",
+        )
+        for at in (*range(30), *range(directory, directory + 46), *range(end, len(whole)))
+    }
+    frame = "the zip around the files was changed"
+    forged["date"] = whole[:12] + b"?" + whole[13:], frame
+    forged["inner"] = overlapping(whole), frame
+    forged["more"] = whole + b"x", "it is no zip file of a bundle"
+    forged["before"] = b"x" + whole, frame
+    forged["cut"] = whole[:-30], "it is no zip file of a bundle"
+    forged["empty"] = b"", "it is no zip file of a bundle"
+    forged["many"] = (whole[: end + 10] + b"\xff\xff" + whole[end + 12 :], "more than 50000 files")
+    long = (2**25).to_bytes(4, "little")
+    forged["long"] = whole[: end + 12] + long + whole[end + 16 :], "the zip's directory is longer"
     page_file = Path(bundle.__file__).with_name("verify.html")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
+        page.goto(page_file.as_uri())
+
+        def outcome(target: Path) -> str:
+            page.evaluate("document.getElementById('verdict').className = ''")
+            page.set_input_files("#zip", target)
+            page.wait_for_selector("#verdict.good, #verdict.bad")
+            return f"{page.text_content('#verdict')}\n{page.text_content('#items')}"
+
         for name, (change, more, reason) in wanted.items():
             target = tmp_path / f"{name}.zip"
             zipped(build(tmp_path / name, change, **more), target)
-            page.goto(page_file.as_uri())
-            page.set_input_files("#zip", target)
-            page.wait_for_selector("#verdict.good, #verdict.bad")
-            text = f"{page.text_content('#verdict')}\n{page.text_content('#items')}"
-            assert reason in text, name
+            assert reason in outcome(target), name
+        for number, (name, (data, reason)) in enumerate(forged.items()):
+            target = tmp_path / f"forged-{number}.zip"
+            target.write_bytes(data)
+            assert reason in outcome(target), name
         browser.close()

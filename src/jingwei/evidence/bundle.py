@@ -56,6 +56,7 @@ MAX_ZIP = 2**32 - 2**24
 MAX_DIRECTORY = 2**24
 MAX_DEPTH = 8
 MAX_LEAF = 2**20
+MAX_NOTES = 8  # different checkpoints: an export has two, each costs its signatures once
 # What comes as a leaf of a tree whose root an entry names: folder, file, type of the entry.
 TELEGRAM = "telegrams", "bin", "segment"
 JUDGEMENT = "judgements", "txt", "judgements"
@@ -178,11 +179,14 @@ class _Folder:
             raise BundleError(f"{name} cannot be read: {error.strerror}") from None
 
 
+FRAME = "the zip around the files was changed"
+
+
 class _Zip:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            _bound_directory(path)
+            length = _bound_directory(path)
             self._zip = zipfile.ZipFile(path)
             members = self._zip.infolist()
         except BundleError:
@@ -194,6 +198,9 @@ class _Zip:
         self._members = {m.filename: m for m in members if not m.is_dir()}
         if len(self._members) != sum(not m.is_dir() for m in members):
             raise BundleError("the zip has two files of one name")
+        # Members side by side, none within another: what is read is no more than what is there.
+        heads = sum(30 + len(m.orig_filename.encode()) + m.file_size for m in members)
+        self._side_by_side = heads + length + 22 == path.stat().st_size
 
     def names(self) -> list[str]:
         return list(self._members)
@@ -203,6 +210,8 @@ class _Zip:
             member = self._members[name]
             if member.compress_type != zipfile.ZIP_STORED:
                 raise BundleError(f"{name} is compressed: a bundle is stored as it is")
+            if not self._side_by_side:
+                raise BundleError(FRAME)
             with self._zip.open(member) as file:
                 yield from _bounded(file, name)
         except KeyError:
@@ -220,11 +229,12 @@ class _Zip:
             else:
                 if not file.read(1):
                     return
-        raise BundleError("the zip around the files was changed")
+        raise BundleError(FRAME)
 
 
-def _bound_directory(path: Path) -> None:
-    """Raise `BundleError` for a zip whose directory is too long for `zipfile`, which reads it whole.
+def _bound_directory(path: Path) -> int:
+    """The length of a zip's directory; `BundleError` where it is too long for `zipfile`, which reads
+    it whole.
 
     What `pack` writes ends in a plain end record: without a comment, and not of a Zip64.
     """
@@ -234,7 +244,8 @@ def _bound_directory(path: Path) -> None:
         locator, end = (tail := file.read(42))[:-22], tail[-22:]
         if len(end) < 22 or end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
             raise zipfile.BadZipFile
-        count, length = struct.unpack("<HI", end[10:16])
+        count = int.from_bytes(end[10:12], "little")
+        length = int.from_bytes(end[12:16], "little")
         if count > MAX_FILES or locator.startswith(b"PK\x06\x07"):
             raise BundleError(f"more than {MAX_FILES} files")
         if length > min(MAX_DIRECTORY, size - 22):
@@ -245,6 +256,7 @@ def _bound_directory(path: Path) -> None:
         at, found = at + 46 + sum(struct.unpack("<3H", directory[at + 28 : at + 34])), found + 1
     if found != count:
         raise BundleError(f"the zip's directory does not have the {count} files that it counts")
+    return length
 
 
 def _bounded(file: Any, name: str) -> Iterator[bytes]:
@@ -310,8 +322,9 @@ def verify(
     notes: set[str] = set()
     for index in manifest["entries"]:
         report.items.append(_entry(files, index, keys, checkpoint.origin, latest, entries, notes))
+    named = {index: set(_digests(entry["content"])) for index, entry in entries.items()}
     for content in manifest["contents"]:
-        report.items.append(_content(files, content, entries))
+        report.items.append(_content(files, content, named))
     for telegram in manifest["telegrams"]:
         report.items.append(_leaf(files, TELEGRAM, telegram["seq"], telegram["entry"], entries))
     for judged in manifest["judgements"]:
@@ -341,7 +354,9 @@ class _Keys:
             except (NoteError, UnicodeDecodeError) as error:
                 raise BundleError(f"{SM2_PUBLIC}: {error}") from None
             known.append(key)
-        self._known = known + [p.key for p in (*self.policy.logs, *self.policy.witnesses)]
+        self._opened: dict[str, Checkpoint | NoteError] = {}
+        known += [p.key for p in (*self.policy.logs, *self.policy.witnesses)]
+        self._known = list(dict.fromkeys(known))
 
     def prove(
         self, files: Files, entry: str, certificate: str, latest: float
@@ -350,14 +365,32 @@ class _Keys:
         found = proof.parse(_read(files, certificate, proof.MAX_PROOF))
         if found.extra:
             raise ProofError("the proof has extra data, which a bundle's proofs have not")
-        note = parse_note(found.note, self._known)
-        for signature in note.signatures:
-            if all((k.name, k.key_id) != (signature.name, signature.key_id) for k in note.verified):
-                raise NoteError(f"{signature.name} signs with a key that no policy names")
-        checkpoint = self.policy.open(found.note, now=latest - SKEW)
+        checkpoint = self._open(found.note, latest)
         leaf = merkle.leaf_hash(_read(files, entry, MAX_ENTRY))
         merkle.verify_inclusion(leaf, found.index, checkpoint.size, found.steps, checkpoint.root)
         return checkpoint, found
+
+    def _open(self, text: str, latest: float) -> Checkpoint:
+        """Open a checkpoint; each is verified once, however many proofs end in it."""
+        if text not in self._opened:
+            if len(self._opened) == MAX_NOTES:
+                raise NoteError(f"the bundle has more than {MAX_NOTES} different checkpoints")
+            try:
+                self._opened[text] = self._verify(text, latest)
+            except NoteError as error:
+                self._opened[text] = error
+        found = self._opened[text]
+        if isinstance(found, NoteError):
+            raise found
+        return found
+
+    def _verify(self, text: str, latest: float) -> Checkpoint:
+        note = parse_note(text, self._known)
+        verified = {(key.name, key.key_id) for key in note.verified}
+        for signature in note.signatures:
+            if (signature.name, signature.key_id) not in verified:
+                raise NoteError(f"{signature.name} signs with a key that no policy names")
+        return self.policy.open(text, now=latest - SKEW)
 
 
 def _manifest(raw: bytes) -> dict[str, Any]:
@@ -387,11 +420,15 @@ def _manifest(raw: bytes) -> dict[str, Any]:
             raise BundleError(f"{MANIFEST} names no entry: there is nothing to prove")
         if datetime.fromisoformat(manifest["made"]).tzinfo is None:
             raise ValueError
-        for name in ("entries", "contents", "telegrams", "judgements", "stamps"):
-            told = [canonical.dumps(item) for item in manifest[name]]
-            if len(told) > MAX_FILES:
-                raise BundleError(f"{MANIFEST} names more than {MAX_FILES} {name}")
-            if len(set(told)) < len(told):
+        # Each file is looked at once, so that the work grows with the bundle and no faster.
+        for name, by, most in (
+            ("entries", "", MAX_FILES), ("contents", "path", MAX_FILES),
+            ("telegrams", "seq", MAX_FILES), ("judgements", "row", MAX_FILES),
+            ("stamps", "path", MAX_NOTES),
+        ):  # fmt: skip
+            if len(manifest[name]) > most:
+                raise BundleError(f"{MANIFEST} names more than {most} {name}")
+            if len({item[by] if by else item for item in manifest[name]}) < len(manifest[name]):
                 raise BundleError(f"{MANIFEST} names one of the {name} twice")
         numbers = [t["seq"] for t in manifest["telegrams"]]
         numbers += [j["row"] for j in manifest["judgements"]]
@@ -490,28 +527,32 @@ def _entry(
     return item
 
 
-def _content(files: Files, content: Mapping[str, Any], entries: Mapping[int, Any]) -> Item:
-    path = content["path"]
-    item = Item(f"{path} (named by entry {content['entry']})")
-    entry = entries.get(content["entry"])
+def _content(
+    files: Files, content: Mapping[str, Any], named: Mapping[int, set[tuple[str, str]]]
+) -> Item:
+    path, of = content["path"], content["entry"]
+    item = Item(f"{path} (named by entry {of})")
     try:
-        if entry is None:
-            raise BundleError(f"entry {content['entry']} is not proved")
+        if of not in named:
+            raise BundleError(f"entry {of} is not proved")
         found = digest.both(files.chunks(path))
-        if not _names(entry["content"], found):
-            raise BundleError(f"entry {content['entry']} names no such SHA-256 and SM3")
+        if (found["sha256"], found["sm3"]) not in named[of]:
+            raise BundleError(f"entry {of} names no such SHA-256 and SM3")
     except BundleError as error:
         item.why = str(error)
     return item
 
 
-def _names(value: Any, wanted: Mapping[str, str]) -> bool:
-    """Whether somewhere in `value` an object names these digests."""
+def _digests(value: Any) -> Iterator[tuple[str, str]]:
+    """The pairs of SHA-256 and SM3 that objects somewhere in `value` name."""
     if isinstance(value, dict):
-        if all(value.get(name) == text for name, text in wanted.items()):
-            return True
+        first, second = value.get("sha256"), value.get("sm3")
+        if isinstance(first, str) and isinstance(second, str):
+            yield first, second
         value = list(value.values())
-    return isinstance(value, list) and any(_names(part, wanted) for part in value)
+    if isinstance(value, list):
+        for part in value:
+            yield from _digests(part)
 
 
 def _leaf(

@@ -331,7 +331,7 @@ def parse_note(note: str | bytes, keys: str | Verifier | Iterable[str | Verifier
     signatures = tuple(_signature(line) for line in lines)
     verified: dict[Verifier, None] = {}
     times: dict[Verifier, int] = {}
-    for signature in signatures:
+    for signature in dict.fromkeys(signatures):  # a line that comes again is verified once
         for key in trusted:
             if key.name != signature.name or key.key_id != signature.key_id:
                 continue

@@ -347,9 +347,12 @@ def test_the_browser_page(data: Path) -> None:
     """verify.html from the bundle, opened as a file, without any server: good, and nine forgeries."""
     with witnesses(data, 2):
         bundles.export("case:12", parts(data), data / "out")
-    with zipfile.ZipFile(data / "good.zip", "w") as archive:
-        for name in names(data / "out"):
-            archive.write(data / "out" / name, name)
+
+    def zipped(target: Path) -> None:
+        with target.open("wb") as file:
+            file.writelines(bundle.pack(bundle.open_files(data / "out")))
+
+    zipped(data / "good.zip")
     verdicts = {"good.zip": "全部证实 ALL PROVED: case:12, 9 / 9"}
     seq = json.loads((data / "out/manifest.json").read_text())["telegrams"][0]["seq"]
     for name, reason in {
@@ -367,9 +370,7 @@ def test_the_browser_page(data: Path) -> None:
         at = len(whole) - 20
         (data / "out" / name).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         forged = f"bad-{len(verdicts)}.zip"
-        with zipfile.ZipFile(data / forged, "w") as archive:
-            for each in names(data / "out"):
-                archive.write(data / "out" / each, each)
+        zipped(data / forged)
         (data / "out" / name).write_bytes(whole)
         verdicts[forged] = reason
 
