@@ -23,7 +23,7 @@ from jingwei.bureau.monitoring.services import judge
 from jingwei.evidence import bundle
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
-from sweep import second_machine, sweep
+from sweep import second_machine, size, sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = office.NOW
@@ -128,7 +128,7 @@ def test_from_the_telegram_to_the_decision(whole) -> None:
     assert not any("已更换催化剂" in str(e) for e in entries.values())
 
 
-def test_single_bytes_of_every_file_are_refused_with_the_right_reason(whole) -> None:
+def test_every_byte_of_every_file_is_refused_with_the_right_reason(whole) -> None:
     _case, _frames, folder = whole
     found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     assert {n.partition("/")[0] for n in found} == {
@@ -136,7 +136,7 @@ def test_single_bytes_of_every_file_are_refused_with_the_right_reason(whole) -> 
         "manifest.tlog-proof", "policy", "report.en.html", "report.zh.html", "verify.html",
         "verify.pyz",
     }  # fmt: skip
-    assert sweep(folder, each=25) > 3_000
+    assert sweep(folder) == size(folder) > 100_000
 
 
 def test_a_second_machine_with_python_and_cryptography(whole, bare: Path, tmp_path: Path) -> None:
