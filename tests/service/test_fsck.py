@@ -18,7 +18,11 @@ def broken() -> Iterator[str]:
 
 
 def test_a_check_that_cannot_go_on_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    rooms = [("one", iter(())), ("two", broken()), ("three", iter(["last"]))]
+    rooms = [
+        ("one", iter(()), iter(["[old] ones"])),
+        ("two", broken(), iter(())),
+        ("three", iter(["last"]), iter(())),
+    ]
     monkeypatch.setattr(commands, "_environment", lambda: None)
     monkeypatch.setattr(commands, "_django", lambda: None)
     monkeypatch.setattr(commands, "_checks", lambda *_: iter(rooms))
@@ -28,6 +32,7 @@ def test_a_check_that_cannot_go_on_is_a_difference(monkeypatch: pytest.MonkeyPat
     assert done.exit_code == 1
     lines = done.output.splitlines()
     assert lines[0] == "✓ one"
+    assert lines.pop(1) == "one, to know: [old] ones"
     assert lines[1] == "two: a [/row] is gone"
     ended = r"two: the check ended here, so there may be more: KeyError: 'note' \(test_fsck.py line \d+\)"
     assert re.fullmatch(ended, lines[2])

@@ -209,10 +209,14 @@ def worker() -> None:
     loop.run(env, settings.ROOMS)
 
 
-def _checks(env: environment.Environment, full: bool) -> Iterator[tuple[str, Iterator[str]]]:
+Check = tuple[str, Iterator[str], Iterator[str]]
+
+
+def _checks(env: environment.Environment, full: bool) -> Iterator[Check]:
+    """Name, differences, and what is none but must be known."""
     from jingwei.telemetry import fsck as stores
 
-    yield "journal and lake", stores.check(env.journal, env.refused, env.lake, full=full)
+    yield "journal and lake", stores.check(env.journal, env.refused, env.lake, full=full), iter(())
     from django.conf import settings
 
     for room in settings.ROOMS:
@@ -223,7 +227,7 @@ def _checks(env: environment.Environment, full: bool) -> Iterator[tuple[str, Ite
             if error.name != name:
                 raise
             continue
-        yield room, module.check()
+        yield room, module.check(), module.notes() if hasattr(module, "notes") else iter(())
 
 
 def _told(problems: Iterator[str]) -> Iterator[str]:
@@ -252,7 +256,7 @@ def fsck(
     env = _environment()
     _django()
     found = 0
-    for name, problems in _checks(env, full):
+    for name, problems, notes in _checks(env, full):
         here = 0
         with out().status(f"{name} …"):
             for problem in _told(problems):
@@ -261,6 +265,8 @@ def fsck(
         found += here
         if not here:
             out().print(f"[green]✓[/green] {name}")
+        for note in _told(notes):
+            out().print(f"[yellow]{name}, to know:[/yellow] {escape(note)}", soft_wrap=True)
     out().print("all agree." if not found else f"{found} differences.")
     raise typer.Exit(1 if found else 0)
 

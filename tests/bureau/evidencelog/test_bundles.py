@@ -17,7 +17,7 @@ import pytest
 from django.db import transaction
 
 from bureau.evidencelog.material import parts, witnesses
-from jingwei.bureau.evidencelog import bundles, services
+from jingwei.bureau.evidencelog import bundles, checks, selectors, services
 from jingwei.bureau.evidencelog.bundles import ExportError, Parts
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import attest, bundle, canonical, keyring, proof
@@ -25,7 +25,7 @@ from jingwei.evidence.bundle import BundleError, Report
 from jingwei.evidence.log import Log
 from jingwei.evidence.note import KeyFile, Sm2KeyFile
 from sweep import reason as why_not
-from sweep import sweep
+from sweep import size, sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -151,7 +151,7 @@ def test_each_changed_byte_is_refused_with_the_right_reason(data: Path) -> None:
         bundles.export("case:12", parts(data), data / "out")
     found = names(data / "out")
     assert len(found) == 3 + 1 + 8 + 2 + 4 + 2 + 2 + 2
-    assert sweep(data / "out", each=60) > 3_000
+    assert sweep(data / "out") == size(data / "out")
     for name in found:
         path = data / "out" / name
         whole = path.read_bytes()
@@ -275,6 +275,35 @@ def test_a_signature_that_nobody_knows(data: Path) -> None:
     assert (
         outcome(data / "out")
         == "manifest.tlog-proof: s.example signs with a key that no policy names"
+    )
+
+
+def test_protected_and_unsalted_entries_do_not_leave_the_house(data: Path) -> None:
+    """What nobody but an auditor sees is not even named; what has words in clear is said absent."""
+    given = parts(data)
+    with transaction.atomic():
+        for kind in selectors.PROTECTED:
+            given.entries.append(services.record(kind, "finding:7", {"what": "identity"}))
+        old = services.record("mark", "mark:1", {"act": "set", "note": "王某操作失误"})
+        new = services.record("mark", "mark:2", {"act": "set"}, said={"note": "王某操作失误"})
+    given.entries += [old, new]
+    given.contents.append(("mark.txt", old, b"x"))
+    report = bundles.export("case:12", given, data / "out")
+    old.refresh_from_db()
+    why = "it is from before words and persons were salted, and has some in clear"
+    assert report.absent == [(f"entry {old.index}: mark mark:1", why)]
+    whole = "\n".join(p.read_text() for p in (data / "out/entries").glob("*.json"))
+    assert "mark:2" in whole
+    for hidden in ("finding:7", "王某", "mark:1"):
+        assert hidden not in whole
+    assert not (data / "out/contents/mark.txt").exists()
+    assert list(checks.check()) == [
+        f"evidence entry {row.pk} tells of a reading that the table of readings lacks"
+        for row in EvidenceEntry.objects.filter(kind="reading")
+    ]
+    [note] = checks.notes()
+    assert note.startswith(
+        "entries from before words and persons were salted hold some in clear: mark 1;"
     )
 
 

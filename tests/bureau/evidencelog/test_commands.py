@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from django.db import transaction
 from typer.testing import CliRunner
 
 from jingwei.bureau.evidencelog import commands
-from jingwei.bureau.evidencelog.services import record, sequence
+from jingwei.bureau.evidencelog.services import commitment, record, sequence
 from jingwei.evidence import beacon, draw
+from world import build
 
 KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
 TESSERA = Path(__file__).parents[2] / "data/vectors/tessera-log"
@@ -274,3 +276,34 @@ def test_check_draw(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("{}")
     assert run("check-draw", tmp_path / "bad")[0] == 1
     assert run("check-draw", tmp_path / "none")[0] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_changes_the_key_is_committed_to(data: Path) -> None:
+    from jingwei.bureau.evidencelog.models import EvidenceEntry
+
+    admin = build().users["admin"]
+    entries(1)
+    sequence()
+    assert run("rotate", "--as", "nobody") == (1, "there is no active account nobody\n")
+    assert not EvidenceEntry.objects.filter(kind="key").exists()
+    assert run("rotate", "--as", admin.username)[0] == 0
+    assert run("rotate")[0] == 0
+    first, second = EvidenceEntry.objects.filter(kind="key").order_by("pk")
+    assert first.actor == str(admin.pk)
+    assert second.actor.startswith("os")
+    for row in (first, second):
+        assert json.loads(row.content)["actor"] == commitment(row.actor, row.salt)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_check_tells_of_words_in_clear(data: Path) -> None:
+    with transaction.atomic():
+        record("sample", "sample:1", {"act": "entered", "note": "李某采样"})
+        record("draw", "draw:SJ-1", {"act": "commit", "party": "市监委"})
+        record("draw", "draw:SJ-1", {"act": "commit", "party": 3}, said={"name": "市监委"})
+    sequence()
+    code, text = run("check")
+    assert code == 0
+    assert "hold some in clear: draw 1, sample 1; they stay" in text
+    assert "李某" not in text

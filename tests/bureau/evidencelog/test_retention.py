@@ -138,6 +138,10 @@ def test_the_command(root: Path) -> None:
     done = run(app, ["journal", "prune"], env={"JINGWEI_KEEP_YEARS": "6"})
     assert [json.loads(line)["deleted"] for line in done.stdout.splitlines()] == [True, True]
     assert years(root) == [2021, 2022, 2026]
+    rows = EvidenceEntry.objects.filter(kind=retention.KIND)
+    assert {row.actor[:2] for row in rows} == {"os"}
+    again = run(app, ["journal", "prune", "--years", "5", "--as", "nobody"])
+    assert (again.exit_code, again.stderr) == (2, "there is no active account nobody\n")
 
 
 def test_open_cases_hold(data: Path) -> None:

@@ -11,10 +11,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from bureau.cases import city as cities
 from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.services import substitute
 from jingwei.bureau.evidencelog import selectors
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import record, sequence
+from jingwei.bureau.registry.models import Permit
 from jingwei.evidence import parse_checkpoint
 from jingwei.evidence.log import open_log
 from world import build
@@ -44,7 +47,7 @@ def page(client: Client, name: str, *args: object, **query: str) -> str:
 
 def test_roles(client: Client, data: Path) -> None:
     users = build().users
-    row = entries(1)[0]
+    row = entries(1, "judgements", "judge-hour:1:0")[0]
     sequence()
     urls = [*(reverse(name) for name in PAGES), row.get_absolute_url()]
     for url in urls:
@@ -57,6 +60,41 @@ def test_roles(client: Client, data: Path) -> None:
             allowed = user.is_superuser or user.role not in SHUT_OUT
             assert client.get(url).status_code == (200 if allowed else 403), (name, url)
             assert client.post(url).status_code in (403, 405)
+
+
+def test_a_district_sees_what_is_of_its_places_and_of_all(client: Client, data: Path) -> None:
+    """Open findings, cases and devices of other districts are none of its business."""
+    city = cities.build()
+    own, other = cities.finding(city), cities.finding(city, 2, 1)
+    by_place = [(own.region_id, own.evidence), (other.region_id, other.evidence)]
+    for point in city.points:
+        by_place.append((point.region_id, entries(1, "device", f"device:{point.mn}")[0]))
+    permits = Permit.objects.select_related("enterprise")
+    for permit in permits:
+        entry = entries(1, "permit", f"permit:{permit.pk}")[0]
+        by_place.append((permit.enterprise.region_id, entry))
+    common = entries(1, "exceedances", "judge-hour:1:0") + entries(1, "draw", "draw:SJ-1")
+    nobody = entries(1, "api.token", "token:1") + entries(1, "case_event", "case:999")
+    sequence()
+    assert {place for place, _ in by_place} == {"110108", "110105"}
+    for name, places in (("district", "110108"), ("district2", "110105"), ("leader", "")):
+        client.force_login(city.people[name])
+        told = page(client, "evidencelog:list")
+        assert ("只列出本辖区" in told) == bool(places)
+        shown = [(places in ("", place), row) for place, row in by_place]
+        shown += [(True, row) for row in common] + [(not places, row) for row in nobody]
+        for sees, row in shown:
+            assert (row.get_absolute_url() in told) == sees, (name, row)
+            certificate = reverse("evidencelog:certificate", args=[row.pk])
+            for url in (row.get_absolute_url(), certificate):
+                assert client.get(url).status_code == (200 if sees else 404), (name, row)
+    # Who stands in for the other one sees both.
+    today = timezone.localdate()
+    absent = city.people["district2"]
+    substitute(absent, absent, city.people["district"], today, today, "休假")
+    client.force_login(city.people["district"])
+    for _place, row in by_place:
+        assert client.get(row.get_absolute_url()).status_code == 200
 
 
 def test_only_auditors_see_that_an_identity_was_kept_or_read(client: Client, data: Path) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from jingwei.bureau.access import Role
-from jingwei.bureau.registry import changes, checks, selfmonitoring
+from jingwei.bureau.registry import changes, checks, selfmonitoring, triggers
 from jingwei.bureau.registry.lines import WHOLE, Line
 from jingwei.bureau.registry.models import (
     ManualResult,
@@ -16,6 +16,7 @@ from jingwei.bureau.registry.models import (
     PermitAmount,
     PermitLimit,
     PermitVersion,
+    TriggerRule,
 )
 
 pytestmark = pytest.mark.django_db
@@ -66,3 +67,28 @@ def test_a_row_that_was_added_or_taken_away_is_found(told):
     found = " ".join(checks.check())
     assert "is not there" in found
     assert "which is not there" in found
+
+
+def test_a_trigger_rule_is_as_it_was_told(told):
+    user = told.users[Role.DISPATCHER]
+    values = {name: getattr(triggers.presets()["A18-7"], name) for name in triggers.FIELDS}
+    first = triggers.draft(user, "A18-7", note="采用预设", **values)
+    triggers.go_live(user, first)
+    second = triggers.draft(user, "A18-7", note="改为五次", **(values | {"count": 5}))
+    assert list(checks.check()) == []
+    triggers.go_live(user, second)  # the first ends without an entry of its own
+    assert list(checks.check()) == []
+    triggers.end(user, "A18-7", "停用")
+    assert list(checks.check()) == []
+    for change, said in (
+        ({"count": 1}, "count is 1, but the evidence log says 5."),
+        ({"note": "停 用"}, "note: not what was said"),
+        ({"state": "live"}, "act is live, but the evidence log says ended."),
+    ):
+        rows = TriggerRule.objects.filter(pk=second.pk)
+        before = rows.values(*change).get()
+        rows.update(**change)
+        [problem] = checks.check()
+        assert problem.startswith("Trigger A18-7, version 2: ")
+        assert said in problem
+        rows.update(**before)

@@ -15,9 +15,11 @@ class CasesConfig(AppConfig):
         from jingwei.bureau.cases.flows.handling import HANDLING
         from jingwei.bureau.cases.flows.order import ORDER
         from jingwei.bureau.evidencelog import retention
+        from jingwei.bureau.evidencelog.selectors import placed
         from jingwei.bureau.monitoring import detection
 
         register(HANDLING, ORDER)
         detection.verdict_sources.append(selectors.verdicts)
         retention.holds_of(holds.open_cases)
         immutable.keep(self, APPEND_ONLY)
+        placed("case", "cases.Case", "case.view")

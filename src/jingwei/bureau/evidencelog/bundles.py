@@ -26,6 +26,7 @@ from django.utils import timezone, translation
 
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import KINDS, EvidenceEntry
+from jingwei.bureau.evidencelog.selectors import PROTECTED, in_clear
 from jingwei.evidence import attest as attestation
 from jingwei.evidence import bundle, canonical, digest, keyring, merkle, policy, proof, stamps
 from jingwei.evidence.log import LogError, OpenLog, open_log
@@ -194,6 +195,8 @@ class _Writer:
         self._seal({**manifest, "files": self.sums})
 
     def _rows(self) -> list[EvidenceEntry]:
+        """The entries that go in: none that tells of a protected identity or of a reading, which
+        nobody but the auditors sees here, and none that has words in clear."""
         pks = {entry.pk for entry in self.parts.entries}
         # How the key in force came out of those before it.
         pks |= set(
@@ -201,7 +204,18 @@ class _Writer:
         )
         pks |= {entry.pk for _, entry, _ in self.parts.contents}
         pks |= {leaf.entry.pk for leaf in self.parts.judgements.values()}
-        rows = list(EvidenceEntry.objects.filter(pk__in=pks))
+        rows = list(EvidenceEntry.objects.filter(pk__in=pks).exclude(kind__in=PROTECTED))
+        for row in rows:
+            if in_clear(row):
+                self.absent.append(
+                    {
+                        "what": f"entry {row.index}: {row.kind} {row.subject}",
+                        "why": "it is from before words and persons were salted, and has some in clear",
+                    }
+                )
+        rows = [row for row in rows if not in_clear(row)]
+        kept = {row.pk for row in rows}
+        self.parts.contents = [c for c in self.parts.contents if c[1].pk in kept]
         if any(row.index is None for row in rows):
             raise ExportError("entries of the case still wait for their leaf numbers: try again")
         return rows

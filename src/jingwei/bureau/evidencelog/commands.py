@@ -40,11 +40,14 @@ def prune(
     refused: Annotated[
         bool, typer.Option("--refused", help="Of the refused telegrams instead.")
     ] = False,
+    as_: Annotated[
+        str, typer.Option("--as", metavar="USERNAME", help="Who does it; else the system's user.")
+    ] = "",
 ) -> None:
     """Delete telegrams that are older than the rule wants them kept; less than the law's term is refused.
 
-    Only whole segments go, whose seal stands in the evidence log; an entry there says what went, and
-    the seal stays. What was received since the first finding of an open case is kept. Prints one
+    Only whole segments go, whose seal stands in the evidence log; an entry there says what went, with
+    a commitment to who did it, and the seal stays. What was received since the first finding of an open case is kept. Prints one
     JSON object a segment. Exit codes: 0 done, 1 something cannot be read, 2 refused.
     """
     import json
@@ -61,13 +64,14 @@ def prune(
     from django.conf import settings
 
     from jingwei.bureau.evidencelog import retention
+    from jingwei.evidence.log import LogError
     from jingwei.telemetry.journal import JournalError
     from jingwei.telemetry.places import PlacesError
     from jingwei.telemetry.retention import RetentionError
 
     root = settings.ENV.refused if refused else settings.ENV.journal
     try:
-        for one in retention.prune(root, datetime.now(UTC), years, dry=dry):
+        for one in retention.prune(root, datetime.now(UTC), years, dry=dry, actor=_actor(as_)):
             found = one.old.seal
             said = {
                 "segment": found.name,
@@ -80,7 +84,7 @@ def prune(
                 "deleted": one.deleted,
             }
             typer.echo(json.dumps(said))
-    except RetentionError as error:
+    except (RetentionError, LogError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     except (JournalError, PlacesError, OSError, sqlite3.Error) as error:
@@ -199,6 +203,8 @@ def check() -> None:
         raise typer.Exit(2) from None
     for problem in problems:
         err.print(f"difference: {problem}", markup=False)
+    for note in checks.notes():
+        out.print(f"note: {note}.", markup=False)
     if problems:
         raise typer.Exit(1)
     if health.log is None:
@@ -269,7 +275,7 @@ def _actor(username: str) -> str:
 
     from django.contrib.auth import get_user_model
 
-    from jingwei.bureau.evidencelog.bundles import ExportError
+    from jingwei.evidence.log import LogError
 
     if not username:
         try:
@@ -278,7 +284,7 @@ def _actor(username: str) -> str:
             return "os"
     user = get_user_model().objects.filter(username=username, is_active=True).first()
     if user is None:
-        raise ExportError(f"there is no active account {username}")
+        raise LogError(f"there is no active account {username}")
     return str(user.pk)
 
 
@@ -412,13 +418,16 @@ def rotate(
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Only make the next key and print it.")
     ] = False,
+    as_: Annotated[
+        str, typer.Option("--as", metavar="USERNAME", help="Who does it; else the system's user.")
+    ] = "",
 ) -> None:
     """Change the log's signing key (and the SM2 key, where there is one): the log goes on.
 
     First `--prepare`, and give the key that it prints to the witnesses and the policy file; then
     without. A statement that both keys have signed becomes an entry, the newest checkpoint gets
-    both signatures, later ones that of the new key alone. May be repeated after a crash. Exit
-    codes: 0 done, 1 refused, 2 it cannot run.
+    both signatures, later ones that of the new key alone. The entry has a commitment to who did it.
+    May be repeated after a crash. Exit codes: 0 done, 1 refused, 2 it cannot run.
     """
     import django
     from rich.console import Console
@@ -435,7 +444,7 @@ def rotate(
     from jingwei.evidence.log import LogError
 
     try:
-        key = services.next_key() if prepare else services.rotate()
+        key = services.next_key() if prepare else services.rotate(actor=_actor(as_))
     except LogError as error:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None

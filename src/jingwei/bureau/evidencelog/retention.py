@@ -39,7 +39,9 @@ class Pruned:
     deleted: bool
 
 
-def prune(journal: Path, now: datetime, years: int, *, dry: bool = False) -> Iterator[Pruned]:
+def prune(
+    journal: Path, now: datetime, years: int, *, dry: bool = False, actor: str = ""
+) -> Iterator[Pruned]:
     """Delete what was received more than `years` ago, segment by segment, but for what is held.
 
     What a target of the forwarding has not done yet is held, too.
@@ -73,6 +75,7 @@ def prune(journal: Path, now: datetime, years: int, *, dry: bool = False) -> Ite
                         "root": one.seal.root,
                         "sha256": one.seal.sha256,
                     },
+                    actor=actor,
                 )
         retention.prune(one, now)
         yield Pruned(one, True)

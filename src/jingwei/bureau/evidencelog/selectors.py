@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
-from django.db.models import Min, Q, QuerySet
+from django.db.models import CharField, Min, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
-from jingwei.bureau.access import may
+from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import ProofError, attest, merkle, verify_inclusion
@@ -26,15 +28,47 @@ PROTECTED = ("identity.sealed", "identity.erased", "reading")
 LATE = timedelta(minutes=5)
 
 
+# Of no one place, and of nothing that is still open: seals, roots, rules, what was published.
+COMMON = Q(
+    kind__in=(
+        "segment", "segment.pruned", "judgements", "exceedances", "trace", "draw", "penalty", "key",
+        "calendar", "trigger", "dispatch.rule", "campaign",
+    )
+) | Q(kind="detection", subject__startswith="detection:")  # fmt: skip
+
+_placed: dict[str, tuple[str, str, str]] = {}
+
+
+def placed(prefix: str, model: str, action: str, key: str = "pk") -> None:
+    """A room says (`AppConfig.ready`) that entries on `prefix:KEY` tell of a row of its `model`: who
+    may do `action` on the row sees them, and nobody beyond the jurisdiction does."""
+    _placed[prefix] = model, action, key
+
+
 def restrict(user: Any, action: str) -> QuerySet[EvidenceEntry]:
     """The entries on which `user` may do `action`.
 
-    An entry has no place: it is pseudonymous, so the role alone decides. The auditors of the log
-    see all of it; nobody else sees that an identity was kept or who of the protected was read.
+    Who works for the whole city sees all but what only auditors see: that an identity was kept, or
+    who of the protected was read. An entry has no place of its own, but tells of a case, a finding,
+    a device that has one (`placed`): a district's officers see those of their jurisdiction, and what
+    concerns all (`COMMON`). What nobody has given a place they do not see.
     """
     if not may(user, action):
         return EvidenceEntry.objects.none()
-    return EvidenceEntry.objects.exclude(kind__in=hidden(user))
+    rows = EvidenceEntry.objects.exclude(kind__in=hidden(user))
+    if everything(user):
+        return rows
+    whole = COMMON
+    for prefix, (model, needed, key) in _placed.items():
+        own = apps.get_model(model)._default_manager.restrict(user, needed)
+        named = Concat(Value(f"{prefix}:"), Cast(key, CharField()))
+        whole |= Q(subject__in=own.annotate(told_as=named).values("told_as"))
+    return rows.filter(whole)
+
+
+def everything(user: Any) -> bool:
+    """Whether this person, or one whom it stands in for today, works for the whole city."""
+    return any(one.is_superuser or one.role in CITY_WIDE for one in user.acts_for())
 
 
 def hidden(user: Any) -> tuple[str, ...]:
@@ -74,6 +108,32 @@ def told(entry: EvidenceEntry) -> dict[str, Any]:
     """The content of an entry."""
     found: dict[str, Any] = json.loads(entry.content)["content"]
     return found
+
+
+# Words and numbers of persons that stand in entries of before they were salted.
+_IN_CLEAR = {
+    "mark": ("note", "answer"),
+    "sample": ("note", "why"),
+    "substitution": ("absent", "substitute"),
+    "calendar": ("reason",),
+    "trigger": ("note",),
+    "draw": ("reason",),
+}
+
+
+def in_clear(entry: EvidenceEntry) -> bool:
+    """Whether the entry is one of before words and persons were salted, and has some in clear."""
+    if entry.kind not in _IN_CLEAR:
+        return False
+    content = told(entry)
+    name_of_party = isinstance(content.get("party"), str)
+    replaced = isinstance(content.get("replaces"), dict) and "reason" in content["replaces"]
+    return name_of_party or replaced or any(content.get(n) for n in _IN_CLEAR[entry.kind])
+
+
+def clear_entries() -> QuerySet[EvidenceEntry]:
+    """Entries of the kinds of which old ones may hold words in clear (`in_clear` tells)."""
+    return EvidenceEntry.objects.filter(kind__in=_IN_CLEAR).order_by("pk")
 
 
 def spoken(entry: EvidenceEntry, said: Mapping[str, Any]) -> str:

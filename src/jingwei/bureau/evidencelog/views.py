@@ -33,6 +33,7 @@ def overview(request: HttpRequest) -> HttpResponse:
             "kinds": {k: v for k, v in KINDS.items() if k not in selectors.hidden(request.user)},
             "kind": kind,
             "subject": subject,
+            "part": not selectors.everything(request.user),
             "may_see_readings": may(request.user, "reading.view"),
         },
     )

@@ -10,4 +10,7 @@ class FindingsConfig(AppConfig):
     label = "findings"
 
     def ready(self) -> None:
+        from jingwei.bureau.evidencelog.selectors import placed
+
         immutable.keep(self, APPEND_ONLY)
+        placed("finding", "findings.Finding", "finding.view")

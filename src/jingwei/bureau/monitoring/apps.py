@@ -6,6 +6,7 @@ class MonitoringConfig(AppConfig):
     label = "monitoring"
 
     def ready(self) -> None:
+        from jingwei.bureau.evidencelog.selectors import placed
         from jingwei.bureau.findings import episodes, sheets
         from jingwei.bureau.monitoring import fired
         from jingwei.bureau.monitoring.detection_views import sheet
@@ -15,3 +16,7 @@ class MonitoringConfig(AppConfig):
         episodes.refreshers.append(refresh)
         register(fired.counts)
         sheets.register(sheet)
+        placed("proposal", "monitoring.OrderProposal", "trigger.view")
+        placed("mark", "monitoring.Mark", "point.view")
+        placed("inquiry", "monitoring.Inquiry", "point.view")
+        placed("sample", "monitoring.Sample", "point.view")

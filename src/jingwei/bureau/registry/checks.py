@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.registry import changes, selectors
-from jingwei.bureau.registry.models import ManualResult, MonitoringPlan, PermitVersion
+from jingwei.bureau.evidencelog.selectors import spoken
+from jingwei.bureau.registry import changes, selectors, triggers
+from jingwei.bureau.registry.models import (
+    ManualResult,
+    MonitoringPlan,
+    PermitVersion,
+    TriggerRule,
+)
 
 
 def check() -> Iterator[str]:
@@ -20,6 +26,7 @@ def check() -> Iterator[str]:
     yield from _permits()
     yield from _plans()
     yield from _results()
+    yield from _triggers()
 
 
 def _told(entry: EvidenceEntry) -> dict[str, Any]:
@@ -94,8 +101,25 @@ def _results() -> Iterator[str]:
         yield from _differs(f"Manual result {row.pk}", is_, said)
 
 
+def _triggers() -> Iterator[str]:
+    """By what rule orders were proposed, and what was noted of it."""
+    rows = TriggerRule.objects.select_related("evidence").order_by("pk")
+    for row in rows.iterator(chunk_size=500):
+        what = f"Trigger {row.code}, version {row.version}"
+        if row.evidence is None:
+            yield f"{what} has no entry in the evidence log."
+            continue
+        acts = {TriggerRule.State.DRAFT: "drafted", TriggerRule.State.LIVE: "live"}
+        # One that another took the place of ended without an entry of its own.
+        act = acts.get(row.state) or _told(row.evidence)["act"]
+        is_ = {"act": act} | {name: getattr(row, name) for name in triggers.FIELDS}
+        yield from _differs(what, is_, _told(row.evidence))
+        if problem := spoken(row.evidence, {"note": row.note}):
+            yield f"{what}: {problem}."
+
+
 def _differs(what: str, is_: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:
     for name, value in is_.items():
-        if _plain(value) != _plain(said[name]):
-            yield f"{what}: {name} is {value}, but the evidence log says {said[name]}."
+        if _plain(value) != _plain(said.get(name)):
+            yield f"{what}: {name} is {value}, but the evidence log says {said.get(name)}."
             return

@@ -159,7 +159,8 @@ def _record(rule: TriggerRule, act: str, user: Any) -> Any:
     return record(
         "trigger",
         f"trigger:{rule.code}:{rule.version}",
-        {"act": act, "rule": rule.code, "version": rule.version, "note": rule.note}
+        {"act": act, "rule": rule.code, "version": rule.version}
         | {name: getattr(rule, name) for name in FIELDS},
         actor=str(user.pk),
+        said={"note": rule.note},
     )
