@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from jingwei.bureau.monitoring import selectors, services, tasks
-from jingwei.bureau.monitoring.models import TransmissionDay
+from jingwei.bureau.monitoring import declare, selectors, services, tasks, transmission
+from jingwei.bureau.monitoring.models import Furnace, Mark, TransmissionDay
 from jingwei.bureau.registry.models import Point
 
-from .conftest import NOW, City, hour, make_point
+from .conftest import NOW, City, hour, make_point, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -129,3 +129,83 @@ def test_the_rate_of_many_points(city: City):
     ids = [city.point.pk, other.pk]
     assert selectors.transmission_rate(ids, TODAY) == pytest.approx(6 / 8)
     assert selectors.transmission_rate([], TODAY) is None
+
+
+# Out of operation by the enterprise's mark ---------------------------------------------------------
+
+
+def sent_with_gaps(city: City) -> None:
+    """06:00 to 12:00: two hours valid, one negative, three of which nothing came."""
+    city.send(hour(5), BOTH)
+    city.send(hour(4), {"a21002": -1.0, "a19001": 8.0})
+    city.send(hour(0), BOTH)
+    city.catch_up()
+
+
+def state(city: City) -> tuple[int, int, int, int, int]:
+    found = TransmissionDay.objects.get(point=city.point, day=TODAY)
+    return found.due, found.expected, found.received, found.valid, found.stopped
+
+
+def test_hours_marked_as_out_of_operation_are_not_due(city: City):
+    """Of 07:00 and 08:00 the one value that is not valid is stopped, and what did not come not due."""
+    user = make_user("enterprise", enterprise="911100000000000001")
+    sent_with_gaps(city)
+    assert state(city) == (6, 12, 6, 5, 0)
+    given = {"outlet": city.outlet, "note": "检修", "now": NOW}
+    mark = declare.set_mark(user, sort="standstill", start=hour(4), end=hour(2), **given)
+    assert state(city) == (5, 10, 6, 5, 1)
+    found = TransmissionDay.objects.get(day=TODAY)
+    assert (found.rates.transmission, found.rates.validity) == (pytest.approx(5 / 9), 1.0)
+    assert found.due - found.hours == 2  # without link: 09:00 and 10:00
+    services.expect(NOW + timedelta(hours=1))
+    assert state(city) == (6, 12, 6, 5, 1)  # another hour was due
+    city.send(hour(3), BOTH)  # late: it came after all, and is valid
+    city.catch_up(NOW + timedelta(hours=1))
+    assert state(city) == (7, 14, 8, 7, 1)
+    declare.withdraw(user, mark, NOW + timedelta(hours=1))
+    assert state(city) == (7, 14, 8, 7, 0)
+
+
+def test_a_standstill_marked_too_late_excuses_nothing(city: City):
+    sent_with_gaps(city)
+    Mark.objects.create(
+        outlet=city.outlet,
+        sort="standstill",
+        start=hour(4),
+        end=hour(2),
+        at=NOW + timedelta(days=2),
+    )
+    transmission.recount([city.point], TODAY, TODAY, NOW)
+    assert state(city) == (6, 12, 6, 5, 0)
+
+
+def test_an_outlet_of_two_furnaces_stands_where_both_do(city: City):
+    sent_with_gaps(city)
+    furnaces = [
+        Furnace.objects.create(outlet=city.outlet, point=city.point, name=name) for name in "ab"
+    ]
+    for furnace, end, expected in (
+        (furnaces[0], hour(1), (6, 12, 6, 5, 0)),
+        (furnaces[1], hour(3), (6, 12, 6, 5, 1)),
+    ):
+        Mark.objects.create(
+            outlet=city.outlet, furnace=furnace, sort="idle", start=hour(4), end=end, at=NOW
+        )
+        transmission.recount([city.point], TODAY, TODAY, NOW)
+        assert state(city) == expected
+
+
+def test_a_day_of_which_nothing_came_in_a_standstill_expects_nothing(city: City):
+    yesterday = TODAY - timedelta(days=1)
+    city.send(local("2026-11-18T10:00"), BOTH)
+    city.catch_up()
+    services.expect(NOW)
+    assert row(city, yesterday) == (48, 0, 0)
+    Mark.objects.create(
+        outlet=city.outlet, sort="standstill", start=local("2026-11-19T00:00"),
+        end=local("2026-11-20T00:00"), at=NOW - timedelta(hours=1),
+    )  # fmt: skip
+    transmission.recount([city.point], yesterday, yesterday, NOW)
+    assert row(city, yesterday) == (0, 0, 0)
+    assert TransmissionDay.objects.get(day=yesterday).rates.transmission is None

@@ -15,7 +15,7 @@ from jingwei.analysis import incineration
 from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.services import Refused
-from jingwei.bureau.monitoring import marking
+from jingwei.bureau.monitoring import marking, transmission
 from jingwei.bureau.monitoring.asking import ask
 from jingwei.bureau.monitoring.marking import Sort, moment
 from jingwei.bureau.monitoring.models import Due, Furnace, Inquiry, Mark
@@ -194,6 +194,8 @@ def _again(mark: Mark, now: datetime) -> None:
             wanted.append((mark.furnace.point_id, str(Due.What.FURNACE), start, max(now, start)))
             day += timedelta(days=1)
     ask(wanted, now)
+    if mark.sort in (Mark.Sort.STANDSTILL, Mark.Sort.IDLE):
+        transmission.recount(points, local_day(mark.start), local_day(mark.end), now)
 
 
 def _answer(furnace: Furnace, mark: Mark, now: datetime) -> None:

@@ -232,8 +232,9 @@ class TransmissionDay(models.Model):
 
     `expected`: the hours of the day that are due (from `since`: the start of the day, but on the
     point's first day its first hour) times the factors that the point is registered to send.
-    `due`: those hours. `stopped`: those of the values that came with the mark of a source out of service; they are neither
-    expected nor valid in the rates. `hours`: hours of which anything came; of the others nothing
+    `due`: those hours, without those out of operation by the enterprise's mark of which nothing came.
+    `stopped`: those of the values that came with the mark of a source out of service, or that are not
+    valid in such marked hours; they are neither expected nor valid in the rates. `hours`: hours of which anything came; of the others nothing
     of the point reports: no link. `faults` counts the values that are not valid by fault
     (`validity.names`; a value can have several). `unsent`: factors that the outlet's limits bind on
     that day and that this point or another of the outlet should send, of which nothing came.

@@ -13,8 +13,15 @@ from django.db.models import Max, Min
 
 from jingwei.analysis import validity
 from jingwei.analysis.validity import Fault
-from jingwei.bureau.monitoring.models import Cursor, Judgement, TransmissionDay
-from jingwei.bureau.monitoring.observations import current_code, day_start, local_day
+from jingwei.bureau.monitoring import marking
+from jingwei.bureau.monitoring.models import Cursor, Furnace, Judgement, Mark, TransmissionDay
+from jingwei.bureau.monitoring.observations import (
+    HOUR,
+    current_code,
+    day_start,
+    local_day,
+    seconds,
+)
 from jingwei.bureau.registry.models import MonitoringPlan, PermitLimit, Point
 
 GRACE = timedelta(minutes=10)  # an hour mean is due this long after its hour has ended
@@ -41,34 +48,71 @@ def due_factors(point: Point) -> frozenset[str]:
 def count(changed: Iterable[Any], known: int, now: datetime) -> None:
     """Count the local days of changed hours (drafts of the judgement) from what stands. `known`:
     the last judgement that was there before these."""
-    days: dict[tuple[int, date], _Day] = {}
-    points: dict[int, Point] = {}
-    due: dict[int, frozenset[str]] = {}
-    local: dict[int, tuple[datetime, date]] = {}
-    for d in changed:
-        pk = d.point.pk
-        if pk not in points:
-            points[pk], due[pk] = d.point, due_factors(d.point)
-        if d.second not in local:
-            local[d.second] = (d.time, local_day(d.time))
-        when, day = local[d.second]
-        _add(days.setdefault((pk, day), _Day()), when, d.factors, due[pk])
-    if not days:
+    rows = list(changed)
+    if not rows:
         return
-    for pk, when, factors in Judgement.objects.filter(
+    points: dict[int, Point] = {d.point.pk: d.point for d in rows}
+    local = {d.second: local_day(d.time) for d in rows}
+    first, last = min(local.values()), max(local.values())
+    still = Still(points.values(), first, last)
+    due = {pk: due_factors(p) for pk, p in points.items()}
+    days: dict[tuple[int, date], _Day] = {}
+    for d in rows:
+        day = days.setdefault((d.point.pk, local[d.second]), _Day())
+        _add(day, d.time, d.factors, due[d.point.pk], still.at(d.point, d.second))
+    _add_standing(days, points, still, first, last, known)
+    _store(points, days, now, still)
+
+
+@transaction.atomic
+def recount(points: Iterable[Point], first: date, last: date, now: datetime) -> None:
+    """Count the days again of points whose enterprise said something of their standstill."""
+    by_pk = {p.pk: p for p in points}
+    still = Still(by_pk.values(), first, last)
+    rows = {
+        (row.point_id, row.day): row
+        for row in TransmissionDay.objects.filter(
+            point__in=by_pk, day__gte=first, day__lte=last
+        ).select_for_update()
+    }
+    days: dict[tuple[int, date], _Day] = {key: _Day() for key in rows}
+    _add_standing(days, by_pk, still, first, last)
+    _store(by_pk, days, now, still)
+    silent = []
+    for (pk, day), counted in days.items():
+        if counted.first is None:
+            row = rows[pk, day]
+            row.due, row.expected = _expected(by_pk[pk], day, row.since, now, still)
+            silent.append(row)
+    TransmissionDay.objects.bulk_update(silent, ["due", "expected"], batch_size=500)
+
+
+def _add_standing(
+    days: dict[tuple[int, date], _Day],
+    points: dict[int, Point],
+    still: Still,
+    first: date,
+    last: date,
+    known: int | None = None,
+) -> None:
+    rows = Judgement.objects.filter(
         point__in=points,
         period="hour",
         stands=True,
-        pk__lte=known,
-        time__gte=day_start(min(local.values())[1]),
-        time__lt=day_start(max(local.values())[1] + timedelta(days=1)),
-    ).values_list("point", "time", "factors"):
-        if found := days.get((pk, local_day(when))):
-            _add(found, when, factors, due[pk])
-    _store(points, days, now)
+        time__gte=day_start(first),
+        time__lt=day_start(last + timedelta(days=1)),
+    )
+    if known is not None:
+        rows = rows.filter(pk__lte=known)
+    due = {pk: due_factors(p) for pk, p in points.items()}
+    for pk, when, factors in rows.values_list("point", "time", "factors"):
+        if (found := days.get((pk, local_day(when)))) is not None:
+            _add(found, when, factors, due[pk], still.at(points[pk], seconds(when)))
 
 
-def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]) -> None:
+def _add(
+    day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str], still: bool
+) -> None:
     came = False
     for code, cell in factors.items():
         if cell.get("origin") == SAMPLE:
@@ -82,7 +126,7 @@ def _add(day: _Day, when: datetime, factors: dict[str, Any], due: frozenset[str]
                 day.faults.update(validity.names(fault))
             else:
                 day.valid += 1
-            day.stopped += cell.get("mark") == STOPPED
+            day.stopped += cell.get("mark") == STOPPED or (still and bool(fault))
     if came:
         day.hours += 1
         day.first = when if day.first is None else min(day.first, when)
@@ -123,19 +167,68 @@ class _Bound:
         }
 
 
-def _due_hours(day: date, since: datetime, now: datetime) -> int:
-    """Hours of the day due by `now`, from `since`."""
+class Still:
+    """The hours that enterprises marked as out of operation, in time (M22-5): of an outlet, or of
+    every furnace that it has. Then nothing is due: values that come and are not valid count as
+    stopped, and hours of which nothing came are not expected. What is valid is counted as any."""
+
+    def __init__(self, points: Iterable[Point], first: date, last: date) -> None:
+        start, end = day_start(first), day_start(last + timedelta(days=1))
+        rows = list(points)
+        self.hours: dict[int, set[int]] = defaultdict(set)
+        self.came: dict[int, set[int]] = defaultdict(set)
+        of_furnace: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for mark in Mark.objects.filter(
+            outlet__in={p.outlet_id for p in rows if p.outlet_id},
+            sort__in=(Mark.Sort.STANDSTILL, Mark.Sort.IDLE),
+            withdrawn=None,
+            start__lt=end,
+            end__gt=start,
+        ):
+            found = {s for s in marking.counted(mark) if seconds(start) <= s < seconds(end)}
+            if mark.sort == Mark.Sort.IDLE and mark.furnace_id:
+                of_furnace[mark.outlet_id][mark.furnace_id] |= found
+            else:
+                self.hours[mark.outlet_id] |= found
+        for outlet, furnace in Furnace.objects.filter(outlet__in=of_furnace).values_list(
+            "outlet", "pk"
+        ):
+            of_furnace[outlet].setdefault(furnace, set())
+        for outlet, each in of_furnace.items():
+            self.hours[outlet] |= set.intersection(*each.values())
+        marked = [p.pk for p in rows if self.hours.get(p.outlet_id or 0)]
+        for pk, when in (
+            Judgement.objects.filter(
+                point__in=marked, period="hour", stands=True, time__gte=start, time__lt=end
+            )
+            .exclude(telegrams="")
+            .values_list("point", "time")
+        ):
+            self.came[pk].add(seconds(when))
+
+    def at(self, point: Point, second: int) -> bool:
+        return second in self.hours.get(point.outlet_id or 0, ())
+
+    def silent(self, point: Point, start: datetime, end: datetime) -> int:
+        """The marked hours from `start` to `end` of which nothing came."""
+        hours = self.hours.get(point.outlet_id or 0, set()) - self.came.get(point.pk, set())
+        return sum(seconds(start) <= s and s + HOUR <= seconds(end) for s in hours)
+
+
+def _expected(
+    point: Point, day: date, since: datetime, now: datetime, still: Still
+) -> tuple[int, int]:
+    """The hours of the day that are due by `now`, from `since`, and the values: for each factor that
+    the point should send. Hours out of operation of which nothing came are not."""
     end = min(day_start(day + timedelta(days=1)), now - GRACE)
-    return max(0, int((end - since) / timedelta(hours=1)))
-
-
-def _expected(point: Point, day: date, since: datetime, now: datetime) -> tuple[int, int]:
-    """The hours that are due, and the values: for each factor that the point should send."""
-    hours = _due_hours(day, since, now)
+    hours = max(0, int((end - since) / timedelta(hours=1)))
+    hours = max(0, hours - still.silent(point, since, end))
     return hours, hours * len(due_factors(point))
 
 
-def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: datetime) -> None:
+def _store(
+    points: dict[int, Point], days: dict[tuple[int, date], _Day], now: datetime, still: Still
+) -> None:
     """Write the touched days. On a point's first day hours are expected from its first hour only."""
     by_point: dict[int, dict[date, _Day]] = defaultdict(dict)
     for (point_id, day), counted in days.items():
@@ -156,7 +249,7 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
         for day, c in counted.items():
             assert c.first is not None
             since = c.first if day == first else day_start(day)
-            hours, values = _expected(point, day, since, now)
+            hours, values = _expected(point, day, since, now, still)
             rows.append(
                 TransmissionDay(
                     point=point,
@@ -173,7 +266,8 @@ def _store(points: dict[int, Point], days: dict[tuple[int, date], _Day], now: da
                 )
             )
         if known and first < known and known not in counted:  # no longer the first: a whole day
-            hours, values = _expected(point, known, day_start(known), now)
+            before = Still([point], known, known)
+            hours, values = _expected(point, known, day_start(known), now, before)
             TransmissionDay.objects.filter(point=point, day=known).update(
                 since=day_start(known), due=hours, expected=values
             )
@@ -227,6 +321,7 @@ def _expect(now: datetime, hour: int) -> int:
         (row.point_id, row.day): row
         for row in TransmissionDay.objects.filter(point__in=points, day__gte=start)
     }
+    still = Still(points.values(), start, today)
     missing, grown = [], []
     for point_id, (first, _last) in spans.items():
         point = points[point_id]
@@ -234,7 +329,7 @@ def _expect(now: datetime, hour: int) -> int:
         while day <= today:
             row = there.get((point_id, day))
             since = row.since if row else day_start(day)
-            hours, values = _expected(point, day, since, now)
+            hours, values = _expected(point, day, since, now, still)
             if row is None:
                 missing.append(
                     TransmissionDay(
