@@ -117,7 +117,26 @@ def arguments(db, data) -> dict[str, object]:
         "penalty": penalty(world),
         "campaign": campaign(world),
         "trace": trace(world),
+        "forecast": forecast(world),
     }
+
+
+def forecast(world: worlds.World) -> object:
+    """48 hours for an air station, all of the same kind."""
+    from jingwei.bureau.air.models import Forecast, State, StationForecast
+
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    about = {"reach": 48, "silent": [], "dropped": {}, "pollutants": ["PM2.5"], "city": {}}
+    row = Forecast.objects.create(start=hour, state=State.DONE, about=about)
+    result = {
+        "series": {"PM2.5": {"q": [[1.0] * 7] * 48, "damped": [1.0] * 48, "last": 1.0}},
+        "aqi": [[2] * 7] * 48,
+        "level": [1] * 48,
+        "leading": ["PM2.5"] * 48,
+        "chance": [[1.0, 0, 0, 0, 0, 0]] * 48,
+    }
+    StationForecast.objects.create(forecast=row, station=world.station, result=result)
+    return row
 
 
 def trace(world: worlds.World) -> object:
@@ -248,6 +267,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "what": "team",
         "name": "province",  # a platform that telegrams are sent on to
     }
+    if name.startswith("air:"):
+        values["station"] = things["world"].station.pk
     room = name.split(":")[0]
     values["pk"] = {
         "findings": things["finding"].pk,

@@ -97,7 +97,7 @@ class Series:
         if self.clock == "cyclic":
             return local // self.step % len(self)
         day, second = divmod(local, 86400)
-        return (_same_day(day, self.start // 86400) * 86400 + second) // self.step % len(self)
+        return (same_day(day, self.start // 86400) * 86400 + second) // self.step % len(self)
 
     def mean(
         self, column: str, start: int, seconds: int, shift: int = 0
@@ -138,7 +138,7 @@ class Series:
 
 
 @lru_cache(maxsize=4096)
-def _same_day(day: int, first: int) -> int:
+def same_day(day: int, first: int) -> int:
     """Days from the first day of a measured year to the one with the month and day of `day`."""
     begins = datetime.fromtimestamp(first * 86400, UTC)
     then = datetime.fromtimestamp(day * 86400, UTC)

@@ -1,4 +1,4 @@
-"""`jingwei trace`."""
+"""`jingwei trace`, `jingwei air …`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import typer
 
 
 def attach(app: typer.Typer) -> None:
+    from jingwei.bureau.air import forecast_commands
+
     app.command()(trace)
+    air = typer.Typer(no_args_is_help=True, help="The city's air: forecast and weather.")
+    forecast_commands.attach(air)
+    app.add_typer(air, name="air")
 
 
 def trace(

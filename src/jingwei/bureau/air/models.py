@@ -1,4 +1,4 @@
-"""What was asked of the air, and what was answered."""
+"""What was asked of the air and what was answered; what is forecast of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Point
+
+
+class State(models.TextChoices):
+    """Of something that the worker computes."""
+
+    WAITING = "waiting", _("Being computed")
+    DONE = "done", pgettext_lazy("computation", "Done")
+    REFUSED = "refused", _("Not possible")
 
 
 class Trace(models.Model):
@@ -62,3 +71,98 @@ class Trace(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("air:trace", args=[self.pk])
+
+
+class ForecastModel(models.Model):
+    """What was learned of the city's air. The bytes lie in `forecasting.place(digest)`; `about` is as
+    `forecasting.fit` gives it: what went in, and how it did on the days that it has not seen."""
+
+    asked = models.DateTimeField(_("asked"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    until = models.DateTimeField(_("learned until"), null=True)
+    digest = models.CharField(max_length=64, blank=True)
+    about = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-asked", "-pk"]
+        verbose_name = _("learned forecast")
+        verbose_name_plural = _("learned forecasts")
+
+    def __str__(self) -> str:
+        return f"{self.asked:%Y-%m-%d %H:%M} {self.state}"
+
+
+class WeatherForecast(models.Model):
+    """A forecast of the city's weather, as handed in: `hours` from `start` on, each as
+    `analysis.air.forecast.history.WEATHER`, null where it says nothing."""
+
+    received = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    source = models.CharField(_("source"), max_length=120)
+    start = models.DateTimeField(_("from"))
+    hours = models.JSONField(default=list)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-received", "-pk"]
+        verbose_name = _("weather forecast")
+        verbose_name_plural = _("weather forecasts")
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.start:%Y-%m-%d %H:%M}"
+
+
+class Forecast(models.Model):
+    """48 hours ahead from the end of the hour `start`, for every station. `about` is as
+    `forecasting.run` gives it for the city; `digest` the SHA-256 of all that went in. A run is never
+    changed; one made long after its start is a hindcast and shown as such."""
+
+    start = models.DateTimeField(_("start"), unique=True)
+    asked = models.DateTimeField(_("asked"), default=timezone.now)
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    model = models.ForeignKey(ForecastModel, models.PROTECT, null=True, related_name="forecasts")
+    weather = models.ForeignKey(WeatherForecast, models.PROTECT, null=True, related_name="+")
+    digest = models.CharField(max_length=64, blank=True)
+    about = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-start"]
+        verbose_name = _("forecast")
+        verbose_name_plural = _("forecasts")
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M}"
+
+
+class StationForecast(models.Model):
+    """One station's part of a forecast; `result` is as `forecasting.run` gives it."""
+
+    forecast = models.ForeignKey(Forecast, models.CASCADE, related_name="stations")
+    station = models.ForeignKey(Point, models.PROTECT, related_name="forecasts")
+    result = models.JSONField(default=dict)
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "station__region_id"}
+
+    class Meta:
+        ordering = ["forecast", "station"]
+        constraints = [
+            models.UniqueConstraint(fields=["forecast", "station"], name="forecast_station")
+        ]
+        verbose_name = _("forecast of a station")
+        verbose_name_plural = _("forecasts of stations")
+
+    def __str__(self) -> str:
+        return f"{self.forecast} {self.station}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("air:station", args=[self.station_id])

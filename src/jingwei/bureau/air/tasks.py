@@ -1,11 +1,12 @@
-"""Periodic work: answer what was asked."""
+"""Periodic work: answer what was asked, learn and forecast what is due."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.air import services
+from jingwei.bureau.air import forecast_services, services
 
 
 def tick(now: datetime) -> None:
     services.work(now)
+    forecast_services.work(now)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.air import analysis_views, views
+from jingwei.bureau.air import analysis_views, forecast_views, views
 
 app_name = "air"
 urlpatterns = [
@@ -8,6 +8,12 @@ urlpatterns = [
     path("analysis/series.csv", analysis_views.time_csv, name="analysis_csv"),
     path("analysis/wind/", analysis_views.winds, name="wind"),
     path("analysis/wind.csv", analysis_views.winds_csv, name="wind_csv"),
+    path("forecast/", forecast_views.forecast, name="forecast"),
+    path("forecast/learn/", forecast_views.learn, name="learn"),
+    path("forecast/stations/<int:station>/", forecast_views.station, name="station"),
+    path(
+        "forecast/stations/<int:station>/hours.csv", forecast_views.station_csv, name="station_csv"
+    ),
     path("traces/", views.traces, name="traces"),
     path("traces/new/", views.new, name="new"),
     path("traces/<int:pk>/", views.trace, name="trace"),

@@ -35,7 +35,7 @@ SECTIONS = (
     Section(
         "monitoring", gettext_lazy("Monitoring"), "monitoring", "monitoring:points", "point.view"
     ),
-    Section("air", pgettext_lazy("navigation", "Air"), "air", "air:traces", "air.view"),
+    Section("air", pgettext_lazy("navigation", "Air"), "air", "air:forecast", "air.view"),
     Section("findings", gettext_lazy("Findings"), "findings", "findings:list", "finding.view"),
     Section("cases", gettext_lazy("Cases"), "cases", "cases:list", "case.view"),
     Section(

@@ -46,6 +46,8 @@ KINDS = {
     "proposal": _("Proposed order"),
     "mark": _("Mark of data"),
     "trace": _("Source tracing"),
+    "forecast.model": _("Learned air forecast"),
+    "forecast": _("Air forecast"),
     "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),

@@ -17,10 +17,10 @@ from jingwei.analysis.air.field.tables import FieldError
 POLLUTANTS = ("PM2.5", "PM10", "SO2", "NO2", "CO", "O3")
 WEATHER = ("temperature", "dewpoint", "pressure", "u", "v", "speed")
 _COLUMNS = {"TEMP": "temperature", "DEWP": "dewpoint", "PRES": "pressure", "WSPM": "speed"}
-_COMPASS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW",
+COMPASS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW",
             "NW", "NNW")  # fmt: skip
 STUCK = 24  # hours of one and the same value
-_RANGE = {
+RANGE = {
     "temperature": (-60, 60),
     "dewpoint": (-80, 40),
     "pressure": (500, 1100),
@@ -83,7 +83,8 @@ def stuck(values: Floats, length: int = STUCK) -> npt.NDArray[np.bool_]:
     return np.asarray((runs >= length) & (values > low))
 
 
-def _table(source: Path) -> pa.Table:
+def table(source: Path) -> pa.Table:
+    """The rows of a Parquet or CSV file. Raises FieldError where it is neither."""
     try:
         if source.suffix == ".parquet":
             return pyarrow.parquet.read_table(source)
@@ -100,16 +101,16 @@ def read(source: Path) -> History:
 
     Raises FieldError where it cannot be used.
     """
-    table = _table(source)
-    names = set(table.column_names)
+    given = table(source)
+    names = set(given.column_names)
     missing = {"time", "station"} - names
     if missing or not names & set(POLLUTANTS):
         wanted = ", ".join(sorted(missing)) or f"every pollutant ({', '.join(POLLUTANTS)})"
-        raise FieldError(f"{source}: lacks {wanted} (it has {', '.join(table.column_names)})")
-    if not len(table):
+        raise FieldError(f"{source}: lacks {wanted} (it has {', '.join(given.column_names)})")
+    if not len(given):
         raise FieldError(f"{source}: has no row")
     try:
-        stamps = table["time"].cast(pa.timestamp("s")).to_numpy().astype("datetime64[h]")
+        stamps = given["time"].cast(pa.timestamp("s")).to_numpy().astype("datetime64[h]")
     except pa.ArrowException as error:
         raise FieldError(f"{source}: time is no time ({error})") from error
     if np.isnat(stamps).any():
@@ -117,7 +118,7 @@ def read(source: Path) -> History:
             f"{source}: row {int(np.flatnonzero(np.isnat(stamps))[0]) + 1} has no time"
         )
     stations, who = np.unique(
-        np.asarray(table["station"].to_pylist(), dtype=str), return_inverse=True
+        np.asarray(given["station"].to_pylist(), dtype=str), return_inverse=True
     )
     first = stamps.min()
     when = ((stamps - first) / np.timedelta64(1, "h")).astype(np.int64)
@@ -127,11 +128,11 @@ def read(source: Path) -> History:
 
     def spread(column: str) -> Floats:
         try:
-            given = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
+            column_values = given[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
         except pa.ArrowException as error:
             raise FieldError(f"{source}: {column} is not a number everywhere ({error})") from error
         out = np.full((hours, len(stations)), np.nan)
-        out[when, who] = given
+        out[when, who] = column_values
         return out
 
     notes = []
@@ -155,17 +156,20 @@ def read(source: Path) -> History:
     for column, name in _COLUMNS.items():
         if column in names:
             one = spread(column)
-            low, high = _RANGE[name]
+            low, high = RANGE[name]
             with np.errstate(invalid="ignore"):
                 found[name] = np.where((one >= low) & (one <= high), one, np.nan)
-            weather[name] = _mean(found[name])
+            weather[name] = mean(found[name])
     if "wd" in names and "speed" in found:
-        code = {c: i for i, c in enumerate(_COMPASS)}
+        code = {c: i for i, c in enumerate(COMPASS)}
         toward = np.full((hours, len(stations)), np.nan)
-        toward[when, who] = [code.get(w, np.nan) for w in table["wd"].to_pylist()]
+        toward[when, who] = [code.get(w, np.nan) for w in given["wd"].to_pylist()]
         angle = np.radians(22.5 * toward)
-        weather["u"] = _mean(-found["speed"] * np.sin(angle))
-        weather["v"] = _mean(-found["speed"] * np.cos(angle))
+        weather["u"] = mean(-found["speed"] * np.sin(angle))
+        weather["v"] = mean(-found["speed"] * np.cos(angle))
+    if "dewpoint" not in weather and weather.keys() >= set(WEATHER) - {"dewpoint"}:
+        notes.append("no dew point: the rest of the weather is used without it")
+        weather["dewpoint"] = np.full(hours, np.nan)
     lacking = [w for w in WEATHER if w not in weather]
     if lacking:
         notes.append(f"no weather: lacks {', '.join(lacking)}")
@@ -174,7 +178,7 @@ def read(source: Path) -> History:
     return History(times, tuple(str(s) for s in stations), values, weather, tuple(notes))
 
 
-def _mean(values: Floats) -> Floats:
+def mean(values: Floats) -> Floats:
     """Mean over stations (hours,), NaN where none has one."""
     count = np.isfinite(values).sum(axis=1)
     return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)

@@ -105,7 +105,9 @@ class Linear:
     fades: tuple[float, ...] = (6.0, 24.0)  # h
 
     def fit(self, rows: Single, residual: Floats, names: list[str]) -> Fitted:
-        middle = np.nan_to_num(np.nanmedian(rows, axis=0))
+        some = np.isfinite(rows).any(axis=0)
+        middle = np.zeros(rows.shape[1], np.float32)
+        middle[some] = np.nanmedian(rows[:, some], axis=0)
         filled = np.where(np.isnan(rows), middle, rows)
         mean, size = filled.mean(axis=0), filled.std(axis=0) + 1e-6
         found = _Line(middle, mean, size, names.index("lead"), self.fades, np.zeros(0))
@@ -266,7 +268,8 @@ class Model:
 
     def at(self, history: History, starts: npt.ArrayLike) -> Forecast:
         """Forecasts from the ends of the hours number `starts`. Raises ValueError where the stations
-        are not those of the training or a start has no week before it."""
+        are not those of the training, the pollutants or the weather are others, or a start has no week
+        before it."""
         if history.stations != self.stations:
             raise ValueError(f"forecast: trained for {len(self.stations)} other stations")
         begin = np.asarray(starts, np.int64)
@@ -278,6 +281,9 @@ class Model:
         for low in range(0, len(begin), 64):
             part = begin[low : low + 64]
             rows = self._rows(history, part)
+            if tuple(rows.names) != self.names:
+                odd = sorted(set(rows.names) ^ set(self.names)) or ["their order"]
+                raise ValueError(f"forecast: not what it learned from ({', '.join(odd[:5])})")
             n, s, h = (
                 a.ravel()
                 for a in np.meshgrid(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from jingwei.analysis.air.boundary import Floats
-from jingwei.analysis.air.forecast.history import WEATHER, History
+from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.forecast.history import COMPASS, RANGE, WEATHER, History, Hours, table
 
 LEADS = 48
 # Standard deviation of the error of a forecast of a city's mean, at 1 and at 48 hours: assumed
@@ -60,3 +63,79 @@ def measured(history: History, starts: npt.NDArray[np.int64]) -> Floats:
     at = starts[:, None] + 1 + np.arange(LEADS)
     known = at < len(table)
     return np.where(known[..., None], table[np.where(known, at, 0)], np.nan)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A forecast of a city's weather: `times` (hours,) datetime64[h], hour by hour in the city's
+    standard time; `values` (hours, len(WEATHER)), NaN where it says nothing; `notes` in words."""
+
+    times: Hours
+    values: Floats
+    notes: tuple[str, ...]
+
+
+_NEEDED = {"TEMP": "temperature", "PRES": "pressure", "WSPM": "speed"}
+
+
+def read(source: Path) -> Coming:
+    """A table of the coming weather, CSV or Parquet: `time` (standard time), TEMP and DEWP (°C), PRES
+    (hPa), WSPM (m/s), wd (16 points) or WD (degrees from which it blows); several rows of an hour (grid
+    points, stations) count as their mean. DEWP may be missing. Raises FieldError where it cannot be
+    used."""
+    given = table(source)
+    names = set(given.column_names)
+    lacking = [c for c in ("time", *_NEEDED) if c not in names]
+    if not names & {"wd", "WD"}:
+        lacking.append("wd or WD")
+    if lacking:
+        raise FieldError(
+            f"{source}: lacks {', '.join(lacking)} (it has {', '.join(given.column_names)})"
+        )
+    if not len(given):
+        raise FieldError(f"{source}: has no row")
+
+    def column(name: str) -> Floats:
+        try:
+            return np.asarray(given[name].cast(pa.float64()).to_numpy(), float)
+        except pa.ArrowException as error:
+            raise FieldError(f"{source}: {name} is not a number everywhere ({error})") from error
+
+    try:
+        stamps = given["time"].cast(pa.timestamp("s")).to_numpy().astype("datetime64[h]")
+    except pa.ArrowException as error:
+        raise FieldError(f"{source}: time is no time ({error})") from error
+    if np.isnat(stamps).any():
+        raise FieldError(f"{source}: a row has no time")
+    first = stamps.min()
+    when = ((stamps - first) / np.timedelta64(1, "h")).astype(np.int64)
+    hours = int(when.max()) + 1
+    if hours > 24 * 31:
+        raise FieldError(f"{source}: reaches from {first} to {stamps.max()}, more than a month")
+    parts = {}
+    notes = []
+    for name, what in {**_NEEDED, "DEWP": "dewpoint"}.items():
+        if name not in names:
+            notes.append("no dew point")
+            parts[what] = np.full(len(when), np.nan)
+            continue
+        low, high = RANGE[what]
+        raw = column(name)
+        with np.errstate(invalid="ignore"):
+            parts[what] = np.where((raw >= low) & (raw <= high), raw, np.nan)
+        if (np.isfinite(raw) & np.isnan(parts[what])).any():
+            notes.append(f"{name}: values beyond {low} to {high} left out")
+    if "WD" in names:
+        degrees = column("WD")
+    else:
+        code = {c: 22.5 * i for i, c in enumerate(COMPASS)}
+        degrees = np.array([code.get(str(w), np.nan) for w in given["wd"].to_pylist()])
+    angle = np.radians(degrees)
+    parts["u"], parts["v"] = -parts["speed"] * np.sin(angle), -parts["speed"] * np.cos(angle)
+    out = np.full((hours, len(WEATHER)), np.nan)
+    for k, what in enumerate(WEATHER):
+        known = np.isfinite(parts[what])
+        total = np.bincount(when[known], parts[what][known], minlength=hours)
+        count = np.bincount(when[known], minlength=hours)
+        out[:, k] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return Coming(first + np.arange(hours).astype("timedelta64[h]"), out, tuple(notes))

@@ -1,0 +1,92 @@
+"""Pages of the 48-hour forecast."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from jingwei.bureau.access import may, requires
+from jingwei.bureau.air import forecast_selectors as selectors
+from jingwei.bureau.air import forecast_services
+from jingwei.bureau.air.forecasting import FACTORS
+from jingwei.bureau.findings.export import csv_response
+
+
+@require_safe
+@requires("air.view")
+def forecast(request: HttpRequest) -> HttpResponse:
+    """The newest forecast, or `?run=`: all stations."""
+    run = selectors.at(request.GET.get("run", ""))
+    if request.htmx:  # the page that waits
+        return HttpResponse(status=204) if run is None else HttpResponse(headers={"HX-Refresh": "true"})  # fmt: skip
+    context = {
+        "run": run,
+        "pending": selectors.pending(),
+        "may_learn": may(request.user, "air.forecast"),
+    }
+    if run is not None:
+        rows = list(selectors.stations(request.user, run))
+        context |= {
+            "outlooks": selectors.outlooks(rows, run),
+            "said": selectors.said(run),
+            "starts": selectors.starts(),
+        }
+    return render(request, "air/forecast.html", context)
+
+
+@require_safe
+@requires("air.view")
+def station(request: HttpRequest, station: int) -> HttpResponse:
+    """One station of the newest forecast or `?run=`; `?of=` a pollutant, else the index."""
+    run = selectors.at(request.GET.get("run", ""))
+    row = run and selectors.stations(request.user, run).filter(station=station).first()
+    if run is None or row is None:
+        raise Http404(_("There is no forecast for this station."))
+    wanted = request.GET.get("of", selectors.INDEX)
+    pollutant = wanted if wanted in row.result["series"] else selectors.INDEX
+    now = timezone.now()
+    skill = selectors.skill(run.model, pollutant, run.about["reach"] > 0)
+    return render(
+        request,
+        "air/station.html",
+        {
+            "run": run,
+            "row": row,
+            "pollutant": pollutant,
+            "pollutants": [selectors.INDEX, *row.result["series"]],
+            "chart": selectors.chart(row, run, pollutant, now),
+            "hours": selectors.hours(row, run),
+            "factors": list(FACTORS),
+            "skill": skill,
+            "recent": selectors.recent(row, pollutant, now),
+            "said": selectors.said(run),
+            "starts": selectors.starts(),
+        },
+    )
+
+
+@require_safe
+@requires("air.view")
+def station_csv(request: HttpRequest, station: int) -> HttpResponse:
+    run = selectors.at(request.GET.get("run", ""))
+    row = run and selectors.stations(request.user, run).filter(station=station).first()
+    if run is None or row is None:
+        raise Http404(_("There is no forecast for this station."))
+    header = [_("Hour"), _("AQI"), "AQI 5 %", "AQI 95 %", _("Class"), _("Leading pollutant"),
+              *(f"{n} (µg/m³)" for n in FACTORS)]  # fmt: skip
+    found = [
+        [timezone.localtime(h["time"]), h["aqi"], h["low"], h["high"], h["name"], h["leading"], *h["values"]]
+        for h in selectors.hours(row, run)
+    ]  # fmt: skip
+    return csv_response(f"forecast-{row.station.mn}-{run.start:%Y%m%d%H}.csv", header, found)
+
+
+@require_POST
+@requires("air.forecast")
+def learn(request: HttpRequest) -> HttpResponse:
+    """Ask the worker to learn anew."""
+    forecast_services.learn(request.user)
+    return redirect("air:forecast")

@@ -1,0 +1,422 @@
+"""What the lake holds of the city's air becomes a learned forecast, and that becomes 48 hours ahead.
+
+Nothing here touches the database: `Stations` and `Sky` carry what is needed of it, so that all of it can
+run in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.conf import settings
+
+from jingwei.analysis.air.forecast import classes, history, model, store, verify
+from jingwei.analysis.air.forecast.history import WEATHER, History
+from jingwei.analysis.air.forecast.model import LEVELS, WARM
+from jingwei.analysis.air.forecast.weather import LEADS, Degraded
+from jingwei.bureau.monitoring.observations import normal_marks, value_unit
+from jingwei.standards import aqi, units
+from jingwei.telemetry.lake import Lake
+
+HOUR = timedelta(hours=1)
+OFFSET = np.timedelta64(8, "h")  # standard time of China
+FACTORS = {
+    "PM2.5": "a34004", "PM10": "a34002", "SO2": "a21026", "NO2": "a21004", "CO": "a21005",
+    "O3": "a05024",
+}  # fmt: skip
+ITEMS = {"PM2.5": "pm25", "PM10": "pm10", "SO2": "so2", "NO2": "no2", "CO": "co", "O3": "o3"}
+SKY = {"temperature": "a01001", "humidity": "a01002", "pressure": "a01006", "speed": "a01007",
+       "direction": "a01008"}  # fmt: skip
+KEPT = timedelta(days=15)  # not learned from: the days that judge what was learned
+PAST = timedelta(days=3 * 366)  # of the lake; older years lie in the archive
+LEAST = 2 * 3 * model.BLOCK + WARM + LEADS + round(KEPT / HOUR)  # hours with measured air
+ROWS = (20_000, 300_000)  # cases to learn from: half of all station hours, within these
+MEDIAN = LEVELS.index(0.5)
+
+
+class ForecastError(Exception):
+    """There is no forecast; `code` says why, `about` what it needs."""
+
+    def __init__(self, code: str, **about: Any) -> None:
+        super().__init__(code)
+        self.code, self.about = code, about
+
+    def __str__(self) -> str:
+        return f"{self.code} {json.dumps(self.about, sort_keys=True)}" if self.about else self.code
+
+
+@dataclass(frozen=True)
+class Station:
+    """What is needed of an air station; `units`: scale of each factor to µg/m³, °C, hPa, %, m/s."""
+
+    pk: int
+    mn: str
+    st: str
+    code: str
+    name: str
+    version: str
+    units: dict[str, float]
+
+    @classmethod
+    def of(cls, point: Any) -> Station:
+        wanted = dict.fromkeys(FACTORS.values(), "µg/m³") | {SKY["pressure"]: "hPa"}
+        scales = {f: units.scale(value_unit(f, point), unit) or 1.0 for f, unit in wanted.items()}
+        return cls(
+            point.pk, point.mn, point.st, point.station_code, point.name, point.version, scales
+        )
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A forecast of the weather: the number of its row, and hours from `start` on."""
+
+    pk: int
+    start: datetime
+    hours: npt.NDArray[np.float64]  # (n, len(WEATHER))
+
+
+def folder() -> Path:
+    return Path(settings.ENV.data) / "air"
+
+
+def place(digest: str) -> Path:
+    """Where a learned forecast lies."""
+    return folder() / f"forecast-{digest}.json.gz"
+
+
+def archive() -> Path:
+    """Years before the lake begins, one table (`history.read`); stations by code, MN or name."""
+    return folder() / "archive.parquet"
+
+
+# ---- what was measured --------------------------------------------------------------------------
+
+
+def local(moment: datetime) -> np.datetime64:
+    """The hour in standard time, as `History` counts."""
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "h") + OFFSET
+
+
+def moment(hour: np.datetime64) -> datetime:
+    seconds = int((hour - OFFSET).astype("datetime64[s]").astype(np.int64))
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def measured(
+    stations: Sequence[Station], start: datetime, end: datetime, older: History | None = None
+) -> tuple[History, dict[str, int]]:
+    """Hours from `start` (or the beginning of `older`) to `end`, and how many values were left out why.
+
+    Values marked not normal are not read; negative ones and such that stand still for a day are left
+    out. Wind is averaged as a vector; the dew point follows from temperature and humidity (Magnus, WMO
+    No. 8 annex 4.B). Raises `ForecastError` where no station has sent anything.
+    """
+    first = local(start) if older is None else min(local(start), older.times[0])
+    hours = int((local(end) - first) / np.timedelta64(1, "h"))
+    wanted = {f: k for k, f in enumerate([*FACTORS.values(), *SKY.values()])}
+    cube = np.full((len(wanted), hours, len(stations)), np.nan)
+    where = {(s.mn, s.st): i for i, s in enumerate(stations)}
+    rows = Lake(settings.ENV.lake).scan("hour", start, end, list(where), list(wanted))
+    marks = [normal_marks(s.version) for s in stations]
+    if len(rows):
+        at = (rows["time"].to_numpy().astype("datetime64[s]") + OFFSET - first) / np.timedelta64(
+            1, "h"
+        )
+        value = rows["value"].to_numpy().astype(float)
+        pairs = zip(rows["mn"].to_pylist(), rows["st"].to_pylist(), strict=True)
+        who = np.array([where[p] for p in pairs])
+        what = np.array([wanted[f] for f in rows["factor"].to_pylist()])
+        normal = np.array(
+            [(m or "") in marks[i] for m, i in zip(rows["flag"].to_pylist(), who, strict=True)],
+            bool,
+        )
+        scale = np.array([[s.units.get(f, 1.0) for f in wanted] for s in stations])
+        use = normal & np.isfinite(value) & (at == at.astype(np.int64))
+        cube[what[use], at[use].astype(np.int64), who[use]] = (
+            value[use] * scale[who[use], what[use]]
+        )
+    dropped = {"negative": 0, "stuck": 0}
+    values = {}
+    for name, factor in FACTORS.items():
+        one = cube[wanted[factor]]
+        with np.errstate(invalid="ignore"):
+            bad = one < 0
+        still = np.column_stack([history.stuck(one[:, k]) for k in range(len(stations))])
+        dropped["negative"] += int(bad.sum())
+        dropped["stuck"] += int((still & ~bad).sum())
+        values[name] = np.where(bad | still, np.nan, one)
+    sky = _sky({k: cube[wanted[f]] for k, f in SKY.items()})
+    if older is not None:
+        values, sky = _joined(stations, values, sky, older, first)
+    values = {k: v for k, v in values.items() if np.isfinite(v).any()}
+    if not values:
+        raise ForecastError("silent")
+    if not any(np.isfinite(sky[w]).any() for w in ("speed", "temperature", "pressure")):
+        sky = {}
+    times = first + np.arange(hours).astype("timedelta64[h]")
+    return History(times, tuple(s.mn for s in stations), values, sky), dropped
+
+
+def _sky(given: dict[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArray[np.float64]]:
+    speed, direction = given["speed"], np.radians(given["direction"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        humid = np.where(
+            (given["humidity"] > 0) & (given["humidity"] <= 100), given["humidity"], np.nan
+        )
+        alpha = np.log(humid / 100) + 17.62 * given["temperature"] / (243.12 + given["temperature"])
+        dew = 243.12 * alpha / (17.62 - alpha)
+    parts = {
+        "temperature": given["temperature"], "dewpoint": dew, "pressure": given["pressure"],
+        "u": -speed * np.sin(direction), "v": -speed * np.cos(direction), "speed": speed,
+    }  # fmt: skip
+    return {w: history.mean(parts[w]) for w in WEATHER}
+
+
+def _joined(
+    stations: Sequence[Station],
+    values: dict[str, npt.NDArray[np.float64]],
+    sky: dict[str, npt.NDArray[np.float64]],
+    older: History,
+    first: np.datetime64,
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    """The archive where the lake has nothing."""
+    begin = int((older.times[0] - first) / np.timedelta64(1, "h"))
+    columns = [next(i for i, n in enumerate(older.stations) if n in (s.code, s.mn, s.name)) for s in stations
+               if {s.code, s.mn, s.name} & set(older.stations)]  # fmt: skip
+    known = [k for k, s in enumerate(stations) if {s.code, s.mn, s.name} & set(older.stations)]
+    if not known:
+        raise ForecastError("strangers", have=", ".join(older.stations[:3]))
+    for name, series in values.items():
+        span = series[begin : begin + len(older)]
+        if name in older.values:
+            old = older.values[name][: len(span), columns]
+            span[:, known] = np.where(np.isnan(span[:, known]), old, span[:, known])
+    for name, line in sky.items():
+        part = line[begin : begin + len(older)]
+        if name in older.weather:
+            part[:] = np.where(np.isnan(part), older.weather[name][: len(part)], part)
+    return values, sky
+
+
+# ---- learning -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What is kept of learning: the bytes, their digest, the first hour not learned from, and what
+    is told of it."""
+
+    data: bytes
+    until: datetime
+    about: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def fit(stations: Sequence[Station], now: datetime, rows: int | None = None) -> Fitted:
+    """Learn every pollutant that is measured, with a forecast of the weather and without.
+
+    The last `KEPT` before `now` are not learned from: on them the forecast is judged, from every
+    sixth hour. There is no archive of weather forecasts, so the weather that was measured, made worse
+    as forecasts are (`Degraded`), stands in for them. Raises `ForecastError`.
+    """
+    older = None
+    if archive().exists():
+        try:
+            older = history.read(archive())
+        except ValueError as error:
+            raise ForecastError("archive", why=str(error)[:200]) from error
+    known, dropped = measured(stations, now - PAST, now, older)
+    some = np.logical_or.reduce([np.isfinite(v).any(axis=1) for v in known.values.values()])
+    seen = np.flatnonzero(some)
+    known = _cut(known, int(seen[0]))
+    if int(some.sum()) < LEAST:
+        raise ForecastError("short", have=int(some.sum()), want=LEAST)
+    until = len(known) - round(KEPT / HOUR)
+    starts = np.arange(until, len(known) - LEADS, 6)
+    count = rows or int(np.clip(len(known) * len(stations) // 2, *ROWS))
+    models: dict[str, model.Model] = {}
+    told: dict[str, Any] = {}
+    left: dict[str, str] = {}
+    for name in known.values:
+        try:
+            kinds = {"bare": None, **({"weather": Degraded(memory=0.9)} if known.weather else {})}
+            for kind, air in kinds.items():
+                made = model.train(known, name, until, weather=air, rows=count)
+                models[f"{name} {kind}"] = made
+                told.setdefault(name, {})[kind] = _judged(known, made, starts)
+        except ValueError as error:
+            left[name] = str(error)[:200]
+            models = {k: m for k, m in models.items() if not k.startswith(f"{name} ")}
+            told.pop(name, None)
+    if not models:
+        raise ForecastError("nothing", why=next(iter(left.values()), ""))
+    return Fitted(
+        store.dump(models),
+        moment(known.times[until]),
+        {
+            "stations": [s.pk for s in stations],
+            "hours": int(some.sum()),
+            "since": moment(known.times[0]).isoformat(),
+            "rows": count,
+            "archive": 0 if older is None else len(older),
+            "weather": bool(known.weather),
+            "dewpoint": bool(known.weather) and bool(np.isfinite(known.weather["dewpoint"]).any()),
+            "dropped": dropped,
+            "left": left,
+            "judged": {"from": moment(known.times[until]).isoformat(), "starts": len(starts)},
+            "errors": told,
+        },
+    )
+
+
+def _cut(known: History, begin: int) -> History:
+    return replace(
+        known,
+        times=known.times[begin:],
+        values={k: v[begin:] for k, v in known.values.items()},
+        weather={k: v[begin:] for k, v in known.weather.items()},
+    )
+
+
+def _judged(known: History, made: model.Model, starts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    found = made.at(known, starts)
+    spans = verify.errors(known, found)
+    keys = ("rmse", "persistence", "damped", "bias", "within", "cases")
+    return {
+        "spans": [[e.first, e.last, *(_figure(getattr(e, k)) for k in keys)] for e in spans],
+        "leads": [
+            [_figure(e.rmse), _figure(e.persistence), _figure(e.damped)]
+            for e in verify.by_lead(known, found)
+        ],
+    }
+
+
+def _figure(value: float) -> float | None:
+    return None if not np.isfinite(value) else float(f"{value:.4g}")
+
+
+# ---- forecasting --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """`stations`: result by the station's key; `about` for the city; `digest` of what went in."""
+
+    stations: dict[int, dict[str, Any]]
+    about: dict[str, Any]
+    digest: str
+
+
+def run(stations: Sequence[Station], data: bytes, start: datetime, sky: Sky | None = None) -> Run:
+    """48 hours from the end of the hour `start`, by the models in `data` for their own `stations`.
+
+    With weather the models that know it count as far as it reaches, beyond that the others. Raises
+    `ForecastError` where no station has a value of the last hours.
+    """
+    known, dropped = measured(stations, start - (WARM + 48) * HOUR, start + HOUR)
+    begin = len(known) - 1
+    coming, reach = ahead(sky, start)
+    air = {f"{name} weather": (lambda _history, _starts: coming) for name in FACTORS}
+    models = store.load(data, air)
+    present = [n for n in FACTORS if n in known.values and f"{n} bare" in models]
+    known = _shaped(known, models.values())
+    told: dict[str, model.Forecast] = {}
+    for name in present:
+        answer = models[f"{name} bare"].at(known, [begin])
+        better = models.get(f"{name} weather")
+        if reach and better is not None:
+            answer = model.spliced(better.at(known, [begin]), answer, reach)
+        told[name] = answer
+    if not told:
+        raise ForecastError("silent")
+    if not any(np.isfinite(t.last).any() for t in told.values()):
+        raise ForecastError("old")
+    joint = classes.index(told, aqi.edition((start + timedelta(hours=8)).date()))
+    found = {
+        s.pk: _station(told, joint, i)
+        for i, s in enumerate(stations)
+        if any(np.isfinite(t.last[0, i]) for t in told.values())
+    }
+    silent = [s.pk for s in stations if s.pk not in found]
+    mark = hashlib.sha256(data)
+    for name in sorted(known.values):
+        mark.update(np.round(known.values[name], 6).tobytes())
+    for name in sorted(known.weather):
+        mark.update(np.round(known.weather[name], 6).tobytes())
+    mark.update(np.round(coming, 6).tobytes())
+    return Run(
+        found,
+        {
+            "pollutants": list(told),
+            "reach": reach,
+            "wind": None if not reach else [
+                [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
+            ],
+            "silent": silent,
+            "dropped": dropped,
+            "city": _city(told),
+        },
+        mark.hexdigest(),
+    )  # fmt: skip
+
+
+def _shaped(known: History, models: Iterable[model.Model]) -> History:
+    """With the columns that were learned from: what has fallen silent is empty, what is new is not
+    used."""
+    names = {n for m in models for n in (*m.names, m.pollutant)}
+    silence = np.full((len(known), len(known.stations)), np.nan)
+    learned = [n for n in FACTORS if n in names]
+    weather = any(n.startswith(f"{WEATHER[0]} past") for n in names)
+    return replace(
+        known,
+        values={n: known.values.get(n, silence) for n in learned},
+        weather={w: known.weather.get(w, silence[:, 0]) for w in WEATHER} if weather else {},
+    )
+
+
+def ahead(sky: Sky | None, start: datetime) -> tuple[npt.NDArray[np.float64], int]:
+    """Weather of the hours after `start` (1, LEADS, len(WEATHER)), and how many hours it reaches: to
+    the first hour without wind."""
+    found = np.full((1, LEADS, len(WEATHER)), np.nan)
+    if sky is None:
+        return found, 0
+    shift = round((start + HOUR - sky.start) / HOUR)
+    for k in range(LEADS):
+        if 0 <= shift + k < len(sky.hours):
+            found[0, k] = sky.hours[shift + k]
+    blown = np.isfinite(found[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]).all(axis=1)
+    return found, int(np.argmin(blown)) if not blown.all() else LEADS
+
+
+def _station(told: dict[str, model.Forecast], joint: classes.Index, i: int) -> dict[str, Any]:
+    decimals = {"CO": 0}
+    return {
+        "series": {
+            name: {
+                "q": np.round(t.quantiles[0, i], decimals.get(name, 1)).tolist(),
+                "damped": np.round(t.damped[0, i], decimals.get(name, 1)).tolist(),
+                "last": _figure(float(t.last[0, i])),
+            }
+            for name, t in told.items()
+        },
+        "aqi": joint.index[0, i].astype(int).tolist(),
+        "level": [aqi.level(max(int(v), 0)) for v in joint.index[0, i, :, MEDIAN]],
+        "leading": [joint.pollutants[k] for k in joint.leading[0, i]],
+        "chance": np.round(joint.probability[0, i], 3).tolist(),
+    }
+
+
+def _city(told: dict[str, model.Forecast]) -> dict[str, Any]:
+    """Means over the stations of the expected values, hour by hour, µg/m³."""
+    return {n: np.round(history.mean(t.mean[0].T), 2).tolist() for n, t in told.items()}

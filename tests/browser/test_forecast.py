@@ -1,0 +1,36 @@
+"""What the air will be: from the navigation to a station's band, skill and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import expect
+
+LEARNED = 900_000  # ms; the worker learns beside everything else
+
+
+def test_from_the_navigation_to_a_stations_forecast(person: Callable[..., Any]) -> None:
+    who = person("dispatcher")
+    page = who.page
+    page.goto("/air/forecast/")
+    # The worker learns and forecasts; the page shows it by itself.
+    row = page.locator("main tbody tr", has_text="奥体中心")
+    expect(row).to_be_visible(timeout=LEARNED)
+    row.get_by_role("link").first.click()
+    expect(page.locator("#band canvas")).to_be_visible()
+    expect(page.locator("#leads canvas")).to_be_visible()
+    assert page.locator("ol.hours > li").count() == 48
+    page.get_by_role("link", name="PM10", exact=True).click()
+    expect(page.locator("#band canvas")).to_be_visible()
+    expect(page.get_by_role("heading", name="预报水平：PM10")).to_be_visible()
+    expect(page.get_by_text("假定与缺失")).to_be_visible()
+    other = person("auditor", phone=True)
+    other.page.goto(page.url)
+    expect(other.page.locator("#band canvas")).to_be_visible()
+    wide = other.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert wide <= 1
+    assert not who.errors
+    assert not other.errors

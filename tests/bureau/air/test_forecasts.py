@@ -1,0 +1,378 @@
+"""The 48-hour forecast in the room: an archive and telegrams in the lake, learning, runs, pages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+import world as worlds
+from jingwei import hj212
+from jingwei.analysis.air.field.tables import FieldError
+from jingwei.bureau.air import forecast_selectors as selectors
+from jingwei.bureau.air import forecast_services as services
+from jingwei.bureau.air import forecasting, tasks
+from jingwei.bureau.air.models import (
+    Forecast,
+    ForecastModel,
+    State,
+    StationForecast,
+    WeatherForecast,
+)
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.registry.models import Point
+from jingwei.telemetry.ingest import Ingest
+from jingwei.telemetry.journal import Journal, Telegram
+
+NOW = datetime(2026, 11, 20, 4, 20, tzinfo=UTC)  # 12:20 local
+START = datetime(2026, 11, 20, 3, tzinfo=UTC)  # the newest whole hour
+DAYS = 130
+SENT = 14 * 24  # hours that lie in the lake
+ROWS = 4000
+
+
+def course(hours: int, station: int, seed: int = 4) -> dict[str, np.ndarray]:
+    """Particles that gather in still air and are blown away; the wind comes and goes over days."""
+    random = np.random.default_rng(seed)
+    wind = np.zeros(hours)
+    for k in range(1, hours):
+        wind[k] = 0.97 * wind[k - 1] + 0.25 * random.standard_normal()
+    speed = np.exp(0.6 * wind + 0.7)
+    level = np.full(hours, 50.0)
+    for k in range(1, hours):
+        level[k] = level[k - 1] * np.exp(-0.03 * speed[k]) + 3.0
+    own = np.random.default_rng((seed, station))
+    pm = level * (1 + 0.15 * station) * np.exp(0.05 * own.standard_normal(hours))
+    return {
+        "PM2.5": pm, "NO2": 10 + 0.3 * pm, "WSPM": speed, "TEMP": 12 + 0 * speed,
+        "PRES": 1015 + 0 * speed,
+    }  # fmt: skip
+
+
+FIRST = START + timedelta(hours=1) - timedelta(days=DAYS)
+COURSES = [course(DAYS * 24 + 60, k) for k in range(2)]
+
+
+def stations(world: worlds.World) -> list[Point]:
+    Point.objects.filter(pk=world.station.pk).update(station_code="S1")
+    Point.objects.create(
+        mn=worlds.MN[:-1] + "7", st="22", name="示例站二", kind="air_station", region=world.elsewhere,
+        longitude=116.3, latitude=39.95, station_code="S2", password="123456",
+    )  # fmt: skip
+    return list(Point.objects.filter(kind="air_station").order_by("pk"))
+
+
+def archive(path: Path, days: int = DAYS) -> Path:
+    hours = days * 24
+    first = np.datetime64((FIRST + timedelta(hours=8)).replace(tzinfo=None), "s")
+    times = first + np.arange(hours).astype("timedelta64[h]")
+    table = {"time": np.tile(times, 2), "station": np.repeat(["S1", "S2"], hours)}
+    for name in COURSES[0]:
+        table[name] = np.concatenate([c[name][:hours] for c in COURSES])
+    table["wd"] = np.repeat("NW", 2 * hours)
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+def send(data: Path, world: worlds.World) -> None:
+    """The last fortnight by telegrams, up to the hour START."""
+    telegrams = []
+    for point, given in zip(stations(world), COURSES, strict=True):
+        for k in range(DAYS * 24 - SENT, DAYS * 24):
+            items = [
+                ("a34004", {"Avg": f"{given['PM2.5'][k]:.1f}", "Flag": "N"}),
+                ("a21004", {"Avg": f"{given['NO2'][k]:.1f}", "Flag": "N"}),
+                ("a01007", {"Avg": f"{given['WSPM'][k]:.1f}", "Flag": "N"}),
+                ("a01008", {"Avg": "315", "Flag": "N"}),
+                ("a01001", {"Avg": "12.0", "Flag": "N"}),
+                ("a01006", {"Avg": "101.5", "Flag": "N"}),
+            ]
+            segment = hj212.segment(
+                cn="2061", st=point.st, mn=point.mn, pw=point.password,
+                qn=hj212.qn(FIRST + timedelta(hours=k)), flag=5,
+                cp=hj212.data_cp(FIRST + timedelta(hours=k), items),
+            )  # fmt: skip
+            telegrams.append(Telegram(NOW, "192.0.2.7:4000", hj212.frame(segment)))
+    journal, ingest = Journal(data / "journal"), Ingest(data / "journal", data / "lake")
+    journal.append(telegrams)
+    while ingest.step(10_000).telegrams:
+        pass
+    ingest.close()
+    journal.close()
+
+
+def weather(path: Path, hours: int) -> Path:
+    """From the hour after START on, as it came."""
+    first = np.datetime64((START + timedelta(hours=9)).replace(tzinfo=None), "s")
+    cut = slice(DAYS * 24, DAYS * 24 + hours)
+    table = {
+        "time": first + np.arange(hours).astype("timedelta64[h]"),
+        "TEMP": np.full(hours, 12.0),
+        "PRES": np.full(hours, 1015.0),
+        "WSPM": COURSES[0]["WSPM"][cut],
+        "WD": np.full(hours, 315.0),
+    }
+    pyarrow.parquet.write_table(pa.table(table), path)
+    return path
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+
+
+@pytest.fixture
+def world(db, data, clock) -> worlds.World:
+    world = worlds.build()
+    send(data, world)
+    return world
+
+
+ONCE: list[forecasting.Fitted] = []
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning takes seconds and all tests learn from the same: it is done once."""
+    fit = forecasting.fit
+
+    def cached(stations, now, rows=None):
+        if not forecasting.archive().exists():
+            return fit(stations, now, rows)
+        if not ONCE:
+            ONCE.append(fit(stations, now, ROWS))
+        return replace(ONCE[0], about={**ONCE[0].about, "stations": [s.pk for s in stations]})
+
+    monkeypatch.setattr(forecasting, "fit", cached)
+
+
+@pytest.fixture
+def learned(world, quick, tmp_path) -> ForecastModel:
+    services.keep_archive(archive(tmp_path / "a.parquet"))
+    return services.learn_now()
+
+
+def test_it_learns_keeps_and_says_how_good_it_is(learned) -> None:
+    assert learned.state == State.DONE, learned.reason
+    data = forecasting.place(learned.digest).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == learned.digest
+    assert set(learned.about["errors"]) == {"PM2.5", "NO2"}
+    assert learned.until == START + timedelta(hours=1) - forecasting.KEPT
+    assert learned.about["hours"] == DAYS * 24
+    entry = EvidenceEntry.objects.get(pk=learned.evidence_id)
+    assert entry.kind == "forecast.model"
+    assert learned.digest in entry.content
+    told = selectors.skill(learned, "PM2.5", weather=True)
+    assert told is not None
+    assert told["weather"]
+    assert len(told["chart"]["leads"]) == 48
+    whole = told["spans"][-1]
+    assert whole["span"] == "1–48"
+    assert whole["cases"] == 2 * 48 * learned.about["judged"]["starts"]
+    assert whole["over_kept"] == pytest.approx(100 * (1 - whole["rmse"] ** 2 / whole["kept"] ** 2))
+
+
+def test_too_short_a_history_is_refused_with_both_numbers(world) -> None:
+    row = services.learn_now()
+    assert row.state == State.REFUSED
+    said = selectors.why(row.reason)
+    assert f"{SENT}" in said
+    assert f"{forecasting.LEAST}" in said
+
+
+def test_a_run_for_every_station_with_weather(learned, tmp_path) -> None:
+    row = services.take_weather(weather(tmp_path / "w.parquet", 60), "示例气象")
+    made = services.forecast_now(START)
+    assert made.state == State.DONE, made.reason
+    assert made.weather_id == row.pk
+    assert made.about["reach"] == 48
+    assert made.about["pollutants"] == ["PM2.5", "NO2"]
+    assert made.stations.count() == 2
+    for part in made.stations.all():
+        q = np.array(part.result["series"]["PM2.5"]["q"])
+        assert q.shape == (48, 7)
+        assert (np.diff(q, axis=1) >= 0).all()
+        assert np.array(part.result["chance"]).sum(axis=1) == pytest.approx(1, abs=0.01)
+        assert set(part.result["leading"]) <= {"PM2.5", "NO2"}
+        assert part.result["series"]["PM2.5"]["last"] is not None
+    said = " ".join(selectors.said(made))
+    assert "PM10" in said
+    assert EvidenceEntry.objects.get(pk=made.evidence_id).kind == "forecast"
+
+
+def test_the_same_input_gives_the_same_forecast_and_other_input_another_digest(learned, tmp_path) -> None:  # fmt: skip
+    known = services.stations(learned.about["stations"])
+    data = forecasting.place(learned.digest).read_bytes()
+    one, two = (forecasting.run(known, data, START) for _ in range(2))
+    assert one == two
+    services.take_weather(weather(tmp_path / "w.parquet", 60))
+    assert services.forecast_now(START).digest != one.digest
+
+
+def test_weather_that_ends_after_30_hours_is_said_and_the_rest_is_without(learned, tmp_path) -> None:  # fmt: skip
+    known = services.stations(learned.about["stations"])
+    bare = forecasting.run(known, forecasting.place(learned.digest).read_bytes(), START)
+    services.take_weather(weather(tmp_path / "w.parquet", 30))
+    made = services.forecast_now(START)
+    assert made.about["reach"] == 30
+    assert any("30" in s for s in selectors.said(made))
+    part = made.stations.first()
+    with_, without = part.result["series"]["PM2.5"]["q"], bare.stations[part.station_id]["series"]["PM2.5"]["q"]  # fmt: skip
+    assert with_[30:] == without[30:]
+    assert with_[:30] != without[:30]
+
+
+def test_a_changed_file_of_the_model_is_not_used(learned) -> None:
+    forecasting.place(learned.digest).write_bytes(b"something else")
+    made = services.forecast_now(START)
+    assert made.state == State.REFUSED
+    assert made.reason == "changed"
+    assert selectors.why(made.reason) != "changed"
+    forecasting.place(learned.digest).unlink()
+    assert services.forecast_now(START).reason == "lost"
+
+
+def test_nothing_of_the_last_hours_is_no_forecast(learned) -> None:
+    late = START + timedelta(hours=9)
+    assert services.forecast_now(late).reason == "old"
+
+
+def test_the_worker_learns_and_forecasts_by_itself(world, quick, tmp_path) -> None:
+    services.keep_archive(archive(tmp_path / "a.parquet"))
+    for _tick in range(1500):
+        tasks.tick(NOW)
+        if Forecast.objects.filter(state=State.DONE).exists():
+            break
+    made = Forecast.objects.get()
+    assert made.state == State.DONE, made.reason
+    assert timezone.localtime(made.start).hour == 8  # of 2, 8, 14, 20 the last that is over
+    services.work(NOW)
+    assert ForecastModel.objects.count() == Forecast.objects.count() == 1
+
+
+def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
+    row = services.learn()
+    assert services.learn() == row
+    assert services._take(ForecastModel, NOW) == row
+    assert services._take(ForecastModel, NOW + timedelta(minutes=1)) is None
+    assert services._take(ForecastModel, NOW + services.ABANDONED + timedelta(seconds=1)) == row
+
+
+def test_a_hindcast_knows_nothing_later_than_its_start(learned) -> None:
+    known = services.stations(learned.about["stations"])
+    data = forecasting.place(learned.digest).read_bytes()
+    early = START - timedelta(hours=40)
+    one = forecasting.run(known, data, early)
+    history, _dropped = forecasting.measured(known, early - timedelta(days=9), early + timedelta(hours=1))  # fmt: skip
+    assert history.times[-1] == forecasting.local(early)
+    made = services.forecast_now(early)
+    assert {p.station_id: p.result for p in made.stations.all()} == {
+        k: json.loads(json.dumps(v)) for k, v in one.stations.items()
+    }
+    assert any("回报" in s for s in selectors.said(made))
+    part = made.stations.get(station=known[0].pk)
+    told = selectors.recent(part, "PM2.5", NOW)
+    assert told is not None
+    assert sum(s["cases"] for s in told["spans"]) == 40
+    true = COURSES[0]["PM2.5"][DAYS * 24 - 40 : DAYS * 24 - 34]
+    median = [q[3] for q in part.result["series"]["PM2.5"]["q"][:6]]
+    assert told["spans"][0]["mae"] == pytest.approx(
+        np.mean(np.abs(np.array(median) - true)), abs=0.1
+    )
+
+
+def test_bad_files_are_refused_by_name(world, tmp_path) -> None:
+    table = pyarrow.parquet.read_table(weather(tmp_path / "w.parquet", 30))
+    pyarrow.parquet.write_table(
+        table.rename_columns(["time", "t2m", "PRES", "WSPM", "WD"]), tmp_path / "other.parquet"
+    )
+    with pytest.raises(FieldError, match=r"lacks TEMP \(it has time, t2m"):
+        services.take_weather(tmp_path / "other.parquet")
+    known = pyarrow.parquet.read_table(archive(tmp_path / "a.parquet"))
+    names = pa.array(["nobody"] * len(known))
+    pyarrow.parquet.write_table(
+        known.set_column(known.column_names.index("station"), "station", names),
+        tmp_path / "strange.parquet",
+    )
+    with pytest.raises(forecasting.ForecastError, match="strangers"):
+        services.keep_archive(tmp_path / "strange.parquet")
+    assert not WeatherForecast.objects.exists()
+    assert not forecasting.archive().exists()
+
+
+@pytest.fixture
+def made(learned) -> Forecast:
+    return services.forecast_now(START)
+
+
+def test_the_pages_show_forecast_band_skill_and_what_is_missing(made, world, client: Client) -> None:  # fmt: skip
+    client.force_login(world.users["dispatcher"])
+    page = client.get(reverse("air:forecast")).content.decode()
+    assert world.station.name in page
+    assert "没有气象预报" in page
+    address = reverse("air:station", args=[world.station.pk])
+    for pollutant in ("AQI", "PM2.5"):
+        page = client.get(address, {"of": pollutant}).content.decode()
+        assert 'id="band"' in page
+        assert "衰减持续性" in page
+    rows = client.get(reverse("air:station_csv", args=[world.station.pk])).getvalue().decode("utf-8-sig")  # fmt: skip
+    assert len(rows.splitlines()) == 49
+
+
+def test_each_sees_his_own_stations(made, world, client: Client) -> None:
+    address = reverse("air:station", args=[world.station.pk])
+    for user, status in (("district", 200), ("district_elsewhere", 404), ("leader", 200), ("grid", 403)):  # fmt: skip
+        client.force_login(world.users[user])
+        assert client.get(address).status_code == status, user
+    client.force_login(world.users["district_elsewhere"])
+    page = client.get(reverse("air:forecast")).content.decode()
+    assert "示例站二" in page
+    assert world.station.name not in page
+
+
+def test_before_anything_was_learned_the_page_says_so(world, client: Client) -> None:
+    client.force_login(world.users["district"])
+    page = client.get(reverse("air:forecast")).content.decode()
+    assert "还没有预报" in page
+    assert client.post(reverse("air:learn")).status_code == 403
+    client.force_login(world.users["dispatcher"])
+    client.post(reverse("air:learn"))
+    assert ForecastModel.objects.get().actor == world.users["dispatcher"]
+    services.learn_now()
+    assert f"{forecasting.LEAST}" in client.get(reverse("air:forecast")).content.decode()
+
+
+def test_the_commands(world, quick, tmp_path) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from jingwei.bureau.air import forecast_commands
+
+    app = typer.Typer()
+    forecast_commands.attach(app)
+    run = CliRunner().invoke(app, ["weather", str(weather(tmp_path / "w.parquet", 40))])
+    assert run.exit_code == 0, run.output
+    short = CliRunner().invoke(app, ["forecast"])
+    assert short.exit_code == 1
+    assert str(forecasting.LEAST) in short.output
+    run = CliRunner().invoke(
+        app, ["forecast", "--archive", str(archive(tmp_path / "a.parquet")), "--rows", str(ROWS),
+              "--start", "2026-11-20 11:00:00"],
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.output.splitlines()[-1])
+    assert told["weather_hours"] == 40
+    assert len(told["stations"]) == 2
+    assert StationForecast.objects.count() == 2
+    wrong = CliRunner().invoke(app, ["weather", str(tmp_path / "none.csv")])
+    assert wrong.exit_code == 2
