@@ -7,9 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from jingwei.analysis import validity
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import amounts
 from jingwei.bureau.monitoring.models import EmissionDay, Judgement, Mark
+from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry.models import PermitAmount, Point
 
 from .conftest import NOW, City, hour, make_point
@@ -321,3 +323,31 @@ def test_a_finding_of_a_sum_that_was_corrected_says_so(city: City, period: str):
     amounts.judge(mine, rows, today)
     finding.refresh_from_db()
     assert (finding.facts["emitted"], finding.next_check, finding.title) == (130.0, check, title)
+
+
+@pytest.mark.django_db
+def test_2160_valid_hours_are_looked_for_beyond_2160_hours(city: City):
+    """A plant that stood still from June to August. Before the gap 16 hours of the quarter are valid
+    and 720 of September; the other 1424 of the 2160 lie before June. The first of them (80 mg/m³) is
+    the highest that counts; the one before it (90) is the 2161st."""
+    quarter = day_start(date(2026, 10, 1))
+    hours = [quarter - timedelta(hours=n) for n in range(1, 721)]
+    spring = day_start(date(2026, 6, 1))
+    hours += [spring - timedelta(hours=n) for n in range(1, 1501)]
+    high = {spring - timedelta(hours=1424): 80.0, spring - timedelta(hours=1425): 90.0}
+    # Of the quarter's first 20 hours the 17th to the 20th are missing: 80 % captured.
+    hours += [quarter + timedelta(hours=n) for n in range(16)]
+    Judgement.objects.bulk_create(
+        Judgement(
+            point=city.point, period="hour", time=when, judged=NOW, telegrams="1",
+            factors={"a21002": {"value": high.get(when, 50.0)}, "a00000": {"value": 10.0}},
+        )
+        for when in hours
+    )  # fmt: skip
+    ((_point, since, one),) = amounts._reckoned(
+        [(city.point, quarter)], quarter + timedelta(hours=20)
+    )
+    assert since == quarter
+    gap = one.hours.index(quarter + timedelta(hours=16))
+    assert one.made.kg[gap : gap + 4] == pytest.approx([80 * 36_000 * 1e-6] * 4)
+    assert [validity.RULES[r] for r in one.made.rule[gap : gap + 4]] == ["S-75-inv75"] * 4

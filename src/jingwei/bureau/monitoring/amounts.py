@@ -32,14 +32,22 @@ from jingwei.bureau.monitoring.models import (
     Mark,
     TransmissionDay,
 )
-from jingwei.bureau.monitoring.observations import day_start, local_day, seconds, value_unit
+from jingwei.bureau.monitoring.observations import (
+    day_start,
+    local_day,
+    medium,
+    seconds,
+    value_unit,
+)
 from jingwei.bureau.monitoring.transmission import GRACE, STOPPED
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Point
 from jingwei.standards import units
 
 NAME = "masses"
 TOGETHER = 25  # points read at once
-HISTORY = timedelta(hours=2160)  # before the quarter: as far as the substitution looks back
+VALID = 2160  # valid hours before a gap: as far as the substitution looks back
+HISTORY = timedelta(hours=VALID)  # before the quarter: what is read first for them
+REACH = (1, 2, 4)  # times `HISTORY`: how far more is looked for where they are fewer
 HOUR = timedelta(hours=1)
 FLOW = {"air": "a00000", "water": "w00000"}
 PER_VOLUME = {"air": "mg/m³", "water": "mg/L"}
@@ -131,6 +139,36 @@ def _judged(
     return found, first
 
 
+def _judged_far_enough(
+    found: Sequence[tuple[Point, datetime]], end: datetime
+) -> tuple[datetime, dict[int, dict[str, _Judged]], dict[int, int]]:
+    """From where on the hours are read, and the hours: from so far before the quarter of each point
+    that `VALID` hours of each factor are valid there, of a plant that stood still for months too; as
+    far as there are any, and a year at most. (Wastewater looks back by the length of its gaps.)"""
+    points = [p for p, _ in found]
+    for reach in REACH:
+        start = min(since for _, since in found) - reach * HISTORY
+        judged, firsts = _judged(points, start, end)
+        few = [
+            p.pk
+            for p, since in found
+            if medium(p) == "air" and _few(p, judged.get(p.pk, {}), int((since - start) / HOUR))
+        ]
+        if not Judgement.objects.filter(point__in=few, period="hour", time__lt=start).exists():
+            break
+    return start, judged, firsts
+
+
+def _few(point: Point, judged: Mapping[str, _Judged], before: int) -> bool:
+    """Whether a pollutant has fewer than `VALID` valid hours, with flow, before the `before`-th."""
+    flow = judged.get(FLOW["air"])
+    return flow is not None and any(
+        np.count_nonzero((c.valid & flow.valid)[:before]) < VALID
+        for code, c in judged.items()
+        if units.scale(value_unit(code, point), PER_VOLUME["air"]) is not None
+    )
+
+
 def _standstill(
     points: Iterable[Point], start: datetime
 ) -> dict[int, list[tuple[datetime, datetime]]]:
@@ -175,8 +213,8 @@ def _reckoned(
     """What the hours up to a time weigh, from before the quarter of each given time on, and where
     that quarter begins."""
     end = timezone.localtime(until).replace(minute=0, second=0, microsecond=0)
-    start = min(day_start(quarter_start(local_day(t))) for _p, t in found) - HISTORY
-    judged, firsts = _judged([p for p, _t in found], start, end)
+    quarters = [(p, day_start(quarter_start(local_day(t)))) for p, t in found]
+    start, judged, firsts = _judged_far_enough(quarters, end)
     still = _standstill([p for p, _t in found], start)
     begun = dict(
         TransmissionDay.objects.filter(point__in=[p for p, _t in found])
@@ -190,10 +228,7 @@ def _reckoned(
         first = start + firsts[point.pk] * HOUR
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
-        for one in _reckon(
-            point, judged[point.pk], start, max(first, since - HISTORY), end,
-            still[point.outlet_id or 0],
-        ):  # fmt: skip
+        for one in _reckon(point, judged[point.pk], start, first, end, still[point.outlet_id or 0]):
             yield point, since, one
 
 
@@ -233,9 +268,9 @@ def _reckon(
     An hour that was measured as valid weighs what was measured, whatever a mark says of the plant.
     """
     assert point.outlet is not None
-    medium = str(point.outlet.medium)
+    kind = str(point.outlet.medium)
     n, skip = int((end - first) / HOUR), int((first - start) / HOUR)
-    flow_code = FLOW[medium]
+    flow_code = FLOW[kind]
     scale = units.scale(value_unit(flow_code, point), "m³/h")
     if n <= 0 or scale is None:
         return
@@ -247,17 +282,17 @@ def _reckon(
     moves = q > 0 if point.version != "2005" else np.zeros(n, dtype=bool)
     idle = np.array([any(a < h + HOUR and h < b for a, b in spans) for h in hours])
     for code in sorted(judged):
-        per = units.scale(value_unit(code, point), PER_VOLUME[medium])
+        per = units.scale(value_unit(code, point), PER_VOLUME[kind])
         if code == flow_code or per is None:
             continue
         column = judged[code]
         still = (column.still | flow.still)[skip:] & ~moves
         conc = column.value[skip:] * per
         given = Hours(conc, q * scale, still | idle, column.valid[skip:], flow.valid[skip:])
-        rate = compliance.rate(conc, PER_VOLUME[medium], q * scale, "m³/h")
+        rate = compliance.rate(conc, PER_VOLUME[kind], q * scale, "m³/h")
         assert rate is not None
         rate[column.exempt[skip:]] = np.nan
-        yield Reckoned(code, hours, days, given, masses(given, medium, quarters), rate)
+        yield Reckoned(code, hours, days, given, masses(given, kind, quarters), rate)
 
 
 def _rows(point: Point, one: Reckoned, since: datetime) -> list[EmissionDay]:
