@@ -1,6 +1,7 @@
 """Telegrams to messages: what is read, what is named, what is refused; and nothing raises."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -566,6 +567,51 @@ def test_mutated_telegrams_never_raise(seed: bytes, draw: st.DataObject) -> None
     inner = raw[6:-4] if raw.startswith(b"##") else raw
     _sound(decode(frame(inner)))
     _sound(decode_segment(inner))
+
+
+_USUAL = "QN=20260310130000123;ST=31;CN=2061;PW=123456;MN=010000A8900016F000169DC0;Flag=5;"
+_PLAIN = "DataTime=20260310120000;a21026-Min=1,a21026-Avg=2,a21026-Max=3,a21026-Flag=N"
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.data(), st.sampled_from(("2017", "2025")), st.booleans())
+def test_the_short_way_says_what_the_long_way_says(
+    draw: st.DataObject, version: str, of_corpus: bool
+) -> None:
+    """Telegrams as the standard prints them, and such with one or two signs changed."""
+    from jingwei.hj212 import decoder
+
+    text = (_USUAL.replace("Flag=5", f"Flag={draw.draw(st.sampled_from('01234567895'))}")
+            + f"CP=&&{_PLAIN}&&").encode()  # fmt: skip
+    if of_corpus:
+        text = draw.draw(st.sampled_from(SEEDS))[6:-4] or text
+    data = bytearray(text)
+    for _ in range(draw.draw(st.integers(0, 2))):
+        i = draw.draw(st.integers(0, len(data) - 1))
+        data[i : i + draw.draw(st.integers(0, 2))] = draw.draw(
+            st.sampled_from(
+                (b"", b"&", b"&&", b";", b",", b"=", b"9", b"x", b" ", b"\n", b"\xc3\xa4")
+            )
+        )
+    raw = frame(bytes(data[:9999])).rstrip(b"\r\n")
+    if draw.draw(st.booleans()):
+        raw = raw[:-1] + draw.draw(st.sampled_from((b"0", b"a", b"\r")))
+    found = decode(raw, version=version)
+    short = decoder._USUAL
+    decoder._USUAL = re.compile("(?!)")
+    try:
+        assert decode(raw, version=version) == found
+    finally:
+        decoder._USUAL = short
+
+
+def test_the_short_way_is_taken() -> None:
+    from jingwei.hj212 import decoder
+
+    raw = frame(f"{_USUAL}CP=&&{_PLAIN}&&").rstrip()
+    assert decoder._usual(raw, "2017") == decode(raw, version="2017")
+    assert decoder._usual(raw.replace(b"Flag=5", b"Flag=9"), "2025") is None, "the check sum"
+    assert decoder._usual(frame(f"{_USUAL}CP=&&{_PLAIN};a21026-Zzz=1&&").rstrip(), "2017").problems
 
 
 def test_the_memory_of_names_is_bounded() -> None:

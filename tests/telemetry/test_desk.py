@@ -251,6 +251,66 @@ def test_a_new_password_is_taken_beside_the_old_one_until_the_register_has_it(ho
     play(act)
 
 
+def test_two_gateways_take_both_passwords_while_one_is_changed(house, frame):
+    """The device comes back to the other gateway, with the new password, before it has said 9012."""
+
+    async def send(port, *telegrams):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(t + b"\r\n" for t in telegrams))
+        cutter, answers = hj212.Reader(), 0
+        with contextlib.suppress(TimeoutError):
+            while answers < len(telegrams):
+                answers += len(cutter.feed(await asyncio.wait_for(reader.read(4096), 1)))
+        writer.close()
+        return answers
+
+    def telegram(pw, minute):
+        return frame(datetime(2026, 3, 10, 4, minute, tzinfo=UTC), mn=MN, pw=pw)
+
+    async def act():
+        async with House(house, logger()) as site:
+            other = site.make("gateway-2")
+            port = await other.start("127.0.0.1", 0)
+            assert await send(port, telegram("654321", 1)) == 0
+            told = []
+            real = site.responder.answer
+
+            def answer(message, now):
+                if message.cn == "1072":
+                    told.append(other.desk.also(MN))
+                return real(message, now)
+
+            site.responder.answer = answer
+            id_ = site.ask("1072", "NewPW=654321", secret=True)
+            assert (await site.ended(id_)).state == "done"
+            assert told == ["654321"], "the other gateway knew it before the device did"
+            assert await send(port, telegram("654321", 2), telegram("123456", 3)) == 2
+            row = register.load(house.root / "register.json")[MN]
+            register.write(house.root / "register.json", [replace(row, password="654321")])
+            await asyncio.sleep(0.3)
+            assert other.desk.also(MN) == site.gateway.desk.also(MN) == ""
+            assert await send(port, telegram("123456", 4)) == 0, "only the new one from now on"
+            await other.stop()
+
+    play(act)
+
+
+def test_a_change_of_the_password_that_is_refused_leaves_no_second_password(house):
+    async def act():
+        async with House(house, logger()) as site:
+            other = site.make("gateway-2")
+            await other.start("127.0.0.1", 0)
+            refusal = site.responder._rtn
+            site.responder.answer = lambda message, now: iter([refusal(message, 2)])
+            found = await site.do("1072", "NewPW=654321", secret=True)
+            assert found.state == "refused"
+            await asyncio.sleep(0.2)
+            assert other.desk.also(MN) == site.gateway.desk.also(MN) == ""
+            await other.stop()
+
+    play(act)
+
+
 def test_a_key_is_rotated_by_1014_and_telegrams_follow(house):
     new = b"fedcba9876543210"
 
@@ -305,6 +365,20 @@ def test_commands_wait_for_the_device_in_their_order_and_one_at_a_time(house):
             assert site.book.commands([second])[second].state == "cancelled"
 
     play(act)
+
+
+def test_commands_for_devices_that_are_away_keep_nobody_waiting_who_is_here(tmp_path):
+    shelf = Book(tmp_path / book.NAME)
+    now = datetime.now(UTC)
+    for n in range(6):
+        mn = MN if n == 5 else f"{n:024d}"
+        shelf.ask(Command(f"c{n}", mn, "31", "1011", "", False, "", False,
+                          now + timedelta(seconds=n), now + timedelta(days=1)))  # fmt: skip
+    assert [c.id for c in shelf.waiting(limit=5)] == [f"c{n}" for n in range(5)]
+    assert [c.id for c in shelf.waiting([MN, "elsewhere"], limit=5)] == ["c5"]
+    assert [c.id for c in shelf.waiting([MN], limit=7)] == [f"c{n}" for n in range(6)]
+    assert shelf.waiting([], limit=5) == []
+    shelf.close()
 
 
 def test_asking_twice_with_one_id_asks_once(house):
@@ -474,6 +548,45 @@ def test_split_packets_that_never_end_are_bounded_and_counted(house):
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    play(act)
+
+
+def test_split_packets_of_all_connections_together_are_bounded(house):
+    """Each holds less than it may, many hold more than all may: the largest gives up its oldest."""
+
+    async def act():
+        async with House(house, logger()) as site:
+            site.gateway.desk.split_limit = 20_000
+            now = datetime.now(UTC)
+            lines = []
+            for k in range(5):
+                reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+                lines.append((reader, writer))
+                for n in range(3 if k else 30):
+                    at = hj212.seconds(now - timedelta(hours=10 * k + n % 5))
+                    text = hj212.segment(
+                        cn="2061", st="31", mn=MN, pw="123456",
+                        qn=hj212.qn(now + timedelta(milliseconds=100 * k + n)), flag=5, pnum=99,
+                        pno=n + 1, cp=f"DataTime={at};" + ";".join(f"a{c}-Avg=1" for c in range(21001, 21061)),
+                    )  # fmt: skip
+                    writer.write(hj212.frame(text))
+                cutter, answers = hj212.Reader(), 0
+                while answers < (3 if k else 30):
+                    answers += len(cutter.feed(await reader.read(1 << 16)))
+            desk_ = site.gateway.desk
+            held = [c.parts.size for c in site.gateway.connections if c.parts is not None]
+            assert sum(held) == desk_.split_bytes <= 20_000
+            assert len(held) == 5
+            assert min(held) > 0, "who holds little keeps it"
+            assert site.gateway.counts["split:incomplete"] > 0
+            for _, writer in lines:
+                writer.close()
+            for _ in range(200):
+                if desk_.split_bytes == 0:
+                    break
+                await asyncio.sleep(0.02)
+            assert (desk_.split_bytes, desk_._splitting) == (0, set())
 
     play(act)
 

@@ -256,6 +256,44 @@ def test_a_telegram_that_cannot_be_prepared_stops_nothing(house, frame):
     places.close()
 
 
+def test_asides_that_are_gone_or_unwanted_do_not_keep_the_others_waiting(house, frame, monkeypatch):
+    """Asked for again, but deleted from the journal, or left out by the target's settings now."""
+    monkeypatch.setattr("jingwei.telemetry.places.READ", 2)
+    good, unwanted = house.put([frame(NOON + timedelta(hours=k)) for k in range(2)])
+    gone = [(1 << 32) | n for n in range(1, 5)]
+    places = Places(house.root / NAME)
+    places.save(
+        "peer",
+        {good >> 32: journal.ALL},
+        0,
+        0,
+        [(seq, "kind", "unanswered") for seq in (*gone, unwanted, good)],
+    )
+    assert places.again("peer") == 6
+    sent = []
+
+    def prepare(_target, seq, received, _raw):
+        return Parcel(seq, received, (), "kind") if seq == good else None
+
+    course = Course(target(since=NOON + timedelta(days=9)), house.root, places, Mock(), prepare)
+    assert course.state.aside == 6
+
+    async def main():
+        for _ in range(10):
+            course._idle_until = 0.0
+            await course._read()
+            course._save()
+            sent.extend(p.seq for p in course._waiting)
+            course._waiting.clear()
+
+    asyncio.run(main())
+    assert sent == [good], "asked for once, behind those that cannot be sent"
+    assert course.state.aside == places.aside("peer") == 5
+    assert course.state.why["unreadable"] == 4
+    assert places.again("peer") == 5, "what is gone may be asked for again, and is still counted"
+    places.close()
+
+
 def test_a_course_goes_on_after_any_fault(house, monkeypatch):
     """A fault of one target is shown and tried again, and does not end the process of all."""
     monkeypatch.setattr(forward, "PAUSES", (0.01,))

@@ -306,6 +306,58 @@ def test_a_client_that_is_refused_again_and_again_is_cut_off(play, frame):
     assert len(site.refused()) == 101
 
 
+def test_a_device_that_sends_too_fast_is_read_slowly_and_at_last_shut_out(play, frame, house):
+    """What it sends is in order, so nothing else would stop it; another device is not touched."""
+    other = "A" * 24
+    house.devices(MN, other)
+    frames = [frame(NOON + timedelta(minutes=n), cn="2051") for n in range(5000)]
+
+    async def act(site):
+        client, calm = await site.client(), await site.client()
+        client.send(*frames[:500])
+        await client.wait_for(500)
+        counts = site.gateway.counts
+        assert counts["slowed"] == 1, "all of the first ones are taken, and then it must wait"
+        (line,) = (c for c in site.gateway.connections if "rate" in c.holds)
+        assert line.mns == {MN}
+        client.send(*frames[500:])
+        calm.send(frame(NOON, mn=other))
+        await calm.wait_for(1)
+        await client.ended()
+        assert counts["cut:flood"] == counts["refused:flood"] == 1
+        taken = counts["accepted"]
+        assert taken < len(frames)
+        again = await site.client()
+        again.send(frames[-1])
+        await again.ended()
+        assert counts["cut:flood"] == 2, "and it stays out for a while"
+        for _ in range(200):
+            back = await site.client()
+            back.send(frames[-1])
+            with contextlib.suppress(AssertionError, ConnectionError):
+                await back.wait_for(1)
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("shut out for ever")
+        assert site.gateway.devices[MN].slowed == counts["slowed"]
+
+    play(act, row=450, rate=300.0, flood=1.0, shut=5.0)
+    assert {t.reason for t in journal.read(house.refused)} == {"flood"}
+
+
+def test_what_a_device_sends_in_its_time_is_never_too_fast(play, frame, monkeypatch):
+    async def act(site):
+        client = await site.client()
+        for n in range(40):
+            client.send(frame(NOON + timedelta(minutes=n)))
+            await client.wait_for(n + 1)
+            await asyncio.sleep(0.01)
+        assert site.gateway.counts["slowed"] == 0
+
+    play(act, row=5, rate=100_000.0)
+
+
 @pytest.mark.parametrize("limit", ["refused_kept", "refused_kept_all"])
 def test_only_so_much_that_was_refused_is_kept(play, frame, limit):
     async def act(site):
@@ -358,7 +410,7 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(play, frame, monkeyp
         with contextlib.suppress(asyncio.CancelledError):
             await pouring
 
-    site = play(act, unread=0.5)
+    site = play(act, unread=0.5, row=1 << 30)
     assert site.gateway.counts["cut:unread"] == 1
     assert site.gateway.waiting == 0
 

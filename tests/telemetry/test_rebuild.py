@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 from jingwei import hj212
 from jingwei.telemetry import commands, executor, seal
-from jingwei.telemetry.catalog import LakeError, catalog
+from jingwei.telemetry.catalog import LakeError, catalog, transaction
 from jingwei.telemetry.executor import Dask, ExecutorError, Local
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.journal import Journal, Telegram
-from jingwei.telemetry.rebuild import rebuild
+from jingwei.telemetry.rebuild import rebuild, roll_up
 
 MN = "010000A8900016F00016{:04X}"
 DAY = date(2026, 3, 10)
@@ -242,6 +242,92 @@ def test_dask_gives_the_same_and_survives_a_worker(full, cluster):
         engine.close()
 
 
+def sums(house) -> dict[tuple[str, str], bytes]:
+    with catalog(house.lake.root) as db:
+        found = db.execute(
+            "SELECT f.resolution, r.step, r.path FROM rollup r JOIN file f ON f.path = r.source"
+        ).fetchall()
+    return {(of, step): (house.lake.root / path).read_bytes() for of, step, path in found}
+
+
+def forget_sums(house):
+    with catalog(house.lake.root) as db, transaction(db):
+        for (path,) in db.execute("SELECT path FROM rollup"):
+            (house.lake.root / path).unlink()
+        db.execute("DELETE FROM rollup")
+        db.execute("UPDATE file SET again = NULL")
+
+
+def add_up(house, engine):
+    return sorted(roll_up(house.journal, house.lake.root, engine, now=LATER))
+
+
+DAYS = [("hour", str(DAY)), ("minute", str(DAY))]
+
+
+def test_closed_days_are_added_up_by_tasks_in_other_processes(full):
+    before = sums(full)
+    assert set(before) == {("hour", "day"), ("minute", "hour"), ("minute", "day")}
+    assert add_up(full, Local(2)) == [], "nothing is due"
+    forget_sums(full)
+    assert add_up(full, Local(2)) == DAYS
+    assert sums(full) == before
+    assert list(check(full.journal, full.refused, full.lake.root, full=True)) == []
+    assert not list((full.lake.root / "rebuild").iterdir())
+
+
+def test_a_day_merged_anew_meanwhile_keeps_no_sum_of_the_file_before(full):
+    """Ingest closed the day again, with what came late, while the old file was added up."""
+    before = sums(full)
+    forget_sums(full)
+
+    class Meanwhile(Local):
+        def run(self, function, tasks):
+            for number, result in super().run(function, tasks):
+                if number == 0:
+                    late = hj212.frame(
+                        hj212.segment(
+                            cn="2061", st="31", mn=MN.format(1), pw="123456", qn=hj212.qn(LATER),
+                            flag=5, cp=hj212.data_cp(MIDNIGHT, [("a21026", {"Avg": "7"})]),
+                        )
+                    ).rstrip()  # fmt: skip
+                    full.put([late], LATER)
+                    ingest = full.ingest(lambda: LATER + timedelta(minutes=2))
+                    ingest.step()
+                    ingest.tidy()
+                yield number, result
+
+    add_up(full, Meanwhile(1))
+    after = sums(full)
+    assert set(after) == set(before)
+    assert after["hour", "day"] != before["hour", "day"]
+    assert list(check(full.journal, full.refused, full.lake.root, full=True)) == []
+    assert all(d.same for d in derive(full, only_compare=True))
+
+
+def test_dask_adds_up_the_same_and_survives_a_worker(full, cluster):
+    address, workers = cluster
+    before = sums(full)
+    forget_sums(full)
+    engine = Dask(address)
+    try:
+        engine.client.wait_for_workers(2, timeout=60)
+
+        class Killing:
+            def run(self, function, tasks):
+                for number, result in enumerate(engine.run(function, tasks)):
+                    if number == 0:
+                        workers[0].kill()
+                    yield result
+
+        assert add_up(full, Killing()) == DAYS
+        assert sums(full) == before
+        assert workers[0].wait() == -signal.SIGKILL
+        assert workers[1].poll() is None
+    finally:
+        engine.close()
+
+
 def test_the_command(full, monkeypatch):
     monkeypatch.delenv("JINGWEI_EXECUTOR", raising=False)
     app = typer.Typer()
@@ -258,6 +344,15 @@ def test_the_command(full, monkeypatch):
     assert run(app, [*base, "--from", "2026-03-10"]).exit_code == 0
     assert run(app, [*base, "--from", "2026-03-10", "--check"]).exit_code == 0
     assert run(app, [*base, "--from", "yesterday"]).exit_code == 2
+    forget_sums(full)
+    sum_up = ["lake", "roll-up", "--data", str(full.root), "--processes", "1"]
+    done = run(app, sum_up)
+    assert done.exit_code == 0, done.output
+    assert sorted(json.loads(line)["resolution"] for line in done.output.splitlines()) == [
+        "hour",
+        "minute",
+    ]
+    assert run(app, [*sum_up[:2], "--data", str(full.root / "nowhere")]).exit_code == 2
     assert run(app, [*base, "--from", "2026-03-10", "--to", "2026-03-01"]).exit_code == 2
     nobody = run(app, [*base, "--from", "2026-03-10", "--executor", "tcp://127.0.0.1:9"])
     assert nobody.exit_code == 1

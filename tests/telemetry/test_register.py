@@ -3,12 +3,16 @@ from __future__ import annotations
 import errno
 import json
 import stat
+import threading
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from jingwei.telemetry.register import Device, Register, RegisterError, write
+from jingwei.telemetry import register as register_module
+from jingwei.telemetry.register import Device, Register, RegisterError, load, write
+from waiting import wait_until
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -44,6 +48,46 @@ def test_a_change_is_seen_at_once_and_a_broken_file_changes_nothing(tmp_path, mo
     assert "device 1" in register.problem
     path.unlink()
     assert register.get("B") is not None
+
+
+def test_a_large_register_is_read_beside_and_taken_all_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("jingwei.telemetry.register.FRESH", 0.0)
+    monkeypatch.setattr("jingwei.telemetry.register.LARGE", 1000)
+    path = tmp_path / "register.json"
+    many = [Device(f"{n:024d}", "old", name=f"n{n}") for n in range(50)]
+    write(path, many)
+    register = Register(path)
+    assert len(register) == 50, "at the start it is waited for"
+    may, real = threading.Event(), register_module._load
+
+    def slow(at):
+        found = real(at)
+        assert may.wait(20)
+        return found
+
+    monkeypatch.setattr(register_module, "_load", slow)
+    write(path, [replace(d, password="new", name="") for d in many[1:]])
+    assert register.get(many[0].mn).password == "old"
+    assert register.find("n7") == many[7].mn
+    may.set()
+    wait_until(lambda: register.get(many[0].mn) is None, 20, 0.01)
+    assert {register.get(d.mn).password for d in many[1:]} == {"new"}
+    assert register.find("n7") is None
+    path.write_text(path.read_text()[:-5])
+    wait_until(lambda: register.get(many[1].mn) and register.problem, 20, 0.01)
+    assert register.get(many[1].mn).password == "new", "the last good register stays in force"
+    write(path, many)
+    wait_until(lambda: register.get(many[0].mn), 20, 0.01)
+    assert register.problem == ""
+
+
+def test_a_register_written_otherwise_is_read_too(tmp_path):
+    path = tmp_path / "register.json"
+    rows = [Device("A", "1"), Device("B", "2", networks=("10.0.0.0/8",), name="a\n]}")]
+    write(path, rows)
+    lines = load(path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+    assert load(path) == lines == {d.mn: d for d in rows}
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOENT])

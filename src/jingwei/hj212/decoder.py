@@ -14,6 +14,7 @@ time since 2017-05-01, when HJ 212-2017 replaced HJ/T 212-2005, means 2005, and 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from jingwei.hj212.catalogue import COMMANDS, DATA_COMMANDS
@@ -421,6 +422,48 @@ def _misfit(frame: bytes, body: bytes, declared: int | None, version: str | None
     return _message(segment, frame, version, crc, error, Problems())
 
 
+# A telegram with a header as the standard prints it: what nearly all are.
+_USUAL: Final = re.compile(
+    r"##([0-9]{4})QN=([0-9]{17});ST=([0-9A-Z]{2});CN=([0-9]{4});PW=([0-9A-Za-z]{6});"
+    r"MN=([0-9A-Fa-f]{24});Flag=([4589]);CP=&&(DataTime=([0-9]{14})(?:;[!-%'-~]*)?)&&([0-9A-F]{4})"
+)
+_USUAL_FLAGS: Final = {"2017": ("4", "5"), "2025": ("8", "9")}
+
+
+@lru_cache(maxsize=4096)
+def _sound(st: str, cn: str, time: str, version: str) -> bool:
+    """Whether the standard of the version has ST and CN, and the time is one."""
+    system = codes.system(st, version)
+    known = system is not None and system.version in VERSIONS
+    return known and version in COMMANDS.get(cn, ()) and moment(time) is not None
+
+
+def _usual(frame: bytes, version: str) -> Message | None:
+    """What `decode` says of a clear telegram of a registered device in whose header nothing
+    deviates, read at once; None for any other."""
+    found = _USUAL.fullmatch(frame.decode("ascii"))
+    if found is None:
+        return None
+    declared, qn, st, cn, pw, mn, flag, cp, time, given = found.groups()
+    size = len(frame) - 10
+    if (
+        int(declared) != size
+        or size > _LIMIT
+        or flag not in _USUAL_FLAGS[version]
+        or f"{crc16(frame[6:-4]):04X}" != given
+        or not _sound(st, cn, time, version)
+    ):
+        return None
+    content, problems = Content({}, [], {}, None, None), Problems()
+    read_cp(cp, content, problems)
+    if content.error is not None or content.data_time != time:
+        return None
+    return Message(
+        True, None, version, qn, st, cn, mn, pw, int(flag), None, None, time, None,
+        tuple(content.items), content.params, Crc(given, given, True, None), problems.texts(), frame,
+    )  # fmt: skip
+
+
 def decode(
     frame: bytes,
     *,
@@ -435,6 +478,10 @@ def decode(
     sums accepted from this device (see `Crc`). Raises ValueError for a wrong `version` or `key`.
     """
     _check(version, key)
+    if key is None and version in _USUAL_FLAGS and frame.isascii():
+        usual = _usual(frame, version)
+        if usual is not None:
+            return usual
     body = frame.rstrip(b"\r\n")
     problems = Problems()
     if not body.startswith(b"##"):

@@ -88,6 +88,9 @@ def answer(cn: str, to: Message, **params: str | int) -> bytes:
     if cn not in ("9011", "9012", "9013", "9014"):
         raise ValueError(f"CN {cn} is no answer")
     if to.version != "2005":
+        if not params and to.qn is not None and to.pw is not None and to.mn is not None:
+            flag = _ANSWER_FLAG.get(to.version or "2017", 4)
+            return frame(f"QN={to.qn};ST=91;CN={cn};PW={to.pw};MN={to.mn};Flag={flag};CP=&&&&")
         cp = ";".join(f"{name}={value}" for name, value in params.items())
         flag = _ANSWER_FLAG.get(to.version or "2017", 4)
         head = [f"QN={to.qn}"] if to.qn is not None else []

@@ -13,7 +13,11 @@ ANSWER: Final = 1
 SPLIT: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
+# Crc, Item and Message are not frozen, though nobody changes them: making a frozen one costs four times as
+# much, a sixth of what a gateway does for a telegram.
+
+
+@dataclass(slots=True)
 class Crc:
     """The check sum that came (`given`, as sent) beside the printed one of what came (`computed`).
 
@@ -28,10 +32,6 @@ class Crc:
     computed: str
     ok: bool | None
     dialect: str | None
-
-
-# Item and Message are not frozen, though nobody changes them: making a frozen one costs four times as
-# much, a sixth of what a gateway does for a telegram.
 
 
 @dataclass(slots=True)

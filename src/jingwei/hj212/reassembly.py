@@ -79,6 +79,7 @@ class Reassembler:
         self._max_bytes = max_bytes
         self._clock = clock
         self._open: dict[_Key, _Group] = {}  # in the order of their first packets
+        self.size = 0  # bytes of the packets that are held
 
     @property
     def open(self) -> int:
@@ -100,18 +101,26 @@ class Reassembler:
             if (before.items, before.params) != (message.items, message.params):
                 group.problems.append(f"packet {message.pno} came again with other content")
             group.size -= len(before.raw)
+            self.size -= len(before.raw)
         group.packets[message.pno] = message
         group.size += len(message.raw)
+        self.size += len(message.raw)
         if len(group.packets) == message.pnum:
             del self._open[key]
+            self.size -= group.size
             return [_merged(group)]
         out = []
         if group.size > self._max_bytes:
             out.append(self._give_up(key, f"over {self._max_bytes} bytes"))
         while len(self._open) > self._max_open:
-            reason = f"more than {self._max_open} split telegrams at once"
-            out.append(self._give_up(next(iter(self._open)), reason))
+            out.append(self.displace(f"more than {self._max_open} split telegrams at once"))
         return out
+
+    def displace(self, reason: str) -> Message:
+        """Give up the oldest telegram; KeyError where none is open."""
+        if not self._open:
+            raise KeyError("no split telegram is open")
+        return self._give_up(next(iter(self._open)), reason)
 
     def expired(self) -> list[Message]:
         """The telegrams whose time is over, as far as they have come."""
@@ -121,6 +130,7 @@ class Reassembler:
 
     def _give_up(self, key: _Key, reason: str) -> Message:
         group = self._open.pop(key)
+        self.size -= group.size
         total = key[3] or 0
         missing = [str(n) for n in range(1, total + 1) if n not in group.packets]
         names = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")

@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS command(
 CREATE INDEX IF NOT EXISTS command_open ON command(automatic, created)
     WHERE state IN ('waiting', 'sent');
 CREATE INDEX IF NOT EXISTS command_of_device ON command(mn, created);
+CREATE INDEX IF NOT EXISTS command_lately ON command(cn, changed);
 CREATE TABLE IF NOT EXISTS device(
     mn TEXT PRIMARY KEY,
     gateway TEXT NOT NULL DEFAULT '', peer TEXT NOT NULL DEFAULT '',
@@ -248,16 +249,19 @@ class Book:
 
     # Commands, a gateway's side
 
-    def waiting(self, limit: int = 500) -> list[Command]:
-        """What waits for its device: people's commands before automatic ones, the oldest first."""
-        return [
-            _command(row)
-            for row in self._read(
-                f"SELECT {_COMMAND} FROM command WHERE state = 'waiting'"  # noqa: S608
-                " ORDER BY automatic, created LIMIT ?",
-                (limit,),
-            )
-        ]
+    def waiting(self, here: Iterable[str] | None = None, limit: int = 500) -> list[Command]:
+        """What waits for its device: people's commands before automatic ones, the oldest first.
+
+        `here`: only for these devices where there is more than `limit`, so that what waits for
+        devices that are away keeps nobody waiting who is here.
+        """
+        query = f"SELECT {_COMMAND} FROM command WHERE state = 'waiting'"  # noqa: S608
+        order = " ORDER BY automatic, created LIMIT ?"
+        rows = self._read(query + order, (limit,))
+        if len(rows) == limit and here is not None:
+            among = " AND mn IN (SELECT value FROM json_each(?))"
+            rows = self._read(query + among + order, (json.dumps(list(here)), limit))
+        return [_command(row) for row in rows]
 
     def take(self, id_: str, gateway: str, now: datetime) -> bool:
         """Take a waiting command whose device has no other under way; False where somebody else

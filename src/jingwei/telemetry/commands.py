@@ -14,6 +14,18 @@ Data = Annotated[
     Path, typer.Option(envvar="JINGWEI_DATA", help="Folder of everything the system stores.")
 ]
 
+Executor_ = Annotated[
+    str,
+    typer.Option(
+        envvar="JINGWEI_EXECUTOR",
+        metavar="ADDRESS",
+        help="Scheduler of a Dask cluster (tcp://HOST:8786); empty: processes on this machine.",
+    ),
+]
+Processes = Annotated[
+    int, typer.Option(min=0, help="So many processes on this machine; 0: as many as cores.")
+]
+
 
 def gateway(
     listen: Annotated[
@@ -34,6 +46,15 @@ def gateway(
     connections_per_peer: Annotated[
         int, typer.Option(min=1, help="Connections of one address at most.")
     ] = 2_000,
+    rate: Annotated[
+        float,
+        typer.Option(
+            envvar="JINGWEI_GATEWAY_RATE",
+            min=1,
+            help="Telegrams of one device a second that are taken without end; more in a row are"
+            " read slowly, and after a quarter of an hour the device is shut out for a minute.",
+        ),
+    ] = 500,
     tls_cert: Annotated[
         Path | None,
         typer.Option(
@@ -92,6 +113,7 @@ def gateway(
                 half=half,
                 connections=connections,
                 connections_per_peer=connections_per_peer,
+                rate=rate,
             ),
             name=name,
             reuse_port=reuse_port,
@@ -164,17 +186,8 @@ def rebuild(
     check: Annotated[
         bool, typer.Option("--check", help="Only compare; change nothing in the lake.")
     ] = False,
-    executor: Annotated[
-        str,
-        typer.Option(
-            envvar="JINGWEI_EXECUTOR",
-            metavar="ADDRESS",
-            help="Scheduler of a Dask cluster (tcp://HOST:8786); empty: processes on this machine.",
-        ),
-    ] = "",
-    processes: Annotated[
-        int, typer.Option(min=0, help="So many processes on this machine; 0: as many as cores.")
-    ] = 0,
+    executor: Executor_ = "",
+    processes: Processes = 0,
     data: Data = Path("var"),
 ) -> None:
     """Derive days of the lake anew from the journal: one JSON object a partition.
@@ -222,6 +235,39 @@ def rebuild(
         raise typer.Exit(1) from None
     if check and differ:
         raise typer.Exit(1)
+
+
+def roll_up(
+    executor: Executor_ = "",
+    processes: Processes = 0,
+    data: Data = Path("var"),
+) -> None:
+    """Add up every closed day that has not been yet: one JSON object a partition.
+
+    The running system does so by itself, day by day; this is for many at once, after an import for
+    example. Exit codes: 0 done, 1 something cannot be read or written, 2 a wrong option.
+    """
+    import json
+
+    from jingwei.telemetry import executor as engines
+    from jingwei.telemetry import rebuild as derive
+    from jingwei.telemetry.catalog import LakeError
+
+    root = data.expanduser().resolve()
+    if not (root / "lake").is_dir():
+        typer.echo(f"{root} holds no lake; see --data", err=True)
+        raise typer.Exit(2)
+    try:
+        for resolution, day in derive.roll_up(
+            root / "journal",
+            root / "lake",
+            engines.executor(executor, processes),
+            now=datetime.now(UTC),
+        ):
+            typer.echo(json.dumps({"resolution": resolution, "day": day}))
+    except (LakeError, engines.ExecutorError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 def import_(
@@ -412,4 +458,5 @@ def attach(app: typer.Typer) -> None:
     app.command()(forward)
     lake = typer.Typer(help="The store of observations.", no_args_is_help=True)
     lake.command()(rebuild)
+    lake.command("roll-up")(roll_up)
     app.add_typer(lake, name="lake")

@@ -28,6 +28,7 @@ from jingwei.telemetry.register import Register
 log = logging.getLogger("jingwei.desk")
 
 POLL = 0.5  # seconds between two looks into the book for commands
+NEWS = 3  # so many looks later every gateway has seen what stands in the book
 WRITE = 5.0  # seconds between two writings of what was seen
 AGAIN = 30.0  # a device's telegrams are written at most so often; a change of its line at once
 STRANGERS = 2000
@@ -35,8 +36,10 @@ CLOCK = 1.0  # seconds after which a device that asks for the time gets it
 SPLIT_TIMEOUT = 60.0
 SPLIT_OPEN = 8  # unfinished split telegrams, a connection
 SPLIT_BYTES = 256 << 10
+SPLIT_ALL = 64 << 20  # bytes of unfinished split telegrams, all connections
 KINDS = 40  # kinds of error remembered of one device between two writings
 STARTS = 3  # a command is begun so often when the line is lost in the middle
+OVERLAP = timedelta(minutes=1)
 NEW_PASSWORD = timedelta(days=1)  # so long both passwords are taken when it was to be changed
 
 
@@ -68,6 +71,10 @@ class _Memory:
     errors: Counter[str] = field(default_factory=Counter)
     news: bool = False  # its line has changed
     written: float = 0.0
+
+
+def _held(line: Line) -> int:
+    return line.parts.size if line.parts is not None else 0
 
 
 @dataclass(slots=True)
@@ -102,11 +109,16 @@ class Desk:
         self.passwords: dict[str, tuple[str, datetime]] = {}  # MN: new one on its way, until
         self.changed: set[str] = set()  # those of them that the device has confirmed
         self.problem = ""
+        self.split_limit = SPLIT_ALL
+        self.split_bytes = 0
+        self._splitting: set[Line] = set()  # connections with split telegrams that are not complete
         self._timing = timing
         self._poll = poll
         self._devices: dict[str, _Memory] = {}
         self._strangers: OrderedDict[str, _Stranger] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._looked = datetime.now(UTC) - NEW_PASSWORD  # until then commands 1072 are known
+        self._told: dict[str, str] = {}  # their states
         self._last_qn = datetime.min.replace(tzinfo=UTC)
         self._later: set[asyncio.Future[Any]] = set()
 
@@ -136,10 +148,24 @@ class Desk:
         self.book.begin(self.name)
         for command in self.book.unfinished(self.name):
             self._put_back(command, dict(command.result), "restart", now)
-        for command in self.book.recent("1072", now - NEW_PASSWORD):
-            if command.state != "refused":
-                self._expect_password(command)
-                self.changed.update([command.mn] if command.state == "done" else [])
+        self._passwords_elsewhere()
+
+    def _passwords_elsewhere(self) -> None:
+        """Take both passwords of devices whose password any gateway changes (in a thread)."""
+        now = datetime.now(UTC)
+        # What another gateway stamped a little earlier may be in the book a little later.
+        for command in self.book.recent("1072", self._looked - OVERLAP):
+            if self._told.get(command.id) == command.state:
+                continue
+            self._told[command.id] = command.state
+            if command.state == "refused":
+                self.passwords.pop(command.mn, None)
+                self.changed.discard(command.mn)
+            else:
+                self._expect_password(command, command.changed or now)
+                if command.state == "done":
+                    self.changed.add(command.mn)
+        self._looked = now
 
     async def _run(self) -> None:
         written = time.monotonic()
@@ -188,7 +214,9 @@ class Desk:
                 line.parts = Reassembler(
                     timeout=SPLIT_TIMEOUT, max_open=SPLIT_OPEN, max_bytes=SPLIT_BYTES
                 )
+            before = line.parts.size
             ready = line.parts.add(message)
+            self._unfinished(line, line.parts.size - before)
             whole = None
             for one in ready:
                 if self._split(one):
@@ -230,12 +258,31 @@ class Desk:
             if memory is not None and memory.line is line:
                 memory.line, memory.since, memory.news = None, now, True
         if line.parts is not None:
+            self.split_bytes -= line.parts.size
+            self._splitting.discard(line)
             line.parts = None
 
     def also(self, mn: str) -> str:
         """A password that the device may have by now, or an empty text."""
         found = self.passwords.get(mn)
         return found[0] if found and found[1] > datetime.now(UTC) else ""
+
+    def _unfinished(self, line: Line, more: int) -> None:
+        """Count the bytes of split telegrams that are not complete; over the limit, whoever holds
+        most gives up the oldest."""
+        self.split_bytes += more
+        if line.parts is not None and line.parts.size:
+            self._splitting.add(line)
+        else:
+            self._splitting.discard(line)
+        while self.split_bytes > self.split_limit:
+            largest = max(self._splitting, key=_held)
+            assert largest.parts is not None
+            before = largest.parts.size
+            self._split(largest.parts.displace(f"over {self.split_limit} bytes in all"))
+            self.split_bytes -= before - largest.parts.size
+            if not largest.parts.size:
+                self._splitting.discard(largest)
 
     def _error(self, memory: _Memory, kind: str) -> None:
         if kind in memory.errors or len(memory.errors) < KINDS:
@@ -278,7 +325,13 @@ class Desk:
         """Begin the commands whose device is here and free."""
         now = datetime.now(UTC)
         await self._safely(self.book.expire, now)
-        waiting: list[Command] = await self._safely(self.book.waiting) or []
+        await self._safely(self._passwords_elsewhere)
+        here = [
+            mn
+            for mn, memory in self._devices.items()
+            if memory.line is not None and mn not in self.dialogues
+        ]
+        waiting: list[Command] = await self._safely(self.book.waiting, here) or []
         for command in waiting:
             memory = self._devices.get(command.mn)
             if memory is None or memory.line is None or command.mn in self.dialogues:
@@ -291,10 +344,12 @@ class Desk:
                 await self._safely(self.book.put, command.id, "failed", {"why": why}, now)
                 continue
             self.counts["commands"] += 1
-            talk = Dialogue(order, time.monotonic(), timing=self._timing, qn=self._qn())
+            # The device may come back to another gateway with its new password: each knows it then.
+            wait = NEWS * self._poll if command.cn == "1072" else 0.0
+            talk = Dialogue(order, time.monotonic(), timing=self._timing, qn=self._qn(), wait=wait)
             self.dialogues[command.mn] = (command, talk)
             if command.cn == "1072":
-                self._expect_password(command)
+                self._expect_password(command, now)
             self._tick(command, talk)
 
     def _order(self, command: Command) -> tuple[Order | None, str]:
@@ -316,13 +371,13 @@ class Desk:
             key, device.form,
         ), ""  # fmt: skip
 
-    def _expect_password(self, command: Command) -> None:
+    def _expect_password(self, command: Command, since: datetime) -> None:
         with contextlib.suppress(SealError, KeyError):
             box = self.register.box
             cp = box.open(command.mn, command.cp).decode() if command.secret else command.cp
             values = dict(part.partition("=")[::2] for part in cp.split(";"))
             password = values.get("NewPW") or values["PW"]
-            self.passwords[command.mn] = (password, datetime.now(UTC) + NEW_PASSWORD)
+            self.passwords[command.mn] = (password, since + NEW_PASSWORD)
 
     def _qn(self) -> str:
         """A QN of its own for each dialogue of this gateway."""
@@ -361,10 +416,12 @@ class Desk:
             elif talk.changed:
                 talk.changed = False
                 await self._put(command, "sent", talk.result)
-        for memory in self._devices.values():
-            if memory.line is not None and memory.line.parts is not None and memory.line.parts.open:
-                for whole in memory.line.parts.expired():
+        for line in list(self._splitting):
+            if line.parts is not None:
+                before = line.parts.size
+                for whole in line.parts.expired():
                     self._split(whole)
+                self._unfinished(line, line.parts.size - before)
         for mn, (_, until) in list(self.passwords.items()):
             device = self.register.get(mn)
             if until <= now or (device is not None and device.password == self.passwords[mn][0]):

@@ -70,7 +70,9 @@ class Dialogue:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         timing: Timing | None = None,
         qn: str = "",
+        wait: float = 0.0,
     ) -> None:
+        """`wait`: seconds before the request goes out for the first time."""
         self.order = order
         self.state = "sent"
         self.qn = qn or hj212.qn(wall())
@@ -80,7 +82,7 @@ class Dialogue:
         self._timing = timing or Timing()
         found = codes.command(order.cn, order.version)
         self._notice = found is not None and found.kind == "notify"
-        self._begun = self._heard = now
+        self._begun = self._heard = now + wait
         self._tries = 0
         self._size = 0
         self._span = _span(order.cp) if order.cn in HISTORY else None
@@ -102,7 +104,7 @@ class Dialogue:
     def tick(self, now: float) -> bytes | None:
         """What is to be sent now: the request, first and again, until it is answered."""
         timing = self._timing
-        if self.over:
+        if self.over or now < self._begun:
             return None
         if now - self._begun > timing.longest:
             self._end("failed", "longest")

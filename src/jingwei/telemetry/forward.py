@@ -397,10 +397,17 @@ class Course:
         """What is to be sent next (in a thread)."""
         found: list[tuple[int, int, bytes]] = []
         for seq in asked:
-            with contextlib.suppress(journal.JournalError, sqlite3.Error):
+            try:
                 telegram = journal.get(self._root, seq)
-                found.append((seq, microseconds(telegram.received), telegram.raw))
-                self._again.add(seq)
+            except sqlite3.Error:
+                continue  # a matter of the moment
+            except journal.JournalError:
+                # Aside as before, until somebody asks anew: it must not keep the others waiting.
+                self._aside.append((seq, "", "unreadable"))
+                self.state.why["unreadable"] += 1
+                continue
+            found.append((seq, microseconds(telegram.received), telegram.raw))
+            self._again.add(seq)
         parcels: list[Parcel] = []
         skipped: Counter[str] = Counter()
         for seq, received, raw in [*found, *self._feed.take()]:
@@ -414,6 +421,10 @@ class Course:
                 parcels.append(parcel)
                 continue
             self._feed.done(seq)
+            if seq in self._again:  # the target does not want it any more
+                self._again.discard(seq)
+                self._done_again.append(seq)
+                self.state.aside -= 1
             if parcel is not None:
                 skipped[parcel] += 1
         return parcels, skipped

@@ -60,6 +60,12 @@ class Limits:
     refused: int = 200  # refused telegrams in a row, a connection
     refused_kept: int = 64 << 20  # bytes of refused telegrams kept, a peer and hour
     refused_kept_all: int = 512 << 20  # the same of all peers together: strangers fill no disk
+    # Accepted telegrams of one device: so many in a row as fast as they come, then so many a second
+    # by reading slowly. A device that goes on like that for longer than `flood` is shut out.
+    row: int = 20_000
+    rate: float = 500.0
+    flood: float = 900.0
+    shut: float = 60.0
     linger: float = 0.01  # how long a group gathers before it is committed
 
 
@@ -313,21 +319,52 @@ class Gateway:
             if connection.refused_row > self.limits.refused:
                 connection.cut("refused")
             return
+        device = self.devices.get(message.mn or "")
+        if device is None:
+            device = self.devices[message.mn or ""] = Device(room=self.limits.row, filled=now)
+        device.room -= 1
+        if device.room < 0 and self._too_fast(connection, device, now):
+            self.refuse(connection, piece, "flood", message)
+            connection.cut("flood")
+            return
         connection.refused_row = 0
         time = datetime.now(UTC)
         self.counts["accepted"] += 1
         peer = self._peer(connection.host)
         peer.accepted += 1
         peer.last = time
-        device = self.devices.get(message.mn or "")
-        if device is None:
-            device = self.devices[message.mn or ""] = Device()
         device.accepted += 1
         device.last, device.cn, device.peer = time, message.cn or "", connection.peer
         self.desk.heard(connection, message, piece, time)
         self._queue(
             self._accepted, connection, Telegram(time, connection.peer, piece), verdict.answer
         )
+
+    def _too_fast(self, connection: Connection, device: Device, now: float) -> bool:
+        """A device has used up what it may send in a row: read slowly, or (True) shut it out."""
+        limits = self.limits
+        if now < device.shut:
+            return True
+        if "rate" in connection.holds:
+            return False  # it was read together with what stopped the reading
+        gained = (now - device.filled) * limits.rate
+        device.filled = now
+        device.room = min(device.room + gained, limits.row)
+        if device.room == limits.row:
+            device.fast = 0.0  # it was quiet long enough
+        if device.room >= 0:
+            return False
+        device.fast = device.fast or now
+        if now - device.fast > limits.flood:
+            device.fast, device.shut = 0.0, now + limits.shut
+            return True
+        self.counts["slowed"] += 1
+        device.slowed += 1
+        connection.hold("rate")
+        # What it has read meanwhile counts as well: until there is room again, and for a second.
+        pause = min(60.0, -device.room / limits.rate + 1.0)
+        self.loop.call_later(pause, connection.release, "rate")
+        return False
 
     def refuse(
         self, connection: Connection, data: bytes, reason: str, message: Message | None
@@ -343,7 +380,8 @@ class Gateway:
         if mn:
             device = self.devices.get(mn)
             if device is None and self.register.get(mn) is not None:
-                device = self.devices[mn] = Device()
+                clock = self.loop.time()
+                device = self.devices[mn] = Device(room=self.limits.row, filled=clock)
             if device is None:
                 device = recent(self.strangers, mn, Device)
             device.refused[reason] += 1

@@ -31,6 +31,7 @@ REASONS = {
     "oversized": "a telegram longer than the gateway takes",
     "rubbish": "bytes that are no telegram",
     "half": "a telegram that never ended",
+    "flood": "the device sends more than the gateway takes of one device",
 }
 _INTERACTION = "91"  # ST of answers (HJ 212-2017 table 5)
 _KEYS = 2  # the present key, and the one before it: what was under way when it changed

@@ -4,10 +4,11 @@ The lake is nothing but the journal's telegrams in columns, so that a damaged or
 made again, and any day proved to be what the journal says: the rebuilt file of a closed day has
 the same bytes as the one that ingest made.
 
-Two rounds of independent tasks run on an `executor`: each journal segment becomes files by
+Three rounds of independent tasks run on an `executor`: each journal segment becomes files by
 resolution and partition, with a 128-bit hash of each telegram; then the files of each partition
-become one, sorted, without repeated telegrams. The catalog takes the new files in one transaction,
-and only up to the position that ingest had reached at the start: what came since stays beside them.
+become one, sorted, without repeated telegrams; at last each closed file is added up (`rollups`).
+The catalog takes the new files in one transaction, and only up to the position that ingest had
+reached at the start: what came since stays beside them.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,74 @@ def rebuild(
             if now >= closes(resolution, date.fromisoformat(day))
         ]
         names = [Path(out).stem.partition("-") for _, out in jobs]
+        closed: dict[str, Day] = {}
         for i, rows in executor.run(write_day, jobs):
             resolution, _, day = names[i]
-            yield _take(ingest, resolution, day, Path(jobs[i][1]), rows, batch, now, only_compare)
+            made = Path(jobs[i][1])
+            one, path = _take(ingest, resolution, day, made, rows, batch, now, only_compare)
+            if path:
+                closed[path] = one
+            else:
+                yield one
+        for path, kept in sum_up(
+            ingest, executor, {p: (d.resolution, d.day) for p, d in closed.items()},
+            now, work, only_compare=only_compare,
+        ):  # fmt: skip
+            one = closed[path]
+            yield replace(one, same=False, replaced=not only_compare) if kept else one
     except (JournalError, OSError, sqlite3.Error) as error:
+        raise LakeError(f"{lake_root}: {error}") from error
+    finally:
+        ingest.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def sum_up(
+    ingest: Ingest,
+    executor: Executor,
+    closed: Mapping[str, tuple[str, str]],
+    now: datetime,
+    work: Path,
+    *,
+    only_compare: bool = False,
+) -> Iterator[tuple[str, bool]]:
+    """Add up closed files of the lake, each a task: (path, whether something else was kept of it).
+
+    `closed`: path → (resolution, day). Raises `LakeError`.
+    """
+    paths = sorted(closed)
+    outs = [
+        [str(work / f"{uuid.uuid4().hex}.rollup") for _ in rollups.STEPS.get(closed[path][0], ())]
+        for path in paths
+    ]
+    tasks = [
+        (place(ingest.root, path), closed[path][0], files)
+        for path, files in zip(paths, outs, strict=True)
+    ]
+    for i, (again, rows) in executor.run(rollups.add_up, tasks):
+        with ingest.alone() as db:
+            kept = rollups.settle(
+                ingest.root, db, paths[i], closed[paths[i]], again, rows, outs[i],
+                microseconds(now), only_compare=only_compare,
+            )  # fmt: skip
+        yield paths[i], kept
+
+
+def roll_up(
+    journal_root: Path, lake_root: Path, executor: Executor, *, now: datetime
+) -> Iterator[tuple[str, str]]:
+    """Add up every closed day that has not been yet: (resolution, day) of each.
+
+    Ingest does the same one by one between its steps; this is for many at once. Raises `LakeError`.
+    """
+    ingest = Ingest(journal_root, lake_root)
+    work = _workplace(lake_root)
+    try:
+        with ingest.alone() as db:
+            due = {path: (resolution, day) for path, resolution, day in rollups.due(db)}
+        for path, _ in sum_up(ingest, executor, due, now, work):
+            yield due[path]
+    except (OSError, sqlite3.Error) as error:
         raise LakeError(f"{lake_root}: {error}") from error
     finally:
         ingest.close()
@@ -215,8 +280,11 @@ def _take(
     batch: int,
     now: datetime,
     only_compare: bool,
-) -> Day:
-    """Compare the new file of a partition with those in the lake; take it in where they differ."""
+) -> tuple[Day, str]:
+    """Compare the new file of a partition with those in the lake; take it in where they differ.
+
+    The second is the closed file that the partition now has and that is to be added up, if any.
+    """
     root = ingest.root
     with ingest.alone() as db:
         old = db.execute(
@@ -236,13 +304,9 @@ def _take(
             (resolution, day, batch, batch),
         ).fetchone()[0]
         same = len(old) == 1 and rows > 0 and _digest(place(root, old[0][0])) == _digest(str(made))
-        if same and rollups.differs(root, db, old[0][0]):
-            if not only_compare:
-                rollups.forget(db, old[0][0], microseconds(now))
-                rollups.survey(root, db, old[0][0], resolution, day)
-            return Day(resolution, day, rows, had, False, not only_compare)
         if same or only_compare or mixed or (not rows and not old):
-            return Day(resolution, day, rows, had, same, False)
+            path = old[0][0] if same and old[0][2] else ""
+            return Day(resolution, day, rows, had, same, False), path
         at = microseconds(now)
         path = ""
         try:
@@ -261,9 +325,7 @@ def _take(
             if path:
                 (root / path).unlink(missing_ok=True)
             raise
-        if path and closed:
-            rollups.survey(root, db, path, resolution, day)
-    return Day(resolution, day, rows, had, False, True)
+    return Day(resolution, day, rows, had, False, True), path if closed else ""
 
 
 def _digest(file: str) -> str:

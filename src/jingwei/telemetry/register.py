@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any
 from jingwei.hj212 import VERSIONS
 from jingwei.telemetry.keys import NAME, KeyBox, SealError
 
-FRESH = 0.005  # seconds for which a look at the file is enough; a group commit takes longer
+LARGE = 256 << 10  # bytes: a file of more is read in a thread, so that nothing waits for it
+FRESH = 0.05  # seconds for which a look at the file is enough
 
 
 class RegisterError(ValueError):
@@ -90,7 +92,13 @@ def write(path: Path, devices: Iterable[Device]) -> None:
     handle, name = tempfile.mkstemp(prefix=".register-", dir=path.parent)  # made with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as f:
-            json.dump({"format": 1, "devices": [asdict(d) for d in rows]}, f, ensure_ascii=False)
+            # A device a line: whoever reads it never holds the interpreter for long.
+            f.write(_HEAD + "\n")
+            for number, device in enumerate(rows, 1):
+                row = {name: getattr(device, name) for name in _FIELDS}
+                end = "," if number < len(rows) else ""
+                f.write(json.dumps(row, ensure_ascii=False) + end + "\n")
+            f.write(_FOOT)
             f.flush()
             os.fsync(f.fileno())
         Path(name).replace(path)
@@ -109,22 +117,37 @@ def load(path: Path) -> dict[str, Device]:
         raise RegisterError(f"{path} cannot be read: {error}") from None
 
 
+_HEAD, _FOOT = '{"format": 1, "devices": [', "]}"
+_FIELDS = tuple(field.name for field in fields(Device))
+
+
 def _load(path: Path) -> dict[str, Device]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RegisterError(f"{path} cannot be read: {error}") from None
-    rows = content.get("devices") if isinstance(content, dict) else None
-    if not isinstance(rows, list):
-        raise RegisterError(f"{path} has no list of devices")
     devices: dict[str, Device] = {}
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_rows(path), 1):
         try:
             device = _device(row)
         except (KeyError, TypeError, ValueError) as error:
             raise RegisterError(f"{path}, device {number}: {error!r}") from None
         devices[device.mn] = device
     return devices
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    """The devices as they stand in the file, line by line where it is as `write` makes it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = text.split("\n")
+        if lines[0] == _HEAD and lines[-1] == _FOOT:
+            for line in lines[1:-1]:
+                yield json.loads(line.removesuffix(","))
+            return
+        content = json.loads(text)
+    except ValueError as error:
+        raise RegisterError(f"{path} cannot be read: {error}") from None
+    rows = content.get("devices") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise RegisterError(f"{path} has no list of devices")
+    yield from rows
 
 
 def _device(row: dict[str, Any]) -> Device:
@@ -156,11 +179,13 @@ class Register:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.box = KeyBox(path.with_name(NAME))
-        self._keys: dict[str, tuple[bytes, ...]] = {}
+        # Opened keys, and the sealed ones that they are of.
+        self._keys: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {}
         self._fresh = 0.0  # until then the file is not looked at
         self._stamp: tuple[int, int, int] | None = None
         self._devices: dict[str, Device] = {}
-        self._names: dict[str, list[Device]] | None = None
+        self._names: tuple[dict[str, Device], dict[str, list[Device]]] | None = None
+        self._reading: threading.Thread | None = None
         self.problem = ""
         self._refresh()
 
@@ -178,16 +203,26 @@ class Register:
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return
+        if self._devices and status.st_size > LARGE:
+            if self._reading is None or not self._reading.is_alive():
+                self._reading = threading.Thread(
+                    target=self._read, args=(stamp,), name="register", daemon=True
+                )
+                self._reading.start()
+            return  # the last good register is in force until then
+        self._read(stamp)
+
+    def _read(self, stamp: tuple[int, int, int]) -> None:
         try:
-            self._devices = _load(self._path)
-            self._keys = {}
-            self._names = None
-            self.problem = ""
+            devices = _load(self._path)
         except OSError as error:  # may pass: tried again at the next look
             self.problem = f"{self._path} cannot be read: {error}"
             return
         except RegisterError as error:
             self.problem = str(error)
+        else:
+            self._devices = devices  # all at once
+            self.problem = ""
         self._stamp = stamp
 
     def get(self, mn: str) -> Device | None:
@@ -200,11 +235,13 @@ class Register:
         this system type; None where there is none, or several of the name."""
         device = self.get(name)
         if device is None:
-            if self._names is None:
-                self._names = {}
-                for one in self._devices.values():
-                    self._names.setdefault(one.name, []).append(one)
-            some = self._names.get(name, []) if name else []
+            known = self._devices
+            if self._names is None or self._names[0] is not known:
+                names: dict[str, list[Device]] = {}
+                for one in known.values():
+                    names.setdefault(one.name, []).append(one)
+                self._names = known, names
+            some = self._names[1].get(name, []) if name else []
             device = some[0] if len(some) == 1 else None
         if device is None or not device.enabled:
             return None
@@ -216,15 +253,16 @@ class Register:
         device = self.get(mn)
         if device is None or not device.keys:
             return ()
-        opened = self._keys.get(mn)
-        if opened is None:
+        sealed_, opened = self._keys.get(mn, ((), ()))
+        if sealed_ != device.keys:
             found = []
             for sealed in device.keys:
                 try:
                     found.append(self.box.open(mn, sealed))
                 except SealError as error:
                     self.problem = str(error)
-            opened = self._keys[mn] = tuple(found)
+            opened = tuple(found)
+            self._keys[mn] = device.keys, opened
         return opened
 
     def __len__(self) -> int:

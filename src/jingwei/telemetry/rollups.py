@@ -22,16 +22,18 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jingwei.telemetry.catalog import CHINA, DAY, transaction
+from jingwei.telemetry.catalog import CHINA, DAY, LakeError, transaction
 from jingwei.telemetry.journal import make_folder, microseconds, moment, sync_folder
-from jingwei.telemetry.parquet import IN_FORCE, KEY, sources, write_exact
+from jingwei.telemetry.parquet import IN_FORCE, KEY, reason, sources, write_exact
 from jingwei.telemetry.remote import opened, place
 
 STEPS = {"realtime": ("hour", "day"), "minute": ("hour", "day"), "hour": ("day",)}
@@ -114,61 +116,101 @@ def due(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
     ).fetchall()
 
 
-def survey(root: Path, db: sqlite3.Connection, path: str, resolution: str, day: str) -> None:
-    """Count the repeats of a closed file and add it up; commits both at once.
+def add_up(file: str, resolution: str, outs: Sequence[str]) -> tuple[int, list[int]]:
+    """A task: write the roll-ups of a closed file, one a step of `STEPS`; (its repeats, their rows).
 
-    Raises `OSError`, duckdb.Error, pa.ArrowException.
+    Raises `LakeError`.
     """
-    file = place(root, path)
-    again = repeats(file)
-    made: list[tuple[str, str, str, int]] = []
     try:
-        for step in STEPS.get(resolution, ()):
-            name = f"{resolution}-{step}/{day}/{uuid.uuid4().hex}.parquet"
-            out = root / name
-            make_folder(out.parent)
-            made.append((name, path, step, compute(file, step, again, out)))
-            sync_folder(out.parent)
-        with transaction(db):
-            db.execute("UPDATE file SET again = ? WHERE path = ?", (again, path))
-            db.executemany("INSERT INTO rollup VALUES (?, ?, ?, ?)", made)
-    except BaseException:
-        for name, *_ in made:
-            (root / name).unlink(missing_ok=True)
-        raise
+        again = repeats(file)
+        rows = []
+        for step, out in zip(STEPS.get(resolution, ()), outs, strict=True):
+            fresh = Path(f"{out}-{uuid.uuid4().hex}")
+            rows.append(compute(file, step, again, fresh))
+            fresh.rename(out)  # a task that runs twice leaves one whole file
+        return again, rows
+    except (OSError, duckdb.Error, pa.ArrowException) as error:
+        raise LakeError(f"{file} cannot be added up: {reason(error)}") from error
 
 
-def differs(root: Path, db: sqlite3.Connection, path: str) -> bool:
-    """Whether what is kept of a closed file is not what it gives now."""
-    row = db.execute("SELECT resolution, again FROM file WHERE path = ?", (path,)).fetchone()
-    kept = dict(db.execute("SELECT step, path FROM rollup WHERE source = ?", (path,)))
-    if row is None or row[1] is None:
+def survey(root: Path, db: sqlite3.Connection, path: str, resolution: str, day: str) -> None:
+    """Count the repeats of a closed file and add it up here and now. Raises `LakeError`, `OSError`."""
+    outs = [str(_fresh(root, resolution, step, day)) for step in STEPS.get(resolution, ())]
+    try:
+        again, rows = add_up(place(root, path), resolution, outs)
+        settle(root, db, path, (resolution, day), again, rows, outs, 0)
+    finally:
+        for out in outs:
+            if not db.execute(
+                "SELECT 1 FROM rollup WHERE path = ?", (_name(root, out),)
+            ).fetchone():
+                Path(out).unlink(missing_ok=True)
+
+
+def settle(
+    root: Path,
+    db: sqlite3.Connection,
+    path: str,
+    partition: tuple[str, str],
+    again: int,
+    rows: Sequence[int],
+    outs: Sequence[str],
+    at: int,
+    *,
+    only_compare: bool = False,
+) -> bool:
+    """Take in what `add_up` made of a closed file; whether something else was kept of it before.
+
+    A file that is in the lake no more, or of which the same is kept, changes nothing.
+    """
+    found = db.execute("SELECT again FROM file WHERE path = ? AND closed", (path,)).fetchone()
+    if found is None:
         return False
-    resolution, again = row
-    file = place(root, path)
-    if again != repeats(file) or set(kept) != set(STEPS.get(resolution, ())):
-        return True
-    for step, name in kept.items():
-        fresh = root / f".{uuid.uuid4().hex}.rollup"
-        try:
-            compute(file, step, again, fresh)
-            if not (root / name).is_file() or _digest(root / name) != _digest(fresh):
-                return True
-        finally:
-            fresh.unlink(missing_ok=True)
-    return False
-
-
-def forget(db: sqlite3.Connection, path: str, at: int) -> None:
-    """Take what was computed of a file out of the lake, to be computed anew."""
+    resolution, day = partition
+    steps = STEPS.get(resolution, ())
+    kept = dict(db.execute("SELECT step, path FROM rollup WHERE source = ?", (path,)))
+    if found[0] is not None:
+        if found[0] == again and set(kept) == set(steps) and all(
+            _digest(root / kept[step]) == _digest(Path(out))
+            for step, out in zip(steps, outs, strict=True)
+        ):  # fmt: skip
+            return False
+        if only_compare:
+            return True
+    elif only_compare:
+        return False
+    made = []
+    for step, out, count in zip(steps, outs, rows, strict=True):
+        place_ = Path(out)
+        if root / f"{resolution}-{step}" / day != place_.parent:
+            place_ = _fresh(root, resolution, step, day)
+            Path(out).rename(place_)
+        sync_folder(place_.parent)
+        made.append((_name(root, place_), path, step, count))
     with transaction(db):
         db.execute(
             "INSERT OR REPLACE INTO retired SELECT path, ? FROM rollup WHERE source = ?", (at, path)
         )
         db.execute("DELETE FROM rollup WHERE source = ?", (path,))
-        db.execute("UPDATE file SET again = NULL WHERE path = ?", (path,))
+        db.execute("UPDATE file SET again = ? WHERE path = ?", (again, path))
+        db.executemany("INSERT INTO rollup VALUES (?, ?, ?, ?)", made)
+    return found[0] is not None
+
+
+def _fresh(root: Path, resolution: str, step: str, day: str) -> Path:
+    """A new name for a roll-up, in its folder."""
+    folder = root / f"{resolution}-{step}" / day
+    make_folder(folder)
+    return folder / f"{uuid.uuid4().hex}.parquet"
+
+
+def _name(root: Path, file: Path | str) -> str:
+    return Path(file).relative_to(root).as_posix()
 
 
 def _digest(path: Path) -> bytes:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").digest()
+    try:
+        with path.open("rb") as f:
+            return hashlib.file_digest(f, "sha256").digest()
+    except OSError:
+        return b""  # lost: nothing has the same

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 TABLE_SIZE = 2000  # peers, and unknown devices, remembered at most
 T = TypeVar("T")
+_INNER = ("room", "filled", "fast", "shut")
 
 
 @dataclass
@@ -35,13 +36,18 @@ class Device:
     last_refused: datetime | None = None
     cn: str = ""
     peer: str = ""
+    slowed: int = 0  # how often it was read slowly because it sent too fast
+    room: float = 0.0  # telegrams that it may send in a row now, as of the last look
+    filled: float = 0.0  # when that was looked at
+    fast: float = 0.0  # since when it has been too fast; 0: it is not
+    shut: float = 0.0  # until when it is shut out
 
 
 def row(counted: Peer | Device) -> dict[str, Any]:
     """The counters as JSON values."""
     found: dict[str, Any] = {}
     for key, value in vars(counted).items():
-        if not key.startswith("kept"):
+        if not key.startswith("kept") and key not in _INNER:
             if isinstance(value, Counter):
                 value = dict(value)
             elif key.startswith("last"):

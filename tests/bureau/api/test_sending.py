@@ -129,6 +129,16 @@ def test_all_errors_of_a_request_are_told_at_once(town, send):
     ]
 
 
+def test_a_token_ends_with_its_user_or_when_the_user_becomes_an_administrator(town, send):
+    user = make_user("dispatcher", name="changing")
+    assert send([entry(town)], who=user).status_code == 201
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+    assert send([entry(town, 1)], who=user).status_code == 401
+    User.objects.filter(pk=user.pk).update(is_superuser=False, is_active=False)
+    assert send([entry(town, 1)], who=user).status_code == 401
+    assert len(raws(town)) == 1
+
+
 def test_devices_of_others_and_disabled_ones_are_not_found(town, send):
     elsewhere = make_user("district", "110105")
     assert send([entry(town)], who=elsewhere).status_code == 422

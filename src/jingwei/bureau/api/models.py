@@ -47,8 +47,11 @@ class Token(models.Model):
         return f"{self.name} {self.hint}…"
 
     def good(self, now: datetime | None = None) -> bool:
+        """Whether it may be used: in force, and of an active user who is no administrator (who may
+        have become one since it was issued)."""
         now = now or timezone.now()
-        return self.revoked is None and now < self.expires and self.user.is_active
+        may = self.user.is_active and not self.user.is_superuser
+        return may and self.revoked is None and now < self.expires
 
     @property
     def scope_labels(self) -> list[str]:

@@ -16,6 +16,8 @@ REASONS = {
     "st": _("System type not registered"),
     "rubbish": _("Bytes that are no telegram"),
     "half": _("Telegram that never ended"),
+    "oversized": _("Longer than a telegram may be"),
+    "flood": _("More telegrams than are taken of one device"),
     # only for connections
     "too_many": _("Too many connections"),
     "too_many_of_peer": _("Too many connections from this address"),

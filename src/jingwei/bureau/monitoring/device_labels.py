@@ -21,6 +21,7 @@ ERRORS = {
     "st": _("System type not registered"),
     "no_key": _("Encrypted, and no key is registered"),
     "wrong_key": _("Encrypted, and no key opens it"),
+    "flood": _("More telegrams than are taken of one device"),
     "split_incomplete": _("Split telegram not complete"),
     "split_differs": _("Packet came again with other content"),
     "clear text although the device has a key": _("Clear text although the device has a key"),
@@ -49,7 +50,17 @@ ERRORS = {
     "parameter not in the standard": _("Parameter not in the standard"),
     "terminator '**' instead of CR LF": _("Ends with '**' instead of CR LF"),
 }
-REFUSALS = ("crc", "format", "network", "disabled", "password", "st", "no_key", "wrong_key")
+REFUSALS = (
+    "crc",
+    "format",
+    "network",
+    "disabled",
+    "password",
+    "st",
+    "no_key",
+    "wrong_key",
+    "flood",
+)
 
 WHY = {
     "no_answer": _("The device did not answer."),
