@@ -63,3 +63,16 @@ def test_roses_and_polar_plot(person: Callable[..., Any]) -> None:
     page.wait_for_url(lambda url: "quantile=0.9" in url)
     expect(page.get_by_text("90% 分位数")).to_be_visible()
     sound(who)
+
+
+def test_trend(person: Callable[..., Any]) -> None:
+    who = person("auditor", phone=True)
+    page = who.page
+    page.goto("/air/analysis/trend/")
+    expect(page.get_by_text("年斜率", exact=True)).to_be_visible()
+    expect(page.locator("#trend canvas")).to_be_visible()
+    # The demo city has a month: the weather cannot be taken out of it, and the page says why.
+    page.get_by_label("气象").select_option("out")
+    page.get_by_role("button", name="显示").click()
+    expect(page.get_by_role("alert")).to_contain_text("不足 90 天")
+    sound(who)

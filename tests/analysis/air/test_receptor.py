@@ -198,3 +198,23 @@ def test_sectors_fit_rounded_directions() -> None:
     assert receptor.fitting([10.0, 350.0, 40.0], 36) == 36
     assert receptor.fitting([22.5, 45.0]) == 16
     assert receptor.fitting([]) == 16
+
+
+def test_season_is_that_of_the_classical_decomposition() -> None:
+    """Data and seasonal figures as the tests of statsmodels print them (`seasonal_decompose`)."""
+    data = [-50, 175, 149, 214, 247, 237, 225, 329, 729, 809, 530, 489, 540, 457, 195, 176,
+            337, 239, 128, 102, 232, 429, 3, 98, 43, -141, -77, -13, 125, 361, -45, 184]  # fmt: skip
+    found = np.array(data) - statistics.deseasonalise(data, 4)
+    np.testing.assert_allclose(found, np.tile([62.46, 86.17, -88.38, -60.25], 8), atol=0.005)
+
+
+def test_p_by_blocks_says_what_is_no_trend() -> None:
+    random = np.random.default_rng(7)
+    t = np.arange(60.0)
+    noise = random.normal(0, 5, 60)
+    none = statistics.theil_sen(t, noise, block=4)
+    assert none.low < 0 < none.high
+    assert none.p > 0.05
+    clear = statistics.theil_sen(t, 0.5 * t + noise, block=4)
+    assert clear.p == pytest.approx(0.001)
+    assert clear.low < 0.5 < clear.high

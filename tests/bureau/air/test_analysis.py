@@ -13,7 +13,7 @@ from django.urls import reverse
 
 import world as worlds
 from jingwei import hj212
-from jingwei.bureau.air import analysis, readings, wind
+from jingwei.bureau.air import analysis, readings, trend, wind
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import Point
 from jingwei.telemetry.ingest import Ingest
@@ -249,3 +249,61 @@ def test_without_wind_the_page_says_so(world, data, client: Client) -> None:
     client.force_login(world.users["dispatcher"])
     want = {"factor": "a34004", "start": "2026-09-07", "end": "2026-09-13"}
     assert "所选时段内没有风数据" in client.get(reverse("air:wind"), want).content.decode()
+
+
+# Trend ---------------------------------------------------------------------------------------
+
+
+def test_trend_of_days_and_its_refusals(world, data, client: Client) -> None:
+    rows = week(lambda h: 40 + h // 24)  # 1 µg/m³ more each day
+    rows[24 * 3] = [("a34004", "-5", "N")]
+    rows[24 * 4 : 24 * 5] = [[]] * 24
+    send(data, world.station, rows)
+    d = readings.daily(world.station, "a34004", FIRST, FIRST + timedelta(6), NOW)
+    assert d.factor.value.tolist()[:4] == [40, 41, 42, 43]
+    assert (d.left, d.missing, d.rolled) == (0, 1, False)
+    t = trend.trend(d, "day", season=True)
+    assert t.found.slope == pytest.approx(365.25)
+    assert t.known == 6
+    assert not t.season
+    client.force_login(world.users["dispatcher"])
+    want = {"point": world.station.pk, "factor": "a34004", "start": "2026-09-07", "end": "2026-09-13"}  # fmt: skip
+    page = client.get(reverse("air:trend"), want).content.decode()
+    assert "365.2 <small>" in page
+    assert "不足一年" in page
+    page = client.get(reverse("air:trend"), want | {"weather": "out"}).content.decode()
+    assert "不足 90 天" in page
+    page = client.get(reverse("air:trend"), want | {"end": "2026-09-09"}).content.decode()
+    assert "至少须 6 个" in page
+    long = want | {"start": "2024-01-01", "weather": "out"}
+    assert "最多 366 天" in client.get(reverse("air:trend"), long).content.decode()
+    answer = client.get(reverse("air:trend_csv"), want)
+    assert answer.getvalue().decode("utf-8-sig").splitlines()[1] == "2026-09-07 00:00,40.0,40.0"
+
+
+def test_years_are_read_from_daily_sums(world, data) -> None:
+    """More than a year: the same days, a marked or negative hour takes its day out."""
+    rows = week()
+    rows[30] = [("a34004", "900", "C")]
+    rows[24 * 3] = [("a34004", "-5", "N")]
+    send(data, world.station, rows)
+    last = FIRST + timedelta(400)
+    d = readings.daily(world.station, "a34004", FIRST, last, datetime(2028, 1, 1, tzinfo=UTC))
+    assert d.rolled
+    assert d.factor.value[[0, 2]].tolist() == [51.5, 51.5]
+    assert np.isnan(d.factor.value[[1, 3]]).all()
+    assert (d.left, d.missing) == (2, 394)
+
+
+def test_season_goes_out_of_two_years(world) -> None:
+    """Without the lake: 36 months with a course of the year and a fall of 3 a year."""
+    first, last = date(2023, 1, 1), date(2025, 12, 31)
+    day = np.arange((last - first).days + 1)
+    value = 60 - 3 * day / 365.25 + 20 * np.cos(2 * np.pi * day / 365.25)
+    factor = readings.Factor("a34004", "PM2.5", "µg/m³", value, 0, 0)
+    d = readings.Days(world.station, factor, first, last, 0, 0, True)
+    t = trend.trend(d, "month", season=True)
+    assert t.season
+    assert (len(t.times), t.known) == (36, 36)
+    assert t.found.slope == pytest.approx(-3, abs=0.15)
+    assert trend.trend(d, "month", season=False).found.low < -10

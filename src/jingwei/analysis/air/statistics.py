@@ -13,7 +13,7 @@ from jingwei.analysis.air.boundary import Floats, floats
 
 @dataclass(frozen=True)
 class Trend:
-    """slope per unit of time with its interval, intercept, p of the Mann-Kendall test, pairs used."""
+    """slope per unit of time with its interval, intercept, p of no trend, known points."""
 
     slope: float
     low: float
@@ -36,7 +36,9 @@ def theil_sen(
     for): Sen (1968) J. Am. Stat. Assoc. 63, 1379.
 
     `block` > 0: the interval by a block bootstrap of that length instead, for values that hang
-    together in time (months: 12). The intercept is the median of value - slope * time.
+    together in time, and p from the share of its slopes on the other side of zero (as openair has
+    it), no less than 1 / draws; else p is that of the Mann-Kendall test, which takes the values for
+    independent. The intercept is the median of value - slope * time.
     Raises ValueError for fewer than 4 known points or times that are all the same.
     """
     t, y = floats(time), floats(value)
@@ -48,10 +50,12 @@ def theil_sen(
         raise ValueError(f"trend: {len(t)} known points are too few")
     if not 0 < level < 1:
         raise ValueError("trend: the level lies between 0 and 1")
-    slopes = _slopes(t, y)
-    middle = float(np.median(slopes))
     n = len(t)
     i, j = np.triu_indices(n, 1)
+    apart = t[j] != t[i]
+    first, then, gap = i[apart], j[apart], (t[j] - t[i])[apart]
+    slopes = np.sort((y[then] - y[first]) / gap)
+    middle = float(np.median(slopes))
     score = float(np.sum(np.sign(y[j] - y[i]) * np.sign(t[j] - t[i])))
     variance = n * (n - 1) * (2 * n + 5) / 18.0
     for series in (t, y):
@@ -59,15 +63,18 @@ def theil_sen(
         variance -= float(np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18.0
     sigma = np.sqrt(max(variance, 1e-12))
     z = (abs(score) - 1) / sigma if score else 0.0
+    p = float(2 * norm.sf(max(z, 0.0)))
     if block:
         random = np.random.default_rng(seed)
         rest = y - middle * t
         found = []
         for _ in range(draws):
-            first = random.integers(0, n, -(-n // block))
-            rows = (first[:, None] + np.arange(block)).ravel()[:n] % n
-            found.append(middle + float(np.median(_slopes(t, rest[rows]))))
+            start = random.integers(0, n, -(-n // block))
+            drawn = rest[((start[:, None] + np.arange(block)).ravel()[:n] % n)]
+            found.append(middle + float(np.median((drawn[then] - drawn[first]) / gap)))
         low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+        below = float(np.mean(np.asarray(found) < 0))
+        p = max(2 * min(below, 1 - below), 1 / draws)
     else:
         wide = norm.ppf(0.5 + level / 2) * sigma
         count = len(slopes)
@@ -79,15 +86,9 @@ def theil_sen(
         low=float(low),
         high=float(high),
         intercept=float(np.median(y - middle * t)),
-        p=float(2 * norm.sf(max(z, 0.0))),
+        p=p,
         points=n,
     )
-
-
-def _slopes(t: Floats, y: Floats) -> Floats:
-    i, j = np.triu_indices(len(t), 1)
-    apart = t[j] != t[i]
-    return np.sort((y[j] - y[i])[apart] / (t[j] - t[i])[apart])
 
 
 def deseasonalise(value: npt.ArrayLike, period: int = 12) -> Floats:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from jingwei.bureau.air.readings import DIRECTION, SPEED, offered
+from jingwei.bureau.air.trend import default_step
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import selectors as monitoring
 from jingwei.bureau.monitoring.observations import current_code
@@ -167,29 +168,30 @@ class WindForm(FactorForm):
         super().__init__(user, asked, today)
         self.data.setdefault("quantile", "0.75")
         field = self.fields["wind"]
-        blowing = [
-            p.pk
-            for p in monitoring.points(user, "air.view").filter(
-                kind=Point.Kind.AIR_STATION, enabled=True
-            )
-            if has_wind(p)
-        ]
+        blowing = [p.pk for p in windy(user)]
         field.queryset = (  # type: ignore[attr-defined]
             monitoring.points(user, "air.view").filter(pk__in=blowing).order_by("name")
         )
+        self.user = user
         field.empty_label = _("Own or nearest")  # type: ignore[attr-defined]
 
     def source(self) -> Point | None:
         """Whose wind is taken; None where nobody sends wind."""
-        point: Point = self.cleaned_data["point"]
         chosen: Point | None = self.cleaned_data["wind"]
-        if chosen or has_wind(point):
-            return chosen or point
-        return min(
-            self.fields["wind"].queryset,  # type: ignore[attr-defined]
-            key=lambda p: away(p, point),
-            default=None,
-        )
+        return chosen or nearest_wind(self.user, self.cleaned_data["point"])
+
+
+def windy(user: Any) -> list[Point]:
+    """The air stations that send wind."""
+    stations = monitoring.points(user, "air.view").filter(kind=Point.Kind.AIR_STATION, enabled=True)
+    return [p for p in stations if has_wind(p)]
+
+
+def nearest_wind(user: Any, point: Point) -> Point | None:
+    """The point itself where it sends wind, else the nearest station that does."""
+    if has_wind(point):
+        return point
+    return min(windy(user), key=lambda p: away(p, point), default=None)
 
 
 def has_wind(point: Point) -> bool:
@@ -199,3 +201,50 @@ def has_wind(point: Point) -> bool:
 def away(one: Point, other: Point) -> float:
     """Metres between two points."""
     return geo.distance((one.longitude, one.latitude), (other.longitude, other.latitude))
+
+
+class TrendForm(FactorForm):
+    """With the means whose trend is sought, the season and the weather."""
+
+    longest = 3660
+    span = 366
+    by_hour = 366
+
+    step = forms.ChoiceField(
+        label=gettext_lazy("Averaging"),
+        choices=[
+            ("day", pgettext_lazy("averaging", "Day")),
+            ("week", pgettext_lazy("averaging", "Week")),
+            ("month", pgettext_lazy("averaging", "Month")),
+        ],
+    )
+    season = forms.ChoiceField(
+        label=gettext_lazy("Season"),
+        choices=[("out", gettext_lazy("Taken out")), ("in", gettext_lazy("Left in"))],
+    )
+    weather = forms.ChoiceField(
+        label=gettext_lazy("Weather"),
+        choices=[("in", gettext_lazy("Left in")), ("out", gettext_lazy("Taken out"))],
+    )
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        self.data.setdefault("season", "out")
+        self.data.setdefault("weather", "in")
+        if "step" not in self.data:
+            try:
+                span = date.fromisoformat(self.data["end"]) - date.fromisoformat(self.data["start"])
+            except ValueError:
+                span = timedelta(0)
+            self.data["step"] = default_step(span.days + 1)
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean()
+        start, end = found.get("start"), found.get("end")
+        if start and end and not self.errors:
+            days = (end - start).days + 1
+            if found.get("weather") == "out" and days > self.by_hour:
+                self.add_error("weather", _("The weather is taken out of at most %d days: choose a shorter period.") % self.by_hour)  # fmt: skip
+            if found.get("step") == "day" and days > self.by_hour:
+                self.add_error("step", _("Daily means of at most %d days: choose weeks or months.") % self.by_hour)  # fmt: skip
+        return found

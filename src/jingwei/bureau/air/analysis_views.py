@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -11,9 +12,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from jingwei.analysis.air.normalise import NormaliseError
 from jingwei.bureau.access import requires
 from jingwei.bureau.air import analysis, readings, wind
-from jingwei.bureau.air.analysis_forms import PeriodForm, TimeForm, WindForm, away
+from jingwei.bureau.air import trend as trending
+from jingwei.bureau.air.analysis_forms import (
+    PeriodForm,
+    TimeForm,
+    TrendForm,
+    WindForm,
+    away,
+    nearest_wind,
+)
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.monitoring.observations import local_day
 
@@ -27,6 +37,7 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         for name, label in (
             ("analysis", _("Time and variation")),
             ("wind", _("Wind and pollution")),
+            ("trend", _("Trend")),
         )
     ]
 
@@ -182,3 +193,72 @@ def winds_csv(request: HttpRequest) -> HttpResponse:
     header = [_("Wind from"), _("Hours"), f"{factor.name} ({factor.unit})", "CPF"]
     rows = [[r["name"], r["hours"], r["mean"], r["cpf"]] for r in table["rows"]] if table else []
     return csv_response(name, header, rows)
+
+
+def _trend(form: TrendForm) -> tuple[readings.Days, trending.Trend]:
+    want = form.cleaned_data
+    d = readings.daily(want["point"], want["factor"], want["start"], want["end"], timezone.now())
+    season = want["season"] == "out"
+    found = trending.trend(d, want["step"], season)
+    if "step" not in form.asked and want["step"] == "week" and found.found is None:
+        form.data["step"] = "day"  # nobody asked for weeks, and there are too few
+        found = trending.trend(d, "day", season)
+    return d, found
+
+
+@require_safe
+@requires("air.view")
+def trend(request: HttpRequest) -> HttpResponse:
+    """Theil-Sen trend of one factor; asked for, the course without the weather."""
+    form = TrendForm(request.user, request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _page(request, "trend", form, {})
+    want = form.cleaned_data
+    d, t = _trend(form)
+    said = [
+        _("Daily means need 20 valid hours, weeks 5 valid days, months three quarters of theirs."),
+        _("Slope: median over all pairs of means (Sen 1968); interval and p by bootstrap of blocks of %(n)d means, because neighbours hang together.") % {"n": t.block},
+    ]  # fmt: skip
+    if d.rolled:
+        said.append(_("More than a year is read from daily sums: days with a marked or negative hour are left out whole."))  # fmt: skip
+    if t.season:
+        said.append(_("Season: classical decomposition, the mean of each calendar month less the centred mean over twelve months."))  # fmt: skip
+    elif want["season"] == "out":
+        said.append(_("The season was left in: taking it out needs monthly means of %(n)d months, there are %(known)d means.") % {"n": trending.SEASONS, "known": t.known})  # fmt: skip
+    short = t.covered < 330
+    context: dict[str, Any] = {"days": d, "trend": t, "said": said, "short": short}
+    pictures: dict[str, Any] = {}
+    if t.known:
+        pictures["trend"] = trending.chart(t, d.factor.name, d.factor.unit)
+    if want["weather"] == "out":
+        source = nearest_wind(request.user, d.point)
+        try:
+            if source is None:
+                raise NormaliseError("few")
+            found = trending.without_weather(
+                d.point, source, want["factor"], d.first, d.last, timezone.now()
+            )
+            pictures["weather"] = found["picture"]
+            context |= {"weather": found, "wind": source}
+        except NormaliseError as error:
+            context["refused"] = {
+                "few": _("Fewer than 90 days of hours have both a value and weather: choose a longer period."),
+                "library": _("The program that learns it is not installed: the administrator installs jingwei[air]."),
+            }[str(error)]  # fmt: skip
+    return _page(request, "trend", form, context | {"pictures": pictures})
+
+
+@require_safe
+@requires("air.view")
+def trend_csv(request: HttpRequest) -> HttpResponse:
+    form = TrendForm(request.user, request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _refused(form)
+    d, t = _trend(form)
+    unit = f"{d.factor.name} ({d.factor.unit})"
+    rows = [
+        [datetime.fromtimestamp(a / 1000, UTC), analysis.figure(raw), analysis.figure(v)]
+        for a, raw, v in zip(t.times, t.raw, t.value, strict=True)
+    ]
+    header = [_("Time"), unit, _("%s without the season") % unit if t.season else _("As used")]
+    return csv_response(f"{d.point.mn}-{d.first}-{d.last}-trend.csv", header, rows)

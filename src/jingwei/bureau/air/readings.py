@@ -20,18 +20,22 @@ from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.monitoring.observations import (
     HOUR,
+    SIGNED,
     check,
     check_flat,
     current_code,
     day_start,
     read,
+    sent_code,
     value_unit,
 )
 from jingwei.bureau.registry.models import Point
+from jingwei.standards import evaluation
 from jingwei.telemetry.lake import Lake
 
 Floats = npt.NDArray[np.float64]
 SPEED, DIRECTION = "a01007", "a01008"
+BY_HOUR = 366  # days of which daily means are made from the hours themselves
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Factor:
     value: Floats
     left: int
     missing: int
+    seen: npt.NDArray[np.bool_] | None = None  # where anything came
 
     @property
     def good(self) -> int:
@@ -119,6 +124,7 @@ def hours(point: Point, codes: list[str], first: date, last: date, now: datetime
             value,
             came - good,
             max(0, over - int(seen[:over].sum())),
+            seen,
         )
     return Hours(point, first, last, local, start, found)
 
@@ -140,3 +146,48 @@ def offered(point: Point) -> list[str]:
     the wind, of which an arithmetic mean says nothing."""
     found = dict.fromkeys(current_code(f, point.version) for f in point.factors)
     return [f for f in found if f != DIRECTION]
+
+
+@dataclass(frozen=True)
+class Days:
+    """Daily means of one factor from `first` on, NaN where not valid (fewer than 20 valid hours).
+    `left`: days that came and may not be used; `missing`: days of which nothing came; `rolled`: read
+    from sums of closed days, whose marked days are left out whole."""
+
+    point: Point
+    factor: Factor
+    first: date
+    last: date
+    left: int
+    missing: int
+    rolled: bool
+
+
+def daily(point: Point, code: str, first: date, last: date, now: datetime) -> Days:
+    """Daily means: of up to a year from the hours, of more from the lake's roll-ups by day."""
+    start, count, _local = grid(first, last)
+    length = count // 24
+    over = min(length, max(0, (timezone.localtime(now).date() - first).days))
+    if length <= BY_HOUR:
+        hour = hours(point, [code], first, last, now).factors[code]
+        value = evaluation.daily_mean(hour.value.reshape(-1, 24))
+        assert hour.seen is not None
+        came = hour.seen.reshape(-1, 24).any(axis=1)
+    else:
+        value = np.full(length, np.nan)
+        came = np.zeros(length, dtype=bool)
+        sent = sent_code(code, point.version)
+        rows = Lake(settings.ENV.lake).rollup(
+            "hour", "day", start, start + timedelta(hours=count), [(point.mn, point.st)], [sent]
+        )
+        signed = value_unit(code, point) in SIGNED
+        for row in rows.to_pylist():
+            at = round((row["time"] - start).total_seconds() / 86400)
+            came[at] = row["received"] > 0
+            sound = not row["marked"] and (signed or (row["min"] or 0) >= 0)
+            if sound and row["count"] >= evaluation.DAY_HOURS:
+                value[at] = row["mean"]
+    missing = int((~came[:over]).sum())
+    factor = Factor(code, factor_name(code), value_unit(code, point), value, 0, missing)
+    left = int((~np.isfinite(value[:over])).sum()) - missing
+    return Days(point, factor, first, last, max(left, 0), missing, length > BY_HOUR)
