@@ -8,14 +8,14 @@ that are trusted for it, and intermediates where answers do not bring them along
 from __future__ import annotations
 
 import importlib
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+
+from jingwei.evidence import web
 
 TSA, ROOTS = "tsa", "tsa.pem"
 MAX_STAMP = 65_536
@@ -45,24 +45,21 @@ def fetch(url: str, message: bytes, roots: bytes) -> bytes:
     wanted = client.TimestampRequestBuilder().data(message).build()
     if not url.startswith(("http://", "https://")):
         raise StampError(f"{url[:200]!r} is no address of a time stamp authority")
-    request = urllib.request.Request(  # noqa: S310
-        url, wanted.as_bytes(), {"Content-Type": "application/timestamp-query"}
-    )
     try:
-        with _opener.open(request, timeout=_TIMEOUT) as response:
-            answer: bytes = response.read(MAX_STAMP + 1)
-    except (urllib.error.URLError, OSError, ValueError) as error:
+        status, answer = web.ask(
+            "POST",
+            url,
+            limit=MAX_STAMP,
+            timeout=_TIMEOUT,
+            body=wanted.as_bytes(),
+            headers={"Content-Type": "application/timestamp-query"},
+        )
+    except web.WebError as error:
         raise StampError(f"the time stamp authority cannot be reached: {error}") from None
+    if status // 100 != 2:
+        raise StampError(f"the time stamp authority answers {status}")
     _verify(client, answer, message, roots, wanted.nonce)
     return answer
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
 
 
 def verify(answer: bytes, message: bytes, roots: bytes) -> datetime:

@@ -6,15 +6,12 @@ entries as the level-0 tile of its number, each behind its length in 16 bits, bi
 
 from __future__ import annotations
 
-import http.client
 import re
-import urllib.error
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jingwei.evidence import merkle
+from jingwei.evidence import merkle, web
 from jingwei.evidence.merkle import HASH_SIZE
 from jingwei.evidence.note import MAX_NOTE, NoteError
 
@@ -221,9 +218,9 @@ class Reader:
 
 
 class WebReader(Reader):
-    """The same over HTTP: reads somebody's log from its base address."""
+    """The same over HTTP: reads somebody's log from its base address, each file in `timeout` seconds."""
 
-    def __init__(self, url: str, *, timeout: float = 20.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         super().__init__(Path("/nonexistent"))
         self._url, self._timeout = url.rstrip("/"), timeout
 
@@ -236,17 +233,15 @@ class WebReader(Reader):
 
     def _fetch(self, name: str, limit: int) -> bytes | None:
         address = f"{self._url}/{name}"
-        if not address.startswith(("http://", "https://")):
-            raise TileError(f"{self._url} is no http or https address")
         try:
-            with urllib.request.urlopen(address, timeout=self._timeout) as response:  # noqa: S310
-                return bytes(response.read(limit + 1))
-        except urllib.error.HTTPError as error:
-            if error.code in (404, 410):
-                return None
-            raise TileError(f"{address} answers {error.code}") from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
+            status, data = web.ask("GET", address, limit=limit, timeout=self._timeout)
+        except web.WebError as error:
             raise TileError(f"{address} cannot be read: {error}") from None
+        if status in (404, 410):
+            return None
+        if status != 200:
+            raise TileError(f"{address} answers {status}")
+        return data
 
 
 def _numbers(folder: Path, newest_first: bool) -> list[int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import http.client
 import logging
 import re
 import socket
@@ -23,9 +22,8 @@ from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from jingwei.evidence import merkle
+from jingwei.evidence import merkle, web
 from jingwei.evidence.merkle import HASH_SIZE, MAX_SIZE, ProofError
 from jingwei.evidence.note import (
     COSIGNATURE,
@@ -378,28 +376,14 @@ def submit(
 
 def post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     """POST to `<url>/add-checkpoint`; status and at most `MAX_NOTE` bytes. Raises `AnswerError`."""
-    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     try:
-        parts = urlsplit(url)
-        if parts.scheme not in kinds or not parts.hostname:
-            raise ValueError("it is no http or https address")
-        connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=timeout)
-        with closing(connection):
-            connection.connect()
-            end = threading.Timer(timeout, _hang_up, [connection.sock])
-            end.daemon = True
-            end.start()
-            try:
-                connection.request("POST", parts.path.rstrip("/") + "/add-checkpoint", body)
-                response = connection.getresponse()
-                answer = response.read(MAX_NOTE + 1)
-            finally:
-                end.cancel()
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        address = f"{url.rstrip('/')}/add-checkpoint"
+        status, answer = web.ask("POST", address, limit=MAX_NOTE, timeout=timeout, body=body)
+    except web.WebError as error:
         raise AnswerError(f"{url[:200]} cannot be reached: {_clean(str(error).encode())}") from None
     if len(answer) > MAX_NOTE:
         raise AnswerError(f"{url[:200]} answers with more than {MAX_NOTE} bytes")
-    return response.status, answer
+    return status, answer
 
 
 def _clean(text: bytes) -> str:

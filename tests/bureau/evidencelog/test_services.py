@@ -467,3 +467,27 @@ def test_what_a_round_raises_is_raised_once(data: Path) -> None:
     with pytest.raises(LogError, match="checkpoint is damaged"):
         services.attest(datetime.now(UTC))
     assert services._round is None
+
+
+@pytest.mark.parametrize("name", ["log.key", "policy"])
+def test_a_damaged_key_or_policy_is_a_difference(data: Path, name: str) -> None:
+    with transaction.atomic():
+        record("case_event", "case:1", {})
+    sequence()
+    path = data / "evidence" / name
+    key = (data / "evidence/log.pub").read_text().strip()
+    (data / "evidence/policy").write_text(f"log {key}\nquorum none\n")
+    assert list(checks.check()) == []
+    whole = path.read_bytes()
+    for at in range(12, len(whole) - 3, 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        [problem] = checks.check()
+        assert ("line 1 of the policy" if name == "policy" else "the signing key") in problem or (
+            "no quorum" in problem or "line 2" in problem
+        )
+    path.write_bytes(whole)
+    if name == "log.key":
+        path.unlink()
+        KeyFile.create(path, "another")
+        [problem] = checks.check()
+        assert "is not the one in force" in problem

@@ -38,7 +38,7 @@ from jingwei.telemetry import journal, packing
 EXPORT = "export"
 VERIFIER_MODULES = (
     "__init__", "bundle", "canonical", "digest", "merkle", "note", "policy", "proof", "sm2", "stamps",
-    "tiles", "verify",
+    "tiles", "verify", "web",
 )  # fmt: skip
 LANGUAGES = {"zh": "zh-hans", "en": "en"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from jingwei.bureau.evidencelog import selectors, services
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import anchors, attest, canonical, digest, keyring, merkle, stamps
 from jingwei.evidence.log import LogError, OpenLog, open_log
-from jingwei.evidence.note import ED25519, Checkpoint, NoteError
+from jingwei.evidence.note import ED25519, Checkpoint, KeyFile, NoteError
 from jingwei.evidence.policy import PolicyError
 from jingwei.evidence.rebuild import Progress
 from jingwei.evidence.rebuild import check as check_log
@@ -37,6 +38,7 @@ def check(progress: Progress | None = None) -> Iterator[str]:
         if last is not None and last >= size:
             raise LogError(f"the database knows leaf {last}, the log has {size} entries")
         if log:
+            yield from _settings(log)
             _compare(log, -1 if last is None else last, progress)
     except LogError as error:
         yield str(error)
@@ -48,6 +50,22 @@ def check(progress: Progress | None = None) -> Iterator[str]:
     for reading in Reading.objects.select_related("evidence").iterator(chunk_size=500):
         if problem := _reading_problem(reading):
             yield f"reading {reading.pk}: {problem}"
+
+
+def _settings(log: OpenLog) -> Iterator[str]:
+    """The policy can be used, and the signing key, where this user may read it, is the log's."""
+    try:
+        attest.read_policy(settings.ENV.evidence)
+    except PolicyError as error:
+        yield str(error)
+    path = settings.ENV.evidence / keyring.KEY
+    if path.exists() and not os.access(path, os.R_OK):
+        return
+    try:
+        if KeyFile.load(path).verifier != log.verifier:
+            yield f"the signing key {path} is not the one in force, {log.verifier}"
+    except NoteError as error:
+        yield str(error)
 
 
 def notes() -> Iterator[str]:
