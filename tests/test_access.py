@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
-from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal
+from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal, QualityCheck
 from jingwei.bureau.registry.models import PermitAmount
 
 # Pages that answer 400 or 404 here, because they want more than the fixture has (an observation
@@ -97,6 +97,16 @@ def arguments(db, data) -> dict[str, object]:
         **inspections(world),
         "world": world,
         "proposal": proposal,
+        "check": QualityCheck.objects.create(
+            point=world.point,
+            factor="a21002",
+            sort="drift",
+            time=finding.began,
+            passed=False,
+            result="11 %, allowed 10 %",
+            user=world.users["auditor"],
+            at=finding.began,
+        ),
         "amount": PermitAmount.objects.create(
             permit=world.permit,
             outlet=world.outlet,
@@ -263,6 +273,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "code": "A18-7",  # a rule and a trigger
         "proposal": things["proposal"].pk,
         "amount": things["amount"].pk,
+        "check": things["check"].pk,
         "department": things["world"].departments["d1"].pk,
         "what": "team",
         "name": "province",  # a platform that telegrams are sent on to

@@ -13,8 +13,8 @@ from jingwei.analysis.masses import Hours, Masses, masses
 def water(*hours: tuple[float, bool, float, bool]) -> Masses:
     """Masses of hours of (mg/L, valid, m³/h, valid)."""
     conc, usable, flow, flowed = (np.array(x) for x in zip(*hours, strict=True))
-    still = np.zeros(len(hours), dtype=bool)
-    given = Hours(conc, flow, still, usable, flowed)
+    no = np.zeros(len(hours), dtype=bool)
+    given = Hours(conc, flow, no, usable, flowed, no, no)
     return masses(given, "water", np.zeros(len(hours), int))
 
 
@@ -46,7 +46,7 @@ def test_a_night_without_flow_is_not_filled_with_the_day():
 def test_flue_gas_fills_the_rate_where_either_is_not_valid():
     flow, conc = np.array([1e4, 1e4, 3e4, 1e4]), np.array([50.0, 80.0, 10.0, 20.0])
     good = np.array([True, True, False, True])
-    given = Hours(conc, flow, np.zeros(4, bool), good, np.ones(4, bool))
+    given = Hours(conc, flow, np.zeros(4, bool), good, np.ones(4, bool), *np.zeros((2, 4), bool))
     made = masses(given, "air", np.zeros(4, int))
     # 3 of 4 valid: 75 %, the largest rate of the 2160 valid hours before: 80 · 1e4 · 1e-6
     assert made.kg.tolist() == pytest.approx([0.5, 0.8, 0.8, 0.2])
@@ -59,6 +59,8 @@ def test_flue_gas_fills_the_rate_where_either_is_not_valid():
             st.none() | st.just(0.0) | st.floats(-5, 1e5),
             st.booleans(),
             st.booleans(),
+            st.booleans(),
+            st.booleans(),
         ),
         min_size=1,
         max_size=40,
@@ -69,11 +71,12 @@ def test_masses_are_never_negative_and_never_invented(hours, medium):
     """Whatever is sent: no hour weighs less than nothing, and none without a rule or a measurement."""
     conc = np.array([np.nan if c is None else c for c, *_x in hours], float)
     flow = np.array([np.nan if q is None else q for _c, q, *_x in hours], float)
-    usable, flowed = (np.array([x[i] for x in hours]) for i in (2, 3))
+    usable, flowed, out, checked = (np.array([x[i] for x in hours]) for i in (2, 3, 4, 5))
     still = ~usable & ~(flow > 0)
-    made = masses(Hours(conc, flow, still, usable, flowed), medium, np.zeros(len(hours), int))
+    given_ = Hours(conc, flow, still, usable, flowed, out, checked)
+    made = masses(given_, medium, np.zeros(len(hours), int))
     assert not (made.kg < 0).any()
-    filled = (made.state == 2) & np.isfinite(made.kg)
+    filled = ((made.state == 1) | (made.state == 2)) & np.isfinite(made.kg)
     assert (made.rule[filled] > 0).all()
     measured = made.state == 0
     assert np.isfinite(made.kg[measured]).all()

@@ -82,6 +82,7 @@ class Reason(IntEnum):
     EXEMPT = 18  # valid, but no basis for an exceedance: start-up, shut-down, exemption account
     PART = 19  # nitrogen oxides of which only NO or only NO2 was sent
     STATE = 20  # not at standard state, and what converts it is missing
+    OUT_OF_CONTROL = 21  # a check of the instrument failed
 
     @property
     def key(self) -> str:

@@ -22,13 +22,15 @@ from jingwei.standards import formulas
 class Hours:
     """Consecutive hours of one point and factor, all (n,): measured values (NaN: none), `conc` in
     mg/m³ or mg/L, `flow` in m³/h; whether the plant stood still; whether the concentration and the
-    flow were judged valid."""
+    flow were judged valid; whether one of them was out of control; whether a check was passed."""
 
     conc: npt.NDArray[np.float64]
     flow: npt.NDArray[np.float64]
     stopped: npt.NDArray[np.bool_]
     usable: npt.NDArray[np.bool_]
     flowed: npt.NDArray[np.bool_]
+    out: npt.NDArray[np.bool_]
+    checked: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,16 @@ def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
     good = conc_good & flow_good
     if medium == "water":
         good |= flow == 0
-    state = _state(good, hours.stopped)
+    state = _state(good, hours)
     if medium == "air":
         rate = np.where(good, formulas.emission_rate(conc, flow), np.nan)
-        made = validity.substitute_75(rate, state, quarter, np.zeros(len(state), bool))
+        made = validity.substitute_75(rate, state, quarter, hours.checked)
         kg, rule = made.value, made.rule
         conc, flow = np.where(good, conc, np.nan), np.where(good, flow, np.nan)
     else:
         runs = flow != 0  # hours without flow have no concentration and part no gap of it
-        of_conc = validity.substitute_356(conc[runs], _state(conc_good, hours.stopped)[runs])
-        of_flow = validity.substitute_356(flow, _state(flow_good, hours.stopped))
+        of_conc = validity.substitute_356(conc[runs], _state(conc_good, hours)[runs])
+        of_flow = validity.substitute_356(flow, _state(flow_good, hours))
         conc[runs], flow = of_conc.value, of_flow.value
         kg = np.where(flow == 0, 0.0, formulas.water_mass(flow, conc))
         rule = of_flow.rule.copy()
@@ -76,8 +78,8 @@ def masses(hours: Hours, medium: str, quarter: npt.NDArray[Any]) -> Masses:
     return Masses(kg, state, np.asarray(rule, dtype=np.int8), conc, flow)
 
 
-def _state(good: npt.NDArray[np.bool_], stopped: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _state(good: npt.NDArray[np.bool_], hours: Hours) -> npt.NDArray[np.int64]:
     hour = validity.Hour
-    return np.where(good, hour.VALID, np.where(stopped, hour.STOPPED, hour.INVALID)).astype(
-        np.int64
-    )
+    without = np.where(hours.out, hour.OUT_OF_CONTROL, hour.INVALID)
+    found = np.where(good, hour.VALID, np.where(hours.stopped, hour.STOPPED, without))
+    return np.asarray(found, dtype=np.int64)

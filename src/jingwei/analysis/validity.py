@@ -54,6 +54,7 @@ class Fault(IntFlag):
     CLOCK = 1024  # the device's clock is wrong: the time is ahead of its arrival, or far behind
     PART = 2048  # nitrogen oxides of which only NO or only NO2 was sent
     STATE = 4096  # not of dry gas at standard state, and what converts it is missing or not valid
+    OUT_OF_CONTROL = 8192  # since the last passed check of the instrument before a failed one
 
 
 def names(mask: int) -> tuple[str, ...]:
@@ -72,6 +73,7 @@ _REASON: Final = (
     (Fault.CLOCK, Reason.CLOCK),
     (Fault.UNKNOWN_MARK, Reason.MARK_UNKNOWN),
     (Fault.MARK, Reason.MARK),
+    (Fault.OUT_OF_CONTROL, Reason.OUT_OF_CONTROL),
     (Fault.NEGATIVE, Reason.VALUE_NEGATIVE),
     (Fault.OVER_RANGE, Reason.RANGE),
     (Fault.FEW, Reason.FEW),
@@ -591,7 +593,7 @@ def substitute_75(
     rate: from 90 %, runs up to 24 h get the largest of the last 180 valid hours, longer ones of
     720; from 75 %, of 2160; below, nothing. Hours out of control look back from the last
     calibration before them, invalid ones from the failure. Where fewer valid hours are on record,
-    those count.
+    those count. A calibration in the first hour out of control is the last one before it.
 
     Source: HJ 75-2017 as the public code of a regulator's platform has it (S-75-*: secondary).
     """
@@ -608,7 +610,7 @@ def substitute_75(
             continue
         back = begin
         if kind == Hour.OUT_OF_CONTROL:
-            before = checked[checked < begin]
+            before = checked[checked <= begin]
             back = int(before[-1]) if len(before) else 0
         history = valid[valid < back]
         for i in range(begin, end):

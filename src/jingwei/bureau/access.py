@@ -47,6 +47,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "point.view": _ALL,
     "point.raw": _ALL,
     "mark.set": frozenset({Role.ENTERPRISE}),
+    "check.enter": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.ENTERPRISE}),
+    "check.confirm": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "sample.enter": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "telemetry.health": _OFFICE,
     "finding.view": _ALL,

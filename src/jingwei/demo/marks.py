@@ -30,14 +30,20 @@ OUTLETS: tuple[tuple[str, str, int, int, str], ...] = (
     ("cement", "cold_start", 300, 270, "窑系统点火（示例）"),
     ("cement", "device_fault", 150, 140, "late"),
 )
+# Of one thermal power outlet: hours ago, passed, result. Ten hours out of control follow from it.
+CHECKS: tuple[tuple[int, bool, str], ...] = (
+    (80, True, "量程漂移 2.0 %，允许 ±2.5 %（示例）"),
+    (72, False, "量程漂移 11.2 %，超过 ±10 %（示例）"),
+    (70, True, "重新校准后量程漂移 0.8 %（示例）"),
+)
 
 
 def build(anchor: datetime) -> int:
     """Set the marks and have the hours that they touch judged again; how many were set."""
     from jingwei.bureau.accounts.models import User
-    from jingwei.bureau.monitoring import declare, services
+    from jingwei.bureau.monitoring import declare, quality, services
     from jingwei.bureau.monitoring.models import Furnace, Mark
-    from jingwei.bureau.registry.models import Outlet
+    from jingwei.bureau.registry.models import Outlet, Point
 
     if Mark.objects.exists():
         return 0
@@ -74,5 +80,15 @@ def build(anchor: datetime) -> int:
         outlets = Outlet.objects.filter(enterprise__industry=industry).order_by("pk")
         if len(outlets) > number % 2:
             say(outlets[number % 2], None, sort, begin, end, note)
+    officer = User.objects.filter(role="dispatcher").order_by("pk").first()
+    point = (
+        Point.objects.filter(outlet__enterprise__industry="thermal_power").order_by("pk").first()
+    )
+    for ago, passed, result in CHECKS if officer and point else ():
+        time = top - timedelta(hours=ago)
+        quality.enter(
+            officer, point, factor="a21002", sort="drift", time=time, passed=passed, result=result,
+            report="示例", now=time + timedelta(hours=1),
+        )  # fmt: skip
     services.catch_up(anchor, rounds=10**6)
     return made

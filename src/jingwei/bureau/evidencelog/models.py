@@ -17,6 +17,7 @@ KINDS = {
     "judgements": _("Judged hours and days"),
     "exceedances": _("Exceedances"),
     "sample": _("Enforcement sample"),
+    "check": _("Check of an instrument"),
     "finding": _("Finding"),
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),

@@ -2,7 +2,8 @@
 
 A mass is concentration times flow of the same hour, both as they were judged (`Judgement`). Hours
 that are not valid are filled for the mass alone (`analysis.masses`); how much of a sum is such filling
-is always kept. There are no records of calibrations, so an hour out of control counts as invalid.
+is always kept. Hours out of control
+look back from the last passed check of the instrument (`quality`).
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from jingwei.analysis.masses import Hours, Masses, masses
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.language import factor_name
+from jingwei.bureau.monitoring import quality
 from jingwei.bureau.monitoring.models import (
     Cursor,
     EmissionDay,
     Judgement,
     Mark,
+    QualityCheck,
     TransmissionDay,
 )
 from jingwei.bureau.monitoring.observations import (
@@ -102,16 +105,18 @@ def _rejudged(after: int) -> tuple[int, dict[int, datetime]]:
 @dataclass
 class _Judged:
     """What was judged of one factor over the hours (n,): value as sent (NaN: none), whether it is
-    valid, whether it bears the mark of a source out of service, whether a mark exempts it."""
+    valid, whether it bears the mark of a source out of service, whether a mark exempts it, whether its
+    instrument was out of control."""
 
     value: npt.NDArray[np.float64]
     valid: npt.NDArray[np.bool_]
     still: npt.NDArray[np.bool_]
     exempt: npt.NDArray[np.bool_]
+    out: npt.NDArray[np.bool_]
 
     @classmethod
     def none(cls, n: int) -> _Judged:
-        return cls(np.full(n, np.nan), *(np.zeros(n, dtype=bool) for _ in range(3)))
+        return cls(np.full(n, np.nan), *(np.zeros(n, dtype=bool) for _ in range(4)))
 
 
 def _judged(
@@ -136,6 +141,7 @@ def _judged(
                 column.valid[at] = not cell.get("fault")
             column.still[at] = cell.get("mark") == STOPPED
             column.exempt[at] = "exempt" in cell
+            column.out[at] = "check" in cell
     return found, first
 
 
@@ -216,6 +222,7 @@ def _reckoned(
     quarters = [(p, day_start(quarter_start(local_day(t)))) for p, t in found]
     start, judged, firsts = _judged_far_enough(quarters, end)
     still = _standstill([p for p, _t in found], start)
+    checks = quality.counting([p for p, _t in found])
     begun = dict(
         TransmissionDay.objects.filter(point__in=[p for p, _t in found])
         .values_list("point")
@@ -228,7 +235,9 @@ def _reckoned(
         first = start + firsts[point.pk] * HOUR
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
-        for one in _reckon(point, judged[point.pk], start, first, end, still[point.outlet_id or 0]):
+        for one in _reckon(
+            point, judged[point.pk], start, first, end, still[point.outlet_id or 0], checks[point.pk]
+        ):
             yield point, since, one
 
 
@@ -261,9 +270,10 @@ def _reckon(
     first: datetime,
     end: datetime,
     spans: Sequence[tuple[datetime, datetime]],
+    checks: Mapping[str, Sequence[QualityCheck]],
 ) -> Iterator[Reckoned]:
     """What a point's factors weigh from `first` on, the first hour that is due; `start`: of the
-    judged hours; `spans`: times out of operation.
+    judged hours; `spans`: times out of operation; `checks`: of the instruments, by factor.
 
     An hour that was measured as valid weighs what was measured, whatever a mark says of the plant.
     """
@@ -288,7 +298,15 @@ def _reckon(
         column = judged[code]
         still = (column.still | flow.still)[skip:] & ~moves
         conc = column.value[skip:] * per
-        given = Hours(conc, q * scale, still | idle, column.valid[skip:], flow.valid[skip:])
+        checked = np.zeros(n, dtype=bool)
+        for row in (*checks.get(code, ()), *checks.get(flow_code, ())):
+            place = int((row.time - first) // HOUR)
+            if row.passed and 0 <= place < n:
+                checked[place] = True
+        given = Hours(
+            conc, q * scale, still | idle, column.valid[skip:], flow.valid[skip:],
+            (column.out | flow.out)[skip:], checked,
+        )  # fmt: skip
         rate = compliance.rate(conc, PER_VOLUME[kind], q * scale, "m³/h")
         assert rate is not None
         rate[column.exempt[skip:]] = np.nan
@@ -306,7 +324,7 @@ def _rows(point: Point, one: Reckoned, since: datetime) -> list[EmissionDay]:
     for day, places in by_day.items():
         kg, state = made.kg[places], made.state[places]
         measured = state == validity.Hour.VALID
-        invalid = state == validity.Hour.INVALID
+        invalid = (state == validity.Hour.INVALID) | (state == validity.Hour.OUT_OF_CONTROL)
         weighed = measured & np.isfinite(conc[places])
         filled = invalid & np.isfinite(kg)
         rules = Counter(validity.RULES[r] for r in made.rule[places][filled].tolist() if r > 0)
@@ -571,6 +589,7 @@ def _notice(
             "emitted": emitted,
             "permitted": line.permitted,
             "substituted": line.substituted,
+            **_projection(line),
             "unit": unit,
             "permit": amount.permit.number,
             "source": amount.source,
@@ -586,6 +605,15 @@ def _notice(
         confidence=_("Computed from hourly concentration and flow; substitution rules from secondary sources."),
     )  # fmt: skip
     return int(created)
+
+
+def _projection(line: Line) -> dict[str, Any]:
+    """What a finding of a yearly amount says of the year's end."""
+    year = line.year
+    if year is None or not line.known:
+        return {}
+    ahead = {"projected": year.projected, "low": year.low, "high": year.high}
+    return ahead | ({"used_up": year.used_up.isoformat()} if year.used_up else {})
 
 
 def known_factors(rows: Any) -> list[str]:

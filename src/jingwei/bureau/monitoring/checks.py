@@ -20,6 +20,7 @@ from jingwei.bureau.monitoring.models import (
     Inquiry,
     Mark,
     OrderProposal,
+    QualityCheck,
     Sample,
 )
 from jingwei.bureau.monitoring.services import fact
@@ -47,7 +48,7 @@ def check() -> Iterator[str]:
 
 
 def _declared() -> Iterator[str]:
-    """Marks and samples against what the evidence log was told of them: they decide what counts."""
+    """Marks, samples and checks against what the evidence log was told of them: they decide what counts."""
     marks = Mark.objects.select_related("evidence", "outlet__enterprise", "furnace").order_by("pk")
     for mark in marks.iterator(chunk_size=500):
         yield from _as_told(f"Mark {mark.pk}", f"mark:{mark.pk}", mark, {
@@ -62,6 +63,12 @@ def _declared() -> Iterator[str]:
             "time": time_text(row.time), "taken": time_text(row.taken), "value": row.value,
             "unit": row.unit, "report": row.report,
         }, {"note": row.note, "why": ""}, {"note": row.note, "why": row.why})  # fmt: skip
+    checks = QualityCheck.objects.select_related("evidence", "point").order_by("pk")
+    for one in checks.iterator(chunk_size=500):
+        yield from _as_told(f"Check {one.pk}", f"check:{one.pk}", one, {
+            "point": one.point.key, "factor": one.factor, "sort": str(one.sort),
+            "time": time_text(one.time), "passed": one.passed, "report": one.report,
+        }, {"result": one.result, "why": ""}, {"result": one.result, "why": one.why})  # fmt: skip
     for inquiry in Inquiry.objects.exclude(answer="").order_by("pk").iterator(chunk_size=500):
         for entry in _entries("mark", f"inquiry:{inquiry.pk}"):
             if problem := spoken(entry, {"answer": inquiry.answer}):

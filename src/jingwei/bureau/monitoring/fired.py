@@ -31,13 +31,14 @@ from jingwei.bureau.monitoring.services import local_day
 from jingwei.bureau.registry.fired import SINCE_DAYS, Fired
 from jingwei.bureau.registry.models import Enterprise, Point
 
-FILLED = ("S-75-inv90", "S-75-inv75", "S-356")
+FILLED = ("S-75-oc90", "S-75-oc75", "S-75-inv90", "S-75-inv75", "S-356")
 FAULTS = {
     "A18-3": "flat",
     "A18-3.1": "negative",
     "A18-3.2": "over_range",
     "IX-clock": "clock",
     "M22-6": "mark",
+    "S-75-control": "out_of_control",
     "V-air-min": "few",
 }
 """Rules by the fault (`validity.names`) that they find."""

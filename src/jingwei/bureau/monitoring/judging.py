@@ -33,6 +33,7 @@ from jingwei.bureau.monitoring import (
     judgements,
     marking,
     naming,
+    quality,
     samples,
     transmission,
 )
@@ -227,6 +228,7 @@ class _Work:
         self.bases: dict[int, list[Basis]] = defaultdict(list)
         self.furnaces: dict[int, list[Furnace]] = defaultdict(list)
         self.samples: dict[int, list[tuple[int, str, samples.Cell | None]]] = {}
+        self.checks: dict[int, quality.Periods] = {}
         self.standing: set[tuple[int, int]] = set()  # limit, second: exceedances that stand
 
     def _rows(self, touched: Mapping[Point, set[int]], period: str) -> None:
@@ -244,6 +246,7 @@ class _Work:
             }
         outlets = {p.outlet_id for p in points if p.outlet_id}
         self.samples = samples.of(points, period)
+        self.checks = quality.periods(points)
         for row in PermitLimit.objects.filter(outlet__in=outlets, period=period):
             self.limits[row.outlet_id].append(row)
         for point_id, factor, high in InstrumentRange.objects.filter(point__in=points).values_list(
@@ -315,6 +318,9 @@ class _Work:
         if marks:
             own = self.furnaces.get(point.outlet_id or 0, [])
             _apply(marking.effects(point, marks, own, table), series, table)
+        for second, code in self._out_of_control(point, table, HOUR):
+            c = series[code]
+            c.fault[c.place[second]] |= np.uint16(Fault.OUT_OF_CONTROL)
         for second, code, one in self.samples.get(point.pk, ()):
             if second in wanted:
                 telegrams.setdefault(second, set())
@@ -323,6 +329,22 @@ class _Work:
         drafts = {s: Draft(point, s, sorted(telegrams[s]), table[s]) for s in have}
         verdicts = self._judge(point, have, series, drafts, bool(marks))
         return list(drafts.values()), verdicts
+
+    def _out_of_control(
+        self, point: Point, table: Mapping[int, Mapping[str, dict[str, Any]]], length: int
+    ) -> list[tuple[int, str]]:
+        """Make invalid what was measured while the instrument was out of control; which cells it was."""
+        found = self.checks.get(point.pk)
+        out = []
+        for second, factors in table.items() if found else ():
+            for code, one in factors.items():
+                period = quality.at(found or {}, code, one.get("parts", ()), second, length)
+                if period is not None and one["value"] is not None:
+                    one["fault"] = one.get("fault", 0) | int(Fault.OUT_OF_CONTROL)
+                    one["check"] = period.failed
+                    self.report.invalid["out_of_control"] += 1
+                    out.append((second, code))
+        return out
 
     def _judge(
         self,
@@ -498,6 +520,11 @@ class _Work:
                 references = {r.reference_o2 for r in rows if r.reference_o2 is not None}
                 over = [s for s in sorted(times) if s + 86400 <= seconds(self.now + GRACE)]
                 made = days.means(point, over, stored.get(point.pk, []), sent[point.pk], references)
+                sent_days = {
+                    s: {k: c for k, c in cells_.items() if c.get("origin") != "hours"}
+                    for s, (cells_, _telegrams) in made.items()
+                }
+                self._out_of_control(point, sent_days, 86400)
                 for second, code, one in self.samples.get(point.pk, ()):
                     if second in over:
                         samples.put(made.setdefault(second, ({}, []))[0], code, one)

@@ -26,7 +26,7 @@ from jingwei.standards import codes, units
 Step = dict[str, str]
 Period = PermitAmount.Period
 FORMULA = {Medium.AIR: "G = C · Q · 10⁻⁶", Medium.WATER: "G = C · D · 10⁻³"}
-SOURCE = {Medium.AIR: "HJ 212-2017 App. D (33)", Medium.WATER: "HJ 212-2017 App. D (8)"}
+CLAUSE = {Medium.AIR: "(33)", Medium.WATER: "(8)"}
 VOLUME = {Medium.AIR: "mg/m³", Medium.WATER: "mg/L"}
 
 
@@ -110,6 +110,10 @@ def kilograms(x: float) -> str:
     return f"{x:.6g} kg" if abs(x) < 1e6 else f"{x:,.0f} kg"
 
 
+def _appendix(clause: str) -> str:
+    return _("HJ 212-2017 App. D %(clause)s") % {"clause": clause}
+
+
 def _secondary(source: str) -> str:
     return f"{source}; {_('secondary source')}"
 
@@ -135,7 +139,7 @@ def _sums(part: Part, medium: str) -> list[Step]:
     steps = [
         _step(
             _("Mass of the valid hours"), f"Σ G, {FORMULA[Medium(medium)]}", f"n = {part.valid}",
-            kilograms(measured), SOURCE[Medium(medium)],
+            kilograms(measured), _appendix(CLAUSE[Medium(medium)]),
         ),
     ]  # fmt: skip
     if part.filled:
@@ -154,7 +158,7 @@ def _sums(part: Part, medium: str) -> list[Step]:
     steps.append(
         _step(
             _("Sum"), "ΣG", f"{number(_short(measured))} + {number(_short(part.substituted))}",
-            kilograms(part.kg), "HJ 212-2017 App. D (34)",
+            kilograms(part.kg), _appendix("(34)"),
         )
     )  # fmt: skip
     return steps
@@ -198,7 +202,9 @@ def of_amount(line: amounts.Line, part: Part, medium: str, complete: bool) -> li
         _hours(part),
         *_sums(part, medium),
         _permitted(line.amount, line.permitted),
-        _verdict(part.kg, line.permitted, "kg", note, "State Council Order 736"),
+        _verdict(
+            part.kg, line.permitted, "kg", note, _("State Council Order 736, discharge permits")
+        ),
     ]
     if (year := line.year) is not None and part.days and not complete:
         left = (366 if calendar.isleap(year.year) else 365) - line.known
@@ -225,7 +231,7 @@ def of_rate(
         _step(
             _("Highest hour"), FORMULA[Medium(medium)],
             f"{top.point} {amounts.timezone.localtime(top.peak_at):%Y-%m-%d %H:%M}",
-            f"{number(top.peak)} kg/h", SOURCE[Medium(medium)],
+            f"{number(top.peak)} kg/h", _appendix(CLAUSE[Medium(medium)]),
             _("of valid hours that no mark exempts; filled hours are never judged"),
         ),
         _permitted(amount, permitted),

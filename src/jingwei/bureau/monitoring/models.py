@@ -17,6 +17,7 @@ from jingwei.bureau.monitoring.detection_models import Detected as Detected
 from jingwei.bureau.monitoring.detection_models import DetectionFit as DetectionFit
 from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
+from jingwei.bureau.monitoring.quality_models import QualityCheck as QualityCheck
 from jingwei.bureau.monitoring.sending_models import Basis as Basis
 from jingwei.bureau.monitoring.sending_models import HourNaming as HourNaming
 from jingwei.bureau.monitoring.table_models import ObservationFile as ObservationFile
@@ -55,6 +56,7 @@ class Exceedance(models.Model):
         FLOW_INVALID = "flow_invalid", _("there is no valid flow")
         EXEMPT = "exempt", _("marked: no basis for an exceedance")
         PART = "part", _("corrected: NO or NO2 is missing")
+        OUT_OF_CONTROL = "out_of_control", _("the instrument was out of control")
         STATE = "state", _("temperature, pressure or moisture of the gas is missing")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
@@ -137,6 +139,7 @@ class Judgement(models.Model):
         count   [values received, usable] of the shorter period, where that was looked at
         sent    the converted value of the device itself; of a day from hours: the device's day
         by      the enterprise's mark (`Mark`) that makes it invalid
+        check   the failed check (`QualityCheck`) by which it is out of control
         exempt  the mark that keeps a valid value from being a basis for an exceedance
         sample  {number, value, unit, report} of the officers' sample of that time (`Sample`): it is
                 what is held against concentration limits, whatever the automatic value

@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from jingwei.bureau.monitoring import mass_views, plan_views, report_views, trigger_views
+from jingwei.bureau.monitoring import (
+    mass_views,
+    plan_views,
+    quality_views,
+    report_views,
+    trigger_views,
+)
 
 urlpatterns = [
     path("reports/amounts/", report_views.amounts_list, name="amounts"),
@@ -10,6 +16,9 @@ urlpatterns = [
     path("reports/amounts/<int:permit>/", report_views.permit_amounts, name="permit_amounts"),
     path("reports/amounts/line/<int:amount>/", mass_views.amount, name="amount"),
     path("points/<str:mn>/<str:st>/masses/", mass_views.masses, name="masses"),
+    path("points/<str:mn>/<str:st>/checks/", quality_views.point_checks, name="quality"),
+    path("checks/<int:check>/withdraw/", quality_views.check_withdraw, name="check_withdraw"),
+    path("checks/<int:check>/confirm/", quality_views.check_confirm, name="check_confirm"),
     path("reports/totals/", report_views.totals_page, name="totals"),
     path("reports/totals.csv", report_views.totals_csv, name="totals_csv"),
     path("reports/tax/", report_views.tax_page, name="tax"),

@@ -55,6 +55,9 @@ def reason_text(key: str) -> str:
             "The value is not of dry gas at standard state, and the temperature, pressure or"
             " moisture that converts it is missing."
         ),
+        "out_of_control": _(
+            "A check of the instrument failed: out of control since the check before."
+        ),
         "part": _("Only NO or only NO2 was sent: nitrogen oxides want both, or NOx itself."),
     }.get(key, key)
 
@@ -74,6 +77,7 @@ def fault_text(name: str) -> str:
         "impossible": _("impossible number"),
         "clock": _("wrong clock"),
         "part": _("NO or NO2 missing"),
+        "out_of_control": _("out of control"),
         "state": _("cannot be converted to dry standard state"),
     }.get(name, name)
 
@@ -159,6 +163,8 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
             note = _("%(why)s (mark %(number)s of the enterprise)") % {
                 "why": note, "number": n["by"]
             }  # fmt: skip
+        elif "check" in n:
+            note = _("%(why)s (failed check %(number)s)") % {"why": note, "number": n["check"]}
         elif "exempt" in n:
             note = _("exempt by mark %(number)s of the enterprise") % {"number": n["exempt"]}
     elif key == "count":

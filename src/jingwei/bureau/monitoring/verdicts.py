@@ -45,6 +45,7 @@ SOURCES = {
     Fault.NO_LINK: "A18-3.3",
     Fault.FEW: "HJ 212-2017 App. D",
     Fault.PART: gas.SOURCE_NOX,
+    Fault.OUT_OF_CONTROL: "HJ 75-2017; HJ 356-2019",
     Fault.STATE: gas.SOURCE_BASIS,
 }
 SOURCE_SAMPLE = "MEE Order 10 art. 8; PEN-mark"
@@ -128,7 +129,7 @@ def checks(cell: Mapping[str, Any]) -> list[Step]:
         "valid": "no" if mask else "yes",
         "reasons": ", ".join(validity.names(mask)),
     }
-    for key in ("by", "exempt"):
+    for key in ("by", "exempt", "check"):
         if key in cell:
             numbers[key] = str(cell[key])
     steps.append(Step("validity", "", numbers, "; ".join(sources)))
