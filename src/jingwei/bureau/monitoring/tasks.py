@@ -12,6 +12,7 @@ from jingwei.bureau.monitoring import (
     device_services,
     furnaces,
     naming,
+    national,
     plans,
     services,
     triggers,
@@ -22,6 +23,7 @@ from jingwei.bureau.monitoring import (
 def tick(now: datetime) -> None:
     """Judge until caught up (some batches at most), then what is expected by now; the detectors
     work beside this round."""
+    national.enter(now)
     services.catch_up(now)
     services.expect(now)
     naming.look(now)
