@@ -3,11 +3,13 @@
 Equivalents = kilograms / equivalent value (annex 2). Of one outlet's pollutants, sorted by their
 equivalents, the first three of the air count, of the water the first five of class one and the
 first three of the others (art. 9); below 70 % of the limit the tax is 75 %, below 50 % it is 50 %
-(art. 13: 30 % or 50 % lower than the limit). A year is reckoned month by month (the law: monthly,
+(art. 13: 30 % or 50 % lower than the limit), but in no month in which any outlet of the taxpayer was
+over a limit (implementing regulation, art. 10). A year is reckoned month by month (the law: monthly,
 declared quarterly).
 
-How sure: the values of water and 14 of 44 of air were read on pages that quote the annex
-(secondary), the other values and the articles come from memory; each row says which. The column
+How sure: 51 of 61 values of water and 14 of 44 of air were read on pages that quote the annex, and
+art. 10 of the regulation on one that quotes it (secondary); the other values and the articles of the
+law come from memory; each row says which. The column
 for pH, colour, coliforms and chlorine is not covered. This is a report to check a declaration
 against, not a declaration.
 """
@@ -76,7 +78,8 @@ def reduction(share: float | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One pollutant of one outlet: its equivalents, and whether it is among those that count."""
+    """One pollutant of one outlet: its equivalents, whether it is among those that count, and the part
+    of the tax that is due after the reduction."""
 
     factor: str
     group: Group
@@ -85,6 +88,7 @@ class Line:
     counted: bool
     due: float
     verified: str
+    part: float = 1.0
 
 
 def report(
@@ -113,5 +117,5 @@ def report(
         oxygen |= counted and v.factor in ONE_OF
         part = reduction((shares or {}).get(v.factor))
         due = n * part if counted else 0.0
-        lines.append(Line(v.factor, v.group, kg, n, counted, due, v.verified))
+        lines.append(Line(v.factor, v.group, kg, n, counted, due, v.verified, part))
     return tuple(lines)

@@ -11,9 +11,10 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from jingwei.bureau.accounts.models import User
 from jingwei.bureau.monitoring import totals
-from jingwei.bureau.monitoring.models import EmissionDay
-from jingwei.bureau.registry.models import PermitAmount, PermitLimit, Point
+from jingwei.bureau.monitoring.models import EmissionDay, Exceedance
+from jingwei.bureau.registry.models import Outlet, PermitAmount, PermitLimit, Point
 
 from .conftest import City, make_enterprise, make_point, make_user
 
@@ -138,6 +139,64 @@ def test_equivalents_by_outlet_and_month(client, two):
     assert water.yuan == pytest.approx(350 * 1.4)
     air = next(d for d in found if d.medium == "air")  # limit at reference oxygen: no reduction
     assert air.equivalents == pytest.approx(70 / 0.95)
+
+
+def over(point: Point, limit: PermitLimit, on: date, period: str = "day") -> Exceedance:
+    time = datetime(on.year, on.month, on.day, tzinfo=timezone.get_current_timezone())
+    return Exceedance.objects.create(
+        point=point, factor=limit.factor, period=period, time=time, value=60, unit="mg/L",
+        limit=limit, limit_value=50, multiple=0.2,
+    )  # fmt: skip
+
+
+def test_nothing_is_reduced_in_a_month_in_which_an_outlet_was_over(client, two):
+    """Regulation art. 10: 20 of 50 mg/L is half the tax, but not where any outlet of the enterprise
+    was over a limit in the month; a corrected exceedance and another month do not count."""
+    cod = PermitLimit.objects.create(
+        permit=two.permit, outlet=two.second.outlet, factor="w01018", period="day", value=50,
+        unit="mg/L", source="GB 18918", verified="verified", valid_from=date(2020, 1, 1),
+    )  # fmt: skip
+    other = make_point(
+        Outlet.objects.create(
+            enterprise=two.second.outlet.enterprise, code="DW002", name="x", medium="water",
+            longitude=116, latitude=40,
+        ),
+        two.other, 3, st="32",
+    )  # fmt: skip
+    day(two.second, date(YEAR, 2, 1), "w01018", 100.0, mean=20.0)
+
+    def due() -> list[float]:
+        user = User.objects.get(username="dispatcher-all")
+        found = totals.tax_report(totals.rows(user, YEAR), {"air": 1.2, "water": 1.4})
+        return [d.equivalents for d in found if d.medium == "water"]
+
+    make_user("dispatcher")
+    row = over(other, cod, date(YEAR, 1, 20))
+    over(two.second, cod, date(YEAR, 1, 21), "hour")  # of water the day counts, not the hour
+    assert due() == pytest.approx([700, 50])
+    client.force_login(User.objects.get(username="dispatcher-all"))
+    page = client.get(reverse("monitoring:tax")).content.decode()
+    assert "over a limit this month: nothing is reduced" in page
+    assert "reduced to 50.0 %" in page
+    row.withdrawn = "within"
+    row.save()
+    assert due() == pytest.approx([350, 50])
+
+
+def test_the_mean_of_flue_gas_is_that_of_its_hours(city: City):
+    """20 h at 10 mg/m³ and 4 h at 80: 520 / 24 = 21.7 of 40 mg/m³, 54 %: three quarters of the tax.
+    The mean of the two daily means would be 45 and nothing reduced."""
+    PermitLimit.objects.all().delete()
+    PermitLimit.objects.create(
+        permit=city.permit, outlet=city.point.outlet, factor="a21002", period="hour", value=40,
+        unit="mg/m3", source="x", verified="verified", valid_from=date(2020, 1, 1),
+    )  # fmt: skip
+    day(city.point, date(YEAR, 1, 1), kg=95.0, mean=10.0, valid=20)
+    day(city.point, date(YEAR, 1, 2), kg=95.0, mean=80.0, valid=4)
+    (due,) = totals.tax_report(
+        totals.rows(make_user("dispatcher"), YEAR), {"air": 1.2, "water": 1.4}
+    )
+    assert (due.lines[0].part, due.equivalents) == (0.75, pytest.approx(150))
 
 
 def test_a_limit_that_had_ended_gives_no_reduction(two):

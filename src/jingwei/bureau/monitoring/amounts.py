@@ -236,7 +236,13 @@ def _reckoned(
         first = max(min(first, begun.get(point.pk, first)), start)
         since = day_start(quarter_start(local_day(time)))
         for one in _reckon(
-            point, judged[point.pk], start, first, end, still[point.outlet_id or 0], checks[point.pk]
+            point,
+            judged[point.pk],
+            start,
+            first,
+            end,
+            still[point.outlet_id or 0],
+            checks[point.pk],
         ):
             yield point, since, one
 

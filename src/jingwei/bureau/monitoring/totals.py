@@ -13,7 +13,9 @@ from django.db.models import Avg, Count, F, Q, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from jingwei.bureau.monitoring.models import EmissionDay
+from jingwei.bureau.monitoring.models import EmissionDay, Exceedance
+from jingwei.bureau.monitoring.observations import day_start, local_day
+from jingwei.bureau.monitoring.verdicts import is_rate
 from jingwei.bureau.registry.models import Medium, PermitLimit, Region
 from jingwei.standards import codes, tax, units
 
@@ -94,7 +96,8 @@ def _total(row: dict[str, Any], keys: tuple[str, ...], names: dict[str, str]) ->
 
 @dataclass(frozen=True)
 class Due:
-    """The equivalents of one outlet in one month, and the yuan they come to at the given rates."""
+    """The equivalents of one outlet in one month, and the yuan they come to at the given rates. `over`:
+    an outlet of the enterprise was over a limit in that month, so nothing is reduced."""
 
     outlet: int
     code: str
@@ -105,12 +108,15 @@ class Due:
     lines: tuple[tax.Line, ...]
     equivalents: float
     yuan: float
+    over: bool = False
 
 
 def tax_report(found: Any, rates: dict[str, float]) -> list[Due]:
     """Month by month and outlet by outlet, by enterprise. `rates`: yuan an equivalent, by medium.
 
-    The reduction of art. 13 is reckoned only where the limit has no reference oxygen: for the
+    The concentration of a month is the mean of its hourly means (air) or daily means (water), and none is
+    reduced in a month in which any outlet of the enterprise was over a limit of these (implementing
+    regulation art. 10, secondary). The reduction of art. 13 is reckoned only where the limit has no reference oxygen: for the
     others the mean that was measured cannot be compared with the limit as it stands.
     """
     outlet = "point__outlet"
@@ -119,7 +125,12 @@ def tax_report(found: Any, rates: dict[str, float]) -> list[Due]:
             outlet, f"{outlet}__code", f"{outlet}__medium", f"{outlet}__enterprise__name",
             f"{outlet}__enterprise__uscc", "factor", month=F("day__month"), year=F("day__year"),
         )
-        .annotate(Sum("kg"), Avg("mean"))
+        .annotate(
+            Sum("kg"),
+            Avg("mean"),
+            weighted=Sum(F("mean") * F("valid")),
+            measured=Sum("valid", filter=Q(mean__isnull=False)),
+        )
         .order_by(f"{outlet}__enterprise__name", f"{outlet}__code", "month", "factor")
     )  # fmt: skip
     by_place: dict[tuple[Any, ...], dict[str, tuple[float, float | None]]] = defaultdict(dict)
@@ -128,8 +139,12 @@ def tax_report(found: Any, rates: dict[str, float]) -> list[Due]:
             row[outlet], row[f"{outlet}__code"], row[f"{outlet}__enterprise__name"],
             row[f"{outlet}__enterprise__uscc"], row[f"{outlet}__medium"], row["month"], row["year"],
         )  # fmt: skip
-        by_place[key][row["factor"]] = (row["kg__sum"], row["mean__avg"])
+        mean = row["mean__avg"]
+        if row[f"{outlet}__medium"] == Medium.AIR and row["measured"]:
+            mean = row["weighted"] / row["measured"]
+        by_place[key][row["factor"]] = (row["kg__sum"], mean)
     bounds = _limits({key[0] for key in by_place})
+    exceeded = _exceeded({key[3] for key in by_place}, {key[6] for key in by_place})
     out = []
     for (pk, code, name, uscc, medium, month, year), masses in by_place.items():
         last = date(year, month, calendar.monthrange(year, month)[1])
@@ -139,10 +154,29 @@ def tax_report(found: Any, rates: dict[str, float]) -> list[Due]:
             if (share := _share(bounds.get((pk, factor), ()), mean, factor, medium, last))
             is not None
         }
-        lines = tax.report({f: kg for f, (kg, _mean) in masses.items()}, shares)
+        over = (uscc, year, month) in exceeded
+        lines = tax.report({f: kg for f, (kg, _mean) in masses.items()}, {} if over else shares)
         due = sum(line.due for line in lines)
-        out.append(Due(pk, code, name, uscc, medium, month, lines, due, due * rates[medium]))
+        out.append(Due(pk, code, name, uscc, medium, month, lines, due, due * rates[medium], over))
     return out
+
+
+def _exceeded(usccs: Iterable[str], years: Iterable[int]) -> set[tuple[str, int, int]]:
+    """(enterprise, year, month) in which an hourly mean of the air or a daily mean of water stands as
+    over a limit of its concentration, of a pollutant that is taxed."""
+    found: set[tuple[str, int, int]] = set()
+    for year in set(years):
+        rows = Exceedance.objects.filter(
+            Q(point__outlet__medium=Medium.AIR, period="hour")
+            | Q(point__outlet__medium=Medium.WATER, period="day"),
+            point__outlet__enterprise__uscc__in=set(usccs), withdrawn="", limit__lower=False,
+            time__gte=day_start(date(year, 1, 1)), time__lt=day_start(date(year + 1, 1, 1)),
+        ).select_related("limit", "point__outlet__enterprise")  # fmt: skip
+        for row in rows.iterator(chunk_size=500):
+            enterprise = row.point.enterprise
+            if enterprise and tax.value(row.factor) and not is_rate(row.limit):
+                found.add((enterprise.uscc, year, local_day(row.time).month))
+    return found
 
 
 def _limits(outlets: Iterable[int]) -> dict[tuple[int, str], list[PermitLimit]]:
