@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +61,27 @@ def _flush_with_the_guards_down(self: Any, style: Any, tables: Any, **options: A
 DatabaseOperations.sql_flush = _flush_with_the_guards_down
 
 
+def _flush_what_is_there(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+    """On PostgreSQL TRUNCATE makes new files for every table and index, seconds for all of ours:
+    only rows that are there are deleted. Triggers and keys step aside for it, which a superuser
+    may ask for."""
+    with self.connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if options.get("reset_sequences") or not cursor.fetchone()[0]:
+            flush: list[str] = type(self).sql_flush(self, style, tables, **options)
+            return flush
+        each = " UNION ALL ".join(
+            f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables
+        )
+        cursor.execute(each)
+        full = [row[0] for row in cursor.fetchall()]
+    return [
+        "SET session_replication_role = replica",
+        *(f'DELETE FROM "{name}"' for name in full),
+        "SET session_replication_role = origin",
+    ]
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """SQLite tests use a real file: threads and processes see what they would see in service."""
@@ -68,6 +90,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     settings = connections["default"].settings_dict
     if "sqlite" in settings["ENGINE"]:
         settings["TEST"]["NAME"] = str(Path(_DATA) / "test.sqlite3")
+    else:
+        operations = connections["default"].ops
+        operations.sql_flush = MethodType(_flush_what_is_there, operations)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
+from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import checks, selectors, services, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.models import Reading
@@ -250,6 +251,40 @@ def test_who_transfers_a_case_away_is_led_to_the_list(client, city):
     case.refresh_from_db()
     back = send(login(client, city.dispatcher), case, "transfer", region="110108", token="u")
     assert back.url == case.get_absolute_url()
+
+
+def test_a_transfer_sent_twice_leads_to_the_list_twice(client, city):
+    case = bring(city, open_case(city), "issued")
+    login(client, city.district)
+    for _ in range(2):
+        assert send(client, case, "transfer", version=case.version, token="t").url == reverse(
+            "cases:list"
+        )
+    assert case.events.count() == 3
+
+
+def test_who_was_slower_than_a_transfer_is_told_and_keeps_what_was_typed(client, city):
+    case = bring(city, open_case(city), "issued")
+    version = case.version
+    client.cookies["django_language"] = "en"
+    send(login(client, city.district), case, "transfer")
+    colleague = User.objects.create(
+        username="d1b", role="district", department=city.district.department
+    )
+    late = {"version": version, "follow": True}
+    page = send(login(client, colleague), case, "extend", text="Needs a part.", **late)
+    assert page.redirect_chain == [(reverse("cases:list"), 302)]
+    *_, faster, typed = [str(m) for m in page.context["messages"]]
+    assert faster.startswith(f"Somebody was faster: {city.district}, “")
+    assert faster.endswith("The case is not in your jurisdiction any more.")
+    assert typed == "You had written: Needs a part."
+    # Who never had it, and an enterprise, learn nothing; nor does one who asks without a form of old.
+    stranger = User.objects.create(username="none", role="district")
+    for who in (stranger, city.enterprise2):
+        assert send(login(client, who), case, "sign", version=version).status_code == 404
+    case.refresh_from_db()
+    login(client, colleague)
+    assert send(client, case, "sign", version=case.version).status_code == 404
 
 
 @pytest.mark.parametrize("page", ["case", "order"])

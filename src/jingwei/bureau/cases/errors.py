@@ -20,6 +20,10 @@ class Stale(Refused):
     """Somebody acted on the case since the form was shown."""
 
 
+class Gone(Stale):
+    """The same, and that act took the case out of the user's jurisdiction."""
+
+
 class Invalid(Refused):
     """The form has wrong values; `form` is bound and says which."""
 

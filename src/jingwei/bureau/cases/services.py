@@ -22,7 +22,7 @@ from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import search, selectors
 from jingwei.bureau.cases.deadlines import deadline, moment
-from jingwei.bureau.cases.errors import Invalid, Refused, Stale, Unknown
+from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Stale, Unknown
 from jingwei.bureau.cases.flow import ESCALATE, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
@@ -34,7 +34,9 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
 from jingwei.bureau.registry.models import Enterprise, Region
+from jingwei.bureau.rows import beyond
 from jingwei.evidence import canonical, digest
+from jingwei.standards.matters import kinds
 
 # What events may change on a case; the fold of their `changes` is the case's row.
 FOLDED = (
@@ -69,6 +71,7 @@ FOLDED = (
 )
 COLUMNS = tuple(name for name in FOLDED if name != "party_ids")
 DERIVED = ("escalate_at", "clock", "asks")
+PLACE = {"department_id", "region_id", "party_ids", "holder_id", "matter"}  # who sees a case
 SEARCHED = {"title", "number", "text", "enterprise_id"}
 # Who speaks for the city: not bound to the case's department where an act is its lead's.
 CITY = (Role.DISPATCHER, Role.LEADER)
@@ -175,7 +178,7 @@ def act(
     """Do a transition; the event that stands for it.
 
     `version` is the version the user saw: where the case has a newer one, nothing happens and
-    `Stale` says who did what meanwhile. The same user and `token` again return the same event.
+    `Stale` says who did what meanwhile, `Gone` where that took the case away. The same user and `token` again return the same event.
     `files` are uploads by field name. Raises `Case.DoesNotExist` (also for a case that this user
     may not see), `Refused`, `Stale`, `Invalid` with the bound form.
     """
@@ -183,13 +186,16 @@ def act(
     with filing.cleared_away() as written, transaction.atomic():
         # From here to the end nobody else can act on this case: on PostgreSQL by the row's lock,
         # on SQLite because a writing transaction is alone.
+        key = _key(user, token)
         case = (
             Case.objects.restrict(user, "case.act")
             .select_for_update(of=("self",))
             .select_related("enterprise", "department")
-            .get(pk=case_id)
+            .filter(pk=case_id)
+            .first()
         )
-        key = _key(user, token)
+        if case is None:
+            return _lost(user, case_id, version, key)
         done = _done(key)
         if done:
             return done
@@ -225,6 +231,44 @@ def act(
             key=key,
             written=written,
         )
+
+
+def _lost(user: User, case_id: int, version: int, key: str | None) -> CaseEvent:
+    """Of a case that the user does not reach: the event, where this very act took it away and was
+    sent twice; `Gone`, where the user had it when the form was shown; else it does not exist."""
+    with beyond():
+        done = _done(key)
+        if done:
+            return done
+        case = Case.objects.filter(pk=case_id, version__gt=version).first()
+        if case and user.role != Role.ENTERPRISE and _had(user, case):
+            raise Gone(
+                _(
+                    "Somebody was faster: %(who)s, “%(act)s”, %(time)s."
+                    " The case is not in your jurisdiction any more."
+                )
+                % _last(case)
+            )
+    raise Case.DoesNotExist
+
+
+def _had(user: User, case: Case) -> bool:
+    """Whether the case was the user's before the last act that said whose it is."""
+    told = [
+        c for c in case.events.order_by("seq").values_list("changes", flat=True) if PLACE & set(c)
+    ]
+    before: dict[str, Any] = {}
+    for changes in told[:-1]:
+        before |= changes
+    offices = {before.get("department_id"), *before.get("party_ids", ())}
+    if offices & user.department_ids() or before.get("holder_id") == user.pk:
+        return True
+    where, matter = before.get("region_id"), before.get("matter", "")
+    return any(
+        area in ("", where) and (not about or matter in kinds(about))
+        for person in user.acts_for()
+        for area, about in person.places()
+    )
 
 
 def refusal(user: User, case: Case, step: Transition) -> str | None:
@@ -584,11 +628,16 @@ def _multi(files: Mapping[str, Any] | None) -> MultiValueDict:
 
 
 def _meanwhile(case: Case) -> str:
-    last = case.events.select_related("actor", "case").order_by("-seq").first()
     return _(
         "Somebody was faster: %(who)s, “%(act)s”, %(time)s. Look at the case as it is now;"
         " what you wrote is kept."
-    ) % {
+    ) % _last(case)
+
+
+def _last(case: Case) -> dict[str, Any]:
+    """Who did what when, of the latest act."""
+    last = case.events.select_related("actor", "case").order_by("-seq").first()
+    return {
         "who": last.actor or _("the clock"),
         "act": last.label,
         "time": timezone.localtime(last.at).strftime("%H:%M:%S"),

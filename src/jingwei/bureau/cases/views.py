@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.cases import selectors, services
 from jingwei.bureau.cases.deadlines import sentences
-from jingwei.bureau.cases.errors import Invalid, Refused, Unknown
+from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Unknown
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
@@ -36,7 +36,6 @@ from jingwei.bureau.registry.models import PermitLimit
 from jingwei.evidence import digest
 
 PAGE = 50
-PLACE = {"department_id", "region_id", "party_ids", "holder_id", "matter"}  # who sees a case
 
 
 # --- lists -----------------------------------------------------------------------------------
@@ -362,6 +361,8 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
         )
     except (Case.DoesNotExist, Unknown):
         raise Http404 from None
+    except Gone as error:
+        return _gone(request, str(error))
     except Invalid as error:
         return _again(request, pk, transition, error.form, str(error), 422)
     except Refused as error:
@@ -369,10 +370,19 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     row = event.case
     messages.success(request, _("Done: %(act)s.") % {"act": event.label})
     seen = Case.objects.restrict(request.user, "case.view").filter(pk=pk)
-    if PLACE & event.changes.keys() and not seen.exists():  # a transfer took it away
+    if services.PLACE & event.changes.keys() and not seen.exists():  # a transfer took it away
         messages.info(request, _("The case is not in your jurisdiction any more."))
         return redirect("cases:list")
     return redirect(row)
+
+
+def _gone(request: HttpRequest, refused: str) -> HttpResponse:
+    """Somebody was faster, and the case is another's now: what was typed is shown to be copied."""
+    messages.warning(request, refused)
+    typed = request.POST.get("text", "").strip()
+    if typed:
+        messages.info(request, _("You had written: %(text)s") % {"text": typed})
+    return redirect("cases:list")
 
 
 def _again(
