@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import Role
+from jingwei.bureau.prepared import Prepared
 
 
 class Department(models.Model):
@@ -83,9 +84,7 @@ class User(AbstractUser):
         """(area, matter) of the own jurisdiction; an empty one is all areas, or all matters."""
         if not hasattr(self, "_places"):
             self._places: list[tuple[str, str]] = (
-                list(self.department.jurisdictions.values_list("area", "matter"))
-                if self.department_id
-                else []
+                _places(self.department_id) if self.department_id else []
             )
         return self._places
 
@@ -99,14 +98,7 @@ class User(AbstractUser):
         """The user, and whom he stands in for today: people of the same role."""
         if not hasattr(self, "_acts_for"):
             today = timezone.localdate()
-            rows = Substitution.objects.filter(
-                substitute=self, ended=None, begins__lte=today, ends__gte=today
-            )
-            ids = (
-                set(rows.order_by().values_list("absent", flat=True))
-                if self.role and self.pk
-                else set()
-            )
+            ids = _absent(self.pk, today) if self.role and self.pk else []
             absent = User.objects.filter(pk__in=ids, role=self.role).order_by("pk") if ids else ()
             self._acts_for: list[User] = [self, *absent]
         return self._acts_for
@@ -212,3 +204,20 @@ class LoginFailure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key[:8]} {self.count}"
+
+
+# Asked at every request.
+_places: Prepared[tuple[str, str]] = Prepared(
+    lambda department: Jurisdiction.objects.filter(department=department).values_list(
+        "area", "matter"
+    )
+)
+_absent: Prepared[int] = Prepared(
+    lambda substitute, today: (
+        Substitution.objects.filter(
+            substitute=substitute, ended=None, begins__lte=today, ends__gte=today
+        )
+        .order_by()
+        .values_list("absent", flat=True)
+    )
+)

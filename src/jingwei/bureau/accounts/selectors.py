@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -76,7 +76,7 @@ def people(
     return found
 
 
-def substitutions(now: datetime | None = None) -> QuerySet[Substitution]:
-    """The substitutions in force at `now`."""
-    today = timezone.localdate(now)
+def substitutions(today: date | None = None) -> QuerySet[Substitution]:
+    """The substitutions in force on a day (local date; without one, today)."""
+    today = today or timezone.localdate()
     return Substitution.objects.filter(ended=None, begins__lte=today, ends__gte=today)

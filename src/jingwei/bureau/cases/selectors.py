@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import F, Q, QuerySet
@@ -21,6 +23,7 @@ from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
 from jingwei.bureau.cases.search import matching
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
+from jingwei.bureau.prepared import Prepared
 from jingwei.bureau.registry.models import Region
 
 # Whose superior hears of a delay: the district of its enterprises, grids and itself (level 1).
@@ -48,9 +51,14 @@ def district_of(region: str) -> Department:
     return found
 
 
+_centre: Prepared[Department] = Prepared(
+    lambda: Department.objects.filter(kind=Department.Kind.CITY).order_by("code")[:1]
+)
+
+
 def centre() -> Department:
     """The city centre; `Refused` where there is none."""
-    found = Department.objects.filter(kind=Department.Kind.CITY).order_by("code").first()
+    found = _centre.first()
     if found is None:
         raise Refused(_("No city centre is set up."))
     return found
@@ -114,6 +122,15 @@ def cases(user: Any, action: str = "case.view") -> CaseQuerySet:
         .select_related("enterprise", "region", "department")
         .defer("region__geometry")
     )
+
+
+def reaches(user: Any, case: Case) -> bool:
+    """Whether the user may act on the case, as `restrict` says; where the own department leads it,
+    without asking the database."""
+    inside = user.role not in OUTSIDE and may(user, "case.act")
+    if inside and case.department_id in user.department_ids():
+        return True
+    return Case.objects.restrict(user, "case.act").filter(pk=case.pk).exists()
 
 
 def flows(user: Any) -> list[Flow]:
@@ -209,7 +226,38 @@ COUNTED = 1000  # of what waits; nobody needs to know how many more
 def waiting_count(user: Any) -> int:
     """How many cases wait for the user, at most `COUNTED`: shown on every page, so it must not
     read a million rows."""
-    return Case.objects.restrict(user, "case.act").filter(_turn(user)).order_by()[:COUNTED].count()
+    return _waiting(_Reach(_reach(user), user)).count()
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """What of a user decides which cases wait for him; whoever has the same asks the same."""
+
+    key: tuple[Any, ...]
+    user: Any = field(compare=False)
+
+
+def _reach(user: Any) -> tuple[Any, ...]:
+    people = user.acts_for()
+    return (
+        user.role,
+        user.is_superuser,
+        user.enterprise_code,
+        tuple((person.pk, person.department_id, *sorted(person.places())) for person in people),
+    )
+
+
+@lru_cache(maxsize=500)
+def _waiting(asking: _Reach) -> Prepared[int]:
+    user = asking.user
+    return Prepared(
+        lambda: (
+            Case.objects.restrict(user, "case.act")
+            .filter(_turn(user))
+            .order_by()
+            .values_list("pk")[:COUNTED]
+        )
+    )
 
 
 def _turn(user: Any) -> Q:
@@ -279,6 +327,17 @@ def search(user: Any, query: Any) -> CaseQuerySet:
     over = any(s.final for f in FLOWS.values() for s in f.states if s.name == state)
     sort = asked(query, "sort") or ("opened" if over else "clock")  # the most urgent first
     return rows.order_by(*orders.get(sort, orders["clock"]))
+
+
+LISTED = (
+    "flow", "state", "number", "title", "due", "level_due", "paused", "escalated", "listed",
+    "enterprise__name", "region__name", "region__name_en",
+)  # fmt: skip
+
+
+def listed(rows: CaseQuerySet) -> CaseQuerySet:
+    """Only what a line of the list shows."""
+    return rows.select_related(None).select_related("enterprise", "region").only(*LISTED)
 
 
 def timeline(user: Any, case: Case) -> list[CaseEvent]:
@@ -356,6 +415,7 @@ def facts(case: Case) -> list[dict[str, Any]]:
     return case.facts or snapshot(case)
 
 
+_exceedances: Prepared[Any] = Prepared(exceedances)
 ROWS = 100  # of one finding in one document
 
 
@@ -366,7 +426,7 @@ def snapshot(case: Case) -> list[dict[str, Any]]:
     """
     found = []
     for finding in case.findings.select_related("point__outlet").order_by("pk"):
-        rows = list(exceedances(finding))
+        rows = _exceedances(finding.pk)
         kept = sorted(rows, key=lambda e: -(e.multiple or 0))[:ROWS]
         kept.sort(key=lambda e: (e.time, e.factor))
         outlet = finding.point.outlet if finding.point else None

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Max
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
@@ -33,6 +32,7 @@ from jingwei.bureau.findings import files as filing
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
+from jingwei.bureau.prepared import Prepared
 from jingwei.bureau.registry.models import Enterprise, Region
 from jingwei.bureau.rows import beyond
 from jingwei.evidence import canonical, digest
@@ -75,6 +75,31 @@ PLACE = {"department_id", "region_id", "party_ids", "holder_id", "matter"}  # wh
 SEARCHED = {"title", "number", "text", "enterprise_id"}
 # Who speaks for the city: not bound to the case's department where an act is its lead's.
 CITY = (Role.DISPATCHER, Role.LEADER)
+
+
+# Asked in every act.
+_by_key: Prepared[CaseEvent] = Prepared(
+    lambda key: CaseEvent.objects.filter(key=key).select_related("case")
+)
+_last_seq: Prepared[int] = Prepared(
+    lambda case: (
+        CaseEvent.objects.filter(case=case).order_by("-seq").values_list("seq", flat=True)[:1]
+    )
+)
+_escalation_keys: Prepared[str] = Prepared(
+    lambda case: (
+        CaseEvent.objects.filter(case=case, transition=ESCALATE)
+        .order_by()
+        .values_list("key", flat=True)
+    )
+)
+_locked: Prepared[Case] = Prepared(
+    lambda pk: (
+        Case.objects.filter(pk=pk)
+        .select_for_update(of=("self",))
+        .select_related("enterprise", "department")
+    )
+)
 
 
 # --- acts -------------------------------------------------------------------------------------
@@ -187,14 +212,8 @@ def act(
         # From here to the end nobody else can act on this case: on PostgreSQL by the row's lock,
         # on SQLite because a writing transaction is alone.
         key = _key(user, token)
-        case = (
-            Case.objects.restrict(user, "case.act")
-            .select_for_update(of=("self",))
-            .select_related("enterprise", "department")
-            .filter(pk=case_id)
-            .first()
-        )
-        if case is None:
+        case = _locked.first(case_id)
+        if case is None or not selectors.reaches(user, case):
             return _lost(user, case_id, version, key)
         done = _done(key)
         if done:
@@ -428,9 +447,8 @@ def next_escalation(case: Case, possible: list[Any] | None = None) -> datetime |
 
 def _written(case: Case, possible: list[Any]) -> set[str]:
     """The keys of those escalations that stand in the events."""
-    keys = [escalation_key(case, rule, level, due) for _m, rule, level, due in possible]
-    rows = CaseEvent.objects.filter(key__in=keys).order_by()
-    return set(rows.values_list("key", flat=True))
+    keys = {escalation_key(case, rule, level, due) for _m, rule, level, due in possible}
+    return keys & set(_escalation_keys(case.pk))
 
 
 def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -505,7 +523,7 @@ def _append(
     text = said.pop("text", "")
     event = CaseEvent(
         case=case,
-        seq=(case.events.aggregate(last=Max("seq"))["last"] or 0) + 1,
+        seq=(_last_seq.first(case.pk) or 0) + 1,
         transition=transition,
         source=source,
         target=case.state,
@@ -616,7 +634,7 @@ def _key(user: User, token: str) -> str | None:
 
 
 def _done(key: str | None) -> CaseEvent | None:
-    return CaseEvent.objects.filter(key=key).select_related("case").first() if key else None
+    return _by_key.first(key) if key else None
 
 
 def _multi(files: Mapping[str, Any] | None) -> MultiValueDict:

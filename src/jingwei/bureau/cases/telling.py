@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -17,22 +20,22 @@ UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
 
 def turn(case: Case) -> QuerySet[User]:
     """The people for whom the case waits."""
-    found = User.objects.none()
+    found: list[QuerySet[User]] = []
     for role in case.at.roles:
         if case.holder and case.holder.is_active and case.holder.role == role:
-            found |= User.objects.filter(pk=case.holder_id)
+            found.append(User.objects.filter(pk=case.holder_id))
         elif case.at.lead:
-            found |= User.objects.filter(
-                is_active=True, role=role, department_id=case.department_id
+            found.append(
+                User.objects.filter(is_active=True, role=role, department_id=case.department_id)
             )
         elif role == Role.ENTERPRISE:
             if case.enterprise:
-                found |= people(role, enterprise=case.enterprise.uscc)
+                found.append(people(role, enterprise=case.enterprise.uscc))
         elif role == Role.DEPARTMENT:
-            found |= people(role, area=case.region_id, matter=case.matter)
+            found.append(people(role, area=case.region_id, matter=case.matter))
         else:
-            found |= people(role, area=case.region_id)
-    return found
+            found.append(people(role, area=case.region_id))
+    return reduce(or_, found) if found else User.objects.none()
 
 
 def superiors(case: Case, level: int) -> QuerySet[User]:

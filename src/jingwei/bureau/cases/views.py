@@ -45,7 +45,8 @@ PAGE = 50
 @requires("case.view")
 def listing(request: HttpRequest) -> HttpResponse:
     query = request.GET
-    page = Paginator(selectors.search(request.user, query), PAGE).get_page(query.get("page"))
+    rows = selectors.listed(selectors.search(request.user, query))
+    page = Paginator(rows, PAGE).get_page(query.get("page"))
     outside = request.user.role == Role.ENTERPRISE
     return render(
         request,
@@ -172,10 +173,9 @@ def open_case(request: HttpRequest) -> HttpResponse:
     """The opening form of a flow (`?flow=`, else the one that fits); findings stand in the URL
     (`?finding=1&finding=2`), and so does the case from which it comes (`?parent=`)."""
     ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
-    chosen = findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk")
-    if request.method == "POST":  # what the page shows is not needed
-        chosen = chosen.select_related(None)
-    chosen = list(chosen)
+    shown = findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk")
+    sent = request.method == "POST"  # what the page shows is read if it is shown again
+    chosen = list(shown.select_related(None).only("enterprise") if sent else shown)
     offered = selectors.flows_to_open(request.user, chosen)
     name = request.GET.get("flow") or (offered[0].name if offered else "")
     rules = FLOWS.get(name)
@@ -189,7 +189,7 @@ def open_case(request: HttpRequest) -> HttpResponse:
         else None
     )
     refused, status = "", 200
-    if request.method == "POST":
+    if sent:
         try:
             case = services.open_case(
                 request.user,
@@ -221,7 +221,7 @@ def open_case(request: HttpRequest) -> HttpResponse:
         {
             "flow": rules,
             "flows": offered,
-            "findings": chosen,
+            "findings": list(shown) if sent else chosen,
             "parent": parent,
             "form": form,
             "refused": refused,

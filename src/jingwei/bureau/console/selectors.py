@@ -24,6 +24,7 @@ from jingwei.bureau.findings import selectors as findings
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import selectors as monitoring
 from jingwei.bureau.notices import selectors as notices
+from jingwei.bureau.prepared import Prepared
 from jingwei.bureau.registry.models import Enterprise, Point, Region
 from jingwei.telemetry import health, journal
 from jingwei.telemetry.intake import masked
@@ -34,9 +35,14 @@ TASKS_FIRST = (Role.GRID, Role.DEPARTMENT, Role.ENTERPRISE)
 OVERSEES = (Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR)
 
 
+_city: Prepared[Region] = Prepared(
+    lambda: Region.objects.filter(parent=None).defer("geometry").order_by("code")[:1]
+)
+
+
 def city_name() -> str:
     """Name of the city: the region that has none above it; empty before regions are loaded."""
-    region = Region.objects.filter(parent=None).defer("geometry").order_by("code").first()
+    region = _city.first()
     return region.label if region else ""
 
 

@@ -90,7 +90,7 @@ def for_map(user: Any, now: datetime | None = None) -> FindingQuerySet:
     return findings(user).filter(state=Finding.State.NEW, ended__gte=since).order_by("-ended")
 
 
-def exceedances(finding: Finding) -> QuerySet:
+def exceedances(finding: Finding | int) -> QuerySet:
     """The hours and days over a limit that stand, behind a finding and those merged into it, oldest
     first.
 

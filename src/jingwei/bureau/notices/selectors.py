@@ -8,6 +8,7 @@ from django.db.models import Count, QuerySet
 
 from jingwei.bureau.access import may
 from jingwei.bureau.notices.models import KINDS, Channel, Delivery, Message, Preference
+from jingwei.bureau.prepared import Prepared
 
 
 def messages(user: Any) -> QuerySet[Message]:
@@ -17,9 +18,14 @@ def messages(user: Any) -> QuerySet[Message]:
     return Message.objects.filter(user=user).select_related("instead_of")
 
 
+_unread: Prepared[int] = Prepared(
+    lambda user: Message.objects.filter(user=user, read=None).order_by().values_list("pk")
+)
+
+
 def unread(user: Any) -> int:
     """How many of them are unread."""
-    return messages(user).filter(read=None).count()
+    return _unread.count(user.pk) if may(user, "notice.view") else 0
 
 
 def search(user: Any, query: Any) -> QuerySet[Message]:

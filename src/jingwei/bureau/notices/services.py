@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.accounts import selectors as accounts
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.notices.models import KINDS, Channel, Delivery, Message, Preference, Way
+from jingwei.bureau.prepared import Prepared
 
 Text = str | Promise | Callable[[], str]
 LONGEST = 1000  # characters of a message
@@ -94,7 +95,17 @@ def tell(
 def settle(kind: str, url: str, *, now: datetime) -> int:
     """What was to be done on this page is done, by whomever: nobody need read the messages of this
     kind that said so. How many there were."""
-    return Message.objects.filter(url=url, read=None, kind=kind).update(read=now)
+    waiting = _waiting(url, kind)
+    return Message.objects.filter(pk__in=waiting).update(read=now) if waiting else 0
+
+
+_waiting: Prepared[int] = Prepared(
+    lambda url, kind: (
+        Message.objects.filter(url=url, read=None, kind=kind)
+        .order_by()
+        .values_list("pk", flat=True)
+    )
+)
 
 
 def said(text: Text) -> tuple[str, str]:
@@ -108,6 +119,14 @@ def said(text: Text) -> tuple[str, str]:
     return found[0], found[1]
 
 
+_standing_in: Prepared[tuple[int, int]] = Prepared(
+    lambda today: (
+        accounts.substitutions(today)
+        .filter(substitute__is_active=True)
+        .order_by("pk")
+        .values_list("absent", "substitute")
+    )
+)
 _Recipients = dict[int, tuple[User, User | None, bool]]  # who, in whose place, is he away
 
 
@@ -128,12 +147,7 @@ def _recipients(
     found: _Recipients = {user.pk: (user, None, False) for user in users}
     if not found:
         return found
-    standing_in = list(
-        accounts.substitutions(now)
-        .filter(absent__in=list(found), substitute__is_active=True)
-        .order_by("pk")
-        .values_list("absent", "substitute")
-    )
+    standing_in = [pair for pair in _standing_in(timezone.localdate(now)) if pair[0] in found]
     substitutes = (
         User.objects.select_related("preference").in_bulk({s for _a, s in standing_in})
         if standing_in
