@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings.alike import compared
 from jingwei.bureau.findings.kinds import SCENARIOS, may_join
 from jingwei.bureau.findings.models import Decision, Finding
 from jingwei.bureau.findings.selectors import exceedances, findings
@@ -61,13 +62,9 @@ def suggestions(user: Any, finding: Finding) -> list[tuple[Finding, float]]:
     )
     near = near.filter(Q(enterprise=None) | Q(enterprise=finding.enterprise_id))
     for other in near[:500]:
-        metres = geo.distance(here, (other.longitude, other.latitude))
-        pair = SCENARIOS[finding.kind], SCENARIOS[other.kind]
-        gap = max(finding.began - other.ended, other.began - finding.ended)
-        if metres <= max(s.near for s in pair) and gap <= timedelta(
-            hours=max(s.within for s in pair)
-        ):
-            found.append((other, metres))
+        close = compared(finding, other)
+        if close:
+            found.append((other, close.metres))
     return sorted(found, key=lambda f: (f[1], f[0].pk))[:SUGGESTED]
 
 

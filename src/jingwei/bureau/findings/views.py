@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET, require_POST
 from jingwei.bureau.access import Role, may, requires
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services, sheets
+from jingwei.bureau.findings.alike import MOST, groups
 from jingwei.bureau.findings.complaints import complaint_of
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.kinds import SCENARIOS
@@ -51,6 +52,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "regions": selectors.regions(request.user),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
             "may_open": may(request.user, "case.handle"),
+            "may_judge": may(request.user, "finding.judge"),
             "may_file": may(request.user, "finding.file"),
             "may_import": may(request.user, "finding.import"),
             "may_dispatch": may(request.user, "dispatch.manage"),
@@ -93,6 +95,25 @@ def export(request: HttpRequest) -> HttpResponse:
         for f in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
     return csv_response("findings.csv", header, rows)
+
+
+@require_GET
+@requires("finding.judge")
+def alike(request: HttpRequest) -> HttpResponse:
+    """What may be merged, in the whole jurisdiction."""
+    found, more = groups(request.user, request.GET)
+    return render(
+        request,
+        "findings/alike.html",
+        {
+            "page": Paginator(found, 20).get_page(request.GET.get("page")),
+            "more": more,
+            "most": MOST,
+            "query": request.GET,
+            "kinds": Kind.choices,
+            "regions": selectors.regions(request.user),
+        },
+    )
 
 
 @require_GET
@@ -310,4 +331,6 @@ def _decide(request: HttpRequest, pk: int, decide: Any, done: str) -> HttpRespon
         context = _context(request, pk) | {"refused": text, "reason": reason, "tried": form}
         return render(request, "findings/finding.html", context, status=409)
     messages.success(request, done)
+    if "list" in request.POST:  # from the list of what may be merged, back to it
+        return redirect(f"{reverse('findings:alike')}?{request.POST['list']}")
     return redirect(reverse("findings:finding", args=[pk]))
