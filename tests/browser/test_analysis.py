@@ -76,3 +76,18 @@ def test_trend(person: Callable[..., Any]) -> None:
     page.get_by_role("button", name="显示").click()
     expect(page.get_by_role("alert")).to_contain_text("不足 90 天")
     sound(who)
+
+
+def test_evaluation_of_a_year(person: Callable[..., Any]) -> None:
+    who = person("dispatcher")
+    page = who.page
+    page.goto("/air/analysis/year/")
+    expect(page.locator("table").first.locator("tbody tr")).to_have_count(6)
+    page.get_by_label("污染物").select_option("o3_8h")
+    page.get_by_role("button", name="显示").click()
+    page.wait_for_url(lambda url: "item=o3_8h" in url)
+    assert page.locator("table").nth(1).locator("tbody tr").count() >= 10
+    expect(page.get_by_role("alert")).to_contain_text("不作评价")
+    sound(who)
+    page.locator("table").nth(1).locator("tbody a").first.click()
+    expect(page.locator("#series canvas")).to_be_visible()

@@ -13,9 +13,10 @@ from django.urls import reverse
 
 import world as worlds
 from jingwei import hj212
-from jingwei.bureau.air import analysis, readings, trend, wind
+from jingwei.bureau.air import analysis, readings, trend, wind, yearly
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import Point
+from jingwei.standards import air_year
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
 
@@ -307,3 +308,63 @@ def test_season_goes_out_of_two_years(world) -> None:
     assert (len(t.times), t.known) == (36, 36)
     assert t.found.slope == pytest.approx(-3, abs=0.15)
     assert trend.trend(d, "month", season=False).found.low < -10
+
+
+# Year ----------------------------------------------------------------------------------------
+
+
+def test_a_year_of_stations_and_city(world, data, client: Client) -> None:
+    other = Point.objects.create(
+        mn=worlds.MN[:-1] + "3", st="22", name="示例站", kind="air_station", region=world.elsewhere,
+        longitude=116.3, latitude=39.95, station_code="T3", password="123456",
+    )  # fmt: skip
+    rows = week()
+    rows[30] = [("a34004", "900", "M"), ("a05024", "31", "N")]
+    send(data, world.station, rows)
+    send(data, other, week(lambda h: 60 + h % 24)[: 24 * 2])
+    tables = readings.year([world.station, other], 2026, NOW)
+    mine = tables[world.station.pk]
+    assert mine["pm25"].shape == (365, 24)
+    start = (FIRST - date(2026, 1, 1)).days
+    assert mine["pm25"][start].tolist() == [40 + h for h in range(24)]
+    assert np.isfinite(mine["pm25"]).sum() == 167  # the marked hour is left out
+    found = yearly.evaluate([world.station, other], 2026, NOW)
+    assert not found.judged
+    city = {r.item: r for r in found.city}
+    # Two stations of two: only the days on which both are there count.
+    assert (city["pm25"].days, city["pm25"].valid, city["pm25"].reached) == (2, False, None)
+    # (51.5 + 71.5) / 2 on the first day; the second lacks one hour of 46.
+    assert city["pm25"].mean == pytest.approx(62, abs=0.5)
+    stations = {p.pk: items for p, items in found.stations}
+    assert stations[world.station.pk]["pm25"].days == 7
+    assert stations[world.station.pk]["o3_8h"].percentile == 50  # 49.5, half to even
+
+    client.force_login(world.users["leader"])
+    page = client.get(reverse("air:year"), {"year": "2026"}).content.decode()
+    assert "HJ 663-2026" in page
+    assert "示例站" in page
+    answer = client.get(reverse("air:year_csv"), {"year": "2026"})
+    table = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
+    assert table[1][:5] == ["全市", "PM2.5", "µg/m³", "2", "否"]
+    assert (
+        "该年没有有效小时值" in client.get(reverse("air:year"), {"year": "2019"}).content.decode()
+    )
+
+
+def test_a_year_of_the_old_standard_gets_its_verdict(world, data, client: Client) -> None:
+    """The same figures as `jingwei air-year` gives of the same hours."""
+    start = datetime(2024, 12, 31, 16, tzinfo=UTC)
+    send(data, world.station, week(), start)
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    found = yearly.evaluate([world.station], 2025, now)
+    assert found.judged
+    tables = {str(k): v for k, v in readings.year([world.station], 2025, now).items()}
+    told = {(p, e.item): e for p, e in air_year.evaluate(tables, 2025)}
+    for row in found.city:
+        e = told[air_year.CITY, row.item]
+        assert (row.days, row.mean, row.percentile, row.over) == (7, e.mean, e.percentile, e.over)
+        assert row.reached is None  # seven days are no year
+    client.force_login(world.users["auditor"])
+    page = client.get(reverse("air:year"), {"year": "2025"}).content.decode()
+    assert "单项指数" in page
+    assert "HJ 663-2026" not in page

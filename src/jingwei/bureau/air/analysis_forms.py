@@ -13,11 +13,12 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from jingwei.bureau.air.readings import DIRECTION, SPEED, offered
 from jingwei.bureau.air.trend import default_step
+from jingwei.bureau.air.yearly import name as item_name
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import selectors as monitoring
 from jingwei.bureau.monitoring.observations import current_code
 from jingwei.bureau.registry.models import Point
-from jingwei.standards import geo
+from jingwei.standards import evaluation, geo
 
 DEFAULT = 30  # days
 MOST = 4  # factors in one picture
@@ -248,3 +249,23 @@ class TrendForm(FactorForm):
             if found.get("step") == "day" and days > self.by_hour:
                 self.add_error("step", _("Daily means of at most %d days: choose weeks or months.") % self.by_hour)  # fmt: skip
         return found
+
+
+class YearForm(forms.Form):
+    """Year, and the pollutant by which the stations are listed."""
+
+    year = forms.TypedChoiceField(label=gettext_lazy("Year"), coerce=int)
+    item = forms.ChoiceField(label=gettext_lazy("Pollutant"))
+
+    def __init__(self, asked: QueryDict, today: date) -> None:
+        data = asked.copy()
+        data.setdefault("year", str(today.year))
+        data.setdefault("item", "pm25")
+        self.asked, self.today = asked, today
+        super().__init__(data)
+        years = range(today.year, 2012, -1)
+        self.fields["year"].choices = [(str(y), str(y)) for y in years]  # type: ignore[attr-defined]
+        self.fields["item"].choices = [(i, item_name(i)) for i in evaluation.ITEMS]  # type: ignore[attr-defined]
+
+    def others(self) -> list[tuple[str, str]]:
+        return [(n, v) for n, vs in self.asked.lists() if n not in self.fields for v in vs]

@@ -14,18 +14,21 @@ from django.views.decorators.http import require_safe
 
 from jingwei.analysis.air.normalise import NormaliseError
 from jingwei.bureau.access import requires
-from jingwei.bureau.air import analysis, readings, wind
+from jingwei.bureau.air import analysis, readings, wind, yearly
 from jingwei.bureau.air import trend as trending
 from jingwei.bureau.air.analysis_forms import (
     PeriodForm,
     TimeForm,
     TrendForm,
     WindForm,
+    YearForm,
     away,
     nearest_wind,
 )
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.monitoring.observations import local_day
+from jingwei.bureau.monitoring.selectors import points
+from jingwei.bureau.registry.models import Point
 
 
 def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
@@ -38,16 +41,19 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
             ("analysis", _("Time and variation")),
             ("wind", _("Wind and pollution")),
             ("trend", _("Trend")),
+            ("year", _("Evaluation of a year")),
         )
     ]
 
 
-def _page(request: HttpRequest, name: str, form: PeriodForm, found: dict[str, Any]) -> HttpResponse:
+def _page(
+    request: HttpRequest, name: str, form: PeriodForm | YearForm, found: dict[str, Any]
+) -> HttpResponse:
     context = {"form": form, "tabs": _tabs(request), "query": request.GET.urlencode(), **found}
     return render(request, f"air/analysis_{name}.html", context)
 
 
-def _refused(form: PeriodForm) -> HttpResponse:
+def _refused(form: PeriodForm | YearForm) -> HttpResponse:
     """Why there is no table."""
     return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
 
@@ -262,3 +268,61 @@ def trend_csv(request: HttpRequest) -> HttpResponse:
     ]
     header = [_("Time"), unit, _("%s without the season") % unit if t.season else _("As used")]
     return csv_response(f"{d.point.mn}-{d.first}-{d.last}-trend.csv", header, rows)
+
+
+def _year(request: HttpRequest, form: YearForm) -> yearly.Year:
+    stations = points(request.user, "air.view").filter(kind=Point.Kind.AIR_STATION, enabled=True)
+    return yearly.evaluate(
+        list(stations.order_by("name")), form.cleaned_data["year"], timezone.now()
+    )
+
+
+@require_safe
+@requires("air.view")
+def year(request: HttpRequest) -> HttpResponse:
+    """Evaluation of a calendar year: the city by pollutant, the stations by one of them."""
+    form = YearForm(request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _page(request, "year", form, {})
+    found = _year(request, form)
+    item = form.cleaned_data["item"]
+    rows = [(p, items[item]) for p, items in found.stations if item in items]
+    context = {
+        "found": found,
+        "rows": rows,
+        "without": [p.name for p, items in found.stations if item not in items],
+        "item": yearly.name(item),
+        "some": rows[0][1] if rows else None,
+        "running": found.year == form.today.year,
+    }
+    return _page(request, "year", form, context)
+
+
+@require_safe
+@requires("air.view")
+def year_csv(request: HttpRequest) -> HttpResponse:
+    """All stations and the city, all pollutants."""
+    form = YearForm(request.GET, local_day(timezone.now()))
+    if not form.is_valid():
+        return _refused(form)
+    found = _year(request, form)
+    places = [(_("City"), {r.item: r for r in found.city})]
+    places += [(p.name, items) for p, items in found.stations]
+    rows = [
+        [
+            place, r.name, r.unit, r.days, _yes(r.valid), r.mean, r.rank, r.percentile, r.over,
+            _yes(r.reached), r.single,
+        ]
+        for place, items in places
+        for r in items.values()
+    ]  # fmt: skip
+    header = [
+        _("Place"), _("Pollutant"), _("Unit"), _("Valid days"), _("Year valid"), _("Mean"),
+        _("Percentile"), _("Percentile value"), _("Days over the limit"), _("Class II reached"),
+        _("Single index"),
+    ]  # fmt: skip
+    return csv_response(f"air-year-{found.year}.csv", header, rows)
+
+
+def _yes(value: bool | None) -> str:
+    return "" if value is None else _("yes") if value else _("no")

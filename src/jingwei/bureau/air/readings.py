@@ -7,6 +7,7 @@ enterprise marked and what was made from minutes counts here as it counts there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.utils import timezone
 
+from jingwei.analysis import validity
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.monitoring.observations import (
@@ -25,12 +27,14 @@ from jingwei.bureau.monitoring.observations import (
     check_flat,
     current_code,
     day_start,
+    normal_marks,
     read,
     sent_code,
     value_unit,
 )
+from jingwei.bureau.monitoring.selectors import AQI_FACTORS
 from jingwei.bureau.registry.models import Point
-from jingwei.standards import evaluation
+from jingwei.standards import aqi, evaluation, units
 from jingwei.telemetry.lake import Lake
 
 Floats = npt.NDArray[np.float64]
@@ -191,3 +195,66 @@ def daily(point: Point, code: str, first: date, last: date, now: datetime) -> Da
     factor = Factor(code, factor_name(code), value_unit(code, point), value, 0, missing)
     left = int((~np.isfinite(value[:over])).sum()) - missing
     return Days(point, factor, first, last, max(left, 0), missing, length > BY_HOUR)
+
+
+def year(points: Iterable[Point], wanted: int, now: datetime) -> dict[int, dict[str, Floats]]:
+    """The six pollutants of the stations over a calendar year as HJ 663 takes them: by point and
+    item (`evaluation.ITEMS`) hours (days, 24) in the item's unit, NaN where not valid. Reads hours
+    alone, month by month; marks, negative values and wrong clocks are left out."""
+    first = date(wanted, 1, 1)
+    start, count, _local = grid(first, date(wanted, 12, 31))
+    begin = int(start.timestamp())
+    found: dict[int, dict[str, Floats]] = {}
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.version, []).append(point)
+    for version, some in groups.items():
+        place = {(p.mn, p.st): p for p in some}
+        normal = normal_marks(version)
+        sent = {sent_code(code, version): code for code in AQI_FACTORS}
+        for month in range(1, 13):
+            low = day_start(date(wanted, month, 1))
+            high = day_start(date(wanted + month // 12, month % 12 + 1, 1))
+            if low > now:
+                break
+            rows = Lake(settings.ENV.lake).scan("hour", low, high, list(place), list(sent))
+            for point_key, factor, at, value in _sound(rows, normal):
+                point = place[point_key]
+                item = AQI_FACTORS[sent[factor]]
+                item = "o3_8h" if item == "o3" else item
+                scale = units.scale(value_unit(sent[factor], point), aqi.ITEMS[item].unit)
+                if not scale:
+                    continue
+                tables = found.setdefault(point.pk, {})
+                table = tables.setdefault(item, np.full((count // 24, 24), np.nan))
+                table.reshape(-1)[(at - begin) // HOUR] = value * scale
+    return found
+
+
+def _sound(
+    rows: Any, normal: frozenset[str]
+) -> Iterator[tuple[tuple[str, str], str, npt.NDArray[np.int64], Floats]]:
+    """The usable values of a scan by (mn, st) and factor: key, factor, seconds, values."""
+    if not len(rows):
+        return
+    names = [rows.column(c).combine_chunks().dictionary_encode() for c in ("mn", "st", "factor")]
+    keys = [np.asarray(c.indices) for c in names]
+    words = [c.dictionary.to_pylist() for c in names]
+    value = rows.column("value").to_numpy()
+    time, came = (
+        rows.column(c).cast("int64").to_numpy() // 1_000_000 for c in ("time", "received")
+    )
+    flag = rows.column("flag").combine_chunks().fill_null("").dictionary_encode()
+    allowed = np.array([f in normal for f in flag.dictionary.to_pylist()])
+    good = allowed[np.asarray(flag.indices)] & (time % HOUR == 0)
+    good &= (validity.check(value) == 0) & (validity.clock(time, came) == 0)
+    cut = np.zeros(len(value), dtype=bool)
+    cut[0] = True
+    for key in keys:
+        cut[1:] |= key[1:] != key[:-1]
+    begins = np.flatnonzero(cut)
+    for a, b in zip(begins.tolist(), [*begins[1:].tolist(), len(value)], strict=True):
+        mn, st, factor = (w[k[a]] for w, k in zip(words, keys, strict=True))
+        use = good[a:b]
+        if use.any():
+            yield (mn, st), factor, time[a:b][use], value[a:b][use]
