@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import BSpline
-from scipy.linalg import eigh
 
 from jingwei.analysis.air.boundary import Floats, floats
 
@@ -149,6 +147,8 @@ class Polar:
 
 def _basis(x: Floats, low: float, high: float, pieces: int) -> Floats:
     """Cubic B-splines, (n, pieces + 3)."""
+    from scipy.interpolate import BSpline  # late: slow to import
+
     step = (high - low) / pieces
     knots = low + step * np.arange(-3, pieces + 4)
     inside = np.clip(x, low, high - 1e-9 * (high - low))
@@ -172,6 +172,8 @@ def polar(
     of smoothing by generalised cross-validation. `above`: the share of hours above that level (CPF)
     in place of the mean. After Carslaw and Ropkins (2012) Environ. Model. Softw. 27-28, 52.
     """
+    from scipy.linalg import eigh
+
     v, d, s = _pairs(value, direction, speed)
     if above is not None:
         v = (v >= above).astype(float)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from jingwei.analysis.air.boundary import Floats, floats
 
@@ -63,7 +63,7 @@ def theil_sen(
         variance -= float(np.sum(ties * (ties - 1) * (2 * ties + 5))) / 18.0
     sigma = np.sqrt(max(variance, 1e-12))
     z = (abs(score) - 1) / sigma if score else 0.0
-    p = float(2 * norm.sf(max(z, 0.0)))
+    p = float(2 * ndtr(-max(z, 0.0)))
     if block:
         random = np.random.default_rng(seed)
         rest = y - middle * t
@@ -76,7 +76,7 @@ def theil_sen(
         below = float(np.mean(np.asarray(found) < 0))
         p = max(2 * min(below, 1 - below), 1 / draws)
     else:
-        wide = norm.ppf(0.5 + level / 2) * sigma
+        wide = ndtri(0.5 + level / 2) * sigma
         count = len(slopes)
         a = max(round((count - wide) / 2) - 1, 0)
         b = min(round((count + wide) / 2), count - 1)
