@@ -223,6 +223,25 @@ def test_no_data_is_no_verdict(city: City):
 
 
 @pytest.mark.django_db
+def test_a_day_of_which_nothing_is_known_is_no_day_without_emission(city: City):
+    """24 kg on one day and nothing known of the next: a pace of 24 kg a day, not of 12."""
+    for n, (kg, valid) in enumerate([(24.0, 24), (0.0, 0)]):
+        EmissionDay.objects.create(
+            point=city.point, factor="a21002", day=date(2026, 11, 18 + n), kg=kg, substituted=0,
+            hours=24, valid=valid, stopped=0, without=24 - valid, rules={},
+        )  # fmt: skip
+    (line,) = amounts.lines([permitted(city, "100")], 2026, date(2026, 11, 20))
+    assert (line.known, line.so_far, line.state) == (1, 24, "ahead")
+    assert line.year is not None
+    assert line.year.projected == pytest.approx(24 * 365)
+    assert line.year.used_up == date(2026, 1, 5)  # were the days without data like the others
+    assert amounts.used_up(line) is None  # 24 of 100 kg: no day gone by used it up
+    EmissionDay.objects.filter(valid=0).update(stopped=24, without=0)  # standing still is known
+    (line,) = amounts.lines([line.amount], 2026, date(2026, 11, 20))
+    assert (line.known, line.year and line.year.projected) == (2, pytest.approx(12 * 365))
+
+
+@pytest.mark.django_db
 def test_points_without_flow_or_outlet_give_no_masses(city: City):
     city.send(hour(0), {"a21002": 50.0})
     make_point(None, city.region, 9, kind=Point.Kind.AIR_STATION)

@@ -122,8 +122,20 @@ def test_steps_of_an_amount_by_hand(city: City):
         "40 > 30 → Over the permitted amount",
         "40 + 363 × 20 → 7300 kg",
     ]
+    verdict = mass_steps.of_amount(line, part, "air", complete=True)[-1]
+    assert verdict["note"] == "10 kg more than permitted; 1 hours without mass are not in the sum"
     (month,) = mass_steps.by_month(rows)
     assert (month.start, month.kg) == (date(2026, 11, 1), 40)
+
+
+@pytest.mark.django_db
+def test_a_rate_a_little_over_is_told_from_the_permitted_one(city: City):
+    amount = permitted(city, "2.5", "rate")
+    top = EmissionDay(point=city.point, factor="a21002", peak=2.5000004, peak_at=hour(1))
+    *_way, verdict = mass_steps.of_rate(amount, 2.5, top, "air")
+    assert (verdict["working"], verdict["result"]) == (
+        "2.5000004 > 2.5", "Over the permitted amount"
+    )  # fmt: skip
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import transaction
-from django.db.models import Max, Min, Q, Sum
+from django.db.models import F, Max, Min, Q, Sum
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -409,6 +409,7 @@ def lines(amounts: Iterable[PermitAmount], year: int, today: date) -> list[Line]
         EmissionDay.objects.filter(
             point__outlet__enterprise__in=enterprises, day__gte=first, day__lte=last
         )
+        .exclude(without__gt=0, valid=0, without=F("hours") - F("stopped"))  # nothing known of it
         .values_list("point__outlet", "factor", "day")
         .annotate(Sum("kg"), Sum("substituted"))
         .order_by()
@@ -619,7 +620,18 @@ def _projection(line: Line) -> dict[str, Any]:
     if year is None or not line.known:
         return {}
     ahead = {"projected": year.projected, "low": year.low, "high": year.high}
-    return ahead | ({"used_up": year.used_up.isoformat()} if year.used_up else {})
+    end = used_up(line)
+    return ahead | ({"used_up": end.isoformat()} if end else {})
+
+
+def used_up(line: Line) -> date | None:
+    """The day on which a yearly amount was or will be used up. None for a day gone by on which it was
+    not: only with the days that have no data would it have been."""
+    year = line.year
+    if year is None or year.used_up is None:
+        return None
+    over = year.verdict == permits.AmountVerdict.OVER
+    return year.used_up if over or year.used_up > year.until else None
 
 
 def known_factors(rows: Any) -> list[str]:

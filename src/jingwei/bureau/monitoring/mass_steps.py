@@ -115,7 +115,8 @@ def _appendix(clause: str) -> str:
 
 
 def _secondary(source: str) -> str:
-    return f"{source}; {_('secondary source')}"
+    how_sure = _("secondary source")
+    return f"{source}; {how_sure}"
 
 
 def _hours(part: Part) -> Step:
@@ -168,6 +169,14 @@ def _short(x: float) -> float:
     return float(f"{x:.6g}")
 
 
+def _beside(x: float, other: float) -> str:
+    """Six significant digits, and as many more as tell it from the other."""
+    digits = 6
+    while x != other and digits < 15 and f"{x:.{digits}g}" == f"{other:.{digits}g}":
+        digits += 1
+    return number(float(f"{x:.{digits}g}"))
+
+
 def _permitted(amount: PermitAmount, permitted: float) -> Step:
     unit = "kg/h" if amount.period == Period.RATE else "kg"
     same = codes.symbol(amount.unit) == unit
@@ -188,7 +197,7 @@ def _verdict(value: float, permitted: float, unit: str, note: str, source: str) 
         said.insert(0, more)
     return _step(
         _("Verdict"), "ΣG > G₀" if unit == "kg" else "G > G₀",
-        f"{number(_short(value))} {'>' if over else '≤'} {number(_short(permitted))}",
+        f"{_beside(value, permitted)} {'>' if over else '≤'} {_beside(permitted, value)}",
         _("Over the permitted amount") if over else _("Within"),
         source, ("; " if english() else "；").join(said),
     )  # fmt: skip
@@ -197,7 +206,10 @@ def _verdict(value: float, permitted: float, unit: str, note: str, source: str) 
 def of_amount(line: amounts.Line, part: Part, medium: str, complete: bool) -> list[Step]:
     """The steps from the hours of a month or year to the verdict on its amount. `complete`: the
     period is over."""
-    note = "" if complete else _("the period is not over: so far")
+    said = [] if complete else [_("the period is not over: so far")]
+    if part.without:
+        said.append(_("%(n)d hours without mass are not in the sum") % {"n": part.without})
+    note = ("; " if english() else "；").join(said)
     rows = [
         _hours(part),
         *_sums(part, medium),
@@ -231,7 +243,7 @@ def of_rate(
         _step(
             _("Highest hour"), FORMULA[Medium(medium)],
             f"{top.point} {amounts.timezone.localtime(top.peak_at):%Y-%m-%d %H:%M}",
-            f"{number(top.peak)} kg/h", _appendix(CLAUSE[Medium(medium)]),
+            f"{_beside(top.peak, permitted)} kg/h", _appendix(CLAUSE[Medium(medium)]),
             _("of valid hours that no mark exempts; filled hours are never judged"),
         ),
         _permitted(amount, permitted),

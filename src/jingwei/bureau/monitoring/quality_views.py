@@ -32,7 +32,7 @@ class CheckForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
     passed = forms.TypedChoiceField(
-        label=gettext_lazy("Outcome"),
+        label=gettext_lazy("Conclusion of the check"),
         choices=[("no", gettext_lazy("failed")), ("yes", gettext_lazy("passed"))],
         coerce=lambda x: x == "yes",
         help_text=gettext_lazy(

@@ -114,7 +114,7 @@ def shown_line(line: amounts.Line) -> dict[str, Any]:
         "projected": line.year.projected if line.year and line.known else None,
         "low": line.year.low if line.year else None,
         "high": line.year.high if line.year else None,
-        "used_up": line.year.used_up if line.year else None,
+        "used_up": amounts.used_up(line),
         "over": [(f"{m:02d}", x) for m, x in line.over.items()],
         "peaks": line.peaks[:10],
     }
