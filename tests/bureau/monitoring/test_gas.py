@@ -8,9 +8,10 @@ import pytest
 from django.urls import reverse
 
 from jingwei.analysis.validity import Fault
-from jingwei.bureau.monitoring import selectors
+from jingwei.bureau.monitoring import gas, selectors
 from jingwei.bureau.monitoring.models import Basis, Exceedance, Judgement, TransmissionDay
 from jingwei.bureau.registry.models import MonitoringPlan, PermitLimit
+from jingwei.standards import tables
 
 from .conftest import NOW, City, hour, limit, make_point
 
@@ -283,3 +284,14 @@ def test_the_page_of_a_value_shows_its_state(city: City, dispatcher, client):
     text = client.get(url, query, headers={"accept-language": "en"}).content.decode()
     for words in ("standard state, wet", "84.42 / (1 − 16 / 100)", "100.5"):
         assert words in text
+    text = client.get(url, query, headers={"accept-language": "zh-hans"}).content.decode()
+    for words in ("标准状态、湿基", "HJ 212-2017 附录 D (18)、(19)", "HJ 212-2017 附录 D (19)"):
+        assert words in text
+    assert "App. D" not in text
+
+
+def test_the_sources_of_all_steps_have_their_chinese():
+    state = {"value": 60.0, "state": "stack_wet", "t": 127.0, "ba": 1e5, "ps": 0.0, "xsw": 16.0}
+    sources = {gas.SOURCE_NOX, gas.SOURCE_BASIS, *(s.source for s in gas.formulas_of(state))}
+    assert len(sources) == 4
+    assert [s for s in sources if tables.chinese(s) == s] == []
