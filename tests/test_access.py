@@ -12,6 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
+from jingwei.bureau.air.models import Episode
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal, QualityCheck
 from jingwei.bureau.registry.models import PermitAmount
 
@@ -128,6 +129,9 @@ def arguments(db, data) -> dict[str, object]:
         "campaign": campaign(world),
         "trace": trace(world),
         "forecast": forecast(world),
+        "episode": Episode.objects.create(
+            level=1, first=timezone.localdate(), last=timezone.localdate()
+        ),
     }
 
 
@@ -295,6 +299,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "console": things["world"].users["grid"].pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
+    if name in ("air:episode", "air:act"):
+        values["pk"] = things["episode"].pk
     if name == "monitoring:detection_outlet":
         values["pk"] = things["world"].outlet.pk
     if name == "cases:gas_check":

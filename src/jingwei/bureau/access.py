@@ -93,6 +93,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "air.view": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR}),
     "air.trace": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "air.forecast": frozenset({Role.DISPATCHER}),
+    "air.decide": frozenset({Role.DISPATCHER}),
     "campaign.view": _OFFICE,
     "campaign.manage": frozenset({Role.DISPATCHER}),
     "campaign.report": frozenset({Role.DISPATCHER, Role.DISTRICT}),

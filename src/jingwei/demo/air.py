@@ -22,9 +22,11 @@ def build(anchor: datetime) -> None:
     from jingwei.bureau.air.models import Trace
     from jingwei.bureau.registry.models import Point
 
-    forecast(anchor)
     station = Point.objects.filter(kind=Point.Kind.AIR_STATION).order_by("pk").first()
-    if station is None or Trace.objects.exists():
+    if station is None:
+        return
+    forecast(anchor)
+    if Trace.objects.exists():
         return
     end = anchor.replace(minute=0, second=0, microsecond=0)
     dispatcher = User.objects.get(username="dispatcher")
@@ -56,11 +58,34 @@ def forecast(anchor: datetime) -> None:
         forecast_services.take_weather(
             Path(folder, "weather.parquet"), "演示气象预报（实测加误差）"
         )
+    episode()
     first = hour - timedelta(days=BEFORE)
     for k in range(1, 24 * BEFORE):  # hindcasts, so that there is something to compare
         start = first + timedelta(hours=k)
         if timezone.localtime(start).hour in forecast_services.ISSUES:
             forecast_services.ask(start)
+
+
+def episode() -> None:
+    """The worst days of the archive as a warning that was declared and lifted, where any reached one."""
+    from jingwei.analysis.air.forecast import history
+    from jingwei.bureau.accounts.models import User
+    from jingwei.bureau.air import episodes, forecasting
+    from jingwei.bureau.air.models import Episode
+    from jingwei.standards import heavy
+
+    if Episode.objects.exists():
+        return
+    known = history.read(forecasting.archive())
+    days = forecasting.days(known, {}, forecasting.moment(known.times[-1]), back=ARCHIVE - 2)
+    found = heavy.grade([d["aqi"] for d in days])
+    if found is None:
+        return
+    row = episodes.propose(days[max(found.first - 1, 0) : found.last + 2])
+    if row is not None:
+        dispatcher = User.objects.get(username="dispatcher")
+        episodes.decide(dispatcher, row, True, row.level, "演示：按历史实测回顾，经会商发布。")
+        episodes.end(dispatcher, row, "演示：冷空气过境，空气质量转好。")
 
 
 def _series() -> tuple[dict[str, str], dict[str, np.ndarray], np.datetime64]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from jingwei.bureau.air.models import (
     WeatherForecast,
 )
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.registry.models import Point
+from jingwei.bureau.registry.models import Outlet, PermitAmount, Point
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
 
@@ -230,6 +231,36 @@ def test_weather_that_ends_after_30_hours_is_said_and_the_rest_is_without(learne
     with_, without = part.result["series"]["PM2.5"]["q"], bare.stations[part.station_id]["series"]["PM2.5"]["q"]  # fmt: skip
     assert with_[30:] == without[30:]
     assert with_[:30] != without[:30]
+
+
+def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learned, world, tmp_path, client) -> None:  # fmt: skip
+    for name, offset in (("DA002", 0.06), ("DA003", -0.06)):  # the wind comes from the north-west
+        outlet = Outlet.objects.create(
+            enterprise=world.enterprise, code=name, name=name, medium="air", height=30,
+            longitude=world.station.longitude - offset * 1.3, latitude=world.station.latitude + offset,
+        )  # fmt: skip
+        PermitAmount.objects.create(
+            permit=world.permit, outlet=outlet, factor="a21002", period="year", value=Decimal(400),
+            unit="t", source="示例", verified="verified", valid_from=date(2024, 1, 1),
+        )  # fmt: skip
+    services.take_weather(weather(tmp_path / "w.parquet", 30))
+    made = services.forecast_now(START)
+    assert made.about["stacks"]["lacking"] == ""
+    part = made.stations.get(station=world.station)
+    codes = [Outlet.objects.get(pk=k).code for k in part.result["sources"]["NO2"]["outlets"]]
+    assert "DA002" in codes
+    assert "DA003" not in codes
+    adds = part.result["sources"]["NO2"]["hours"][codes.index("DA002")]
+    assert len(adds) == 30
+    assert max(adds) > 0.5
+    client.force_login(world.users["dispatcher"])
+    told = client.get(reverse("air:sources-json", args=[world.station.pk])).json()
+    no2 = next(g for g in told["pollutants"] if g["name"] == "NO2")
+    assert "DA002" in no2["outlets"][codes.index("DA002")]["name"]
+    assert len(no2["outlets"][0]["hours"]) == 48
+    assert no2["outlets"][0]["url"]
+    client.force_login(world.users["district_elsewhere"])
+    assert client.get(reverse("air:sources-json", args=[world.station.pk])).status_code == 404
 
 
 def test_a_changed_file_of_the_model_is_not_used(learned) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, ITEMS, MEDIAN
-from jingwei.bureau.air.models import Forecast, ForecastModel, State, StationForecast
+from jingwei.bureau.air.models import Episode, Forecast, ForecastModel, State, StationForecast
 from jingwei.bureau.language import english
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
-from jingwei.bureau.registry.models import Point
-from jingwei.standards import aqi, units
+from jingwei.bureau.registry.models import Enterprise, Outlet, Point
+from jingwei.standards import aqi, heavy, units
 from jingwei.telemetry.lake import Lake
 
 LATE = timedelta(hours=6)  # made so long after its start, a forecast is a hindcast
@@ -168,6 +169,139 @@ def why(reason: str) -> str:
         "changed": _("The file of what was learned is not the recorded one (SHA-256): learn anew and find out who changed it."),
         "error": _("The computation failed; the fault is in the log of the worker. It is tried again; tell the administrator."),
     }.get(code, reason) % about  # fmt: skip
+
+
+# ---- the city by the day ------------------------------------------------------------------------
+
+
+def named(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Days with their class and its name."""
+    found = []
+    for d in days:
+        level = aqi.level(d["aqi"]) if d["aqi"] is not None else 0
+        found.append(
+            {
+                **d,
+                "date": date.fromisoformat(d["day"]),
+                "level": level,
+                "name": level_name(level) if level else "",
+                "primary": ", ".join(_item(i) for i in d["primary"]),
+            }
+        )
+    return found
+
+
+def _item(key: str) -> str:
+    return next((n for n, i in ITEMS.items() if i == key.removesuffix("_8h")), key)
+
+
+def city_days(forecast: Forecast | None) -> list[dict[str, Any]]:
+    return named(forecast.about.get("days", [])) if forecast else []
+
+
+def grades() -> list[dict[str, Any]]:
+    """The grades of warning, with their rule and source."""
+    return [
+        {
+            "level": g.level,
+            "key": g.key,
+            "name": g.en if english() else g.zh,
+            "rule": g.rule_en if english() else g.rule,
+            "source": g.source,
+        }
+        for g in heavy.GRADES
+    ]
+
+
+def open_episode() -> Episode | None:
+    states = (Episode.State.PROPOSED, Episode.State.DECLARED)
+    return Episode.objects.filter(state__in=states).first()
+
+
+# ---- the map ------------------------------------------------------------------------------------
+
+
+def slides(rows: Sequence[StationForecast], forecast: Forecast) -> dict[str, Any]:
+    """What the map shows hour by hour: classes at the stations, the city's wind on some places."""
+    places = [(r.station.longitude, r.station.latitude) for r in rows]
+    grid = []
+    if places:
+        (west, south), (east, north) = (np.min(places, axis=0), np.max(places, axis=0))
+        grid = [
+            [round(float(x), 4), round(float(y), 4)]
+            for x in np.linspace(west - 0.05, east + 0.05, 6)
+            for y in np.linspace(south - 0.05, north + 0.05, 5)
+        ]
+    reach = forecast.about["reach"]
+    wind = forecast.about.get("wind")
+    return {
+        "times": [(forecast.start + (k + 1) * HOUR).isoformat() for k in range(48)],
+        "wind": [w if k < reach else [None, None, None] for k, w in enumerate(wind)]
+        if wind
+        else None,
+        "grid": grid,
+        "names": [level_name(k) for k in range(1, 7)],
+        "stations": [
+            {
+                "pk": r.station_id,
+                "name": r.station.name,
+                "at": [r.station.longitude, r.station.latitude],
+                "level": r.result["level"],
+                "aqi": [q[MEDIAN] for q in r.result["aqi"]],
+                "leading": r.result["leading"],
+                "url": f"{r.get_absolute_url()}?run={forecast.pk}",
+                "sources": reverse("air:sources-json", args=[r.station_id]) + f"?run={forecast.pk}",
+            }
+            for r in rows
+        ],
+        "words": {
+            "wind": _("Wind"),
+            "calm": _("no wind forecast"),
+            "play": _("Play"),
+            "pause": _("Pause"),
+            "adds": _("Adds (µg/m³)"),
+            "rest": _("Other outlets"),
+            "nothing": _("No registered stack adds anything worth naming in this hour."),
+            "failed": _("The contributions could not be loaded: choose the station again."),
+            "open": _("Forecast of this station"),
+        },
+    }
+
+
+def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, Any]:
+    """What stacks add at the station, by pollutant and hour. Wind knows no district: outlets elsewhere
+    are named too; a link leads to those whose file `user` may open."""
+    given = row.result.get("sources") or {}
+    wanted = {pk for part in given.values() for pk in part["outlets"]}
+    outlets = Outlet.objects.select_related("enterprise").in_bulk(wanted)
+    files = Enterprise.objects.restrict(user, "enterprise.view")
+    own = set(files.filter(outlets__in=wanted).values_list("pk", flat=True))
+    found = []
+    for name, part in given.items():
+        hours = forecast.about["reach"]
+        named = []
+        for pk, values in zip(part["outlets"], part["hours"], strict=True):
+            outlet = outlets.get(pk)
+            if outlet is None:
+                continue
+            here = outlet.enterprise_id in own
+            named.append(
+                {
+                    "name": f"{outlet.enterprise.name} {outlet.code}",
+                    "url": outlet.enterprise.get_absolute_url() if here else "",
+                    "hours": values + [0.0] * (48 - hours),
+                }
+            )
+        found.append({"name": name, "outlets": named, "rest": part["rest"] + [0.0] * (48 - hours)})
+    about = forecast.about.get("stacks") or {"lacking": "no_stacks", "outlets": 0, "assumed": 0}
+    if about["lacking"]:
+        said = {
+            "wind": _("Without a forecast of the wind the contributions cannot be computed."),
+            "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
+        }.get(about["lacking"], "")  # fmt: skip
+    else:
+        said = _("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}  # fmt: skip
+    return {"pollutants": found, "said": said}
 
 
 # ---- one station --------------------------------------------------------------------------------

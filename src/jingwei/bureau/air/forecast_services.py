@@ -21,7 +21,8 @@ from django.utils import timezone
 
 from jingwei.analysis.air.forecast import history
 from jingwei.analysis.air.forecast import weather as airs
-from jingwei.bureau.air import forecasting
+from jingwei.bureau.air import episodes, forecasting
+from jingwei.bureau.air.contributions import stacks
 from jingwei.bureau.air.forecasting import HOUR, ForecastError, Sky, Station
 from jingwei.bureau.air.models import (
     Forecast,
@@ -39,6 +40,7 @@ AGAIN = timedelta(days=7)  # learned anew so often
 RETRY = timedelta(days=1)  # after a refusal
 ISSUES = (2, 8, 14, 20)  # local hours whose end begins a forecast, as the weather services' runs
 SETTLED = timedelta(minutes=10)  # after the hour its values have come
+LATE = timedelta(hours=7)  # what is made later is a hindcast and warns of nothing
 BUDGET = 0.2  # seconds that a tick waits for an answer
 
 _job: tuple[Callable[[Future[Any]], None], Future[Any]] | None = None
@@ -234,6 +236,9 @@ def _forecasting(row: Forecast) -> Begun:
         hours = np.array([[np.nan if v is None else v for v in h] for h in weather.hours], float)
         sky = Sky(weather.pk, weather.start, hours)
 
+    points = Point.objects.filter(pk__in=made.about["stations"]).order_by("pk")
+    given = stacks(list(points), row.start) if sky is not None else None
+
     def compute() -> forecasting.Run:
         try:
             data = forecasting.place(made.digest).read_bytes()
@@ -241,7 +246,7 @@ def _forecasting(row: Forecast) -> Begun:
             raise ForecastError("lost") from error
         if hashlib.sha256(data).hexdigest() != made.digest:
             raise ForecastError("changed")
-        return forecasting.run(known, data, row.start, sky)
+        return forecasting.run(known, data, row.start, sky, given)
 
     return compute, lambda end: _told(row.pk, made.pk, sky.pk if sky else None, end)
 
@@ -279,6 +284,10 @@ def _told(pk: int, model: int | None, weather: int | None, end: Future[Any]) -> 
             state=State.DONE, model=model, weather=weather, digest=made.digest, about=made.about,
             evidence=entry, finished=timezone.now(),
         )  # fmt: skip
+        row.refresh_from_db()
+        told = made.about["days"]
+        if (row.finished or row.asked) - row.start < LATE:
+            episodes.propose(told, row, sum(d["ahead"] > 0 for d in told))
 
 
 def _refuse(kind: type[ForecastModel] | type[Forecast], pk: int, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -31,6 +31,9 @@ def forecast(request: HttpRequest) -> HttpResponse:
         rows = list(selectors.stations(request.user, run))
         context |= {
             "outlooks": selectors.outlooks(rows, run),
+            "slides": selectors.slides(rows, run),
+            "days": selectors.city_days(run),
+            "episode": selectors.open_episode(),
             "said": selectors.said(run),
             "starts": selectors.starts(),
         }
@@ -82,6 +85,17 @@ def station_csv(request: HttpRequest, station: int) -> HttpResponse:
         for h in selectors.hours(row, run)
     ]  # fmt: skip
     return csv_response(f"forecast-{row.station.mn}-{run.start:%Y%m%d%H}.csv", header, found)
+
+
+@require_safe
+@requires("air.view")
+def sources(request: HttpRequest, station: int) -> HttpResponse:
+    """What the registered stacks add at a station, as the map asks for it."""
+    run = selectors.at(request.GET.get("run", ""))
+    row = run and selectors.stations(request.user, run).filter(station=station).first()
+    if run is None or row is None:
+        raise Http404(_("There is no forecast for this station."))
+    return JsonResponse(selectors.sources(request.user, row, run))
 
 
 @require_POST

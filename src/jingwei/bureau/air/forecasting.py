@@ -22,6 +22,7 @@ from jingwei.analysis.air.forecast import classes, history, model, store, verify
 from jingwei.analysis.air.forecast.history import WEATHER, History
 from jingwei.analysis.air.forecast.model import LEVELS, WARM
 from jingwei.analysis.air.forecast.weather import LEADS, Degraded
+from jingwei.bureau.air.contributions import Stacks, contributions
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.standards import aqi, units
 from jingwei.telemetry.lake import Lake
@@ -55,7 +56,7 @@ class ForecastError(Exception):
 
 @dataclass(frozen=True)
 class Station:
-    """What is needed of an air station; `units`: scale of each factor to µg/m³, °C, hPa, %, m/s."""
+    """What is needed of an air station; `at`: longitude, latitude; `units`: scale of each factor to µg/m³, °C, hPa, %, m/s."""
 
     pk: int
     mn: str
@@ -63,6 +64,7 @@ class Station:
     code: str
     name: str
     version: str
+    at: tuple[float, float]
     units: dict[str, float]
 
     @classmethod
@@ -70,7 +72,14 @@ class Station:
         wanted = dict.fromkeys(FACTORS.values(), "µg/m³") | {SKY["pressure"]: "hPa"}
         scales = {f: units.scale(value_unit(f, point), unit) or 1.0 for f, unit in wanted.items()}
         return cls(
-            point.pk, point.mn, point.st, point.station_code, point.name, point.version, scales
+            point.pk,
+            point.mn,
+            point.st,
+            point.station_code,
+            point.name,
+            point.version,
+            (point.longitude, point.latitude),
+            scales,
         )
 
 
@@ -318,8 +327,16 @@ class Run:
     digest: str
 
 
-def run(stations: Sequence[Station], data: bytes, start: datetime, sky: Sky | None = None) -> Run:
+def run(
+    stations: Sequence[Station],
+    data: bytes,
+    start: datetime,
+    sky: Sky | None = None,
+    given: Stacks | None = None,
+) -> Run:
     """48 hours from the end of the hour `start`, by the models in `data` for their own `stations`.
+
+    `given`: the registered stacks, whose part at each station is told besides.
 
     With weather the models that know it count as far as it reaches, beyond that the others. Raises
     `ForecastError` where no station has a value of the last hours.
@@ -349,12 +366,23 @@ def run(stations: Sequence[Station], data: bytes, start: datetime, sky: Sky | No
         if any(np.isfinite(t.last[0, i]) for t in told.values())
     }
     silent = [s.pk for s in stations if s.pk not in found]
+    lacking = "no_stacks"
+    if given is not None:
+        adds, lacking = contributions(
+            given, [s.at for s in stations], known, coming[0], reach, start
+        )
+        for one, add in zip(stations, adds, strict=True):
+            if one.pk in found:
+                found[one.pk]["sources"] = add
     mark = hashlib.sha256(data)
     for name in sorted(known.values):
         mark.update(np.round(known.values[name], 6).tobytes())
     for name in sorted(known.weather):
         mark.update(np.round(known.weather[name], 6).tobytes())
     mark.update(np.round(coming, 6).tobytes())
+    if given is not None:
+        for name in sorted(given.rates):
+            mark.update(np.round(given.rates[name], 9).tobytes())
     return Run(
         found,
         {
@@ -364,8 +392,10 @@ def run(stations: Sequence[Station], data: bytes, start: datetime, sky: Sky | No
                 [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
             ],
             "silent": silent,
+            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0},
             "dropped": dropped,
             "city": _city(told),
+            "days": days(known, _city(told), start),
         },
         mark.hexdigest(),
     )  # fmt: skip
@@ -420,3 +450,54 @@ def _station(told: dict[str, model.Forecast], joint: classes.Index, i: int) -> d
 def _city(told: dict[str, model.Forecast]) -> dict[str, Any]:
     """Means over the stations of the expected values, hour by hour, µg/m³."""
     return {n: np.round(history.mean(t.mean[0].T), 2).tolist() for n, t in told.items()}
+
+
+def days(
+    known: History, city: dict[str, list[float]], start: datetime, back: int = 3
+) -> list[dict[str, Any]]:
+    """The city's daily index (HJ 633) from `back` days before that of `start` on: means over the
+    stations of what was measured up to `start`, then of what is expected. Days with fewer than 20
+    hours are left out (GB 3095 wants 20 for a day), ozone by its highest 8-hour mean.
+
+    Each: day, aqi (of the items at hand, None without any), primary, and how many of its hours are
+    forecast.
+    """
+    first = local(start).astype("datetime64[D]") - np.timedelta64(back, "D")
+    begin = int((first.astype("datetime64[h]") - known.times[0]) / np.timedelta64(1, "h"))
+    past = len(known) - begin  # hours of them that were measured
+    joined = {
+        n: np.concatenate([history.mean(known.values[n])[begin:], city.get(n, [np.nan] * LEADS)])
+        for n in known.values
+    }
+    found = []
+    for k in range((past + LEADS) // 24 + 1):
+        cut = slice(24 * k, 24 * k + 24)
+        values: dict[str, float | None] = {}
+        some = 0
+        for name, series in joined.items():
+            part = np.asarray(series[cut], float)
+            seen = int(np.isfinite(part).sum())
+            some = max(some, seen)
+            if seen < 20:
+                continue
+            if name == "O3":
+                runs = [part[h : h + 8] for h in range(len(part) - 7)]
+                values["o3_8h"] = max(
+                    float(np.nanmean(r)) for r in runs if np.isfinite(r).sum() >= 6
+                )
+            else:
+                values[ITEMS[name]] = float(np.nanmean(part)) / (1000 if name == "CO" else 1)
+        if not values:
+            continue
+        day = (first + np.timedelta64(k, "D")).astype(object)
+        index = aqi.daily(values, aqi.edition(day))
+        top = max(index.iaqi.values(), default=None)
+        found.append(
+            {
+                "day": day.isoformat(),
+                "aqi": top,
+                "primary": [i for i, v in index.iaqi.items() if v == top and v > 50],
+                "ahead": max(0, min(24 * k + 24, past + LEADS) - max(24 * k, past)),
+            }
+        )
+    return found

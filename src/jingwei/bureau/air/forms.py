@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from jingwei.bureau.air import selectors
+from jingwei.bureau.air.models import Episode
 from jingwei.bureau.air.tracing import LONGEST
 from jingwei.bureau.registry.models import Point
 
@@ -54,3 +55,15 @@ class TraceForm(forms.Form):
             elif end > timezone.now():
                 self.add_error("end", _("These hours are not over yet."))
         return found
+
+
+class DecisionForm(forms.Form):
+    """What a person makes of a proposed warning, or why it is lifted."""
+
+    level = forms.TypedChoiceField(
+        label=gettext_lazy("Grade"), coerce=int, choices=Episode.Level.choices, required=False
+    )
+    note = forms.CharField(
+        label=gettext_lazy("Reason"), max_length=2000, required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip

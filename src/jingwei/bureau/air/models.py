@@ -166,3 +166,46 @@ class StationForecast(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("air:station", args=[self.station_id])
+
+
+class Episode(models.Model):
+    """A heavy-pollution episode: proposed by the computer from the daily index (`days`, as
+    `forecasting.days` gives them), decided by a person. `previous`: the declared one that it would
+    raise or prolong."""
+
+    class State(models.TextChoices):
+        PROPOSED = "proposed", _("Proposed, to be decided")
+        DECLARED = "declared", _("Warning in force")
+        DISMISSED = "dismissed", pgettext_lazy("warning", "Dismissed")
+        ENDED = "ended", pgettext_lazy("warning", "Lifted")
+
+    class Level(models.IntegerChoices):
+        YELLOW = 1, _("Yellow")
+        ORANGE = 2, _("Orange")
+        RED = 3, _("Red")
+
+    proposed = models.DateTimeField(_("proposed"), default=timezone.now)
+    forecast = models.ForeignKey(Forecast, models.PROTECT, null=True, related_name="episodes")
+    previous = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    level = models.PositiveSmallIntegerField(_("grade"), choices=Level)
+    first = models.DateField(_("first day"))
+    last = models.DateField(_("last day"))
+    days = models.JSONField(default=list)
+    state = models.CharField(_("state"), max_length=9, choices=State, default=State.PROPOSED)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    decided = models.DateTimeField(_("decided"), null=True)
+    note = models.TextField(_("reason"), blank=True)
+    ended = models.DateTimeField(null=True)
+    end_note = models.TextField(blank=True)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-proposed", "-pk"]
+        verbose_name = _("heavy-pollution episode")
+        verbose_name_plural = _("heavy-pollution episodes")
+
+    def __str__(self) -> str:
+        return f"{self.first} {self.get_level_display()}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("air:episode", args=[self.pk])

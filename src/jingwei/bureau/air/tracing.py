@@ -114,12 +114,12 @@ def question(trace: Trace) -> Question:
     # The wind at the end of the last hour is that of its beginning, where it has not come yet.
     last = ~np.isfinite(wind[:, -1])
     wind[:, -1] = np.where(last, wind[:, -2], wind[:, -1])
-    outlets, rates, basis = _emissions(trace, plane)
+    outlets, rates, basis = emissions(trace.factor, trace.start, trace.end, plane)
     if not outlets:
         raise RefusedError("no_sources")
     return Question(
         start, MEMORY, station, points, values, wind, warmth, outlets, rates, basis,
-        _gas(outlets, start, hours),
+        gas(outlets, start, hours),
     )  # fmt: skip
 
 
@@ -148,13 +148,13 @@ def _hours(
     return found
 
 
-def _emissions(
-    trace: Trace, plane: weather.Plane
+def emissions(
+    factor: str, start: datetime, end: datetime, plane: weather.Plane
 ) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
     """Outlets in reach that emit the factor, their known rates in g/s, and whence each is known:
     "monitor", else "permit", else "assumed" (the lower quartile of what is known)."""
-    codes = EMITTED[trace.factor]
-    day = local_day(trace.start)
+    codes = EMITTED[factor]
+    day = local_day(start)
     limited = set(
         PermitLimit.objects.filter(factor__in=codes, valid_from__lte=day)
         .exclude(valid_to__lt=day)
@@ -173,7 +173,7 @@ def _emissions(
     measured = {
         row["point__outlet"]: row["kg"] * 1000 / (row["hours"] * 3600)
         for row in EmissionDay.objects.filter(
-            factor__in=codes, day__gte=day, day__lte=local_day(trace.end - HOUR)
+            factor__in=codes, day__gte=day, day__lte=local_day(end - HOUR)
         )
         .values("point__outlet")
         .annotate(kg=Sum("kg"), hours=Sum("hours"))
@@ -203,7 +203,7 @@ def _emissions(
     return outlets, found, basis
 
 
-def _gas(outlets: list[Outlet], start: datetime, hours: int) -> npt.NDArray[np.float64]:
+def gas(outlets: list[Outlet], start: datetime, hours: int) -> npt.NDArray[np.float64]:
     """Height (m), exit velocity (m/s) and gas temperature (K) of each outlet; NaN unknown."""
     found = np.full((3, len(outlets)), np.nan)
     found[0] = [np.nan if o.height is None else o.height for o in outlets]

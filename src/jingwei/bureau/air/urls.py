@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.air import analysis_views, forecast_views, views
+from jingwei.bureau.air import analysis_views, episode_views, forecast_views, views
 
 app_name = "air"
 urlpatterns = [
@@ -18,8 +18,14 @@ urlpatterns = [
     path(
         "forecast/stations/<int:station>/hours.csv", forecast_views.station_csv, name="station_csv"
     ),
+    path(
+        "forecast/stations/<int:station>/sources.json", forecast_views.sources, name="sources-json"
+    ),
     path("traces/", views.traces, name="traces"),
     path("traces/new/", views.new, name="new"),
     path("traces/<int:pk>/", views.trace, name="trace"),
     path("traces/<int:pk>/sources.csv", views.trace_csv, name="trace_csv"),
+    path("episodes/", episode_views.episodes, name="episodes"),
+    path("episodes/<int:pk>/", episode_views.episode, name="episode"),
+    path("episodes/<int:pk>/decide/", episode_views.decide, name="act"),
 ]

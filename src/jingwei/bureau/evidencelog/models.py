@@ -49,6 +49,7 @@ KINDS = {
     "trace": _("Source tracing"),
     "forecast.model": _("Learned air forecast"),
     "forecast": _("Air forecast"),
+    "episode": _("Heavy-pollution episode"),
     "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
