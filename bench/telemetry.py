@@ -2,7 +2,7 @@
 
     python bench/telemetry.py [--full] [--parts …] [--seconds 20] [--connections 2000]
                               [--each 100] [--points 500] [--minutes-of 200] [--kills 10]
-                              [--postgres postgresql://…] [--folder DIR]
+                              [--postgres postgresql://…] [--folder DIR] [--table]
 
 `--full` takes the sizes of the goals: 20,000 connections for ten minutes, 200 kills, 99 million
 minutes in the lake. Client and server share the machine; `load` is its load average before each
@@ -75,6 +75,7 @@ def part_paced(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         gateway.stop()
     return {
         "connections": args.connections // many * many,
+        "seconds": args.seconds,
         "open_files_allowed": limit,
         "gateway_processes": many,
         "sent_per_s": round(sum(f["sent"] for f in found) / args.seconds),
@@ -223,6 +224,52 @@ def part_kills(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def rows(found: dict[str, Any]) -> list[str]:
+    """The measured parts as rows of the table in docs/validation/telemetry.md."""
+    out = ["| | goal | measured | load |", "|---|---|---|---|"]
+
+    def row(part: str, what: str, goal: str, measured: str) -> None:
+        out.append(f"| {what} | {goal} | {measured} | {found[part]['load']:.0f} |")
+
+    if p := found.get("paced"):
+        row("paced", "sustained 3,000 telegrams/s, acknowledged after fsync",
+            "p99 ≤ 300 ms, ≤ 60 % of one core, 20,000 connections for 10 min",
+            f"p99 {p.get('p99_ms', 0):.0f} ms, {p['gateway_core_share']:.0%} of one core,"
+            f" {p['connections']:,} connections for {p['seconds']:.0f} s, {p['sent_per_s']:,}/s sent,"
+            f" {p['unanswered']} unanswered")  # fmt: skip
+    if p := found.get("burst"):
+        row("burst", "burst, 200 connections", "≥ 15,000 telegrams/s, none lost",
+            f"{p['acked_per_s']:,}/s, {p['acknowledged_and_not_kept'] or 'none'} lost;"
+            f" {p['gateway_cpu_us_a_telegram']} µs of processor time a telegram")  # fmt: skip
+    if p := found.get("decode"):
+        row("decode", "decode from the journal", "≥ 300,000 telegrams/s/core",
+            f"{p['kernel_to_columns_per_s']:,}")  # fmt: skip
+    if p := found.get("write"):
+        row("write", "durable writing",
+            "≥ 1,000,000 values/s calm, ≥ 2.5 × DuckDB's own file",
+            f"{p['journal']['values_per_s'] / 1e6:.2f} M/s, {p['journal_over_duckdb']} × on the disk,"
+            f" {p['journal_over_duckdb_in_cpu_time']} × in processor time")  # fmt: skip
+    if p := found.get("lake"):
+        row("lake", "bytes a value in closed days", "≤ 10", f"{p['bytes_a_value_closed']}")
+        row("lake", "latest value of 60,000 points", "≤ 200 ms",
+            f"{p['latest_of_60000_points_ms']:.0f} ms")  # fmt: skip
+        row("lake", "30 days of minutes of one point", "≤ 100 ms",
+            f"{p['one_point_30_days_of_minutes_ms']:.0f} ms of"
+            f" {p['rows_of_30_days_of_minutes']:,} rows; by hours from the roll-ups"
+            f" {p['one_point_30_days_of_hours_from_minutes_ms']:.0f} ms")  # fmt: skip
+        row("lake", "month of hours of 1,000 points against a limit", "≤ 1 s",
+            f"{p['month_of_hours_of_1000_points_ms'] / 1000:.2f} s")  # fmt: skip
+    if p := found.get("kills"):
+        row("kills", "kill -9 of gateway or ingest", "none lost, none twice, recovery ≤ 5 s",
+            f"{p['acknowledged_and_lost'] or 'none'} of {p['acknowledged']:,} lost,"
+            f" {p['rows_twice'] or 'none'} twice in {p['kills']} kills; recovery"
+            f" {p['recovery_s_median']} s in the median, {p['recovery_s_max']} s at most")  # fmt: skip
+    if p := found.get("paced"):
+        row("paced", f"memory at {p['connections']:,} connections", "≤ 1 GiB at 20,000",
+            f"{p['gateway_pss_mb_max']:.0f} MB")  # fmt: skip
+    return out
+
+
 PARTS = {
     "paced": part_paced,
     "burst": part_burst,
@@ -256,6 +303,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int)
     parser.add_argument("--postgres", default=os.environ.get("JINGWEI_BENCH_POSTGRES", ""))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--table", action="store_true", help="print the rows of the note as well")
     args = parser.parse_args()
     for name, sizes in SIZES.items():
         if getattr(args, name) is None:
@@ -271,6 +319,8 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(found, indent=2))
+    if args.table:
+        print("\n" + "\n".join(rows(found)))
 
 
 if __name__ == "__main__":

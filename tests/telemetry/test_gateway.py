@@ -341,6 +341,9 @@ def test_a_device_that_sends_too_fast_is_read_slowly_and_at_last_shut_out(play, 
         else:
             raise AssertionError("shut out for ever")
         assert site.gateway.devices[MN].slowed == counts["slowed"]
+        await site.gateway.desk._remember(all_=True)
+        kinds = {kind: count for mn, kind, count, _ in site.gateway.desk.book.errors(0, MN)}
+        assert kinds == {"slowed": counts["slowed"], "flood": counts["refused:flood"]}
 
     play(act, row=450, rate=300.0, flood=1.0, shut=5.0)
     assert {t.reason for t in journal.read(house.refused)} <= {"flood", "half"}

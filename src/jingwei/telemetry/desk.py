@@ -250,6 +250,13 @@ class Desk:
         memory.news = True  # whoever looks into why wants to see it now
         self._error(memory, reason)
 
+    def slowed(self, mn: str) -> None:
+        """A device sends so fast that it is read slowly."""
+        memory = self._devices.get(mn)
+        if memory is not None:
+            self._error(memory, "slowed")
+            memory.news = True
+
     def lost(self, line: Line) -> None:
         """A connection has gone."""
         now = datetime.now(UTC)

@@ -323,7 +323,7 @@ class Gateway:
         if device is None:
             device = self.devices[message.mn or ""] = Device(room=self.limits.row, filled=now)
         device.room -= 1
-        if device.room < 0 and self._too_fast(connection, device, now):
+        if device.room < 0 and self._too_fast(connection, message.mn or "", device, now):
             self.refuse(connection, piece, "flood", message)
             connection.cut("flood")
             return
@@ -340,7 +340,7 @@ class Gateway:
             self._accepted, connection, Telegram(time, connection.peer, piece), verdict.answer
         )
 
-    def _too_fast(self, connection: Connection, device: Device, now: float) -> bool:
+    def _too_fast(self, connection: Connection, mn: str, device: Device, now: float) -> bool:
         """A device has used up what it may send in a row: read slowly, or (True) shut it out."""
         limits = self.limits
         if now < device.shut:
@@ -360,6 +360,7 @@ class Gateway:
             return True
         self.counts["slowed"] += 1
         device.slowed += 1
+        self.desk.slowed(mn)
         connection.hold("rate")
         # What it has read meanwhile counts as well: until there is room again, and for a second.
         pause = min(60.0, -device.room / limits.rate + 1.0)

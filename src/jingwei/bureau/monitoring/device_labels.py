@@ -22,6 +22,7 @@ ERRORS = {
     "no_key": _("Encrypted, and no key is registered"),
     "wrong_key": _("Encrypted, and no key opens it"),
     "flood": _("More telegrams than are taken of one device"),
+    "slowed": _("Read slowly: it sends more than is taken of one device"),
     "split_incomplete": _("Split telegram not complete"),
     "split_differs": _("Packet came again with other content"),
     "clear text although the device has a key": _("Clear text although the device has a key"),
