@@ -22,7 +22,7 @@ from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services as services
-from jingwei.bureau.air import forecasting, tasks
+from jingwei.bureau.air import forecasting, report, tasks
 from jingwei.bureau.air.models import (
     Forecast,
     ForecastModel,
@@ -259,6 +259,18 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert "DA002" in no2["outlets"][codes.index("DA002")]["name"]
     assert len(no2["outlets"][0]["hours"]) == 48
     assert no2["outlets"][0]["url"]
+    told = report.report(world.users["dispatcher"], made, "", 40)
+    one = next(p for p in told["pollutants"] if p.name == "NO2")
+    means = [np.mean(p.result["sources"].get("NO2", {"hours": [[0.0]]})["hours"][0]) for p in made.stations.all()]  # fmt: skip
+    assert one.enterprises[0].mean == pytest.approx(np.mean(means), rel=1e-6)
+    assert one.enterprises[0].saved == pytest.approx(0.4 * one.enterprises[0].mean)
+    assert one.enterprises[0].worst == pytest.approx(max(means))
+    assert one.groups[0].saved_worst == pytest.approx(0.4 * one.groups[0].worst)
+    page = client.get(reverse("air:report"), {"cut": "40", "group": one.groups[0].key}).content.decode()  # fmt: skip
+    assert "减排 40 %" in page
+    assert world.enterprise.name in page
+    other = report.report(world.users["dispatcher"], made, "no such industry", 40)
+    assert other["group"] == ""
     client.force_login(world.users["district_elsewhere"])
     assert client.get(reverse("air:sources-json", args=[world.station.pk])).status_code == 404
 

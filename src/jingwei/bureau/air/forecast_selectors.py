@@ -268,6 +268,17 @@ def slides(rows: Sequence[StationForecast], forecast: Forecast) -> dict[str, Any
     }
 
 
+def stacks_said(forecast: Forecast) -> str:
+    """What the contributions rest on, or why there are none."""
+    about = forecast.about.get("stacks") or {"lacking": "no_stacks", "outlets": 0, "assumed": 0}
+    if about["lacking"]:
+        return {
+            "wind": _("Without a forecast of the wind the contributions cannot be computed."),
+            "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
+        }.get(about["lacking"], "")  # fmt: skip
+    return _("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}  # fmt: skip
+
+
 def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, Any]:
     """What stacks add at the station, by pollutant and hour. Wind knows no district: outlets elsewhere
     are named too; a link leads to those whose file `user` may open."""
@@ -293,15 +304,7 @@ def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, An
                 }
             )
         found.append({"name": name, "outlets": named, "rest": part["rest"] + [0.0] * (48 - hours)})
-    about = forecast.about.get("stacks") or {"lacking": "no_stacks", "outlets": 0, "assumed": 0}
-    if about["lacking"]:
-        said = {
-            "wind": _("Without a forecast of the wind the contributions cannot be computed."),
-            "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
-        }.get(about["lacking"], "")  # fmt: skip
-    else:
-        said = _("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}  # fmt: skip
-    return {"pollutants": found, "said": said}
+    return {"pollutants": found, "said": stacks_said(forecast)}
 
 
 # ---- one station --------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -11,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services
+from jingwei.bureau.air import report as reports
 from jingwei.bureau.air.forecasting import FACTORS
 from jingwei.bureau.findings.export import csv_response
 
@@ -96,6 +99,26 @@ def sources(request: HttpRequest, station: int) -> HttpResponse:
     if run is None or row is None:
         raise Http404(_("There is no forecast for this station."))
     return JsonResponse(selectors.sources(request.user, row, run))
+
+
+@require_safe
+@requires("air.view")
+def report(request: HttpRequest) -> HttpResponse:
+    """The decision report, made to be printed; `?group=` an industry, `?cut=` percent."""
+    run = selectors.at(request.GET.get("run", ""))
+    context: dict[str, Any] = {"run": run, "pending": selectors.pending()}
+    if run is not None:
+        group, wanted = request.GET.get("group", ""), request.GET.get("cut", "")
+        cut = min(int(wanted), 100) if wanted.isdecimal() else 30
+        found = reports.report(request.user, run, group, cut)
+        names = dict(found["industries"])
+        context |= found | {
+            "chosen": names.get(found["group"], _("All industries")),
+            "cut": cut,
+            "days": selectors.city_days(run),
+            "episode": selectors.open_episode(),
+        }
+    return render(request, "air/report.html", context)
 
 
 @require_POST

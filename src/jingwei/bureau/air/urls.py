@@ -28,4 +28,5 @@ urlpatterns = [
     path("episodes/", episode_views.episodes, name="episodes"),
     path("episodes/<int:pk>/", episode_views.episode, name="episode"),
     path("episodes/<int:pk>/decide/", episode_views.decide, name="act"),
+    path("report/", forecast_views.report, name="report"),
 ]
