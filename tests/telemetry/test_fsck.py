@@ -10,6 +10,7 @@ import pytest
 
 from jingwei import hj212
 from jingwei.telemetry import journal, seal
+from jingwei.telemetry.catalog import LakeError
 from jingwei.telemetry.fsck import check
 
 NOON = hj212.moment("20260310120000")
@@ -120,6 +121,45 @@ def test_a_value_changed_in_a_file(filled):
     pq.write_table(changed, path)
     found = problems(filled)
     assert any("with other values" in p for p in found)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("kind", ["file", "rollup"])
+def test_one_byte_changed_in_a_file(filled, kind, share):
+    with sqlite3.connect(filled.root / "lake" / "catalog.sqlite") as db:
+        (path,) = db.execute(f"SELECT path FROM {kind} ORDER BY path LIMIT 1").fetchone()
+    db.close()
+    assert problems(filled) == []
+    path = filled.root / "lake" / path
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 1
+    path.write_bytes(content)
+    assert any(str(path) in problem for problem in problems(filled))
+
+
+def test_a_lake_whose_catalog_kept_no_digests(filled):
+    for table in ("file", "rollup"):
+        catalog(filled, f"ALTER TABLE {table} DROP COLUMN sha256")
+    catalog(filled, "PRAGMA user_version = 2")
+    assert problems(filled) == []
+    catalog(filled, "UPDATE rollup SET sha256 = NULL")
+    catalog(filled, "UPDATE file SET sha256 = x'00' WHERE resolution = 'minute'")
+    assert [p for p in problems(filled) if "is not what was written" not in p] == []
+    assert len(problems(filled)) == 2
+
+
+def test_a_damaged_file_is_not_merged(filled, frame):
+    path = live_file(filled)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    filled.put([frame(NOON + timedelta(minutes=90), cn="2061")])
+    ingest = filled.ingest()
+    ingest.step()
+    with pytest.raises(LakeError, match="is not what was written"):
+        ingest.tidy()
+    assert path.read_bytes() == content
+    assert any(f"{path} is not what was written" in problem for problem in problems(filled))
 
 
 def test_a_latest_value_that_is_wrong_missing_or_too_much(filled):

@@ -236,6 +236,7 @@ def test_a_catalog_of_the_first_version_is_taken_over(house):
             "ALTER TABLE old RENAME TO latest",
             "CREATE INDEX latest_resolution ON latest(resolution)",
             "ALTER TABLE file DROP COLUMN again",
+            "ALTER TABLE file DROP COLUMN sha256",
             "DROP TABLE rollup",
             "PRAGMA user_version = 1",
         ):

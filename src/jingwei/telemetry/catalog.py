@@ -7,6 +7,7 @@ and one transaction; whoever reads sees one state.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -16,24 +17,25 @@ from typing import Any
 
 from jingwei.telemetry.journal import make_folder
 
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 -- The files that make up the lake. `day` is the first day of the partition, `level` how often the
 -- rows were merged, `closed` whether the file is the sorted whole of a day that is over, `again`
--- how many of its rows came again later (null: not counted, `rollups` does it).
+-- how many of its rows came again later (null: not counted, `rollups` does it), `sha256` of its bytes
+-- (null: written by a version that kept none).
 CREATE TABLE IF NOT EXISTS file(
     path TEXT PRIMARY KEY, resolution TEXT NOT NULL, day TEXT NOT NULL, level INTEGER NOT NULL,
     rows INTEGER NOT NULL, batch_lo INTEGER NOT NULL, batch_hi INTEGER NOT NULL,
-    closed INTEGER NOT NULL, made INTEGER NOT NULL, again INTEGER
+    closed INTEGER NOT NULL, made INTEGER NOT NULL, again INTEGER, sha256 BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_day ON file(resolution, day);
 -- What was computed of a closed file in steps of an hour or a day; it counts as long as `source` is
 -- the only file of its partition.
 CREATE TABLE IF NOT EXISTS rollup(
     path TEXT PRIMARY KEY, source TEXT NOT NULL, step TEXT NOT NULL, rows INTEGER NOT NULL,
-    UNIQUE (source, step)
+    sha256 BLOB, UNIQUE (source, step)
 ) WITHOUT ROWID;
 -- Files that were merged into others, to be deleted when nobody reads them any more.
 CREATE TABLE IF NOT EXISTS retired(path TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -69,6 +71,13 @@ INSERT INTO latest SELECT resolution, mn, st, factor, time, value, zs, flag, rec
     FROM latest_1;
 DROP TABLE latest_1;
 """  # noqa: S608
+_DIGEST = "ALTER TABLE {} ADD COLUMN sha256 BLOB;\n"
+# What brings the tables of each version to this one; `_TABLES` makes those that are missing.
+_BRING = {
+    0: _LATEST,
+    1: _FROM_1 + _DIGEST.format("file"),
+    2: _DIGEST.format("file") + _DIGEST.format("rollup"),
+}
 
 
 class LakeError(Exception):
@@ -126,7 +135,7 @@ def _bring(db: sqlite3.Connection, version: int) -> None:
     with transaction(db):
         if db.execute("PRAGMA user_version").fetchone() != (version,):
             return  # another process was first
-        for statement in _statements((_FROM_1 if version else _LATEST) + _TABLES):
+        for statement in _statements(_BRING[version] + _TABLES):
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -154,9 +163,15 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def digest(path: Path) -> bytes:
+    """SHA-256 of a file's bytes. Raises OSError."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").digest()
+
+
 def add_files(db: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Rows: path, resolution, day, level, rows, batch_lo, batch_hi, closed, made."""
-    db.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+    """Rows: path, resolution, day, level, rows, batch_lo, batch_hi, closed, made, sha256."""
+    db.executemany("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)", rows)
 
 
 def drop_files(db: sqlite3.Connection, paths: Iterable[str], at: int) -> None:

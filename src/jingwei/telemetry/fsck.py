@@ -7,6 +7,7 @@ system works.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from jingwei.telemetry.catalog import LakeError, catalog, partition
 from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
 from jingwei.telemetry.observations import AHEAD, Row, decode, keys_beside, observations
 from jingwei.telemetry.parquet import query
-from jingwei.telemetry.remote import opened, place
+from jingwei.telemetry.remote import opened, place, scheme
 
 SAMPLE = 5_000  # telegrams compared with the lake unless all are
 _PORTION = 5_000
@@ -34,8 +35,8 @@ def check(
     """One sentence for each problem found; nothing when all agrees.
 
     With `full` every telegram of the journal is decoded and compared with the lake, otherwise
-    about `SAMPLE` of them, drawn anew each time. Seals, files and latest values are always
-    compared in full.
+    about `SAMPLE` of them, drawn anew each time. Seals, latest values and the bytes of files on
+    this machine are always compared in full, those of files on a remote store with `full`.
     """
     for root in (journal_root, refused_root):
         yield from _journal(root)
@@ -74,20 +75,26 @@ def _lake(db: sqlite3.Connection, journal_root: Path, root: Path, full: bool) ->
         yield f"{root / 'catalog.sqlite'} is damaged: {verdict}"
         return
     positions = dict(db.execute("SELECT segment, row FROM position"))
-    files = db.execute("SELECT path, resolution, day, rows FROM file ORDER BY path").fetchall()
+    files = db.execute(
+        "SELECT path, resolution, day, rows, sha256 FROM file ORDER BY path"
+    ).fetchall()
     good: dict[tuple[str, str], list[str]] = {}
     sound = True
-    for path, resolution, day, rows in files:
+    for path, resolution, day, rows, sha256 in files:
         problem = _file(place(root, path), rows)
         if problem:
             sound = False
             yield problem
         else:
+            yield from _bytes(place(root, path), sha256, full)
             good.setdefault((resolution, day), []).append(place(root, path))
-    for path, rows in db.execute("SELECT path, rows FROM rollup ORDER BY path").fetchall():
+    made = db.execute("SELECT path, rows, sha256 FROM rollup ORDER BY path").fetchall()
+    for path, rows, sha256 in made:
         problem = _file(place(root, path), rows)
         if problem:
             yield problem
+        else:
+            yield from _bytes(place(root, path), sha256, full)
     yield from _latest(db, root, good, sound)
     present = {segment.number for segment in journal.segments(journal_root)}
     for number in positions.keys() - present:
@@ -96,6 +103,23 @@ def _lake(db: sqlite3.Connection, journal_root: Path, root: Path, full: bool) ->
         row = positions.get(segment.number, 0)
         if row:
             yield from _segment(journal_root, segment, row, good, full, len(positions))
+
+
+def _bytes(file: str, sha256: bytes | None, full: bool) -> Iterator[str]:
+    """A file's bytes against what was written (not kept before version 3 of the catalog)."""
+    if sha256 is None or (scheme(file) and not full):
+        return
+    try:
+        with opened(file) as stream:
+            found = hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        yield f"{file} cannot be read: {error}"
+        return
+    if found != sha256:
+        yield (
+            f"{file} is not what was written: its SHA-256 is {found.hex()}, the catalog's"
+            f" {sha256.hex()}"
+        )
 
 
 def _file(file: str, rows: int) -> str | None:

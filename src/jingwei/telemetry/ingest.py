@@ -39,6 +39,7 @@ from jingwei.telemetry.catalog import (
     LakeError,
     add_files,
     catalog,
+    digest,
     drop_files,
     partition,
     transaction,
@@ -53,7 +54,7 @@ from jingwei.telemetry.journal import (
 from jingwei.telemetry.observations import keys_beside
 from jingwei.telemetry.packing import Record
 from jingwei.telemetry.parquet import reason, sources, write_sorted
-from jingwei.telemetry.remote import place, put, remove
+from jingwei.telemetry.remote import place, put, remove, scheme
 
 log = logging.getLogger("jingwei.ingest")
 
@@ -346,10 +347,11 @@ class Ingest:
                 f.flush()
                 os.fsync(f.fileno())
             sync_folder((self.root / path).parent)
+            sha256 = digest(self.root / path)
         except BaseException:
             (self.root / path).unlink(missing_ok=True)
             raise
-        return (path, resolution, day, 0, table.num_rows, batch, batch, 0, now)
+        return (path, resolution, day, 0, table.num_rows, batch, batch, 0, now, sha256)
 
     def new_path(self, resolution: str, day: str, batch: int) -> str:
         make_folder(self.root / resolution / day)
@@ -423,7 +425,10 @@ class Ingest:
         self, db: sqlite3.Connection, now: datetime, resolution: str, day: str, level: int | None
     ) -> None:
         """Make one file, sorted, of a partition's files of one level (or of all: close it)."""
-        query = "SELECT path, rows, batch_lo, batch_hi FROM file WHERE resolution = ? AND day = ?"
+        query = (
+            "SELECT path, rows, batch_lo, batch_hi, sha256 FROM file"
+            " WHERE resolution = ? AND day = ?"
+        )
         if level is None:
             files = db.execute(query, (resolution, day)).fetchall()
         else:
@@ -435,6 +440,11 @@ class Ingest:
         closing = level is None
         try:
             places = [place(self.root, f[0]) for f in files]
+            for here, (*_, sha256) in zip(places, files, strict=True):
+                if sha256 and not scheme(here) and digest(Path(here)) != sha256:
+                    raise LakeError(
+                        f"{here} is not what was written; nothing was merged (see `jingwei fsck`)"
+                    )
             count = write_sorted(f"FROM {sources(places)}", self.root / path, places)
             if count != sum(f[1] for f in files):
                 raise LakeError(
@@ -442,11 +452,11 @@ class Ingest:
                     f" rows, the files have {count}; nothing was merged (see `jingwei fsck`)"
                 )
             sync_folder((self.root / path).parent)
-            at = microseconds(now)
+            at, sha256 = microseconds(now), digest(self.root / path)
             with transaction(db):
                 drop_files(db, [f[0] for f in files], at)
-                level = level or 0
-                add_files(db, [(path, resolution, day, level + 1, count, low, high, closing, at)])
+                row = (path, resolution, day, (level or 0) + 1, count, low, high, closing, at)
+                add_files(db, [(*row, sha256)])
         except BaseException:
             (self.root / path).unlink(missing_ok=True)
             raise

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jingwei.telemetry import columns, journal, retention, rollups
-from jingwei.telemetry.catalog import LakeError, add_files, drop_files, transaction
+from jingwei.telemetry.catalog import LakeError, add_files, digest, drop_files, transaction
 from jingwei.telemetry.executor import Executor
 from jingwei.telemetry.ingest import KEEP_SEEN, Ingest, closes
 from jingwei.telemetry.journal import ALL, JournalError, make_folder, microseconds
@@ -320,7 +320,7 @@ def _take(
                 drop_files(db, [f[0] for f in old], at)
                 closed = not beside
                 row = (path, resolution, day, 1, rows, batch, batch, closed, at)
-                add_files(db, [row] if rows else [])
+                add_files(db, [(*row, digest(root / path))] if rows else [])
         except BaseException:
             if path:
                 (root / path).unlink(missing_ok=True)

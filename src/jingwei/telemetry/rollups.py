@@ -19,7 +19,6 @@ It knows nothing of validity: it says what came. Columns:
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jingwei.telemetry.catalog import CHINA, DAY, LakeError, transaction
+from jingwei.telemetry.catalog import CHINA, DAY, LakeError, digest, transaction
 from jingwei.telemetry.journal import make_folder, microseconds, moment, sync_folder
 from jingwei.telemetry.parquet import IN_FORCE, KEY, reason, sources, write_exact
 from jingwei.telemetry.remote import opened, place
@@ -186,14 +185,14 @@ def settle(
             place_ = _fresh(root, resolution, step, day)
             Path(out).rename(place_)
         sync_folder(place_.parent)
-        made.append((_name(root, place_), path, step, count))
+        made.append((_name(root, place_), path, step, count, digest(place_)))
     with transaction(db):
         db.execute(
             "INSERT OR REPLACE INTO retired SELECT path, ? FROM rollup WHERE source = ?", (at, path)
         )
         db.execute("DELETE FROM rollup WHERE source = ?", (path,))
         db.execute("UPDATE file SET again = ? WHERE path = ?", (again, path))
-        db.executemany("INSERT INTO rollup VALUES (?, ?, ?, ?)", made)
+        db.executemany("INSERT INTO rollup VALUES (?, ?, ?, ?, ?)", made)
     return found[0] is not None
 
 
@@ -210,7 +209,6 @@ def _name(root: Path, file: Path | str) -> str:
 
 def _digest(path: Path) -> bytes:
     try:
-        with path.open("rb") as f:
-            return hashlib.file_digest(f, "sha256").digest()
+        return digest(path)
     except OSError:
         return b""  # lost: nothing has the same
