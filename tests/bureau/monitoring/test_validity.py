@@ -86,6 +86,15 @@ def test_four_equal_hours_are_flat_and_the_fourth_takes_the_verdict_from_the_fir
     assert [j.factors["a21002"].get("fault", 0) for j in history] == [0, Fault.FLAT, 0]
 
 
+def test_the_running_hour_makes_nothing_flat(city: City):
+    for n in (2, 1, 0):
+        city.send(hour(n), OVER, breath=False)
+    minutes(city, hour(-1), OVER, 20)  # 12:00, now is 12:30
+    city.judge()
+    assert {faults(city, hour(n)) for n in (2, 1, 0)} == {0}
+    assert Exceedance.objects.filter(withdrawn="").count() == 3
+
+
 def test_an_hour_needs_forty_five_of_its_minutes(city: City):
     minutes(city, hour(1), OVER, 44)
     city.send(hour(1), OVER)

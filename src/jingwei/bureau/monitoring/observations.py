@@ -186,13 +186,14 @@ def moves(code: str) -> bool:
 
 def _flat(c: Column) -> validity.Bools:
     """A18-3 over the hours that are there; an hour that is missing ends a run, and so does one
-    whose source stood still (mark F)."""
+    whose source stood still (mark F) or that has too few values, as the running hour has."""
     if not (np.diff(c.value) == 0).any():
         return np.zeros(len(c.value), dtype=bool)
     first = int(c.time[0])
     at = (c.time - first) // HOUR
     dense = np.full(int(at[-1]) + 1, np.nan)
-    dense[at] = np.where(np.array(c.flag) == "F", np.nan, c.value)
+    still = (np.array(c.flag) == "F") | ((c.fault & Fault.FEW) != 0)
+    dense[at] = np.where(still, np.nan, c.value)
     found: validity.Bools = validity.flat(dense)[at]
     return found
 
