@@ -33,11 +33,15 @@ os.environ.update(
 )
 
 import django  # noqa: E402
+import django.db  # noqa: E402
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 from django.db.backends.sqlite3.base import DatabaseOperations  # noqa: E402
 
 django.setup()
+
+if os.environ.get("JINGWEI_TEST_DATABASE") and django.db.connection.vendor != "postgresql":
+    raise RuntimeError("JINGWEI_TEST_DATABASE is set, but the settings were read before this file")
 
 # A busy machine is no failure: no example has a time limit of its own (each test has one).
 hypothesis.settings.register_profile(
@@ -93,6 +97,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     else:
         operations = connections["default"].ops
         operations.sql_flush = MethodType(_flush_what_is_there, operations)
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_office() -> None:
+    """A request in another language, made by a test before this one, leaves its language behind."""
+    from django.utils import translation
+
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

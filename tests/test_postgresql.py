@@ -33,7 +33,9 @@ def made() -> list[str]:
 @pytest.mark.parametrize("place", PLACES)
 def test_the_same_on_postgresql(place: str, made: list[str]) -> None:
     database = f"{SERVER}_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-    env = dict(os.environ, JINGWEI_TEST_DATABASE=database)
+    # Where DJANGO_SETTINGS_MODULE is set, pytest-django reads the settings before our conftest.
+    env = dict(os.environ, JINGWEI_TEST_DATABASE=database, JINGWEI_DATABASE=database)
+    env.pop("DJANGO_SETTINGS_MODULE", None)
     anew = [] if database in made else ["--create-db"]
     made.append(database)
     for name in list(env):

@@ -68,6 +68,7 @@ CHINESE = {
     "journal": "按原样收存的报文。",
     "journal prune": "删除超过保存期限的报文；期限短于法定年限的不予执行。",
     "lake": "监测数据存储。",
+    "lake roll-up": "按小时和日汇总已关闭的日期，供页面快速读取。",
     "lake rebuild": "由报文日志重新生成指定日的数据，每个分区输出一个 JSON 对象。",
     "validate": "用实测数据检验各分析方法；最后一行是 JSON 格式的结果。",
     "validate prairie-grass": "草原计划（Prairie Grass）弧线最大浓度，分有无湍流实测两种。",

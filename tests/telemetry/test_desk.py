@@ -319,6 +319,7 @@ def test_a_key_is_rotated_by_1014_and_telegrams_follow(house):
             row = register.load(house.root / "register.json")[MN]
             keys = (site.box.seal(MN, new), *row.keys)
             register.write(house.root / "register.json", [replace(row, keys=keys)])
+            await asyncio.sleep(2 * register.FRESH)  # the gateway has it before the device answers
             found = await site.do(
                 "1014", "SKCreateTime=20260310120000000;NewSK=fedcba9876543210",
                 secret=True, key=row.keys[0],

@@ -13,6 +13,7 @@ import pytest
 from jingwei import hj212
 from jingwei.telemetry import health, journal, tally
 from jingwei.telemetry.gateway import Gateway, Limits
+from jingwei.telemetry.register import FRESH
 
 MN = "010000A8900016F000169DC0"
 NOON = hj212.moment("20260310120000")
@@ -491,15 +492,17 @@ def test_the_table_of_peers_is_bounded(monkeypatch):
     assert list(table) == ["open", "8", "9"]
 
 
-def test_a_change_of_the_register_counts_from_the_next_telegram(play, frame, house):
+def test_a_change_of_the_register_counts_a_moment_later(play, frame, house):
     async def act(site):
         client = await site.client()
         client.send(frame(mn="E" * 24))
         await site.until(lambda: site.refused())
         house.devices(MN, "E" * 24)
+        await asyncio.sleep(2 * FRESH)
         client.send(frame(mn="E" * 24))
         await client.wait_for(1)
         house.devices(MN)
+        await asyncio.sleep(2 * FRESH)
         client.send(frame(mn="E" * 24))
         await site.until(lambda: len(site.refused()) == 2)
 

@@ -523,6 +523,8 @@ def _tiers(
 def _graded(tier: Tier, excesses: Sequence[tuple[Decimal, bool]]) -> tuple[Decimal, str]:
     """The third tier: the lowest, more for each further factor, 10,000 yuan a step over the limit.
 
+    Which factor is the first is not said; a special one is where there is one, as a further special
+    factor costs more (own reading, the milder one; an amount never falls when something gets worse).
     A step is one limit for ordinary pollutants (rounded half up), half a limit for special ones
     (rounded up).
     """
@@ -531,7 +533,7 @@ def _graded(tier: Tier, excesses: Sequence[tuple[Decimal, bool]]) -> tuple[Decim
     if not excesses:
         raise ValueError("tier 3 is reckoned from the factors over the limit: none is given")
     amount, terms = tier.lowest, [_money(tier.lowest)]
-    ordered = sorted(excesses, key=lambda e: (-e[0], e[1]))
+    ordered = sorted(excesses, key=lambda e: (not e[1], -e[0]))
     for further in ordered[1:]:
         amount += tier.more[further[1]]
         terms.append(_money(tier.more[further[1]]))

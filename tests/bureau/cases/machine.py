@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from bureau.cases.city import NOW, photo
 from jingwei.bureau.cases import checks, selectors, services
-from jingwei.bureau.cases.errors import Refused, Stale
+from jingwei.bureau.cases.errors import Gone, Refused, Stale
 from jingwei.bureau.cases.models import Case
 
 
@@ -109,6 +109,9 @@ class Machine(RuleBasedStateMachine):
         stale = behind and act not in self.LOOSE
         try:
             self.do(who, act, self.version - behind)
+        except Gone:
+            assert behind, (who, act, self.state)
+            assert after is None, (who, act, self.state)
         except Stale:
             assert stale, (who, act, self.state)
         except (Refused, Case.DoesNotExist):
