@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jingwei.analysis import compliance, validity
-from jingwei.bureau.monitoring import verdicts
+from jingwei.bureau.monitoring import gas, verdicts
 from jingwei.standards import catalogue, rules, tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "validation" / "rules.md"
@@ -79,6 +79,8 @@ def _shown() -> set[str]:
     levels = [x.source for x in vars(validity).values() if isinstance(x, validity.Level)]
     steps = [*levels, *verdicts.SOURCES.values(), verdicts.SOURCE_RATE, *compliance.SOURCES]
     found |= {part for step in steps for part in step.split("; ")}
+    state = {"value": 60.0, "state": "stack_wet", "t": 127.0, "ba": 1e5, "ps": 0.0, "xsw": 16.0}
+    found |= {gas.SOURCE_NOX, gas.SOURCE_BASIS, *(s.source for s in gas.formulas_of(state))}
     return (found | {"own method"}) - {""}
 
 
