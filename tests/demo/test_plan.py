@@ -1,10 +1,12 @@
 """Beginnings and scales: the wanted hours are over the limit, whatever the day of the load."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
 
+from jingwei.analysis.detection import Finding, Monitor, Suite
+from jingwei.bureau.monitoring.detection import role
 from jingwei.demo import catalogue, plan
 from jingwei.telemetry import replay
 
@@ -96,3 +98,50 @@ def test_the_page_can_say_what_is_replayed():
     assert about["how_zh"]
     assert all({"factor", "series", "column", "scale"} <= set(c) for c in about["channels"])
     assert replay.Device.from_json(about, mn="0" * 24, st="31", password="1").channels == channels
+
+
+def reported(now: datetime) -> tuple[list[Finding], datetime]:
+    """What the detectors say of the outlet that reports too little, and the midnight before the load."""
+    works, outlet = next(
+        (e, o) for e in catalogue.enterprises() for o in e.outlets if o.tamper == "low"
+    )
+    mn = catalogue.mn(works.district, "DE0001", works.number * 16 + int(outlet.code[-1]))
+    channels, _ = plan.outlet(LIBRARY, mn, outlet, now)
+    altered, _ = plan.tampered(outlet, "31", now)
+    device = replay.Device(mn, "31", "1", channels, "", plan.upkeep(mn, "air", now), (), altered)
+    begin = replay.floor(now - timedelta(days=plan.past(outlet)), "day")
+    end = replay.floor(now - timedelta(hours=3), "day")
+    targets = {p.factor for p in catalogue.KINDS[outlet.kind].pollutants}
+    rows = (end - begin) // 3600
+    values = {c.factor: np.full(rows, np.nan) for c in channels}
+    marks = {t: ["N"] * rows for t in targets}
+    for row in range(rows):
+        time = datetime.fromtimestamp(begin + row * 3600, UTC)
+        for factor, fields in PLAYER.observe(device, time, "hour"):
+            if factor in targets:
+                marks[factor][row] = fields["Flag"]
+            if factor not in targets or fields["Flag"] == "N":
+                values[factor][row] = float(fields["Avg"])
+    roles = {f: role(f) for f in values if f not in targets and role(f)}
+    for name in [f for f, r in roles.items() if r in ("temperature", "humidity", "pressure")]:
+        values[f"{name}.state"] = values[name]
+        roles[f"{name}.state"] = "state"
+    zone = timezone(timedelta(hours=8))
+    whole = Monitor(
+        datetime.fromtimestamp(begin, zone), timedelta(hours=1), values, sorted(targets),
+        {}, roles, None, marks,
+    )  # fmt: skip
+    suite = Suite.fit(whole.rows(0, rows - 14 * 24))
+    found = suite.detect(whole.rows(rows - 14 * 24, rows), budget=0.1)
+    return list(found), datetime.fromtimestamp(replay.floor(now, "day"), UTC)
+
+
+@pytest.mark.parametrize("hour", [0.2, 9, 16.5, 23.9])
+def test_the_outlet_that_reports_too_little_is_found_at_every_hour_of_the_day(hour):
+    found, today = reported(datetime(2026, 11, 21, 16, tzinfo=UTC) + timedelta(hours=hour))
+    assert {f.factor for f in found} == {"a24088"}
+    [low] = [f for f in found if f.detector == "low"]
+    assert low.p_value < 0.01  # nothing marginal: the story must not hang on the hour
+    assert abs(low.start - (today - timedelta(days=10))) <= timedelta(hours=6)
+    assert abs(low.end - (today - timedelta(days=3))) <= timedelta(hours=6)
+    assert low.hidden_share.low < 0.6 < low.hidden_share.high  # 40 % were reported

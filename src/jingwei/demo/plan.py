@@ -61,7 +61,9 @@ BETWEEN = Words(
 
 
 LONG = 170  # days of history of the outlet whose operation the detectors learn
-LONG_ROW = 5900  # where that history begins in the series: its CO follows the operation well there
+# Where that history begins in the series, on the first local midnight: its CO follows the operation
+# well there, whatever the hour of the load.
+LONG_ROW = 5843
 PUMP = "g10401"  # current of the slurry pump of the desulphurisation
 LOCAL_DAY = 86400
 
@@ -177,7 +179,8 @@ def outlet(
 
     base = _seed(mn + "base") % size
     if past(plan) == LONG:
-        base = (LONG_ROW - first) % size
+        midnight = replay.floor(now, "day") + replay.OFFSET - LONG * LOCAL_DAY
+        base = (LONG_ROW - series.index(midnight)) % size
     told = next((p for p in kind.pollutants if p.factor == plan.over), None)
     scales: dict[str, tuple[float, int]] = {}
     if told is not None and plan.story in ("ongoing", "recent", "past"):

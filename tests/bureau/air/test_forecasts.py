@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -309,6 +310,18 @@ def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
     assert services._take(ForecastModel, NOW) == row
     assert services._take(ForecastModel, NOW + timedelta(minutes=1)) is None
     assert services._take(ForecastModel, NOW + services.ABANDONED + timedelta(seconds=1)) == row
+
+
+def test_what_is_being_computed_shows_that_it_lives(world, monkeypatch) -> None:
+    services.learn()
+    row = services._take(ForecastModel, NOW)
+    monkeypatch.setattr(services, "_job", (row, lambda _: None, Future()))
+    monkeypatch.setattr(services, "BUDGET", 0)
+    for minute in range(1, 12):
+        services.work(NOW + timedelta(minutes=minute, seconds=minute))
+    later = NOW + timedelta(minutes=12)
+    assert services._take(ForecastModel, later) is None  # no other worker takes it
+    assert services._take(ForecastModel, later + services.ABANDONED) == row
 
 
 def test_a_hindcast_knows_nothing_later_than_its_start(learned) -> None:

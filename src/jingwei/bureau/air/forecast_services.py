@@ -1,11 +1,10 @@
 """Learn, forecast, keep: what the worker does for the 48-hour forecast. The computing runs in a thread
-that touches no database, at low priority, one computation at a time."""
+that touches no database, one computation at a time, at the priority of the others: at a lower one it
+would keep the interpreter's lock while it waits for a processor, and the worker with it."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -35,7 +34,8 @@ from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(hours=1)  # what a killed worker left is taken up again
+ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
+ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
 AGAIN = timedelta(days=7)  # learned anew so often
 RETRY = timedelta(days=1)  # after a refusal
 ISSUES = (2, 8, 14, 20)  # local hours whose end begins a forecast, as the weather services' runs
@@ -43,7 +43,7 @@ SETTLED = timedelta(minutes=10)  # after the hour its values have come
 LATE = timedelta(hours=7)  # what is made later is a hindcast and warns of nothing
 BUDGET = 0.2  # seconds that a tick waits for an answer
 
-_job: tuple[Callable[[Future[Any]], None], Future[Any]] | None = None
+_job: tuple[Any, Callable[[Future[Any]], None], Future[Any]] | None = None
 
 
 # ---- asked for ----------------------------------------------------------------------------------
@@ -113,32 +113,35 @@ def work(now: datetime) -> None:
         begun = _begin(now)
         if begun is None:
             return
-        compute, keep = begun
+        row, (compute, keep) = begun
         end: Future[Any] = Future()
-        _job = (keep, end)
+        _job = (row, keep, end)
         threading.Thread(target=_compute, args=(compute, end), name="forecast", daemon=True).start()
-    keep, end = _job
+    row, keep, end = _job
     wait([end], BUDGET)
     if end.done():
         _job = None
         keep(end)
+    elif now - row.started > ALIVE:
+        row.started = now
+        row.save(update_fields=["started"])
 
 
 Begun = tuple[Callable[[], Any], Callable[[Future[Any]], None]]
 
 
-def _begin(now: datetime) -> Begun | None:
+def _begin(now: datetime) -> tuple[Any, Begun] | None:
     asked = _take(ForecastModel, now)
     if asked is None and _stale(now):
         learn()
         asked = _take(ForecastModel, now)
     if asked is not None:
-        return _learning(asked, now)
+        return asked, _learning(asked, now)
     forecast = _take(Forecast, now)
     if forecast is None and (start := _due(now)) is not None:
         ask(start)
         forecast = _take(Forecast, now)
-    return None if forecast is None else _forecasting(forecast)
+    return None if forecast is None else (forecast, _forecasting(forecast))
 
 
 def _take(kind: type[ForecastModel] | type[Forecast], now: datetime) -> Any:
@@ -147,7 +150,10 @@ def _take(kind: type[ForecastModel] | type[Forecast], now: datetime) -> Any:
     if row is None:
         return None
     mine = kind.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)  # type: ignore[attr-defined]
-    return row if mine else None
+    if not mine:
+        return None
+    row.started = now
+    return row
 
 
 def _stale(now: datetime) -> bool:
@@ -170,8 +176,6 @@ def _due(now: datetime) -> datetime | None:
 
 
 def _compute(compute: Callable[[], Any], end: Future[Any]) -> None:
-    with contextlib.suppress(AttributeError, OSError):  # Linux: this thread alone
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     try:
         end.set_result(compute())
     except BaseException as error:

@@ -19,10 +19,11 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(minutes=15)  # a question that a killed worker left is taken up again
+ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
+ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
 BUDGET = 0.2  # seconds that a tick waits for an answer
 
-_job: tuple[int, str, Future[dict[str, Any]]] | None = None
+_job: tuple[Trace, str, Future[dict[str, Any]]] | None = None
 
 
 def ask(
@@ -60,13 +61,16 @@ def work(now: datetime) -> None:
             _refuse(trace.pk, error)
             return
         end: Future[dict[str, Any]] = Future()
-        _job = (trace.pk, question.digest(), end)
+        _job = (trace, question.digest(), end)
         threading.Thread(target=_compute, args=(question, end), name="trace", daemon=True).start()
-    pk, told, end = _job
+    trace, told, end = _job
     wait([end], BUDGET)
     if end.done():
         _job = None
-        _end(pk, told, end)
+        _end(trace.pk, told, end)
+    elif trace.started is not None and now - trace.started > ALIVE:
+        trace.started = now
+        trace.save(update_fields=["started"])
 
 
 def run(trace: Trace) -> Trace:
@@ -95,7 +99,10 @@ def _take(now: datetime) -> Trace | None:
     if trace is None:
         return None
     mine = Trace.objects.filter(free, pk=trace.pk, state=Trace.State.WAITING).update(started=now)
-    return trace if mine else None
+    if not mine:
+        return None
+    trace.started = now
+    return trace
 
 
 def _compute(question: tracing.Question, end: Future[dict[str, Any]]) -> None:
