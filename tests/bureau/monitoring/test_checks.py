@@ -188,7 +188,7 @@ def declared(city: City) -> tuple[Mark, Sample]:
     officer = make_user("dispatcher")
     mark = declare.set_mark(
         company, outlet=city.outlet, sort="device_upkeep", start=hour(2), end=hour(1), note="校准",
-        now=hour(2) + timedelta(minutes=30),
+        grounds=True, facilities=False, now=hour(2) + timedelta(minutes=30),
     )  # fmt: skip
     samples.enter(
         officer, city.point, factor="a21002", period="hour", taken=hour(3), value=50.0,
@@ -208,6 +208,11 @@ def test_marks_and_samples_are_as_they_were_told(city: City):
         (mark, {"note": "校 准"}, "note: not what was said when the evidence log was told of it."),
         (mark, {"sort": "stop"}, "sort is 'stop', but the evidence log says 'device_upkeep'."),
         (mark, {"withdrawn": None}, "not withdrawn, but the evidence log says otherwise."),
+        (mark, {"refractory": True}, "refractory is True, but the evidence log says False."),
+        (mark, {"resent": True}, "resent is True, but the evidence log says False."),
+        (mark, {"grounds": False}, "grounds is False, but the evidence log says True."),
+        (mark, {"facilities": True}, "facilities is True, but the evidence log says False."),
+        (mark, {"user": sample.user}, "but the evidence log commits to another."),
         (sample, {"note": "x"}, "note or why: not what was said"),
         (sample, {"why": ""}, "note or why: not what was said"),
         (sample, {"value": 51.0}, "value is 51.0, but the evidence log says 50.0."),

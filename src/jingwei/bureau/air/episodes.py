@@ -86,14 +86,14 @@ def end(user: Any, row: Episode, note: str) -> None:
 
 
 def _record(row: Episode, act: str, user: Any = None) -> Any:
-    facts = {"days": row.days, "note": row.note, "end_note": row.end_note}
     return record(
         "episode",
         f"episode:{row.pk}",
         {
             "act": str(act), "level": row.level, "first": row.first, "last": row.last,
             "forecast": row.forecast.digest if row.forecast else "",
-            "facts": digest.both(canonical.dumps(facts)),
+            "days": digest.both(canonical.dumps(row.days)),
         },
         actor=str(getattr(user, "pk", "") or ""),
+        said={"note": row.note, "end_note": row.end_note},
     )  # fmt: skip

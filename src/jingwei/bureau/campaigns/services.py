@@ -23,7 +23,6 @@ from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.registry.models import Region
-from jingwei.evidence import digest
 
 LONGEST_SHARE = 180  # days
 
@@ -52,8 +51,10 @@ def begin(user: User, kind: str, data: Mapping[str, Any]) -> Programme:
             "ends": data["ends"],
             "regions": sorted(r.pk for r in regions),
             "matters": chosen,
+            "lead": data["lead"].code,
         },
         actor=str(user.pk),
+        said={name: fields.get(name, "") for name in ("text", "checklist")},
     )
     programme = Programme.objects.create(kind=kind, evidence=entry, **fields)
     programme.regions.set(regions)
@@ -121,8 +122,9 @@ def conclude(user: User, pk: int, text: str, figures: Mapping[str, Any]) -> Prog
     record(
         "campaign",
         f"campaign:{programme.pk}",
-        {"act": "conclude", "figures": figures, "text": digest.both(programme.conclusion.encode())},
+        {"act": "conclude", "figures": figures},
         actor=str(user.pk),
+        said={"text": programme.conclusion},
     )
     programme.save(update_fields=["closed", "conclusion"])
     return programme
@@ -171,13 +173,9 @@ def summarise(
         evidence=record(
             "campaign",
             f"campaign:{programme.pk}",
-            {
-                "act": "summary",
-                "day": day,
-                "figures": dict(figures),
-                "text": digest.both(text.encode()),
-            },
+            {"act": "summary", "day": day, "figures": dict(figures)},
             actor=str(user.pk),
+            said={"text": text},
         ),
     )
 
@@ -215,6 +213,7 @@ def share(
             f"case:{case.pk}",
             {"act": "share", "authority": authority, "facts": with_facts, "days": days},
             actor=str(user.pk),
+            said={"request": request},
         ),
     )
     return made, token
@@ -253,11 +252,7 @@ def answer(made: Share, name: str, text: str) -> Answer:
         evidence=record(
             "case.share",
             f"case:{made.case_id}",
-            {
-                "act": "answer",
-                "share": made.pk,
-                "authority": made.authority,
-                "text": digest.both(text.encode()),
-            },
+            {"act": "answer", "share": made.pk, "authority": made.authority},
+            said={"name": name, "text": text},
         ),
     )

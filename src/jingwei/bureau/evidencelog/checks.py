@@ -76,8 +76,8 @@ def notes() -> Iterator[str]:
             found[row.kind] += selectors.in_clear(row)
     if kinds := ", ".join(f"{kind} {number}" for kind, number in sorted(found.items()) if number):
         yield (
-            f"entries from before words and persons were salted hold some in clear: {kinds};"
-            " they stay, for nothing can be taken out of the log, and are left out of exports"
+            "entries from before words and persons were salted hold some in clear or by a bare digest:"
+            f" {kinds}; they stay, for nothing can be taken out of the log, and are left out of exports"
         )
 
 

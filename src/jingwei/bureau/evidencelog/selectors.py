@@ -17,7 +17,7 @@ from django.utils import timezone
 from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
-from jingwei.evidence import ProofError, attest, merkle, verify_inclusion
+from jingwei.evidence import ProofError, attest, digest, merkle, verify_inclusion
 from jingwei.evidence.attest import State
 from jingwei.evidence.log import LogError, OpenLog, open_log
 from jingwei.evidence.policy import Policy, PolicyError
@@ -110,8 +110,12 @@ def told(entry: EvidenceEntry) -> dict[str, Any]:
     return found
 
 
-# Words and numbers of persons that stand in entries of before they were salted.
+# Words and numbers of persons that stand in entries of before they were salted, in clear or by a
+# digest that short words can be guessed from.
 _IN_CLEAR = {
+    "campaign": ("text",),
+    "case.share": ("text",),
+    "episode": ("facts",),
     "mark": ("note", "answer"),
     "sample": ("note", "why"),
     "substitution": ("absent", "substitute"),
@@ -140,7 +144,7 @@ def spoken(entry: EvidenceEntry, said: Mapping[str, Any]) -> str:
     """Why `said` are not the words that were logged (`services.record`); empty where they are, or
     nobody can tell any more: the salt was erased, or the entry tells of no words.
 
-    Entries of before words were salted have them in clear, each under its name.
+    Entries of before words were salted have them in clear, each under its name, or its digest.
     """
     content = told(entry)
     if "said" in content:
@@ -148,8 +152,12 @@ def spoken(entry: EvidenceEntry, said: Mapping[str, Any]) -> str:
             return f"{' or '.join(said)}: not what was said when the evidence log was told of it"
         return ""
     for name, value in said.items():
-        if name in content and content[name] != value:
-            return f"{name} is {value!r}, but the evidence log says {content[name]!r}"
+        told_as = content.get(name, value)
+        if isinstance(told_as, dict):
+            if told_as != digest.both(str(value).encode()):
+                return f"{name}: not what was said when the evidence log was told of it"
+        elif told_as != value:
+            return f"{name} is {value!r}, but the evidence log says {told_as!r}"
     return ""
 
 

@@ -14,6 +14,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.bureau.evidencelog.services import time_text
 from jingwei.bureau.monitoring import judgements
+from jingwei.bureau.monitoring.declare import SAID_OF_MARK
 from jingwei.bureau.monitoring.models import (
     Cursor,
     Exceedance,
@@ -55,7 +56,8 @@ def _declared() -> Iterator[str]:
             "outlet": f"{mark.outlet.enterprise.uscc} {mark.outlet.code}",
             "furnace": mark.furnace.name if mark.furnace else "", "sort": str(mark.sort),
             "start": time_text(mark.start), "end": time_text(mark.end),
-        }, {"note": mark.note})  # fmt: skip
+            **{name: getattr(mark, name) for name in SAID_OF_MARK},
+        }, {"note": mark.note}, since=SAID_OF_MARK)  # fmt: skip
     rows = Sample.objects.select_related("evidence", "point").order_by("pk")
     for row in rows.iterator(chunk_size=500):
         yield from _as_told(f"Sample {row.pk}", f"sample:{row.pk}", row, {
@@ -95,13 +97,20 @@ def _as_told(
     is_: dict[str, Any],
     said: dict[str, Any],
     last: dict[str, Any] | None = None,
+    since: tuple[str, ...] = (),
 ) -> Iterator[str]:
-    """`is_` and what people `said` against the row's entry, `last` said against that of its end."""
+    """`is_` and what people `said` against the row's entry, `last` said against that of its end.
+    Of what is named in `since` earlier entries do not tell."""
     if row.evidence is None:
         yield f"{what} has no entry in the evidence log."
         return
+    if row.user_id and row.evidence.actor and row.evidence.actor != str(row.user_id):
+        yield f"{what} is of account {row.user_id}, but the evidence log commits to another."
+        return
     content = json.loads(row.evidence.content, parse_int=float)["content"]
     for name, value in is_.items():
+        if name in since and name not in content:
+            continue
         if value != content.get(name):
             yield f"{what}: {name} is {value!r}, but the evidence log says {content.get(name)!r}."
             return

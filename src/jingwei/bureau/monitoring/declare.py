@@ -32,6 +32,8 @@ NOTED = frozenset(
 )  # fmt: skip
 """Marks that must say why (M19-4.1, M19-4.2)."""
 OF_FURNACE = frozenset({*marking.CONDITION, *marking.ANOMALY})
+SAID_OF_MARK = ("refractory", "resent", "grounds", "facilities")
+"""What an enterprise ticks with a mark; it decides how long the mark counts and what it excuses."""
 
 
 @transaction.atomic
@@ -166,6 +168,7 @@ def _record(mark: Mark, act: str, user: Any, now: datetime) -> Any:
             "sort": str(mark.sort),
             "start": mark.start,
             "end": mark.end,
+            **{name: getattr(mark, name) for name in SAID_OF_MARK},
             "at": now,
         },
         actor=str(user.pk),
