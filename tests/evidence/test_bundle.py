@@ -41,6 +41,13 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "names more than 8 stamps",
     ),
     "many": (lambda m: m.update(entries=list(range(50_001))), "names more than 50000 entries"),
+    "absent": (
+        lambda m: m.update(absent=[{"what": "", "why": ""}] * 50_001), "more than 50000 absent"
+    ),
+    "values": (lambda m: m.update(absent=[{}] * 200_001), "has more than 400000 values"),
+    "empty values": (lambda m: m.update(entries=[0] * 400_001), "has more than 400000 values"),
+    "escapes": (lambda m: m.update(case="\n" * 400_001), "has more than 400000 values"),
+    "long": (lambda m: m.update(case="x" * 2**23), "manifest.json is longer than 8388608 bytes"),
     "future": (lambda m: m.update(made=LATER), "manifest.json is dated in the future"),
     "no date": (lambda m: m.update(made="today"), "is no manifest of a bundle"),
     "unlisted content": (

@@ -49,7 +49,8 @@ from jingwei.evidence.tiles import MAX_ENTRY
 FORMAT = "jingwei-bundle/1"
 MANIFEST, ENTRY, PROOF = "manifest.json", "manifest.entry.json", "manifest.tlog-proof"
 POLICY, SM2_PUBLIC = "policy", "log-sm2.pub"
-MAX_MANIFEST = 16 * 1024 * 1024
+MAX_MANIFEST = 2**23
+MAX_PARTS = 400_000  # values of a manifest: 50,000 files have fewer, and each costs memory
 MAX_FILES = 50_000
 MAX_FILE = 2**31
 MAX_ZIP = 2**32 - 2**24
@@ -398,6 +399,8 @@ def _manifest(raw: bytes) -> dict[str, Any]:
         "format": str, "case": str, "made": str, "origin": str, "entries": list, "contents": list,
         "telegrams": list, "judgements": list, "stamps": list, "absent": list, "files": dict,
     }  # fmt: skip
+    if sum(raw.count(sign) for sign in (b",", b"[", b"{", b"\\")) > MAX_PARTS:
+        raise BundleError(f"{MANIFEST} has more than {MAX_PARTS} values")
     try:
         manifest = canonical.loads(raw)
         if set(manifest) != set(wanted) or manifest["format"] != FORMAT:
@@ -424,11 +427,13 @@ def _manifest(raw: bytes) -> dict[str, Any]:
         for name, by, most in (
             ("entries", "", MAX_FILES), ("contents", "path", MAX_FILES),
             ("telegrams", "seq", MAX_FILES), ("judgements", "row", MAX_FILES),
-            ("stamps", "path", MAX_NOTES),
+            ("stamps", "path", MAX_NOTES), ("absent", "", MAX_FILES),
         ):  # fmt: skip
             if len(manifest[name]) > most:
                 raise BundleError(f"{MANIFEST} names more than {most} {name}")
-            if len({item[by] if by else item for item in manifest[name]}) < len(manifest[name]):
+            if name != "absent" and len(
+                {item[by] if by else item for item in manifest[name]}
+            ) < len(manifest[name]):
                 raise BundleError(f"{MANIFEST} names one of the {name} twice")
         numbers = [t["seq"] for t in manifest["telegrams"]]
         numbers += [j["row"] for j in manifest["judgements"]]
