@@ -170,6 +170,46 @@ def test_kill_9_at_every_step(tmp_path: Path, sm2: bool) -> None:
     assert ended >= 4  # killed after the point of no return, and ended by who came next
 
 
+def test_a_second_key_killed_at_every_step(tmp_path: Path) -> None:
+    """Before each fsync, rename and link: no key signs of which the log was not told, and whoever
+    calls again ends it with the same key."""
+
+    def second(folder: Path) -> None:
+        with Log(folder) as log:
+            key = log.second_key()
+            if str(key).encode() not in [log.reader.entry(n, log.size) for n in range(log.size)]:
+                log.append([str(key).encode()])
+            log.use_second_key(key)
+
+    number = 0
+    while True:
+        number += 1
+        folder = tmp_path / str(number)
+        with Log(folder, origin="log.example/one") as log:
+            log.append(entries(3))
+        killed = killed_at(number, lambda folder=folder: second(folder))
+        with Log(folder) as log:  # the worker comes next
+            log.append([b"goes on"])
+            signs = opened(folder).keys.second
+            told = [log.reader.entry(n, log.size).decode() for n in range(log.size)]
+        assert signs is None or str(signs) in told
+        assert len(parse_note(opened(folder).note, opened(folder).verifier).signatures) == (
+            1 if signs is None else 2
+        )
+        if signs is None:
+            second(folder)
+        last = opened(folder).keys.second
+        assert signs in (None, last)
+        if len(told) == 5:
+            assert str(last) == told[3]
+        with Log(folder) as log, pytest.raises(LogError, match="there is an SM2 key already"):
+            log.second_key()
+        assert not (folder / keyring.MADE_SM2_KEY).exists()
+        if not killed:
+            break
+    assert number > 12
+
+
 def test_what_cannot_be_rotated(tmp_path: Path) -> None:
     with Log(tmp_path) as log:
         log.append(entries(2))

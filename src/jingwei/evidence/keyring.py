@@ -5,6 +5,7 @@ A log keeps its name, its tree and its numbers when its key is changed (`Log.rot
     log.pub            the verifier key in force; log-sm2.pub the second one, where there is one
     log-retired.pub    a line `SIZE KEY` for each earlier one: it signed no checkpoint of more entries
     log-next.key       made for a rotation that has not come to its end; log-sm2-next.key as well
+    log-sm2-made.key   a second key that the log has not been told of yet: it signs nothing
 
 The checkpoint of that size is signed by both, so who trusts the old key is led to the new one; and
 as the tree goes on, every old entry can be proved under the new key alone.
@@ -35,6 +36,7 @@ from jingwei.evidence.note import (
 KEY, VERIFIER = "log.key", "log.pub"
 SM2_KEY, SM2_VERIFIER = "log-sm2.key", "log-sm2.pub"
 NEXT_KEY, NEXT_SM2_KEY = "log-next.key", "log-sm2-next.key"
+MADE_SM2_KEY = "log-sm2-made.key"
 RETIRED = "log-retired.pub"
 MAX_RETIRED = 1_000_000
 KeyPair = KeyFile | Sm2KeyFile

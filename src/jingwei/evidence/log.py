@@ -37,6 +37,7 @@ from typing import NamedTuple
 from jingwei.evidence import keyring, merkle, tiles
 from jingwei.evidence.keyring import (
     KEY,
+    MADE_SM2_KEY,
     NEXT_KEY,
     NEXT_SM2_KEY,
     RETIRED,
@@ -192,6 +193,38 @@ class Log:
                 _sync_folder(self.folder)
         except NoteError as error:
             raise LogError(str(error)) from None
+
+    # -- the second key
+
+    def second_key(self) -> Verifier:
+        """Make the SM2 key that is to sign as well (or take one that was made and is not in use yet).
+        Its entry must be in the log before `use_second_key`. Raises `LogError`, also where an SM2 key
+        signs already."""
+        if len(self._signers) > 1:
+            raise LogError("there is an SM2 key already")
+        try:
+            path = self.folder / MADE_SM2_KEY
+            made = Sm2KeyFile(self.signer.name, path) if path.exists() else None
+            return (made or Sm2KeyFile.create(path, self.signer.name)).verifier
+        except NoteError as error:
+            raise LogError(str(error)) from None
+        except OSError as error:
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+
+    def use_second_key(self, key: Verifier) -> None:
+        """Sign with the second key as well, which `second_key` made, from the next checkpoint on."""
+        if self.second_key() != key:
+            raise LogError("the second key is not the one that the log was told of: begin again")
+        try:
+            (self.folder / MADE_SM2_KEY).replace(self.folder / SM2_KEY)
+            _sync_folder(self.folder)
+            self._load_keys()
+        except OSError as error:
+            self.close()
+            raise LogError(f"cannot write the log in {self.folder}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
 
     # -- rotation of the keys
 

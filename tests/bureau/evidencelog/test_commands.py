@@ -146,17 +146,21 @@ def test_a_setting_that_cannot_be_used(command, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.django_db(transaction=True)
 def test_sm2_key(data: Path) -> None:
+    from jingwei.bureau.evidencelog.models import EvidenceEntry
     from jingwei.evidence.log import open_log
     from jingwei.evidence.note import Verifier, parse_checkpoint
 
     entries(1)
     sequence()
-    code, text = run("sm2-key")
+    admin = build().users["admin"]
+    assert run("sm2-key", "--as", "nobody") == (1, "there is no active account nobody\n")
+    code, text = run("sm2-key", "--as", admin.username)
     assert code == 0
     key = Verifier.parse(text)
+    assert EvidenceEntry.objects.get(kind="key").actor == str(admin.pk)
     entries(1)
     sequence()
-    assert parse_checkpoint(open_log(data / "evidence").note, key).size == 2
+    assert parse_checkpoint(open_log(data / "evidence").note, key).size == 3
     assert run("sm2-key") == (1, "there is an SM2 key already\n")
 
 

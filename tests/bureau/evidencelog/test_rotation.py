@@ -17,8 +17,15 @@ from bureau.evidencelog.material import entries, numbers, parts, witnesses
 from jingwei.bureau.evidencelog import bundles, checks, services
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.evidence import bundle, policy
-from jingwei.evidence.keyring import RETIRED, read_retired, read_statement
-from jingwei.evidence.log import LogError, open_log
+from jingwei.evidence.keyring import (
+    RETIRED,
+    SM2_KEY,
+    SM2_VERIFIER,
+    read_retired,
+    read_statement,
+)
+from jingwei.evidence.log import Log, LogError, open_log
+from jingwei.evidence.note import Sm2KeyFile
 from world import build
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,15 +39,19 @@ def test_an_entry_tells_of_it(data: Path) -> None:
     entries(3)
     services.sequence()
     old = key(data)
-    assert services.next_key() == services.next_key() != old
+    assert services.next_key(actor="6") == services.next_key() != old
     new = services.rotate(actor="7")
     assert key(data) == new
     assert list(checks.check()) == []
     entries(2)
     services.sequence()
-    assert numbers() == [0, 1, 2, 3, 4, 5]
+    assert numbers() == [0, 1, 2, 3, 4, 5, 6]
     assert list(checks.check()) == []
-    row = EvidenceEntry.objects.get(kind="key")
+    made, row = EvidenceEntry.objects.filter(kind="key").order_by("index")
+    assert json.loads(made.content)["content"] == {
+        "act": "prepared", "origin": old.name, "old": str(old), "new": str(new),
+    }  # fmt: skip
+    assert (made.actor, row.actor) == ("6", "7")
     told = json.loads(row.content)["content"]
     assert (told["old"], told["new"]) == (str(old), str(new))
     assert read_statement(told["statement"]) == (old.name, old, new)
@@ -137,6 +148,64 @@ def test_kill_9_in_the_middle(data: Path) -> None:
     assert found == list(range(len(found)))
 
 
+def test_a_second_key_signs_when_the_log_was_told_of_it(data: Path) -> None:
+    entries(1)
+    services.sequence()
+    new = services.second_key(actor="7")
+    row = EvidenceEntry.objects.get(kind="key")
+    assert (row.index, row.actor) == (1, "7")
+    assert json.loads(row.content)["content"] == {
+        "act": "second", "origin": new.name, "first": str(key(data)), "new": str(new),
+    }  # fmt: skip
+    assert new not in open_log(data / "evidence").checkpoint.verified
+    entries(1)
+    services.sequence()
+    assert new in open_log(data / "evidence").checkpoint.verified
+    assert [*checks.check(), *checks.notes()] == []
+    with pytest.raises(LogError, match="there is an SM2 key already"):
+        services.second_key()
+    services.rotate()  # the second key changes as well
+    assert open_log(data / "evidence").keys.second != new
+    assert [*checks.check(), *checks.notes()] == []
+
+
+def test_a_second_key_of_which_the_log_was_told_and_that_a_crash_left_unused(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries(1)
+    services.sequence()
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "use_second_key", lambda *_: (_ for _ in ()).throw(LogError("killed")))
+        with pytest.raises(LogError, match="killed"):
+            services.second_key(actor="7")
+    [problem] = checks.check()
+    assert "does not sign: run `jingwei evidence sm2-key` again" in problem
+    new = services.second_key(actor="8")
+    assert EvidenceEntry.objects.get(kind="key").actor == "7"
+    assert new == open_log(data / "evidence").keys.second
+    assert list(checks.check()) == []
+
+
+def test_a_second_key_that_was_put_there_or_taken_away_behind_the_log(data: Path) -> None:
+    entries(1)
+    services.sequence()
+    folder = data / "evidence"
+    Sm2KeyFile.create(folder / SM2_KEY, key(data).name)
+    entries(1)
+    services.sequence()
+    assert list(checks.check()) == []
+    [note] = checks.notes()
+    assert note.startswith(f"no entry tells who made the second key {open_log(folder).keys.second}")
+    (folder / SM2_KEY).unlink()
+    (folder / SM2_VERIFIER).unlink()
+    services.second_key()
+    assert [*checks.check(), *checks.notes()] == []
+    (folder / SM2_KEY).unlink()
+    (folder / SM2_VERIFIER).unlink()
+    [problem] = checks.check()
+    assert "does not sign" in problem
+
+
 def test_the_check_finds_a_key_that_was_changed_behind_the_log(data: Path) -> None:
     entries(1)
     services.sequence()
@@ -168,7 +237,7 @@ def test_bundles_before_and_after(data: Path) -> None:
         assert report.proved
         assert len(report.witnesses) >= 1
     kinds = [json.loads(p.read_text())["type"] for p in (data / "after/entries").glob("*.json")]
-    assert kinds.count("key") == 1
+    assert kinds.count("key") == 2
     own = {
         name: policy.parse(f"log {one}\nquorum none\n")
         for name, one in (("old", old), ("new", new))

@@ -79,6 +79,15 @@ def notes() -> Iterator[str]:
             "entries from before words and persons were salted hold some in clear or by a bare digest:"
             f" {kinds}; they stay, for nothing can be taken out of the log, and are left out of exports"
         )
+    with suppress(LogError):  # a difference
+        log = open_log(settings.ENV.evidence)
+        if log and (second := log.keys.second):
+            told = EvidenceEntry.objects.filter(kind=services.ROTATION)
+            if not told.filter(content__contains=str(second)).exists():
+                yield (
+                    f"no entry tells who made the second key {second}: it is from before that was"
+                    " written down, or somebody put it there behind the log"
+                )
 
 
 def _reading_problem(row: Reading) -> str:
@@ -125,6 +134,7 @@ def _compare(log: OpenLog, last: int, progress: Progress | None) -> None:
     kept = list(_kept(log))
     check_log(log.reader, [log.checkpoint, *kept], each=each, progress=progress)
     _rotations(log)
+    _second(log)
     _outside(log, kept)
 
 
@@ -136,9 +146,10 @@ def _rotations(log: OpenLog) -> None:
         kind=services.ROTATION, index__lt=log.checkpoint.size
     ).order_by("index"):
         try:
-            origin, old, new = keyring.read_statement(
-                canonical.loads(row.content.encode())["content"]["statement"]
-            )
+            content = canonical.loads(row.content.encode())["content"]
+            if content.get("act") in (services.PREPARED, services.SECOND):
+                continue
+            origin, old, new = keyring.read_statement(content["statement"])
         except (NoteError, KeyError, TypeError) as error:
             raise LogError(f"row {row.pk} (leaf {row.index}): {error}") from None
         if origin != log.checkpoint.origin:
@@ -155,6 +166,23 @@ def _rotations(log: OpenLog) -> None:
             f"the change of the key to {new} (leaf {index}) was not ended: run"
             " `jingwei evidence rotate` again"
         )
+
+
+def _second(log: OpenLog) -> None:
+    """Each second key of which an entry tells signs, or was retired."""
+    signs = {log.keys.second, *(retired.key for retired in log.keys.retired)}
+    for row in EvidenceEntry.objects.filter(
+        kind=services.ROTATION, subject__startswith="second-key:", index__lt=log.checkpoint.size
+    ).order_by("index"):
+        try:
+            new = keyring.Verifier.parse(canonical.loads(row.content.encode())["content"]["new"])
+        except (NoteError, KeyError, TypeError) as error:
+            raise LogError(f"row {row.pk} (leaf {row.index}): {error}") from None
+        if new not in signs:
+            raise LogError(
+                f"the second key {new} (leaf {row.index}) does not sign: run"
+                " `jingwei evidence sm2-key` again, or put the file back"
+            )
 
 
 def _outside(log: OpenLog, kept: list[Checkpoint]) -> None:

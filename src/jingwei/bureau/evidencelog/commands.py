@@ -380,11 +380,16 @@ def check_draw(
 
 
 @evidence.command()
-def sm2_key() -> None:
+def sm2_key(
+    as_: Annotated[
+        str, typer.Option("--as", metavar="USERNAME", help="Who does it; else the system's user.")
+    ] = "",
+) -> None:
     """Make a second signing key, SM2: from then on every checkpoint carries both signatures.
 
-    OpenSSL 3 makes and uses it. Exit codes: 0 made, 1 there is one already or it cannot be made,
-    2 it cannot run.
+    OpenSSL 3 makes and uses it. An entry tells of it, with a commitment to who did it, before the key
+    signs. May be repeated after a crash. Exit codes: 0 made, 1 there is one already or it cannot be
+    made, 2 it cannot run.
     """
     import django
     from rich.console import Console
@@ -395,22 +400,20 @@ def sm2_key() -> None:
     except ValueError as error:  # a setting that cannot be used
         err.print(f"the key cannot be made: {error}", markup=False)
         raise typer.Exit(2) from None
-    from django.conf import settings
+    from django.db import DatabaseError
 
-    from jingwei.evidence.keyring import SM2_KEY
-    from jingwei.evidence.log import Log, LogError
-    from jingwei.evidence.note import NoteError, Sm2KeyFile
+    from jingwei.bureau.evidencelog import services
+    from jingwei.evidence.log import LogError
 
     try:
-        with Log(settings.ENV.evidence) as log:
-            signer = Sm2KeyFile.create(settings.ENV.evidence / SM2_KEY, log.signer.name)
-    except FileExistsError:
-        err.print("there is an SM2 key already")
-        raise typer.Exit(1) from None
-    except (LogError, NoteError, OSError) as error:
+        key = services.second_key(actor=_actor(as_))
+    except LogError as error:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None
-    Console(highlight=False, soft_wrap=True).print(str(signer.verifier), markup=False)
+    except (DatabaseError, OSError) as error:
+        err.print(f"the key cannot be made: {error}", markup=False)
+        raise typer.Exit(2) from None
+    Console(highlight=False, soft_wrap=True).print(str(key), markup=False)
 
 
 @evidence.command()
@@ -444,7 +447,8 @@ def rotate(
     from jingwei.evidence.log import LogError
 
     try:
-        key = services.next_key() if prepare else services.rotate(actor=_actor(as_))
+        change = services.next_key if prepare else services.rotate
+        key = change(actor=_actor(as_))
     except LogError as error:
         err.print(str(error), markup=False)
         raise typer.Exit(1) from None

@@ -33,6 +33,7 @@ from jingwei.evidence.policy import PolicyError
 
 SCHEMA = 1
 ROTATION = "key"
+PREPARED, SECOND = "prepared", "second"  # acts of its entries that tell of no rotation
 ROTATING = "log-rotating.pub"  # the new key, from before the point of no return until all is done
 BATCH = 1_000
 BUDGET = 0.5  # seconds that a tick waits for witnesses, time stamps and anchors
@@ -205,11 +206,31 @@ def _attest(end: Future[State], folder: Path, now: datetime) -> None:
         end.set_exception(error)
 
 
-def next_key() -> Verifier:
+def next_key(*, actor: str = "") -> Verifier:
     """Make the key that the log is to have next (or take the one that is there), and return it: for
-    the witnesses and the policy, before `rotate`. Raises `LogError`."""
+    the witnesses and the policy, before `rotate`. An entry tells of it. Raises `LogError`."""
     with Log(settings.ENV.evidence) as log:
-        return keyring.read_statement(log.next_keys())[2]
+        origin, old, new = keyring.read_statement(log.next_keys())
+    with transaction.atomic(durable=True):
+        content = {"act": PREPARED, "origin": origin, "old": str(old), "new": str(new)}
+        _told(f"next-key:{new.key_id.hex()}", content, actor)
+    return new
+
+
+def second_key(*, actor: str = "") -> Verifier:
+    """Make a second signing key, SM2: from then on every checkpoint carries both signatures.
+
+    First the log is told of it, then the key signs. Safe to repeat after a crash anywhere. Raises
+    `LogError`, also where there is one already. Must not run in a transaction.
+    """
+    folder = settings.ENV.evidence
+    with Log(folder) as log:
+        first, new = log.signer.verifier, log.second_key()
+    content = {"act": SECOND, "origin": first.name, "first": str(first), "new": str(new)}
+    _in_log(f"second-key:{new.key_id.hex()}", content, actor)
+    with Log(folder) as log:
+        log.use_second_key(new)
+    return new
 
 
 def rotate(*, actor: str = "") -> Verifier:
@@ -236,20 +257,8 @@ def rotate(*, actor: str = "") -> Verifier:
         raise LogError(str(error)) from None
     if policy and policy.logs and all(party.key != new for party in policy.logs):
         raise LogError(f"first give the new key to the policy and to the witnesses: log {new}")
-    with transaction.atomic(durable=True):
-        subject = f"key:{new.key_id.hex()}"
-        entry = EvidenceEntry.objects.filter(kind=ROTATION, subject=subject).first() or record(
-            ROTATION,
-            subject,
-            {"origin": origin, "old": str(old), "new": str(new), "statement": statement},
-            actor=actor,
-        )
-    end = time.monotonic() + 30
-    while entry.index is None:
-        sequence()
-        entry.refresh_from_db()
-        if time.monotonic() > end:
-            raise LogError("the sequencer was at work all the time: rotate again")
+    content = {"origin": origin, "old": str(old), "new": str(new), "statement": statement}
+    _in_log(f"key:{new.key_id.hex()}", content, actor)
     with Log(folder) as log:
         with begun.open("w") as file:
             file.write(str(new))
@@ -258,6 +267,24 @@ def rotate(*, actor: str = "") -> Verifier:
         log.rotate(statement)  # syncs the folder
         begun.unlink()
     return new
+
+
+def _told(subject: str, content: Mapping[str, Any], actor: str) -> EvidenceEntry:
+    """The entry that tells of a key: the one that a crash left, else a new one."""
+    there = EvidenceEntry.objects.filter(kind=ROTATION, subject=subject).first()
+    return there or record(ROTATION, subject, content, actor=actor)
+
+
+def _in_log(subject: str, content: Mapping[str, Any], actor: str) -> None:
+    """Tell of a key, and wait until that is in the log."""
+    with transaction.atomic(durable=True):
+        entry = _told(subject, content, actor)
+    end = time.monotonic() + 30
+    while entry.index is None:
+        sequence()
+        entry.refresh_from_db()
+        if time.monotonic() > end:
+            raise LogError("the sequencer was at work all the time: try again")
 
 
 def _begun(path: Path) -> str:
