@@ -18,6 +18,7 @@ KINDS = {
     "exceedances": _("Exceedances"),
     "sample": _("Enforcement sample"),
     "check": _("Check of an instrument"),
+    "basis": _("Declared basis or range of an instrument"),
     "finding": _("Finding"),
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),

@@ -20,3 +20,5 @@ class MonitoringConfig(AppConfig):
         placed("mark", "monitoring.Mark", "point.view")
         placed("inquiry", "monitoring.Inquiry", "point.view")
         placed("sample", "monitoring.Sample", "point.view")
+        placed("basis", "monitoring.Basis", "point.view")
+        placed("range", "monitoring.InstrumentRange", "point.view")
