@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -14,7 +14,7 @@ from jingwei.analysis.validity import Fault
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.services import Refused
-from jingwei.bureau.monitoring import amounts, checks, quality
+from jingwei.bureau.monitoring import amounts, checks, quality, selectors
 from jingwei.bureau.monitoring.models import Exceedance, Judgement
 from jingwei.bureau.monitoring.quality_models import QualityCheck
 from jingwei.bureau.registry.models import PermitLimit
@@ -253,3 +253,54 @@ def test_a_check_that_was_changed_behind_the_log_is_found(city: City, dispatcher
         f"Check {row.pk}: passed is True, but the evidence log says False.",
         f"Check {other.pk} is not withdrawn, but the evidence log says otherwise.",
     ]
+
+
+# What lists and maps show -----------------------------------------------------------------------
+
+
+def test_a_point_out_of_control_is_watched_and_says_which_factor(city: City, dispatcher, client):
+    """In real time, for lists ask the clock."""
+    now = datetime.now(UTC)
+    city.send(now, {"a21002": 50.0, "a19001": 12.0}, resolution="realtime", received=now)
+
+    def told() -> tuple[str, str, frozenset[str]]:
+        (found,) = selectors.point_states(dispatcher, now)
+        return found.state, found.reason, found.out
+
+    assert told() == ("normal", "", frozenset())
+    failed = check(dispatcher, city, now - 2 * HALF, False, now=now)
+    assert told() == ("watch", "out_of_control", {"a21002"})
+    client.force_login(dispatcher)
+    english = {"accept-language": "en"}
+    page = client.get(reverse("monitoring:points"), headers=english).content.decode()
+    assert "Data of NOx are not valid." in page
+    assert '<span class="badge state-watch">out of control</span>' in page
+    page = client.get(city.point.get_absolute_url(), headers=english).content.decode()
+    assert "Out of control: a check of the instrument failed" in page
+    table = (
+        client.get(reverse("monitoring:points_csv"), headers=english).getvalue().decode("utf-8-sig")
+    )
+    assert [r.split(",")[-1] for r in table.split("\r\n")[:3]] == [
+        "Not valid", "out of control", ""
+    ]  # fmt: skip
+    (feature,) = client.get(reverse("monitoring:map"), headers=english).json()["features"]
+    assert feature["properties"]["state"] == "watch"
+    assert "Data of NOx are not valid." in feature["properties"]["reason"]
+
+    passed = check(dispatcher, city, now - HALF, True, now=now)
+    assert told()[0] == "normal"
+    quality.withdraw(dispatcher, passed, "wrong record", now)
+    assert told()[0] == "watch"
+    quality.withdraw(dispatcher, failed, "wrong record", now)
+    assert told()[0] == "normal"
+
+
+def test_a_late_check_of_the_enterprise_makes_nothing_out_of_control_before_it_is_confirmed(
+    city: City, dispatcher, enterprise
+):
+    city.send(hour(0), {"a21002": 50.0, "a19001": 12.0})
+    late = check(enterprise, city, NOW - timedelta(days=3), False)
+    assert late.counts is None
+    assert selectors.point_states(dispatcher, NOW)[0].state == "normal"
+    quality.confirm(dispatcher, late, NOW)
+    assert selectors.point_states(dispatcher, NOW)[0].reason == "out_of_control"

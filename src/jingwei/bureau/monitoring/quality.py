@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -55,6 +56,22 @@ def periods(points: Iterable[Point]) -> dict[int, Periods]:
 
 def _periods(rows: Iterable[QualityCheck]) -> list[Period]:
     return out_of_control(Check(r.time, r.passed, r.pk) for r in rows)
+
+
+def out_now(points: Iterable[Point]) -> dict[int, set[str]]:
+    """By point the factors whose instrument is out of control now: no check passed since one failed."""
+    valid = QualityCheck.objects.filter(withdrawn=None, counts__isnull=False)
+    passed = valid.filter(
+        point=OuterRef("point"), factor=OuterRef("factor"), passed=True, time__gte=OuterRef("time")
+    )
+    found: dict[int, set[str]] = defaultdict(set)
+    for point, factor in (
+        valid.filter(~Exists(passed), point__in=list(points), passed=False)
+        .order_by()
+        .values_list("point", "factor")
+    ):
+        found[point].add(factor)
+    return found
 
 
 def hours(period: Period, now: datetime) -> range:

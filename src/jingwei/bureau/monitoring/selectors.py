@@ -23,7 +23,7 @@ from jingwei.analysis.compliance import judge_hours, unit_scale
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.access import may
 from jingwei.bureau.language import english, factor_name
-from jingwei.bureau.monitoring import gas
+from jingwei.bureau.monitoring import gas, quality
 from jingwei.bureau.monitoring.judging import preview
 from jingwei.bureau.monitoring.models import (
     Exceedance,
@@ -85,7 +85,8 @@ def points(user: Any, action: str = "point.view") -> QuerySet[Point]:
 
 @dataclass
 class PointState:
-    """A point as it is now. `reason` says in one key why the state is what it is."""
+    """A point as it is now. `reason` says in one key why the state is what it is; `out`: the factors
+    (codes as sent) of `latest` whose instrument is out of control."""
 
     point: Point
     state: str
@@ -94,6 +95,7 @@ class PointState:
     latest: list[Latest] = field(default_factory=list)  # newest of each factor, any resolution
     aqi: aqi.Aqi | None = None
     aqi_time: datetime | None = None
+    out: frozenset[str] = frozenset()
 
 
 def point_states(
@@ -104,8 +106,9 @@ def point_states(
     * offline: no real-time value of the last 10 minutes and no hour mean that ended in the last
       2 hours (by the time of the observation; a clock that is ahead counts as now);
     * abnormal: a standing exceedance whose period ended in the last 3 hours;
-    * watch: an exceedance whose episode may still go on (24 hours), a newest value that is marked
-      as not normal, or limits that demand conversion to reference oxygen while none is reported;
+    * watch: an exceedance whose episode may still go on (24 hours), a newest value whose instrument
+      is out of control (a failed check) or that is marked as not normal, or limits that demand
+      conversion to reference oxygen while none is reported;
     * normal: everything else.
 
     The first that applies. `among` limits the work to some of the points.
@@ -122,19 +125,32 @@ def point_states(
         end = row["time"] + LENGTH[row["period"]]
         recent[row["point"]] = max(end, recent.get(row["point"], end))
     today = local_day(now)
+    out = quality.out_now(chosen)
     converting = set(
         PermitLimit.objects.filter(reference_o2__isnull=False, valid_from__lte=today)
         .exclude(valid_to__lt=today)
         .values_list("outlet", flat=True)
     )
     return [
-        _state(p, newest[p.mn, p.st], recent.get(p.pk), now, p.outlet_id in converting)
+        _state(
+            p,
+            newest[p.mn, p.st],
+            recent.get(p.pk),
+            now,
+            p.outlet_id in converting,
+            out.get(p.pk, set()),
+        )
         for p in chosen
     ]
 
 
 def _state(
-    point: Point, rows: list[Latest], over: datetime | None, now: datetime, converting: bool
+    point: Point,
+    rows: list[Latest],
+    over: datetime | None,
+    now: datetime,
+    converting: bool,
+    out: set[str],
 ) -> PointState:
     fresh = any(
         (r.resolution == "realtime" and now - r.time <= REALTIME_FRESH)
@@ -147,6 +163,7 @@ def _state(
             best[r.factor] = r
     values = [best[f] for f in _in_order(best, point)]
     normal = normal_marks(point.version)
+    failed = frozenset(f for f in best if current_code(f, point.version) in out)
     if not rows:
         state, reason = "offline", "no_data"
     elif not fresh:
@@ -155,13 +172,17 @@ def _state(
         state, reason = "abnormal", "exceeded"
     elif over and now - over <= EPISODE_GAP:
         state, reason = "watch", "exceeded"
+    elif failed:
+        state, reason = "watch", "out_of_control"
     elif any((r.flag or "") not in normal for r in values):
         state, reason = "watch", "mark"
     elif converting and OXYGEN[point.version] not in best:
         state, reason = "watch", "no_oxygen"
     else:
         state, reason = "normal", ""
-    found = PointState(point, state, reason, max((r.received for r in rows), default=None), values)
+    found = PointState(
+        point, state, reason, max((r.received for r in rows), default=None), values, out=failed
+    )
     if point.kind == Point.Kind.AIR_STATION:
         found.aqi, found.aqi_time = station_aqi(point, rows)
     return found

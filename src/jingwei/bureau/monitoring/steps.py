@@ -314,7 +314,13 @@ def _usable(row: PermitLimit) -> bool:
 
 def state_reason(s: selectors.PointState) -> str:
     """Why a point is in its state, in one sentence."""
+    names = [factor_name(f, s.point.version) for f in sorted(s.out)]
     return {
+        "out_of_control": _(
+            "Out of control: a check of the instrument failed and none has passed since. Data of"
+            " %(factors)s are not valid."
+        )
+        % {"factors": (", " if english() else "、").join(names)},
         "no_data": _("No data was ever received."),
         "silent": _("No real-time data for 10 minutes and no hourly data for 2 hours."),
         "exceeded": _("A limit was exceeded within the last hours."),

@@ -118,6 +118,7 @@ def _values(s: PointState) -> list[dict[str, Any]]:
             "flag": r.flag or "",
             "mark": selectors.mark_name(r.flag or "", version),
             "normal": (r.flag or "") in normal,
+            "out": r.factor in s.out,
             "resolution": r.resolution,
             "resolution_label": RESOLUTION_LABELS[r.resolution],
             "time": r.time,
@@ -148,12 +149,13 @@ def points_csv(request: HttpRequest) -> HttpResponse:
     return csv_response(
         "points.csv",
         [_("MN"), _("ST"), _("Name"), _("Kind"), _("Enterprise"), _("Region"), _("State"),
-         _("Last seen"), _("Factor"), _("Value"), _("Unit"), _("Mark"), _("Time")],
+         _("Last seen"), _("Factor"), _("Value"), _("Unit"), _("Mark"), _("Time"), _("Not valid")],
         (
             [
                 s.point.mn, s.point.st, s.point.name, s.point.get_kind_display(),
                 str(s.point.enterprise or ""), s.point.region.label, str(STATE_LABELS[s.state]),
                 _local(s.last_seen), v["name"], v["value"], v["unit"], v["flag"], _local(v["time"]),
+                steps.fault_text("out_of_control") if v["out"] else "",
             ]
             for s in states
             for v in (_values(s) or [_NO_VALUE])
@@ -161,7 +163,9 @@ def points_csv(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
 
 
-_NO_VALUE: dict[str, Any] = {"name": "", "value": None, "unit": "", "flag": "", "time": None}
+_NO_VALUE: dict[str, Any] = {
+    "name": "", "value": None, "unit": "", "flag": "", "time": None, "out": False
+}  # fmt: skip
 
 
 def _local(moment: datetime | None) -> str:
