@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +22,7 @@ from jingwei.telemetry.executor import Dask, ExecutorError, Local
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.journal import Journal, Telegram
 from jingwei.telemetry.rebuild import rebuild, roll_up
+from processes import dask_cluster
 
 MN = "010000A8900016F00016{:04X}"
 DAY = date(2026, 3, 10)
@@ -185,34 +184,8 @@ def test_a_task_that_always_kills_its_process_ends_with_a_reason():
 
 @pytest.fixture
 def cluster(tmp_path):
-    """A real scheduler and two workers, each a process of its own; the address and the workers."""
-    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parent))
-    address = tmp_path / "scheduler.json"
-    start = [sys.executable, "-m"]
-    common = {"env": env, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    processes = [
-        subprocess.Popen(
-            [*start, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
-             "--no-dashboard", "--no-show", "--scheduler-file", str(address)], **common,
-        )
-    ]  # fmt: skip
-    while not address.exists() or not address.read_text().strip():
-        assert processes[0].poll() is None
-        time.sleep(0.1)
-    workers = [
-        subprocess.Popen(
-            [*start, "distributed.cli.dask_worker", "--scheduler-file", str(address),
-             "--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny",
-             "--local-directory", str(tmp_path / f"worker{k}")], **common,
-        )
-        for k in range(2)
-    ]  # fmt: skip
-    try:
-        yield json.loads(address.read_text())["address"], workers
-    finally:
-        for process in [*workers, *processes]:
-            process.kill()
-            process.wait()
+    with dask_cluster(tmp_path) as found:
+        yield found
 
 
 def test_dask_gives_the_same_and_survives_a_worker(full, cluster):

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
 
 from bureau.monitoring.conftest import City, city, make_user  # noqa: F401
 from jingwei.bureau.accounts.models import User
@@ -24,19 +23,11 @@ from jingwei.bureau.api import services
 from jingwei.telemetry import journal
 from jingwei.telemetry.catalog import catalog
 from network import free_port
+from processes import database
 
 KILLS = 10
 SENDERS = 3
 FIRST = datetime.fromisoformat("2026-03-01T00:00:00+08:00")
-
-
-def database() -> str:
-    """The tests' own database, as `JINGWEI_DATABASE` names it."""
-    found = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{found['NAME']}"
-    who = f"{found['USER']}:{found['PASSWORD']}" if found["PASSWORD"] else found["USER"]
-    return f"postgresql://{who}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
 
 
 def start(root: Path, port: int) -> subprocess.Popen[bytes]:

@@ -1,14 +1,14 @@
-"""`jingwei monitor …`: the detectors over the lake, by hand."""
+"""`jingwei monitor …`: the rules and the detectors over the lake, by hand."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 import typer
 
 monitor = typer.Typer(
-    name="monitor", help="The detectors over the outlets of the lake.", no_args_is_help=True
+    name="monitor", help="The rules and the detectors over the lake.", no_args_is_help=True
 )
 Outlet = Annotated[
     str,
@@ -19,6 +19,10 @@ Until = Annotated[str, typer.Option(help="Judge until the start of this day (YYY
 
 def attach(app: typer.Typer) -> None:
     app.add_typer(monitor)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
 
 
 def _fail(text: str) -> typer.Exit:
@@ -52,6 +56,75 @@ def fit(
 ) -> None:
     """Learn anew with what officers found since, then judge; else like `detect`."""
     _run(outlet, until, processes, fresh=True)
+
+
+@monitor.command()
+def year(
+    year: Annotated[int, typer.Argument(min=2000, max=9998, help="A local calendar year.")],
+    month: Annotated[int, typer.Option(min=0, max=12, help="This month alone; 0: all.")] = 0,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="MN-ST of a point; may be given several times. Default: all."),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=0, help="Processes on this machine; 0: as many as cores.")
+    ] = 0,
+) -> None:
+    """Judge a year anew and hold it against the judgements that stand; nothing is changed.
+
+    Every hour and day up to yesterday, by the rules, limits and marks of today: hour means,
+    validity, conversion, limits. Prints a JSON object for each factor of a point (hours and days
+    there, valid, over a limit), one for each difference (absent: nothing stands; gone: what stands
+    has no data; other), and a summary to standard error. Works per month and shard of points on
+    this machine's cores or on Dask (JINGWEI_EXECUTOR), whose workers see the data folder and the
+    database. Exit codes: 0 all as it stands, 1 there are differences, 2 it cannot be done.
+    """
+    import json
+    from dataclasses import asdict
+    from datetime import date
+
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.utils import timezone
+
+    from jingwei.bureau.monitoring import anew
+    from jingwei.bureau.monitoring.models import Cursor
+    from jingwei.bureau.registry.models import Point
+    from jingwei.telemetry.executor import ExecutorError, executor
+    from jingwei.telemetry.lake import Lake, LakeError
+
+    now = clock()
+    start = date(year, month or 1, 1)
+    end = date(year + (month in (0, 12)), month % 12 + 1 if month else 1, 1)
+    end = min(end, timezone.localtime(now).date())
+    if start >= end:
+        raise _fail(f"of {start:%Y-%m} no day is over yet")
+    keys = {p.key: p.pk for p in Point.objects.only("mn", "st")}
+    if unknown := sorted(set(point or ()) - set(keys)):
+        raise _fail(f"no point {unknown[0]!r}; wanted MN-ST as in the registry")
+    chosen = [keys[name] for name in point] if point else list(keys.values())
+    try:
+        lake = Lake(settings.ENV.lake)
+        cursors = dict(Cursor.objects.values_list("name", "batch"))
+        if any(lake.changes(cursors.get(f"judge-{p}", 0), p, 1) for p in ("hour", "day")):
+            typer.echo("the worker has not judged all of the lake yet", err=True)
+        engine = executor(settings.ENV.executor, processes or None)
+        found = anew.run(settings.ENV.lake, chosen, start, end, now, engine)
+    except (ExecutorError, LakeError, anew.AnewError) as error:
+        raise _fail(str(error)) from None
+    for (name, factor), tally in sorted(found.tallies.items()):
+        typer.echo(json.dumps({"point": name, "factor": factor, **asdict(tally)}))
+    for difference in found.differences:
+        typer.echo(json.dumps(asdict(difference)))
+    typer.echo(
+        f"{start} to {end - timedelta(days=1)}: {found.judged} hours and days of {len(chosen)}"
+        f" points, {found.count} differ from what stands, {found.waiting} wait to be judged again",
+        err=True,
+    )
+    if found.count:
+        raise typer.Exit(1)
 
 
 def _run(outlet: str, until: str, processes: int, *, fresh: bool) -> None:

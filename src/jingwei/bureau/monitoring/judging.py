@@ -155,7 +155,7 @@ def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
     done = _take_due(touched, waiting, limit)
     report.due = len(done)
 
-    work = _Work(lake, now, report)
+    work = Work(lake, now, report)
     drafts, verdicts = (work.hours if period == "hour" else work.days)(touched)
 
     with transaction.atomic():
@@ -218,8 +218,8 @@ def _delete(model: Any, keys: list[int]) -> None:
         model.objects.filter(pk__in=keys[at : at + 500]).delete()
 
 
-class _Work:
-    """Reading and judging, without writing."""
+class Work:
+    """Reading and judging, without writing: once, of hours or of days."""
 
     def __init__(self, lake: Lake, now: datetime, report: Report) -> None:
         self.lake, self.now, self.report = lake, now, report
@@ -493,10 +493,15 @@ class _Work:
         return episodes.Verdict(d.point, row, d.time, Reason(why), exceedance)
 
     def days(
-        self, touched: Mapping[Point, set[int]], *, every: bool = False
+        self,
+        touched: Mapping[Point, set[int]],
+        *,
+        every: bool = False,
+        hours: Mapping[int, list[days.Hour]] | None = None,
     ) -> tuple[list[Draft], list[episodes.Verdict]]:
         """Days of outlets with daily limits, from their valid hours where hours came, else as the
-        device sent them. (Of the other days the pages make the mean when they are asked.)"""
+        device sent them. (Of the other days the pages make the mean when they are asked.)
+        `hours`: by point; None: those that stand."""
         self._rows(touched, "day")
         self.report.without_limits += sum(
             len(times)
@@ -511,7 +516,7 @@ class _Work:
             starts = {s for times in by_point.values() for s in times}
             start, end = moment(min(starts)), moment(max(starts)) + timedelta(days=1)
             sent = read(self.lake, "day", start, end, by_point)
-            stored = days.hours(by_point, start, end)
+            stored = days.hours(by_point, start, end) if hours is None else hours
             for point, times in by_point.items():
                 check(point, sent[point.pk], self.ranges.get(point.pk, {}))
                 gas.to_dry_standard(point, sent[point.pk], self.bases.get(point.pk, ()))
@@ -633,7 +638,7 @@ def _while_in_force(row: PermitLimit, times: list[int]) -> list[int]:
 
 def preview(point: Point, period: str, when: datetime, now: datetime) -> dict[str, Any] | None:
     """The cells of a period as the judgement would write them now; None where nothing came."""
-    work = _Work(Lake(settings.ENV.lake), now, Report())
+    work = Work(Lake(settings.ENV.lake), now, Report())
     touched = {point: {seconds(when)}}
     drafts = work.hours(touched)[0] if period == "hour" else work.days(touched, every=True)[0]
     return next((d.factors for d in drafts if d.second == seconds(when)), None)
