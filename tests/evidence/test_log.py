@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jingwei.evidence import log as logs
 from jingwei.evidence import merkle, rebuild, tiles, verify_consistency, verify_inclusion
@@ -54,6 +56,39 @@ def test_bundles() -> None:
     for bad in (data[:-1], data + b"\x00", data[:1], b"", data[:3]):
         with pytest.raises(TileError):
             tiles.unpack(bad, 3)
+
+
+class Held(Reader):
+    """The tiles of a tree in memory."""
+
+    def __init__(self, tree: merkle.Tree) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.tree = tree
+
+    def _tile(self, level: int, index: int, width: int) -> bytes:
+        assert 1 <= width <= 256
+        first = index * 256
+        return b"".join(self.tree.node(level * 8, n) for n in range(first, first + width))
+
+
+TREE = merkle.Tree(merkle.leaf_hash(b"%d" % n) for n in range(66_100))
+EDGES = [
+    n + d for n in (1, 2, 256, 257, 512, 65_536, 65_792, 66_048) for d in (-1, 0, 1, 5) if n + d
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_proofs_from_tiles_are_those_of_the_tree(data: st.DataObject) -> None:
+    size = data.draw(st.sampled_from(EDGES) | st.integers(1, 66_100))
+    index = data.draw(st.sampled_from([0, size // 2, size - 1]) | st.integers(0, size - 1))
+    assert Held(TREE).inclusion_proof(index, size) == TREE.inclusion_proof(index, size)
+
+
+def test_no_proof_outside_of_the_tree() -> None:
+    for index, size in ((-1, 5), (5, 5), (0, 0)):
+        with pytest.raises(ValueError, match="is not in a tree of"):
+            Held(TREE).inclusion_proof(index, size)
 
 
 def test_appends_give_dense_numbers_and_proofs(tmp_path: Path) -> None:

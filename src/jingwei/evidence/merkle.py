@@ -135,7 +135,7 @@ class Tree:
 
 def tree_root(size: int, node: Nodes) -> bytes:
     """MTH of the first `size` leaves (RFC 9162 section 2.1.1)."""
-    return _range_root(0, size, node) if size else EMPTY_ROOT
+    return range_root(0, size, node) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, node: Nodes) -> list[bytes]:
@@ -150,10 +150,10 @@ def inclusion_proof(index: int, size: int, node: Nodes) -> list[bytes]:
     while end - start > 1:
         middle = start + _split(end - start)
         if index < middle:
-            proof.append(_range_root(middle, end, node))
+            proof.append(range_root(middle, end, node))
             end = middle
         else:
-            proof.append(_range_root(start, middle, node))
+            proof.append(range_root(start, middle, node))
             start = middle
     return proof[::-1]
 
@@ -170,13 +170,13 @@ def consistency_proof(size1: int, size2: int, node: Nodes) -> list[bytes]:
     while size1 != end:
         middle = start + _split(end - start)
         if size1 <= middle:
-            proof.append(_range_root(middle, end, node))
+            proof.append(range_root(middle, end, node))
             end = middle
         else:
-            proof.append(_range_root(start, middle, node))
+            proof.append(range_root(start, middle, node))
             start = middle
     if start:  # else the old root itself, which the verifier has
-        proof.append(_range_root(start, end, node))
+        proof.append(range_root(start, end, node))
     return proof[::-1]
 
 
@@ -273,7 +273,7 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def _range_root(start: int, end: int, node: Nodes) -> bytes:
+def range_root(start: int, end: int, node: Nodes) -> bytes:
     """MTH of the leaves from `start` to `end`, a range that the tree's own splits have cut."""
     lefts: list[bytes] = []
     while (size := end - start) & (size - 1):
