@@ -31,6 +31,10 @@ class TileError(ValueError):
     """A tile or bundle that is not there, or not what it must be; the text names the file."""
 
 
+class UnreachableError(OSError):
+    """A web server did not give what was asked for: that says nothing of the log."""
+
+
 def path(level: int, index: int, width: int = WIDTH) -> str:
     """`tile/<L>/x001/x234/067[.p/<W>]`, with `entries` for the level of the bundles."""
     if level < ENTRIES or level > 63 or index < 0 or not 0 < width <= WIDTH:
@@ -256,11 +260,11 @@ class WebReader(Reader):
         try:
             status, data = web.ask("GET", address, limit=limit, timeout=self._timeout)
         except web.WebError as error:
-            raise TileError(f"{address} cannot be read: {error}") from None
+            raise UnreachableError(f"{address} cannot be read: {error}") from None
         if status in (404, 410):
             return None
         if status != 200:
-            raise TileError(f"{address} answers {status}")
+            raise UnreachableError(f"{address} answers {status}")
         return data
 
 

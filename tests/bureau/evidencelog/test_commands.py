@@ -224,8 +224,8 @@ def test_check_log_over_http(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
     code, text = run("check-log", url, KEY)
-    assert code == 1
-    assert "cannot be read" in text
+    assert code == 2
+    assert text.startswith(f"the check cannot run: {url}/checkpoint cannot be read: ")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -232,7 +232,7 @@ def check_log(
     from jingwei.evidence.log import LogError
     from jingwei.evidence.note import NoteError, Verifier, parse_checkpoint
     from jingwei.evidence.rebuild import check as check_log
-    from jingwei.evidence.tiles import Reader, WebReader
+    from jingwei.evidence.tiles import Reader, UnreachableError, WebReader
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
@@ -256,6 +256,9 @@ def check_log(
             checkpoints.append(parse_checkpoint(reader.checkpoint(name), verifier))
         with _bar() as progress:
             check_log(reader, checkpoints, progress=progress)
+    except UnreachableError as error:
+        err.print(f"the check cannot run: {error}", markup=False)
+        raise typer.Exit(2) from None
     except NoteError as error:
         err.print(f"difference: {name}: {error}", markup=False)
         raise typer.Exit(1) from None
