@@ -13,7 +13,7 @@ from django.utils import timezone, translation
 from bureau.cases.city import finding
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.findings import dispatch
+from jingwei.bureau.findings import checks, dispatch
 from jingwei.bureau.findings.models import DispatchRule, Finding
 from jingwei.bureau.findings.services import Refused
 
@@ -112,6 +112,33 @@ def test_a_new_rule_takes_the_place_of_the_old_with_entries(city):
         dispatch.retire(city.dispatcher, second.pk, "x")
     with pytest.raises(Refused, match="test mode"):
         dispatch.put_in_force(city.dispatcher, second.pk, "x")
+
+
+def test_fsck_finds_a_rule_that_is_not_as_it_was_told(city):
+    water = rule(city, "110108", "exceedance")
+    tried = rule(city, live=False)
+    assert list(checks.check()) == []
+    entry = EvidenceEntry.objects.filter(kind="dispatch.rule").first()
+    assert entry.salt
+    assert water.reason not in entry.content
+    rows = DispatchRule.objects.filter(pk=water.pk)
+    for change, said in (
+        ({"area": "110105"}, "area is '110105', but the evidence log says '110108'"),
+        ({"matter": "complaint"}, "matter is 'complaint'"),
+        ({"department": city.districts[0]}, "department is"),
+        ({"state": State.RETIRED}, "act is 'retired', but the evidence log says 'live'"),
+        ({"reason": "y"}, "reason: not what was said"),
+    ):
+        before = rows.values(*change).get()
+        rows.update(**change)
+        [problem] = checks.check()
+        assert problem.startswith(f"dispatch rule {water.pk}: ")
+        assert said in problem
+        rows.update(**before)
+    DispatchRule.objects.filter(pk=tried.pk).delete()
+    assert list(checks.check()) == [
+        f"the evidence log tells of dispatch:{tried.pk}, which is not there"
+    ]
 
 
 def test_who_may_and_what_is_demanded(city):

@@ -9,7 +9,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.bureau.findings import complaints, immutable
 from jingwei.bureau.findings.apps import APPEND_ONLY
-from jingwei.bureau.findings.models import Decision, Finding, FindingFile, Identity
+from jingwei.bureau.findings.models import Decision, DispatchRule, Finding, FindingFile, Identity
 from jingwei.bureau.findings.services import said_digest
 from jingwei.evidence import digest
 
@@ -34,6 +34,37 @@ def check() -> Iterator[str]:
         if problem:
             yield f"finding {file.finding_id}: its file {file.pk} {problem}"
     yield from _identity_problems()
+    yield from _dispatch_problems()
+
+
+def _dispatch_problems() -> Iterator[str]:
+    """Each rule, which decides whose a finding is, against the last that was told of it."""
+    entries = EvidenceEntry.objects.filter(kind="dispatch.rule").order_by("pk")
+    last = {entry.subject: entry for entry in entries.iterator(chunk_size=500)}
+    for rule in DispatchRule.objects.select_related("department").order_by("pk"):
+        entry = last.pop(f"dispatch:{rule.pk}", None)
+        if entry is None:
+            yield f"dispatch rule {rule.pk} has no entry in the evidence log"
+            continue
+        content = told(entry)
+        is_ = {
+            "act": "written" if rule.state == DispatchRule.State.TEST else rule.state,
+            "area": rule.area,
+            "matter": rule.matter,
+            "department": rule.department.code,
+        }
+        for name, value in is_.items():
+            if content.get(name) != value:
+                yield (
+                    f"dispatch rule {rule.pk}: {name} is {value!r}, but the evidence log says"
+                    f" {content.get(name)!r}"
+                )
+                break
+        else:
+            if problem := spoken(entry, {"reason": rule.reason}):
+                yield f"dispatch rule {rule.pk}: {problem}"
+    for subject in last:
+        yield f"the evidence log tells of {subject}, which is not there"
 
 
 def _identity_problems() -> Iterator[str]:

@@ -241,4 +241,5 @@ def _record(user: User, rule: DispatchRule, act: Any) -> None:
             "department": rule.department.code,
         },
         actor=str(user.pk),
+        said={"reason": rule.reason},
     )
