@@ -213,8 +213,8 @@ class RestrictedQuerySet(models.QuerySet):
     def absent(self, user: Any, pk: Any) -> Any:
         """In whose place `user` reaches this row today; None where the own jurisdiction holds it."""
         people = user.acts_for()
-        for person in people:
+        for person in people if len(people) > 1 else ():
             reach = self.reach(person)
-            if len(people) == 1 or reach is None or self.filter(reach, pk=pk).exists():
+            if reach is None or self.filter(reach, pk=pk).exists():
                 return None if person == user else person
         return None

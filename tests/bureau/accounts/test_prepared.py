@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from bureau.cases.city import build
 from jingwei.bureau.accounts.models import Department, Substitution, User
-from jingwei.bureau.prepared import Prepared
+from jingwei.bureau.prepared import Prepared, insert, update
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 11, 20)
@@ -95,3 +95,29 @@ def test_what_is_not_used_any_more_is_forgotten(city):
     known = len(connection.jingwei_prepared)
     del prepared
     assert len(connection.jingwei_prepared) == known - 1
+
+
+def test_a_row_is_inserted_as_save_does(django_assert_num_queries):
+    saved = Department.objects.create(code="saved", name="甲'\"%s", kind="district")
+    for n in range(2):  # the second time with the SQL of the first
+        row = Department(code=f"own{n}", name="甲'\"%s", kind="district", parent=saved)
+        with django_assert_num_queries(1):
+            insert(row)
+        assert row.pk > saved.pk
+        assert not row._state.adding
+        kept = Department.objects.get(pk=row.pk)
+        assert (kept.code, kept.name, kept.parent) == (f"own{n}", saved.name, saved)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(Department(code="saved", name="again", kind="district"))
+
+
+def test_an_update_changes_what_it_names_where_it_is_meant():
+    one, other = (
+        Department.objects.create(code=c, name="old", kind="district") for c in ("one", "other")
+    )
+    values = {"name": "100 % '新'", "parent_id": other.pk}
+    assert update(Department, {"id": one.pk, "code": "one"}, values) == 1
+    assert update(Department, {"id": one.pk, "code": "other"}, {"name": "no"}) == 0
+    one.refresh_from_db()
+    other.refresh_from_db()
+    assert (one.name, one.parent, other.name) == ("100 % '新'", other, "old")

@@ -68,7 +68,7 @@ def people(
     if area is not None or matter is not None:
         place = Q()
         if area is not None:
-            place &= Q(jurisdictions__area__in=["", area])
+            place &= Q(jurisdictions__area="") | Q(jurisdictions__area=area)
         if matter is not None:
             place &= Q(jurisdictions__matter__in=["", *matters.holding(matter)])
         offices = Department.objects.filter(place)

@@ -8,6 +8,7 @@ change or delete them (`immutable`).
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,11 @@ from jingwei.bureau.registry.models import Enterprise, Region
 
 OUTSIDE = (Role.ENTERPRISE, Role.DEPARTMENT)
 FAR = datetime(9999, 1, 1, tzinfo=UTC)  # the clock of a case in which none runs
+
+
+@lru_cache(maxsize=10_000)
+def _address(case: int | None) -> str:
+    return reverse("cases:case", args=[case])
 
 
 class _OfCase(RestrictedQuerySet):
@@ -182,7 +188,7 @@ class Case(models.Model):
         return self.number or self.title
 
     def get_absolute_url(self) -> str:
-        return reverse("cases:case", args=[self.pk])
+        return _address(self.pk)
 
     @property
     def rules(self) -> Flow:

@@ -19,7 +19,7 @@ from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import HAND_OVER, Field, Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
-from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
+from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet, SavedFilter
 from jingwei.bureau.cases.search import matching
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
@@ -37,6 +37,27 @@ def districts() -> QuerySet[Region]:
             "jurisdictions__area"
         )
     ).defer("geometry")
+
+
+# Asked by the forms of acts: the departments that may lead, the kinds of a case's findings.
+may_lead: Prepared[Department] = Prepared(
+    lambda: Department.objects.filter(
+        kind__in=(Department.Kind.DISTRICT, Department.Kind.DEPARTMENT)
+    )
+)
+kinds_in: Prepared[str] = Prepared(
+    lambda case: Finding.objects.filter(cases=case).order_by().values_list("kind", flat=True)
+)
+# For the list of cases, which is opened most.
+districts_to_choose: Prepared[Region] = Prepared(districts)
+
+
+_saved_filters: Prepared[SavedFilter] = Prepared(lambda user: SavedFilter.objects.filter(user=user))
+
+
+def saved_filters(user: Any) -> list[SavedFilter]:
+    """The views of the list that the user keeps."""
+    return _saved_filters(user.pk)
 
 
 def district_of(region: str) -> Department:
@@ -416,6 +437,9 @@ def facts(case: Case) -> list[dict[str, Any]]:
 
 
 _exceedances: Prepared[Any] = Prepared(exceedances)
+_findings: Prepared[Finding] = Prepared(
+    lambda case: Finding.objects.filter(cases=case).select_related("point__outlet").order_by("pk")
+)
 ROWS = 100  # of one finding in one document
 
 
@@ -425,7 +449,7 @@ def snapshot(case: Case) -> list[dict[str, Any]]:
     At most 100 rows of a finding, those furthest over the limit; `count` says how many there are.
     """
     found = []
-    for finding in case.findings.select_related("point__outlet").order_by("pk"):
+    for finding in _findings(case.pk):
         rows = _exceedances(finding.pk)
         kept = sorted(rows, key=lambda e: -(e.multiple or 0))[:ROWS]
         kept.sort(key=lambda e: (e.time, e.factor))

@@ -32,7 +32,7 @@ from jingwei.bureau.findings import files as filing
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
-from jingwei.bureau.prepared import Prepared
+from jingwei.bureau.prepared import Prepared, insert, update
 from jingwei.bureau.registry.models import Enterprise, Region
 from jingwei.bureau.rows import beyond
 from jingwei.evidence import canonical, digest
@@ -161,7 +161,7 @@ def open_case(
                 changes["department_id"] = selectors.district_of(changes["region_id"]).pk
             changes |= _with_clocks(case, changes, now)
             case.derive()
-            case.save(force_insert=True)
+            insert(case)
             case.save_parties()
             search.store(case, new=True)
             case.findings.add(*about)
@@ -495,8 +495,8 @@ def _save(case: Case, version: int, changes: Mapping[str, Any]) -> None:
     case.derive()
     names = (*(name for name in COLUMNS if name in changes), *DERIVED)
     values = {name: getattr(case, name) for name in names}
-    changed = Case.objects.filter(pk=case.pk, version=version).update(version=version + 1, **values)
-    if not changed:
+    values["version"] = version + 1
+    if not update(Case, {"id": case.pk, "version": version}, values):
         raise Stale(_meanwhile(case))
     case.version = version + 1
     case.save_parties()
@@ -546,7 +546,7 @@ def _append(
         testimony(event, digests),
         actor=str(user.pk) if user else "",
     )
-    event.save(force_insert=True)
+    insert(event)
     for position, ((kind, upload, content_type), found) in enumerate(
         zip(uploads, digests, strict=True), start=1
     ):

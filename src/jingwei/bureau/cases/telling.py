@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -14,28 +11,41 @@ from jingwei.bureau.accounts.selectors import people
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.notices.services import settle, tell
+from jingwei.bureau.prepared import Prepared
 
 UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
 
 
-def turn(case: Case) -> QuerySet[User]:
-    """The people for whom the case waits."""
-    found: list[QuerySet[User]] = []
+# Asked in every act; `tell` needs what people prefer.
+_of_office: Prepared[User] = Prepared(
+    lambda role, department: (
+        User.objects.filter(is_active=True, role=role, department_id=department)
+        .select_related("preference")
+        .order_by("pk")
+    )
+)
+_of_area: Prepared[User] = Prepared(
+    lambda role, area: people(role, area=area).select_related("preference").order_by("pk")
+)
+
+
+def turn(case: Case) -> list[User]:
+    """The people for whom the case waits, with their preferences."""
+    found: dict[int, User] = {}
     for role in case.at.roles:
         if case.holder and case.holder.is_active and case.holder.role == role:
-            found.append(User.objects.filter(pk=case.holder_id))
+            named = [case.holder]
         elif case.at.lead:
-            found.append(
-                User.objects.filter(is_active=True, role=role, department_id=case.department_id)
-            )
+            named = _of_office(str(role), case.department_id)
         elif role == Role.ENTERPRISE:
-            if case.enterprise:
-                found.append(people(role, enterprise=case.enterprise.uscc))
+            known = people(role, enterprise=case.enterprise.uscc) if case.enterprise else ()
+            named = list(known)
         elif role == Role.DEPARTMENT:
-            found.append(people(role, area=case.region_id, matter=case.matter))
+            named = list(people(role, area=case.region_id, matter=case.matter))
         else:
-            found.append(people(role, area=case.region_id))
-    return reduce(or_, found) if found else User.objects.none()
+            named = _of_area(str(role), case.region_id)
+        found |= {user.pk: user for user in named}
+    return list(found.values())
 
 
 def superiors(case: Case, level: int) -> QuerySet[User]:

@@ -56,9 +56,9 @@ def listing(request: HttpRequest) -> HttpResponse:
             "query": query,
             "flows": [(flow.name, flow.label) for flow in selectors.flows(request.user)],
             "states": selectors.states(request.user, query.get("flow", "")),
-            "districts": [] if outside else selectors.districts(),
+            "districts": [] if outside else selectors.districts_to_choose(),
             "acts": may(request.user, "case.act"),
-            "saved": request.user.case_filters.all(),
+            "saved": selectors.saved_filters(request.user),
             "may_count": may(request.user, "case.statistics"),
         },
     )
@@ -127,7 +127,7 @@ def published(request: HttpRequest) -> HttpResponse:
             "page": page,
             "orders": [selectors.public(case) for case in page.object_list],
             "query": request.GET,
-            "districts": selectors.districts(),
+            "districts": selectors.districts_to_choose(),
         },
     )
 
@@ -369,8 +369,8 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
         return _again(request, pk, transition, None, str(error), 409)
     row = event.case
     messages.success(request, _("Done: %(act)s.") % {"act": event.label})
-    seen = Case.objects.restrict(request.user, "case.view").filter(pk=pk)
-    if services.PLACE & event.changes.keys() and not seen.exists():  # a transfer took it away
+    moved = services.PLACE & event.changes.keys()
+    if moved and not selectors.cases(request.user).filter(pk=pk).exists():
         messages.info(request, _("The case is not in your jurisdiction any more."))
         return redirect("cases:list")
     return redirect(row)

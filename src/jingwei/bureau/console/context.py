@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +17,9 @@ from jingwei.bureau.console import selectors
 from jingwei.bureau.notices import selectors as notices
 
 NAV_COOKIE = "nav"  # "narrow" while the user keeps the navigation narrow; written by console.js
+
+
+_address = lru_cache(maxsize=None)(reverse)  # of pages without parameters
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Shell:
                 {
                     "icon": section.icon,
                     "label": section.label,
-                    "url": reverse(section.view),
+                    "url": _address(section.view),
                     "current": current,
                     "here": section.view == here,
                     "count": count,
@@ -106,7 +109,7 @@ class Shell:
             )
         if user.is_superuser and user.is_staff:
             found.append(
-                {"icon": "admin", "label": _("Administration"), "url": reverse("admin:index")}
+                {"icon": "admin", "label": _("Administration"), "url": _address("admin:index")}
             )
         return found
 

@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
+from jingwei.bureau.prepared import insert
 from jingwei.evidence import attest as attestation
 from jingwei.evidence import canonical, digest, keyring, tiles
 from jingwei.evidence.attest import State
@@ -94,7 +95,7 @@ def record(
             f"evidence entry {kind} {subject}: {len(entry)} bytes, at most {tiles.MAX_ENTRY};"
             " put large things in by digest"
         )
-    return EvidenceEntry.objects.create(
+    row = EvidenceEntry(
         uid=uid,
         kind=kind,
         subject=subject,
@@ -103,6 +104,8 @@ def record(
         salt=salt,
         created=created,
     )
+    insert(row)
+    return row
 
 
 def reading(user: Any, what: str, subject: str, reason: str = "") -> Reading:

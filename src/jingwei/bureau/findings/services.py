@@ -14,6 +14,7 @@ from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Decision, Finding, Kind
+from jingwei.bureau.prepared import update
 from jingwei.bureau.registry.models import Enterprise, Point, Region
 from jingwei.evidence import canonical, digest
 
@@ -261,9 +262,8 @@ def grade(user: User, finding_id: int, severity: int, reason: str) -> Finding:
 def take(findings: Iterable[Finding]) -> None:
     """Mark findings as taken into a case; raises `Refused` where one is not open any more."""
     for finding in findings:
-        if not Finding.objects.filter(pk=finding.pk, state=Finding.State.NEW).update(
-            state=Finding.State.IN_CASE
-        ):
+        new = {"id": finding.pk, "state": Finding.State.NEW.value}
+        if not update(Finding, new, {"state": Finding.State.IN_CASE.value}):
             finding.refresh_from_db()
             raise Refused(
                 _("The finding “%(title)s” is not open any more: %(state)s.")

@@ -36,7 +36,8 @@ def tell(
     """Write one message a recipient in the caller's transaction; how many were written.
 
     `to`: people, departments (all who are active in it now), or a query of people, as
-    `accounts.selectors.people(role, area=…)` gives it. Whoever stands in for one of them is told
+    `accounts.selectors.people(role, area=…)` gives it; people who come with their preference
+    (`select_related`) are not read again. Whoever stands in for one of them is told
     too. `text`: a lazy translation, or a function that says it (for texts with parts); it is
     rendered here in Chinese and in English. `kind`: one of `models.KINDS`. `url`: a page of this
     system. `key`: the same recipient is told the same key once. `urgent`: quiet hours do not hold
@@ -134,16 +135,22 @@ def _recipients(
     to: User | Department | QuerySet[User] | Iterable[User | Department], now: datetime
 ) -> _Recipients:
     """Everybody who is to be told, substitutes included, by id."""
+    known: list[User] = []
+    people: QuerySet[User] | None = None
     if isinstance(to, QuerySet):
         people = to
     else:
         parts = [to] if isinstance(to, User | Department) else list(to)
-        wanted = Q(pk__in=[p.pk for p in parts if isinstance(p, User)])
-        departments = [p.pk for p in parts if isinstance(p, Department)]
-        if departments:
-            wanted |= Q(department__in=departments)
-        people = User.objects.filter(wanted)
-    users = people.filter(is_active=True).select_related("preference")
+        known = [p for p in parts if isinstance(p, User) and "preference" in p._state.fields_cache]
+        if len(known) < len(parts):
+            wanted = Q(pk__in=[p.pk for p in parts if isinstance(p, User)])
+            departments = [p.pk for p in parts if isinstance(p, Department)]
+            if departments:
+                wanted |= Q(department__in=departments)
+            people = User.objects.filter(wanted)
+    users = [user for user in known if user.is_active]
+    if people is not None:
+        users += people.filter(is_active=True).select_related("preference")
     found: _Recipients = {user.pk: (user, None, False) for user in users}
     if not found:
         return found

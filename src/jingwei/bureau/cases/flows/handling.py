@@ -63,11 +63,10 @@ FILES = Field(
 
 def leads(case: Case | None) -> list[tuple[int, Text]]:
     """The departments that may lead: district centres and departments of the city."""
-    from jingwei.bureau.accounts.models import Department
     from jingwei.bureau.accounts.selectors import department_label
+    from jingwei.bureau.cases.selectors import may_lead
 
-    kinds = (Department.Kind.DISTRICT, Department.Kind.DEPARTMENT)
-    return [(d.pk, department_label(d)) for d in Department.objects.filter(kind__in=kinds)]
+    return [(d.pk, department_label(d)) for d in may_lead()]
 
 
 def _others(case: Case | None) -> list[tuple[int, Text]]:
@@ -105,7 +104,9 @@ def _lead(field: Field, case: Case | None) -> forms.Field:
 
 def _verdict(field: Field, case: Case | None) -> forms.Field:
     """Asked wherever a detector made a finding of the case."""
-    detected = case is None or case.findings.filter(kind__in=DETECTED).exists()
+    from jingwei.bureau.cases.selectors import kinds_in
+
+    detected = case is None or bool({*DETECTED} & {*kinds_in(case.pk)})
     return forms.ChoiceField(
         label=field.label,
         help_text=field.help,
