@@ -9,7 +9,6 @@ const SHADES = ['#cfe3e8', '#8fbfca', '#4f97a8', '#1f6f84', '#0b4656'];
 const INK = { color: '#4a5552', fontSize: 12 };
 
 lineChart(document.getElementById('chart'), read('series'));
-document.querySelector('[data-print]')?.addEventListener('click', () => window.print());
 
 const wind = read('wind');
 const rose = echarts.init(document.getElementById('rose'), null, { renderer: 'svg' });
