@@ -130,6 +130,12 @@ def test_taylors_identity() -> None:
     assert found.centred_rms**2 == pytest.approx(square)
     assert found.bias == pytest.approx(p.mean() - o.mean())
     assert statistics.taylor(o, o + 5).centred_rms == pytest.approx(0, abs=1e-12)
+    # By hand: deviations -2 -1 0 1 2 and -1 -2 1 0 2, their products 8, squared differences 4.
+    told = statistics.taylor([1, 2, 3, 4, 5, np.nan], [3, 2, 5, 4, 6, 7])
+    assert (told.pairs, told.bias) == (5, 1)
+    assert (told.measured, told.model) == pytest.approx((np.sqrt(2), np.sqrt(2)))
+    assert told.correlation == pytest.approx(0.8)
+    assert told.centred_rms == pytest.approx(np.sqrt(0.8))
     with pytest.raises(ValueError, match="pairs that differ"):
         statistics.taylor([1, 1], [2, 3])
 

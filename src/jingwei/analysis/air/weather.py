@@ -245,30 +245,45 @@ def trajectories(
 ) -> list[Floats]:
     """Ways of the air that arrives at a place at whole hours: a list of (steps + 1, 3) x, y, age in
     hours, from the arrival back; shorter where it leaves the weather in time. Heun's method."""
+    when = np.asarray(arrivals, float)
+    count = round(hours * 3600 / step)
+    ways = np.full((len(when), count + 1, 3), np.nan)
+    ways[:, 0] = float(place[0]), float(place[1]), 0.0
+    for k in range(count):
+        age = k * step / 3600
+        go = when - age - step / 3600 >= 0
+        if not go.any():
+            break
+        x, y = ways[go, k, 0], ways[go, k, 1]
+        now = when[go] - age
+        u1, v1 = at(winds, x, y, now)
+        u2, v2 = at(winds, x - u1 * step, y - v1 * step, now - step / 3600)
+        ways[go, k + 1, 0] = x - step * (u1 + u2) / 2
+        ways[go, k + 1, 1] = y - step * (v1 + v2) / 2
+        ways[go, k + 1, 2] = age + step / 3600
+    return [way[np.isfinite(way[:, 0])] for way in ways]
+
+
+def at(
+    winds: Winds, x: npt.ArrayLike, y: npt.ArrayLike, hour: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """Wind at places and times (n,): linear between nodes and hours, the outermost values go on."""
+    hours, ny, nx = winds.u.shape
+
+    def place(value: Floats, most: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        inside = np.clip(value, 0.0, most - 1.0)
+        low = np.minimum(inside.astype(np.int64), most - 2)
+        return low, inside - low
+
+    ix, fx = place((floats(x) - winds.x0) / winds.size, nx)
+    iy, fy = place((floats(y) - winds.y0) / winds.size, ny)
+    it, ft = place(floats(hour), hours)
     found = []
-    for arrival in arrivals:
-        x, y, age = float(place[0]), float(place[1]), 0.0
-        way = [(x, y, age)]
-        while age < hours and arrival - age - step / 3600 >= 0:
-            now, before = arrival - age, arrival - age - step / 3600
-            u1, v1 = at(winds, x, y, now)
-            u2, v2 = at(winds, x - u1 * step, y - v1 * step, before)
-            x, y = x - step * (u1 + u2) / 2, y - step * (v1 + v2) / 2
-            age += step / 3600
-            way.append((x, y, age))
-        found.append(np.array(way))
-    return found
-
-
-def at(winds: Winds, x: float, y: float, hour: float) -> tuple[float, float]:
-    """Wind at a place and time: linear between nodes and hours, the outermost values go on."""
-    ny, nx = winds.u.shape[1:]
-    fx = min(max((x - winds.x0) / winds.size, 0.0), nx - 1.0)
-    fy = min(max((y - winds.y0) / winds.size, 0.0), ny - 1.0)
-    ft = min(max(hour, 0.0), len(winds.u) - 1.0)
-    ix, iy, it = min(int(fx), nx - 2), min(int(fy), ny - 2), min(int(ft), len(winds.u) - 2)
-    fx, fy, ft = fx - ix, fy - iy, ft - it
-    w = np.array([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx]).reshape(2, 2)
-    block = (slice(it, it + 2), slice(iy, iy + 2), slice(ix, ix + 2))
-    both = [(a[block] * w).sum(axis=(1, 2)) for a in (winds.u, winds.v)]
-    return tuple(float((1 - ft) * b[0] + ft * b[1]) for b in both)  # type: ignore[return-value]
+    for field in (winds.u, winds.v):
+        total: Floats = np.zeros(np.shape(fx))
+        for dt, wt in ((0, 1 - ft), (1, ft)):
+            for dy, wy in ((0, 1 - fy), (1, fy)):
+                for dx, wx in ((0, 1 - fx), (1, fx)):
+                    total = total + wt * wy * wx * field[it + dt, iy + dy, ix + dx]
+        found.append(total)
+    return found[0], found[1]
