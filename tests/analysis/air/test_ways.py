@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jingwei.analysis.air import boundary, weather, ways
+from jingwei.analysis.air import boundary, ways, weather
 
 START = datetime(2026, 6, 20, 16, tzinfo=UTC)
 PLANE = weather.Plane(116.4, 39.9)
