@@ -13,7 +13,8 @@ from django.urls import reverse
 
 import world as worlds
 from jingwei import hj212
-from jingwei.bureau.air import analysis, readings, trend, wind, yearly
+from jingwei.bureau.air import analysis, readings, taylor, trajectories, trend, wind, yearly
+from jingwei.bureau.air.models import Forecast, State, StationForecast
 from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import Point
 from jingwei.standards import air_year
@@ -368,3 +369,166 @@ def test_a_year_of_the_old_standard_gets_its_verdict(world, data, client: Client
     page = client.get(reverse("air:year"), {"year": "2025"}).content.decode()
     assert "单项指数" in page
     assert "HJ 663-2026" not in page
+
+
+# Trajectories and Taylor diagrams -----------------------------------------------------------------
+
+
+def turning(hours: int) -> list[list[tuple[str, str, str]]]:
+    """Twelve hours of north-west wind with clean air, twelve of south wind with dirty air, and so on."""
+    rows = []
+    for h in range(hours):
+        clean = h // 12 % 2 == 0
+        rows.append([
+            ("a34004", f"{20 if clean else 120}", "N"),
+            ("a01007", "4", "N"),
+            ("a01008", "315" if clean else "180", "N"),
+        ])  # fmt: skip
+    return rows
+
+
+def ways_of(world, **more):
+    want = {"back": 6, "every": 1, "method": "angle", "clusters": 2, "quantile": 0.75, "size": 5}
+    want |= more
+    h = readings.hours(world.station, ["a34004"], FIRST, FIRST + timedelta(6), NOW)
+    return trajectories.find(h, h.factors["a34004"], want, NOW), want
+
+
+def test_dirty_air_comes_from_the_south(world, data) -> None:
+    send(data, world.station, turning(7 * 24))
+    found, want = ways_of(world)
+    assert found is not None
+    # The first six hours have no wind before them.
+    assert (len(found.ways.arrival), found.ways.lost, found.stations) == (162, 6, 1)
+    assert found.times[0] == START + timedelta(hours=6)
+    one, two = trajectories.rows(found)
+    assert one.ways + two.ways == 162
+    north, south = sorted((one, two), key=lambda r: r.mean)
+    assert north.bearing in ("NW", "西北", "NNW", "北西北", "WNW", "西西北")
+    assert 150 < south.degrees < 210
+    assert south.mean > 2 * north.mean
+    assert south.low < south.mean < south.high
+    assert south.over > 60 > north.over
+    # PSCF is high where the dirty air had been, low where the clean one had.
+    cells = trajectories.cells(found)
+    assert sum(c["passes"] for c in cells) == 162 * 25
+    place = world.station
+    below = [c for c in cells if c["north"] < place.latitude - 0.2 and c["passes"] > 50]
+    above = [c for c in cells if c["south"] > place.latitude + 0.2 and c["passes"] > 50]
+    assert min(c["pscf"] for c in below) > max(c["pscf"] for c in above)
+    assert all(c["cwt"] > 20 for c in below)
+    said = " ".join(trajectories.said(found, want))
+    assert "6" in said
+    wide = trajectories.picture(found, found_factor(found), "pscf")
+    assert len(wide["ways"]) == 162
+    assert len(wide["ways"][0][1]) == 7  # places an hour apart
+    assert wide["ways"][0][1][0] == [round(place.longitude, 3), round(place.latitude, 3)]
+
+
+def found_factor(found):
+    return readings.Factor("a34004", "PM2.5", "µg/m³", found.value, 0, 0)
+
+
+def test_the_page_of_trajectories_and_its_tables(world, data, client: Client) -> None:
+    client.force_login(world.users["dispatcher"])
+    address = reverse("air:ways")
+    want = {"point": world.station.pk, "start": "2026-09-07", "end": "2026-09-13", "every": 1, "back": 6, "clusters": 2}  # fmt: skip
+    assert "没有空气站上报风速" in client.get(address, want).content.decode()
+    send(data, world.station, turning(7 * 24))
+    page = client.get(address, want | {"map": "cwt"})
+    assert page.status_code == 200
+    assert page.context["shown"] == "cwt"
+    assert page.context["rows"][0].ways > 0
+    text = page.content.decode()
+    assert "不能看作地点" in text  # said where it is read
+    assert client.get(address, want | {"map": "<x>"}).context["shown"] == "clusters"
+    table = reverse("air:ways_csv")
+    rows = cells_of(client.get(table, want))
+    assert len(rows) == 3
+    assert sum(int(r[1]) for r in rows[1:]) == 162
+    ways = cells_of(client.get(table, want | {"table": "ways"}))
+    assert len(ways) == 1 + 162 * 7
+    cells = cells_of(client.get(table, want | {"table": "cells"}))
+    assert sum(float(r[4]) for r in cells[1:]) == pytest.approx(162 * 25 / 4)
+    # Too many ways and odd values are refused with a word, in the page and in the table.
+    long = want | {"end": "2026-11-19"}
+    assert "最多 800" in client.get(address, long).content.decode()
+    assert client.get(table, long).status_code == 400
+    assert client.get(table, want | {"back": "7"}).status_code == 400
+    short = want | {"end": "2026-09-07", "back": 24}
+    assert "风的数据不足" in client.get(address, short).content.decode()
+    assert client.get(table, short).status_code == 400
+
+
+def cells_of(answer) -> list[list[str]]:
+    assert answer.status_code == 200
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text)))
+
+
+def forecast_of(world, start: datetime, miss: float = 0.0) -> Forecast:
+    """A run whose median is the truth of `week()` plus `miss` at odd hours, minus it at even ones."""
+    made = Forecast.objects.create(start=start, state=State.DONE, finished=start + timedelta(hours=1), about={})  # fmt: skip
+    first = round((start - START) / timedelta(hours=1)) + 1
+    true = [40.0 + (first + k) % 24 for k in range(48)]
+    q = [[v + (miss if k % 2 else -miss)] * 7 for k, v in enumerate(true)]
+    series = {"PM2.5": {"q": q, "damped": [v + 3 for v in true], "last": 50.0}}
+    StationForecast.objects.create(forecast=made, station=world.station, result={"series": series})
+    return made
+
+
+def test_a_taylor_diagram_of_the_forecast(world, data, client: Client) -> None:
+    send(data, world.station, week())
+    for day in range(4):
+        forecast_of(world, START + timedelta(days=day, hours=5), miss=2.0)
+    p = taylor.pairs(world.station, "PM2.5", FIRST, FIRST + timedelta(6), NOW)
+    assert (p.runs, p.late, len(p.true)) == (4, 0, 4 * 48)
+    np.testing.assert_allclose(p.told["damped"], p.true + 3)
+    np.testing.assert_allclose(np.abs(p.told["forecast"] - p.true), 2)
+    rows = taylor.by_lead(p)
+    named = {(r.name, r.kind): r for r in rows}
+    own, damped = named["25–48 h", "forecast"], named["25–48 h", "damped"]
+    assert own.pairs == damped.pairs == 96
+    # Whole days: 40 … 63, deviation of 0 … 23; damped persistence is right but for a bias of 3.
+    assert damped.found.measured == pytest.approx(np.std(np.arange(24)))
+    assert damped.found.correlation == pytest.approx(1)
+    assert (damped.found.centred_rms, damped.found.bias) == pytest.approx((0, 3), abs=1e-9)
+    assert damped.rmse == pytest.approx(3)
+    assert own.found.centred_rms == pytest.approx(2)
+    assert own.ratio == pytest.approx(own.found.model / own.found.measured)
+    # Persistence does not move within a run, but does not differ between the runs either.
+    assert named["25–48 h", "kept"].found is None
+    marks = taylor.picture(rows, "x")["marks"]
+    assert {m["kind"] for m in marks} == {"forecast", "damped"}
+    client.force_login(world.users["dispatcher"])
+    want = {"point": world.station.pk, "factor": "a34004", "start": "2026-09-07", "end": "2026-09-13"}  # fmt: skip
+    page = client.get(reverse("air:taylor"), want)
+    assert page.context["pictures"]["marks"] == marks
+    assert "4 次" in page.content.decode()
+    table = cells_of(client.get(reverse("air:taylor_csv"), want))
+    assert len(table) == 1 + 12
+    one = client.get(reverse("air:taylor"), want | {"compare": "station", "ahead": "7-12"})
+    assert [(r.name, r.kind, r.pairs) for r in one.context["rows"]] == [
+        (world.station.name, "forecast", 24), (world.station.name, "damped", 24),
+    ]  # fmt: skip
+    assert "该因子不作预报" in client.get(reverse("air:taylor"), want | {"factor": "a01007"}).content.decode()  # fmt: skip
+    empty = want | {"start": "2026-10-01", "end": "2026-10-02"}
+    assert "该时段没有预报" in client.get(reverse("air:taylor"), empty).content.decode()
+    assert client.get(reverse("air:taylor_csv"), want | {"ahead": "3"}).status_code == 400
+
+
+def test_a_taylor_diagram_of_two_stations(world, data, client: Client) -> None:
+    other = Point.objects.get(pk=world.station.pk)
+    other.pk, other.mn, other.name = None, "JW0000000000TAYLOR000002", "另一站"
+    other.save()
+    rows = week()
+    rows[40] = []
+    send(data, world.station, rows)
+    send(data, other, week(lambda h: 80 + 2 * (h % 24)))
+    client.force_login(world.users["dispatcher"])
+    want = {"point": world.station.pk, "factor": "a34004", "start": "2026-09-07", "end": "2026-09-13", "compare": "stations"}  # fmt: skip
+    (row,) = client.get(reverse("air:taylor"), want).context["rows"]
+    assert (row.name, row.kind, row.pairs) == ("另一站", "station", 167)
+    assert row.ratio == pytest.approx(2)
+    assert row.found.correlation == pytest.approx(1)
+    assert row.found.centred_rms == pytest.approx(row.found.measured)

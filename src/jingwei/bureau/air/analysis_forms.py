@@ -251,6 +251,87 @@ class TrendForm(FactorForm):
         return found
 
 
+class WaysForm(FactorForm):
+    """With how far back, how often, how many clusters, and the cells of the maps."""
+
+    longest = 93
+    stations_only = True
+    most = 800  # ways; their distances grow with the square
+
+    back = forms.TypedChoiceField(
+        label=gettext_lazy("Hours back"),
+        coerce=int,
+        choices=[(n, format_lazy("{} h", n)) for n in (6, 12, 24, 48)],
+    )
+    every = forms.TypedChoiceField(
+        label=gettext_lazy("Arrivals every"),
+        coerce=int,
+        choices=[(n, format_lazy("{} h", n)) for n in (1, 3, 6)],
+    )
+    method = forms.ChoiceField(
+        label=gettext_lazy("Alike by"),
+        choices=[
+            ("angle", gettext_lazy("Direction (angle)")),
+            ("euclid", gettext_lazy("Direction and speed (Euclid)")),
+        ],
+    )
+    clusters = forms.TypedChoiceField(
+        label=gettext_lazy("Clusters"), coerce=int, choices=[(n, str(n)) for n in range(2, 9)]
+    )
+    quantile = forms.TypedChoiceField(
+        label=gettext_lazy("High values from"),
+        coerce=float,
+        choices=[
+            (q, format_lazy("{} %", round(100 * float(q)))) for q in ("0.5", "0.75", "0.9", "0.95")
+        ],
+    )
+    size = forms.TypedChoiceField(
+        label=gettext_lazy("Cells"),
+        coerce=int,
+        choices=[(n, format_lazy("{} km", n)) for n in (5, 10, 20)],
+    )
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        usual = {"back": "12", "every": "3", "method": "angle", "clusters": "4", "quantile": "0.75"}
+        for name, value in {**usual, "size": "5"}.items():
+            self.data.setdefault(name, value)
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean()
+        start, end, every = found.get("start"), found.get("end"), found.get("every")
+        if start and end and every and not self.errors:
+            ways = 24 * ((end - start).days + 1) // every
+            if ways > self.most:
+                self.add_error("every", _("%(n)d ways, at most %(most)d: choose a shorter period or fewer arrivals.") % {"n": ways, "most": self.most})  # fmt: skip
+        return found
+
+
+class TaylorForm(FactorForm):
+    """With what is compared, and of which hours ahead."""
+
+    longest = 93
+    stations_only = True
+
+    compare = forms.ChoiceField(
+        label=gettext_lazy("Compare"),
+        choices=[
+            ("lead", gettext_lazy("Forecast by hours ahead")),
+            ("station", gettext_lazy("Forecast by station")),
+            ("stations", gettext_lazy("Other stations with this one")),
+        ],
+    )
+    ahead = forms.ChoiceField(
+        label=gettext_lazy("Hours ahead"),
+        choices=[(s, s.replace("-", "–")) for s in ("1-6", "7-12", "13-24", "25-48", "1-48")],
+    )
+
+    def __init__(self, user: Any, asked: QueryDict, today: date) -> None:
+        super().__init__(user, asked, today)
+        self.data.setdefault("compare", "lead")
+        self.data.setdefault("ahead", "1-48")
+
+
 class YearForm(forms.Form):
     """Year, and the pollutant by which the stations are listed."""
 

@@ -40,25 +40,27 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         for name, label in (
             ("analysis", _("Time and variation")),
             ("wind", _("Wind and pollution")),
+            ("ways", _("Trajectories")),
             ("trend", _("Trend")),
+            ("taylor", _("Taylor diagram")),
             ("year", _("Evaluation of a year")),
         )
     ]
 
 
-def _page(
+def page(
     request: HttpRequest, name: str, form: PeriodForm | YearForm, found: dict[str, Any]
 ) -> HttpResponse:
     context = {"form": form, "tabs": _tabs(request), "query": request.GET.urlencode(), **found}
     return render(request, f"air/analysis_{name}.html", context)
 
 
-def _refused(form: PeriodForm | YearForm) -> HttpResponse:
+def refused(form: PeriodForm | YearForm) -> HttpResponse:
     """Why there is no table."""
     return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
 
 
-def _hours(form: PeriodForm, codes: list[str]) -> readings.Hours:
+def hours(form: PeriodForm, codes: list[str]) -> readings.Hours:
     want = form.cleaned_data
     return readings.hours(want["point"], codes, want["start"], want["end"], timezone.now())
 
@@ -69,14 +71,14 @@ def time(request: HttpRequest) -> HttpResponse:
     """Time plot, variation by hour, weekday and month, calendar of one point."""
     form = TimeForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _page(request, "time", form, {})
+        return page(request, "time", form, {})
     want = form.cleaned_data
-    h = _hours(form, want["factor"])
+    h = hours(form, want["factor"])
     some = [f for f in h.factors.values() if f.good]
     lines = [analysis.averaged(h, f, want["average"]) for f in some]
     cycles = analysis.cycles(h)
     calendars = [analysis.calendar(h, f) for f in some]
-    return _page(
+    return page(
         request,
         "time",
         form,
@@ -102,9 +104,9 @@ def time_csv(request: HttpRequest) -> HttpResponse:
     """`?table=`: the averaged series, or a cycle (hour, weekday, month) of each factor."""
     form = TimeForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _refused(form)
+        return refused(form)
     want = form.cleaned_data
-    h = _hours(form, want["factor"])
+    h = hours(form, want["factor"])
     table = request.GET.get("table", "series")
     cycle = next((c for c in analysis.cycles(h) if c.key == table), None)
     if cycle is None:
@@ -124,7 +126,7 @@ def time_csv(request: HttpRequest) -> HttpResponse:
 
 def _winds(form: WindForm) -> tuple[readings.Hours, readings.Hours | None, wind.Winds | None]:
     """The factor's hours, those of the wind, and both together; None where nobody sends wind."""
-    h = _hours(form, [form.cleaned_data["factor"]])
+    h = hours(form, [form.cleaned_data["factor"]])
     source = form.source()
     if source is None:
         return h, None, None
@@ -140,10 +142,10 @@ def winds(request: HttpRequest) -> HttpResponse:
     """Wind rose, pollution rose, polar plots of one factor."""
     form = WindForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _page(request, "wind", form, {})
+        return page(request, "wind", form, {})
     h, at, w = _winds(form)
     if at is None or w is None:
-        return _page(request, "wind", form, {"nobody": True})
+        return page(request, "wind", form, {"nobody": True})
     quantile = form.cleaned_data["quantile"]
     far = away(at.point, h.point)
     both = dataclasses.replace(h, factors=h.factors | at.factors)
@@ -174,7 +176,7 @@ def winds(request: HttpRequest) -> HttpResponse:
                 "quarters": [_("N"), _("E"), _("S"), _("W")],
             },
         }
-    return _page(request, "wind", form, context)
+    return page(request, "wind", form, context)
 
 
 @require_safe
@@ -183,7 +185,7 @@ def winds_csv(request: HttpRequest) -> HttpResponse:
     """By sector; `?table=mean` or `cpf`: the cells of a polar plot."""
     form = WindForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _refused(form)
+        return refused(form)
     h, _at, w = _winds(form)
     table = wind.table(w, form.cleaned_data["quantile"]) if w else None
     kind = request.GET.get("table", "")
@@ -218,7 +220,7 @@ def trend(request: HttpRequest) -> HttpResponse:
     """Theil-Sen trend of one factor; asked for, the course without the weather."""
     form = TrendForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _page(request, "trend", form, {})
+        return page(request, "trend", form, {})
     want = form.cleaned_data
     d, t = _trend(form)
     said = [
@@ -251,7 +253,7 @@ def trend(request: HttpRequest) -> HttpResponse:
                 "few": _("Fewer than 90 days of hours have both a value and weather: choose a longer period."),
                 "library": _("The program that learns it is not installed: the administrator installs jingwei[air]."),
             }[str(error)]  # fmt: skip
-    return _page(request, "trend", form, context | {"pictures": pictures})
+    return page(request, "trend", form, context | {"pictures": pictures})
 
 
 @require_safe
@@ -259,7 +261,7 @@ def trend(request: HttpRequest) -> HttpResponse:
 def trend_csv(request: HttpRequest) -> HttpResponse:
     form = TrendForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _refused(form)
+        return refused(form)
     d, t = _trend(form)
     unit = f"{d.factor.name} ({d.factor.unit})"
     rows = [
@@ -283,7 +285,7 @@ def year(request: HttpRequest) -> HttpResponse:
     """Evaluation of a calendar year: the city by pollutant, the stations by one of them."""
     form = YearForm(request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _page(request, "year", form, {})
+        return page(request, "year", form, {})
     found = _year(request, form)
     item = form.cleaned_data["item"]
     rows = [(p, items[item]) for p, items in found.stations if item in items]
@@ -295,7 +297,7 @@ def year(request: HttpRequest) -> HttpResponse:
         "some": rows[0][1] if rows else None,
         "running": found.year == form.today.year,
     }
-    return _page(request, "year", form, context)
+    return page(request, "year", form, context)
 
 
 @require_safe
@@ -304,7 +306,7 @@ def year_csv(request: HttpRequest) -> HttpResponse:
     """All stations and the city, all pollutants."""
     form = YearForm(request.GET, local_day(timezone.now()))
     if not form.is_valid():
-        return _refused(form)
+        return refused(form)
     found = _year(request, form)
     places = [(_("City"), {r.item: r for r in found.city})]
     places += [(p.name, items) for p, items in found.stations]

@@ -99,9 +99,9 @@ def question(trace: Trace) -> Question:
     start = trace.start - MEMORY * HOUR
     hours = round((trace.end - start) / HOUR)
     plane = weather.Plane(trace.station.longitude, trace.station.latitude)
-    points = _near(plane, Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True))
+    points = near(plane, Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True))
     station = next(i for i, p in enumerate(points) if p.pk == trace.station_id)
-    table = _hours(points, (trace.factor, SPEED, DIRECTION, TEMPERATURE), start, hours + 1)
+    table = means(points, (trace.factor, SPEED, DIRECTION, TEMPERATURE), start, hours + 1)
     values = np.full((hours, len(points)), np.nan)
     for i, p in enumerate(points):
         scale = units.scale(value_unit(trace.factor, p), "µg/m³")
@@ -123,7 +123,8 @@ def question(trace: Trace) -> Question:
     )  # fmt: skip
 
 
-def _near(plane: weather.Plane, rows: Any) -> list[Any]:
+def near(plane: weather.Plane, rows: Any) -> list[Any]:
+    """Those of a queryset with longitude and latitude within `REACH` of the plane's origin."""
     found = []
     for row in rows.order_by("pk"):
         x, y = plane.to(row.longitude, row.latitude)
@@ -132,7 +133,7 @@ def _near(plane: weather.Plane, rows: Any) -> list[Any]:
     return found
 
 
-def _hours(
+def means(
     points: list[Point], factors: tuple[str, ...], start: datetime, hours: int
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Hour means as sent, (hours, points) for each factor; NaN where missing or marked not normal."""
@@ -181,7 +182,7 @@ def emissions(
         if row["hours"]
     }
     rows = Outlet.objects.filter(medium=Medium.AIR, pk__in=limited | set(amounts) | set(measured))
-    outlets = _near(plane, rows.select_related("enterprise"))
+    outlets = near(plane, rows.select_related("enterprise"))
     parts = Counter(o.enterprise_id for o in outlets if o.pk not in amounts)
     rates, basis = [], []
     for o in outlets:
@@ -211,7 +212,7 @@ def gas(outlets: list[Outlet], start: datetime, hours: int) -> npt.NDArray[np.fl
     points = [p for p in Point.objects.filter(outlet__in=place, enabled=True) if medium(p) == "air"]
     if not points:
         return found
-    table = _hours(points, (GAS_VELOCITY, GAS_TEMPERATURE), start, hours)
+    table = means(points, (GAS_VELOCITY, GAS_TEMPERATURE), start, hours)
     for k, (factor, zero) in enumerate(((GAS_VELOCITY, 0.0), (GAS_TEMPERATURE, 273.15)), 1):
         for i, p in enumerate(points):
             seen = table[factor][:, i]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jingwei.bureau.air import analysis_views, episode_views, forecast_views, views
+from jingwei.bureau.air import analysis_views, episode_views, forecast_views, views, way_views
 
 app_name = "air"
 urlpatterns = [
@@ -8,6 +8,10 @@ urlpatterns = [
     path("analysis/series.csv", analysis_views.time_csv, name="analysis_csv"),
     path("analysis/wind/", analysis_views.winds, name="wind"),
     path("analysis/wind.csv", analysis_views.winds_csv, name="wind_csv"),
+    path("analysis/trajectories/", way_views.ways, name="ways"),
+    path("analysis/trajectories.csv", way_views.ways_csv, name="ways_csv"),
+    path("analysis/taylor/", way_views.evaluate, name="taylor"),
+    path("analysis/taylor.csv", way_views.evaluate_csv, name="taylor_csv"),
     path("analysis/trend/", analysis_views.trend, name="trend"),
     path("analysis/trend.csv", analysis_views.trend_csv, name="trend_csv"),
     path("analysis/year/", analysis_views.year, name="year"),
