@@ -91,3 +91,47 @@ def test_evaluation_of_a_year(person: Callable[..., Any]) -> None:
     sound(who)
     page.locator("table").nth(1).locator("tbody a").first.click()
     expect(page.locator("#series canvas")).to_be_visible()
+
+
+def test_trajectories_and_their_maps(person: Callable[..., Any]) -> None:
+    who = person("dispatcher")
+    page = who.page
+    page.goto("/air/analysis/")
+    page.get_by_role("link", name="后向轨迹").click()
+    expect(page.locator("#place[data-ready]")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("不能看作地点")).to_be_visible()
+    rows = page.get_by_role("region", name="聚类").locator("tbody tr")
+    expect(rows).to_have_count(4)
+    page.get_by_label("聚类", exact=True).select_option("3")
+    page.get_by_label("相似度").select_option("euclid")
+    page.get_by_role("button", name="显示").click()
+    page.wait_for_url(lambda url: "clusters=3" in url and "method=euclid" in url)
+    expect(rows).to_have_count(3)
+    page.get_by_role("button", name="CWT").click()
+    expect(page.locator("[data-shows=cwt]")).to_have_attribute("aria-pressed", "true")
+    assert "map=cwt" in page.url
+    with page.expect_download() as download:
+        page.get_by_role("link", name="网格 CSV").click()
+    assert download.value.suggested_filename.endswith("-cells.csv")
+    sound(who)
+    other = person("auditor", phone=True)
+    other.page.goto(page.url)
+    expect(other.page.locator("[data-shows=cwt]")).to_have_attribute("aria-pressed", "true")
+    expect(other.page.locator("#place[data-ready]")).to_be_visible(timeout=60_000)
+    sound(other)
+
+
+def test_taylor_diagram_of_stations(person: Callable[..., Any]) -> None:
+    who = person("auditor", phone=True)
+    page = who.page
+    page.goto("/air/analysis/")
+    page.get_by_role("link", name="泰勒图").click()
+    page.get_by_label("比较").select_option("stations")
+    page.get_by_role("button", name="显示").click()
+    page.wait_for_url(lambda url: "compare=stations" in url)
+    expect(page.locator("#taylor svg")).to_be_visible()
+    assert page.get_by_role("region", name="统计").locator("tbody tr").count() >= 5
+    with page.expect_download() as download:
+        page.get_by_role("link", name="下载 CSV").click()
+    assert download.value.suggested_filename.endswith("-taylor.csv")
+    sound(who)
