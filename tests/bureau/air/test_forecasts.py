@@ -267,8 +267,25 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert one.enterprises[0].saved == pytest.approx(0.4 * one.enterprises[0].mean)
     assert one.enterprises[0].worst == pytest.approx(max(means))
     assert one.groups[0].saved_worst == pytest.approx(0.4 * one.groups[0].worst)
+    # Known by their permits: the interval is wide, holds the figure and shrinks with the cut.
+    known = made.about["stacks"]["basis"]["NO2"]
+    assert Outlet.objects.get(code="DA002").pk in known["permit"]
+    part = one.enterprises[0]
+    assert part.band.low < part.mean < part.band.high
+    assert part.band.high / part.band.low > 5
+    assert part.saved_band.high == pytest.approx(0.4 * part.band.high)
+    assert (part.monitored, part.saved_share) == (0, pytest.approx(0.4 * part.share))
+    assert one.band.high >= part.band.high
+    measures = told["measures"]
+    assert [m.together for m in measures if m.pollutant == "NO2"][:1] == [True]
+    assert {m.part.name for m in measures if not m.together} == {world.enterprise.name}
+    # Nobody is cut, nothing is promised.
+    none = report.report(world.users["dispatcher"], made, "", 0)
+    assert none["measures"] == []
     page = client.get(reverse("air:report"), {"cut": "40", "group": one.groups[0].key}).content.decode()  # fmt: skip
     assert "减排 40 %" in page
+    assert "措施及预期效果" in page
+    assert "全部停排" in page
     assert world.enterprise.name in page
     other = report.report(world.users["dispatcher"], made, "no such industry", 40)
     assert other["group"] == ""

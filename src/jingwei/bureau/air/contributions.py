@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ NAMES = {"a21026": "SO2", "a21004": "NO2", "a21005": "CO", "a34002": "PM10", "a3
 class Stacks:
     """Outlets (n) within reach of the stations' middle, on whose plane all is computed; `gas` (3, n):
     height, velocity, temperature, NaN unknown; `rates` g/s by pollutant, 0 where not emitted; `assumed`:
-    how many of the rates are only assumed."""
+    how many of the rates are only assumed; `basis` how each rate is known, by pollutant and outlet."""
 
     plane: weather.Plane
     outlets: tuple[int, ...]
@@ -41,6 +41,7 @@ class Stacks:
     gas: npt.NDArray[np.float64]
     rates: dict[str, npt.NDArray[np.float64]]
     assumed: int
+    basis: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
 def stacks(points: Sequence[Any], start: datetime) -> Stacks | None:
@@ -52,11 +53,13 @@ def stacks(points: Sequence[Any], start: datetime) -> Stacks | None:
     )
     found: dict[int, Any] = {}
     known: dict[str, dict[int, float]] = {}
+    how: dict[str, dict[int, str]] = {}
     assumed = 0
     for factor in EMITTED:
         outlets, rates, basis = tracing.emissions(factor, start - 24 * HOUR, start, plane)
         found |= {o.pk: o for o in outlets}
         known[NAMES[factor]] = dict(zip((o.pk for o in outlets), rates.tolist(), strict=True))
+        how[NAMES[factor]] = dict(zip((o.pk for o in outlets), basis, strict=True))
         assumed += basis.count("assumed")
     if not found:
         return None
@@ -69,7 +72,18 @@ def stacks(points: Sequence[Any], start: datetime) -> Stacks | None:
         tracing.gas(rows, start - 24 * HOUR, 24),
         {n: np.array([of.get(k, 0.0) for k in keys]) for n, of in known.items()},
         assumed,
+        how,
     )  # fmt: skip
+
+
+def told_basis(given: Stacks, found: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """How the rates of the named outlets are known: by pollutant and basis the outlets."""
+    out: dict[str, dict[str, list[int]]] = {}
+    for name, known in given.basis.items():
+        named = {pk for place in found for pk in place.get(name, {}).get("outlets", [])}
+        for pk in sorted(named):
+            out.setdefault(name, {}).setdefault(known[pk], []).append(pk)
+    return out
 
 
 def contributions(

@@ -22,7 +22,7 @@ from jingwei.analysis.air.forecast import classes, history, model, store, verify
 from jingwei.analysis.air.forecast.history import WEATHER, History
 from jingwei.analysis.air.forecast.model import LEVELS, WARM
 from jingwei.analysis.air.forecast.weather import LEADS, Degraded
-from jingwei.bureau.air.contributions import Stacks, contributions
+from jingwei.bureau.air.contributions import Stacks, contributions, told_basis
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.standards import aqi, units
 from jingwei.telemetry.lake import Lake
@@ -366,7 +366,7 @@ def run(
         if any(np.isfinite(t.last[0, i]) for t in told.values())
     }
     silent = [s.pk for s in stations if s.pk not in found]
-    lacking = "no_stacks"
+    lacking, basis = "no_stacks", {}
     if given is not None:
         adds, lacking = contributions(
             given, [s.at for s in stations], known, coming[0], reach, start
@@ -374,6 +374,7 @@ def run(
         for one, add in zip(stations, adds, strict=True):
             if one.pk in found:
                 found[one.pk]["sources"] = add
+        basis = told_basis(given, adds)
     mark = hashlib.sha256(data)
     for name in sorted(known.values):
         mark.update(np.round(known.values[name], 6).tobytes())
@@ -392,7 +393,7 @@ def run(
                 [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
             ],
             "silent": silent,
-            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0},
+            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis},
             "dropped": dropped,
             "city": _city(told),
             "days": days(known, _city(told), start),

@@ -3,24 +3,30 @@ would do."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from jingwei.analysis.air import savings
+from jingwei.analysis.air.savings import Interval
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air.forecasting import MEDIAN
 from jingwei.bureau.air.models import Forecast, StationForecast
 from jingwei.bureau.registry.models import Enterprise, Outlet
 
 NAMED = 10  # enterprises listed
+MEASURES = 12
+WORTH = 0.01  # µg/m³; what saves less is no measure
 
 
 @dataclass
 class Part:
     """What a group or an enterprise adds, µg/m³: mean over the stations and hours, and at the station
-    where its mean is highest; `share` of the forecast median in percent; `saved` by the cut."""
+    where its mean is highest, both with their middle 90 %; `share` of the forecast median in percent;
+    `cut` of it in percent; `monitored` share of it that rests on monitors, in percent."""
 
     name: str
     key: str
@@ -28,20 +34,59 @@ class Part:
     worst: float
     where: str
     share: float | None
-    saved: float
-    saved_worst: float
+    cut: int
+    band: Interval
+    worst_band: Interval
+    monitored: float
     url: str = ""
+
+    @property
+    def saved(self) -> float:
+        return self.cut / 100 * self.mean
+
+    @property
+    def saved_worst(self) -> float:
+        return self.cut / 100 * self.worst
+
+    @property
+    def saved_band(self) -> Interval:
+        return _part(self.band, self.cut)
+
+    @property
+    def saved_worst_band(self) -> Interval:
+        return _part(self.worst_band, self.cut)
+
+    @property
+    def saved_share(self) -> float | None:
+        return None if self.share is None else self.cut / 100 * self.share
+
+
+def _part(band: Interval, cut: int) -> Interval:
+    return Interval(*(cut / 100 * v for v in (band.low, band.middle, band.high)))
+
+
+@dataclass
+class Measure:
+    """A cut that can be ordered: of a group together, or of one enterprise."""
+
+    pollutant: str
+    part: Part
+    together: bool
 
 
 @dataclass
 class Pollutant:
-    """One pollutant: the median forecast (mean over stations and hours), what all stacks add, what of
-    it is not named, the groups and the enterprises that add most."""
+    """One pollutant: the median forecast (mean over stations and hours), what all stacks add with its
+    middle 90 % and share of the median in percent, what of it is not named, what the cut hits together,
+    the groups and the enterprises that add most."""
 
     name: str
     level: float
     added: float
+    band: Interval
+    share: float | None
     other: float
+    chosen: Part | None
     groups: list[Part]
     enterprises: list[Part]
 
@@ -63,11 +108,17 @@ def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any
         o.enterprise.industry: o.enterprise.get_industry_display() for o in outlets.values()
     }
     group = group if group in industries else ""
-    found = [_pollutant(n, rows, hours, outlets, group, cut, own) for n in names] if hours else []
+    basis = (forecast.about.get("stacks") or {}).get("basis", {})
+    found = (
+        [_pollutant(n, rows, hours, outlets, group, cut, own, basis.get(n, {})) for n in names]
+        if hours
+        else []
+    )
     return {
         "group": group,
         "outlooks": selectors.outlooks(rows, forecast),
         "pollutants": found,
+        "measures": _measures(found),
         "industries": sorted(industries.items(), key=lambda x: x[1]),
         "hours": hours,
         "said": selectors.said(forecast),
@@ -75,53 +126,88 @@ def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any
     }
 
 
+def _measures(pollutants: list[Pollutant]) -> list[Measure]:
+    """What the cut saves, the most first by share of the forecast: the group together, then its
+    enterprises one by one."""
+    found = []
+    for p in pollutants:
+        if p.chosen is not None:
+            found.append(Measure(p.name, p.chosen, True))
+        found += [Measure(p.name, e, False) for e in p.enterprises if e.cut]
+    found = [m for m in found if m.part.saved_worst >= WORTH]
+    return sorted(found, key=lambda m: -(m.part.saved_share or 0.0))[:MEASURES]
+
+
 def _pollutant(
     name: str, rows: list[StationForecast], hours: int, outlets: dict[int, Outlet], group: str,
-    cut: int, own: set[int],
+    cut: int, own: set[int], basis: dict[str, list[int]],
 ) -> Pollutant:  # fmt: skip
-    station = {r.pk: r.station.name for r in rows}
-    by_group: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    by_file: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    other, medians = [], []
-    for r in rows:
-        part = (r.result.get("sources") or {}).get(name)
+    medians, other = [], np.zeros(len(rows))
+    adds: dict[int, npt.NDArray[np.float64]] = {}
+    for k, r in enumerate(rows):
         if name in r.result["series"]:
             medians.append(np.mean([q[MEDIAN] for q in r.result["series"][name]["q"][:hours]]))
+        part = (r.result.get("sources") or {}).get(name)
         if part is None:
             continue
-        other.append(float(np.mean(part["rest"])))
+        other[k] = float(np.mean(part["rest"]))
         for pk, values in zip(part["outlets"], part["hours"], strict=True):
             if pk in outlets:
-                mean = float(np.mean(values))
-                by_group[outlets[pk].enterprise.industry][r.pk] += mean
-                by_file[outlets[pk].enterprise_id][r.pk] += mean
+                adds.setdefault(pk, np.zeros(len(rows)))[k] += float(np.mean(values))
     level = float(np.mean(medians)) if medians else 0.0
-    files = {o.enterprise_id: o.enterprise for o in outlets.values()}
+    known = {pk: b for b, pks in basis.items() for pk in pks}
+    keys = list(adds)
+    how = [known.get(pk, "permit") for pk in keys]
+    table = np.array([adds[pk] for pk in keys]).reshape(len(keys), len(rows))  # (outlets, stations)
+    monitors = np.array([h == "monitor" for h in how], bool)
 
-    def part_of(key: str, label: str, adds: dict[int, float], hit: bool, url: str = "") -> Part:
-        mean = sum(adds.values()) / len(rows)
-        top = max(adds, key=lambda k: adds[k])
-        saved = cut / 100 if hit else 0.0
+    def part_of(
+        key: str, label: str, some: npt.NDArray[np.bool_], hit: bool, url: str = ""
+    ) -> Part:
+        by_station = table[some].sum(axis=0)
+        mean, top = float(by_station.mean()), int(np.argmax(by_station))
+        both = np.stack([table.mean(axis=1), table[:, top]]) * some
+        band, worst = savings.intervals(both, how)
+        watched = float(table[some & monitors].sum()) / max(float(table[some].sum()), 1e-12)
         return Part(
-            label, key, mean, adds[top], station[top], 100 * mean / level if level > 0 else None,
-            saved * mean, saved * adds[top], url,
+            label, key, mean, float(by_station[top]), rows[top].station.name, _share(mean, level),
+            cut if hit else 0, band, worst, 100 * watched, url,
         )  # fmt: skip
 
+    def of(test: Callable[[Outlet], bool]) -> npt.NDArray[np.bool_]:
+        return np.array([test(outlets[pk]) for pk in keys], bool)
+
+    files = {outlets[pk].enterprise_id: outlets[pk].enterprise for pk in keys}
     labels = {e.industry: e.get_industry_display() for e in files.values()}
-    groups = [part_of(k, labels[k], adds, group in ("", k)) for k, adds in by_group.items()]
+    groups = [
+        part_of(i, label, of(lambda o, i=i: o.enterprise.industry == i), group in ("", i))  # type: ignore[misc]
+        for i, label in labels.items()
+    ]
     enterprises = [
         part_of(
-            str(pk), files[pk].name, adds, group in ("", files[pk].industry),
-            files[pk].get_absolute_url() if pk in own else "",
+            str(pk), e.name, of(lambda o, pk=pk: o.enterprise_id == pk), group in ("", e.industry),  # type: ignore[misc]
+            e.get_absolute_url() if pk in own else "",
         )
-        for pk, adds in by_file.items()
+        for pk, e in files.items()
     ]  # fmt: skip
-    rest = sum(other) / len(rows)
+    hit = of(lambda o: group in ("", o.enterprise.industry))
+    chosen = part_of(group, labels.get(group, ""), hit, True) if hit.any() else None
+    rest = float(other.mean())
+    # What is not named counts as one more source that is known by its permit.
+    (band,) = savings.intervals([[*table.mean(axis=1), rest]], [*how, "permit"])
+    added = float(table.mean(axis=1).sum()) + rest
     return Pollutant(
         name,
         level,
-        sum(g.mean for g in groups) + rest,
+        added,
+        band,
+        _share(added, level),
         rest,
+        chosen,
         sorted(groups, key=lambda p: -p.mean),
         sorted(enterprises, key=lambda p: -p.mean)[:NAMED],
     )
+
+
+def _share(value: float, level: float) -> float | None:
+    return 100 * value / level if level > 0 else None

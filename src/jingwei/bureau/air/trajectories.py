@@ -190,17 +190,22 @@ def picture(found: Found, factor: Factor, shown: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def said(found: Found, want: dict[str, Any]) -> list[str]:
-    """How far the ways may be believed, and what was left out or filled in."""
-    ways = found.ways
-    out = [
+def limits(found: Found) -> list[str]:
+    """How far the ways may be believed."""
+    return [
         ngettext(
             "The ways follow the wind of %(n)d station within %(km)d km, measured near the ground and raised to 50 m. Nothing is known of the wind aloft, of rising or sinking air.",
             "The ways follow the wind of %(n)d stations within %(km)d km, measured near the ground and raised to 50 m. Nothing is known of the wind aloft, of rising or sinking air.",
             found.stations,
         ) % {"n": found.stations, "km": REACH / 1000},
-        _("%(share)d %% of the places lie farther than %(km)d km from every station with wind: there the city's wind simply goes on. Read them as directions, not as places. For transport between regions take trajectories of a weather model.") % {"share": round(100 * ways.outside), "km": backward.REACH / 1000},
+        _("%(share)d %% of the places lie farther than %(km)d km from every station with wind: there the city's wind simply goes on. Read them as directions, not as places. For transport between regions take trajectories of a weather model.") % {"share": round(100 * found.ways.outside), "km": backward.REACH / 1000},
     ]  # fmt: skip
+
+
+def said(found: Found, want: dict[str, Any]) -> list[str]:
+    """What was left out or filled in, and how it was computed."""
+    ways = found.ways
+    out = []
     for text, n in (
         (_("%d arrivals have no way: more than three hours in a row before them are without wind, or all of them calm."), ways.lost),
         (_("%d hours with calm at all stations: the direction of the hours around was taken."), ways.calm),

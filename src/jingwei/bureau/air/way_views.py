@@ -59,6 +59,7 @@ def ways(request: HttpRequest) -> HttpResponse:
             ("clusters", _("Clusters")),
             *([("pscf", "PSCF"), ("cwt", "CWT")] if found.fields is not None else []),
         ],
+        "limits": trajectories.limits(found),
         "said": trajectories.said(found, want),
         "pictures": trajectories.picture(found, factor, shown),
     }
