@@ -102,7 +102,7 @@ def test_trajectories_and_their_maps(person: Callable[..., Any]) -> None:
     expect(page.get_by_text("不能看作地点")).to_be_visible()
     rows = page.get_by_role("region", name="聚类").locator("tbody tr")
     expect(rows).to_have_count(4)
-    page.get_by_label("聚类", exact=True).select_option("3")
+    page.locator("select[name=clusters]").select_option("3")
     page.get_by_label("相似度").select_option("euclid")
     page.get_by_role("button", name="显示").click()
     page.wait_for_url(lambda url: "clusters=3" in url and "method=euclid" in url)

@@ -12,6 +12,7 @@ const at = (radius, r) => [radius * r, radius * Math.sqrt(Math.max(0, 1 - r * r)
 function diagram(element) {
   const both = given.marks.some((m) => m.r < 0);
   const top = Math.max(1.25, Math.ceil(Math.max(...given.marks.map((m) => m.ratio)) * 1.08 * 4) / 4);
+  const ring = top > 3 ? 1 : 0.5;
   const space = { left: 44, right: 44, top: 34, bottom: 84 };
   const width = element.clientWidth - space.left - space.right;
   const height = element.clientHeight - space.top - space.bottom;
@@ -28,9 +29,9 @@ function diagram(element) {
     return [x + radius * Math.cos(angle), radius * Math.sin(angle)];
   });
   const end = both ? Math.PI : Math.PI / 2;
-  for (let s = 0.5; s < top - 0.01; s += 0.5) line(arc(s, 0, end), s === 1 ? { type: 'dashed', color: css('ink-3') } : {});
+  for (let s = ring; s < top - 0.01; s += ring) line(arc(s, 0, end), s === 1 ? { type: 'dashed', color: css('ink-3') } : {});
   line(arc(top, 0, end), { color: css('ink-3') });
-  for (let d = 0.5; d < (both ? 2 : 1) * top + 1; d += 0.5) {
+  for (let d = ring; d < (both ? 2 : 1) * top + 1; d += ring) {
     const inside = arc(d, 0, Math.PI, 1).map(([x, y]) => (Math.hypot(x, y) <= top && (both || x >= 0) ? [x, y] : [null, null]));
     line(inside, { type: 'dotted', color: '#99600f', opacity: 0.75 });
   }
@@ -55,7 +56,7 @@ function diagram(element) {
       ].join('\n') : words.measured),
     },
     xAxis: {
-      type: 'value', min: both ? -top : 0, max: top, interval: 0.5, name: words.deviation, nameLocation: 'middle', nameGap: 28,
+      type: 'value', min: both ? -top : 0, max: top, interval: ring, name: words.deviation, nameLocation: 'middle', nameGap: 28,
       nameTextStyle: ink(), axisLabel: { ...ink(), formatter: (v) => `${Math.abs(v)}` }, splitLine: { show: false },
     },
     yAxis: { type: 'value', min: 0, max: top, show: false },
