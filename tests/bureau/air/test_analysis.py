@@ -457,7 +457,7 @@ def test_the_page_of_trajectories_and_its_tables(world, data, client: Client) ->
     assert client.get(table, want | {"back": "7"}).status_code == 400
     short = want | {"end": "2026-09-07", "back": 24}
     assert "风的数据不足" in client.get(address, short).content.decode()
-    assert client.get(table, short).status_code == 400
+    assert len(cells_of(client.get(table, short))) == 1
 
 
 def cells_of(answer) -> list[list[str]]:

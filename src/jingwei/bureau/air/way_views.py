@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -73,34 +74,37 @@ def ways_csv(request: HttpRequest) -> HttpResponse:
     form = WaysForm(request.user, request.GET, local_day(timezone.now()))
     if not form.is_valid():
         return refused(form)
+    want = form.cleaned_data
+    h = hours(form, [want["factor"]])
+    factor = h.factors[want["factor"]]
     try:
-        h, factor, found = _found(form)
+        found = trajectories.find(h, factor, want, timezone.now())
     except WeatherError:
-        found = None
-    if found is None:
-        text = _("The wind of this period does not suffice for trajectories.")
-        return HttpResponse(text, status=400, content_type="text/plain; charset=utf-8")
+        found = None  # too little wind: the tables are empty, the page says why
     table = request.GET.get("table", "")
     table = table if table in ("ways", "cells") else "clusters"
     unit = f"{factor.name} ({factor.unit})"
-    name = f"{h.point.mn}-{h.first}-{h.last}-{table}.csv"
+    rows: Iterable[list[Any]] = []
     if table == "cells":
         header = [_("West (°)"), _("South (°)"), _("East (°)"), _("North (°)"), _("Hours of ways"), "PSCF", f"CWT ({factor.unit})"]  # fmt: skip
         per_hour = trajectories.per_hour()
-        rows: Any = (
-            [c["west"], c["south"], c["east"], c["north"], c["passes"] / per_hour, c["pscf"], c["cwt"]]
-            for c in trajectories.cells(found)
-        )  # fmt: skip
-        return csv_response(name, header, rows)
-    if table == "ways":
+        if found is not None:
+            rows = (
+                [c["west"], c["south"], c["east"], c["north"], c["passes"] / per_hour, c["pscf"], c["cwt"]]
+                for c in trajectories.cells(found)
+            )  # fmt: skip
+    elif table == "ways":
         header = [_("Arrival"), _("Cluster"), unit, _("Hours before"), _("Longitude"), _("Latitude")]  # fmt: skip
-        return csv_response(name, header, trajectories.places(found))
-    header = [_("Cluster"), _("Ways"), _("Share (%)"), _("From (°)"), _("Distance (km)"), _("With a value"), unit, _("2.5 %"), _("97.5 %"), _("High values (%)")]  # fmt: skip
-    rows = (
-        [r.number, r.ways, figure(r.share, 3), r.degrees, figure(r.distance, 3), r.values, r.mean, r.low, r.high, figure(r.over, 3)]
-        for r in trajectories.rows(found)
-    )  # fmt: skip
-    return csv_response(name, header, rows)
+        if found is not None:
+            rows = trajectories.places(found)
+    else:
+        header = [_("Cluster"), _("Ways"), _("Share (%)"), _("From (°)"), _("Distance (km)"), _("With a value"), unit, _("2.5 %"), _("97.5 %"), _("High values (%)")]  # fmt: skip
+        if found is not None:
+            rows = (
+                [r.number, r.ways, figure(r.share, 3), r.degrees, figure(r.distance, 3), r.values, r.mean, r.low, r.high, figure(r.over, 3)]
+                for r in trajectories.rows(found)
+            )  # fmt: skip
+    return csv_response(f"{h.point.mn}-{h.first}-{h.last}-{table}.csv", header, rows)
 
 
 @dataclasses.dataclass(frozen=True)
