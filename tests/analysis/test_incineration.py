@@ -126,6 +126,14 @@ def test_exempt_hours_are_taken_out_of_a_day_but_never_against_the_plant():
     assert np.isnan(judge().counted[0])
 
 
+@pytest.mark.parametrize(("exempt", "verdict"), [(4, Verdict.EXCEEDED), (5, Verdict.WITHIN)])
+def test_fewer_than_twenty_hours_that_are_not_exempt_make_no_exceedance(exempt: int, verdict: int):
+    """Our own reading: Order 10 does not say it."""
+    days = inc.judge_days(np.full(24, 300.0), np.arange(24) < exempt, np.zeros(24), 250.0)
+    assert days.verdict[0] == verdict
+    assert np.isnan(days.counted[0]) == (verdict == Verdict.WITHIN)
+
+
 @pytest.mark.parametrize(("days", "found"), [(4, {}), (5, {202603: 5}), (6, {202603: 6})])
 def test_O10_10a(days, found):
     exceeded = np.arange(31) < days
@@ -452,15 +460,6 @@ def test_a_span_that_ends_before_it_starts_is_refused():
 def test_M19_5_2(now, times, wanted, due):
     at = {k: T0 + hours(h) for k, h in times.items()}
     assert inc.duty(T0 + hours(now), T0, **at) == (wanted, T0 + hours(due))
-
-
-def test_O10_8():
-    assert inc.established(8.0, 12.5) == (12.5, "sample")
-    assert inc.established(None, 0.0) == (0.0, "sample")
-
-
-def test_PEN_mark():
-    assert inc.established(8.0, None) == (8.0, "automatic")
 
 
 def test_O10_9():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,12 +119,3 @@ def test_daily_penalty():
         Decimal("1400000.00"),
         7,
     )
-
-
-def test_refusals():
-    with pytest.raises(ValueError, match="not in force"):
-        law.fine("AIR-99-2", date(2026, 8, 15))
-    with pytest.raises(ValueError, match="no fine"):
-        law.fine("AIR-99-2", date(2026, 8, 1), who="person")
-    with pytest.raises(ValueError, match="not in force"):
-        law.fine("R820-44", date(2025, 12, 31))

@@ -230,7 +230,8 @@ def day_limits() -> Mapping[str, float]:
 class Days:
     """Daily means of one pollutant of one furnace, all arrays (m,) of days.
 
-    `value`: mean of all valid hours; `counted`: mean of those that are not exempt (NaN: none);
+    `value`: mean of all valid hours; `counted`: mean of those that are not exempt (NaN: none, or
+    fewer than 20 of them);
     `hours`: valid ones; `verdict`: codes of `Verdict` (NONE: fewer than 20 valid hours).
     """
 
@@ -248,13 +249,15 @@ def judge_days(
 
     `value`: valid hourly means, mg/m³ at 11 % O2 (NaN: not valid); `exempt`: of `accounts`; `day`:
     a label an hour. A day needs 20 valid hours (HJ 212-2017). How the exempt hours are taken out of
-    a daily mean is not said: a day exceeds here only where it does so with them and without them.
+    a daily mean is not said: a day exceeds here only where it does so with them and without them, and
+    without them it has a mean where 20 are left.
     """
     v, label = np.asarray(value, dtype=np.float64), np.asarray(day)
     days, group = np.unique(label, return_inverse=True)
     free = np.asarray(exempt, dtype=bool)
     whole, hours = _means(v, np.isfinite(v), group, len(days))
-    rest, _ = _means(v, np.isfinite(v) & ~free, group, len(days))
+    rest, left = _means(v, np.isfinite(v) & ~free, group, len(days))
+    rest = np.where(left < VALID_HOURS, np.nan, rest)
     over = (whole > limit) & (rest > limit)
     verdict = np.where(hours < VALID_HOURS, Verdict.NONE, np.where(over, Verdict.EXCEEDED, 1))
     return Days(days, whole, rest, hours, verdict.astype(np.int8))
@@ -538,13 +541,3 @@ EVIDENCE: Final = (
     ("signature", "从设备提取数据由负责人签字确认"),
 )
 """What is taken as evidence on site (O10-9): key and Chinese text."""
-
-
-def established(automatic: float | None, sample: float | None) -> tuple[float | None, str]:
-    """The value that counts and where it is from: a lawful enforcement sample of the same time
-    prevails over automatic data, one sample is enough (O10-8; PEN-mark).
-
-    >>> established(8.0, 12.5), established(8.0, None)
-    ((12.5, 'sample'), (8.0, 'automatic'))
-    """
-    return (sample, "sample") if sample is not None else (automatic, "automatic")

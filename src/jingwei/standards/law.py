@@ -108,24 +108,6 @@ def offences(who: str = "enterprise") -> dict[str, tuple[str, str]]:
     return {p.offence: (p.zh, p.en) for p in reversed(penalties()) if p.who == who}
 
 
-def fine(rule: str, on: date, *, who: str = "enterprise", serious: bool = False) -> tuple[int, int]:
-    """The range of the fine in yuan for an act on that day.
-
-    Raises ValueError for a day on which the text was not in force and where the table knows no
-    such rule or offender.
-
-    >>> fine("R820-44", date(2026, 5, 1))
-    (100000, 1000000)
-    """
-    found = [p for p in penalties() if p.rule == rule and p.who == who]
-    if not found:
-        raise ValueError(f"{rule}: no fine for {who!r} in the table")
-    for p in found:
-        if p.in_force(on):
-            return p.serious if serious and p.serious else (p.lowest, p.highest)
-    raise ValueError(f"{rule}: not in force on {on}")
-
-
 @dataclass(frozen=True, slots=True)
 class Applicable:
     """A basis that may be applied, and why: "then" (text of the day of the act) or "milder"."""

@@ -45,13 +45,14 @@ IN_ENTRY = 80  # exceedances in one evidence entry (an entry holds at most 65,53
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the judgement says of one observation and one limit: needed of every one that exceeds,
-    and of those of which an exceedance stands."""
+    and of those of which an exceedance stands. `ended`: the limit no longer holds at that time."""
 
     point: Point
     limit: PermitLimit
     time: datetime
     reason: Reason
     exceedance: Exceedance | None  # not saved
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -87,7 +88,8 @@ def settle(verdicts: list[Verdict], period: str, points: Iterable[Point], subjec
         old = standing.get((v.point.pk, v.limit.pk, v.time))
         if v.exceedance is None:
             if old:
-                old.withdrawn = v.reason.key if v.reason else Exceedance.Withdrawn.WITHIN
+                why = v.reason.key if v.reason else Exceedance.Withdrawn.WITHIN
+                old.withdrawn = Exceedance.Withdrawn.LIMIT if v.ended else why
                 gone.append(old)
         elif old is None:
             new.append(v.exceedance)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -360,6 +360,7 @@ class Work:
         for row in self.limits.get(point.outlet_id or 0, []):
             here = _while_in_force(row, times)
             bound.update(here)
+            out += self._ended(point, row, times, here)
             have = [s for s in here if row.factor in drafts[s].factors]
             if not have:
                 continue
@@ -397,6 +398,16 @@ class Work:
         if point.kind == Point.Kind.SOURCE:
             self.report.without_limits += len(times) - len(bound)
         return out
+
+    def _ended(
+        self, point: Point, row: PermitLimit, times: Iterable[int], here: Iterable[int]
+    ) -> list[episodes.Verdict]:
+        """Of the times outside of a limit's force those at which an exceedance of it stands."""
+        return [
+            episodes.Verdict(point, row, moment(s), Reason(0), None, ended=True)
+            for s in sorted(set(times) - set(here))
+            if (row.pk, s) in self.standing
+        ]
 
     def _by_samples(
         self,
@@ -554,6 +565,7 @@ class Work:
         for row in rows:
             here = set(_while_in_force(row, [d.second for d in drafts]))
             bound |= here
+            out += self._ended(point, row, [d.second for d in drafts], here)
             have = [d for d in drafts if d.second in here and row.factor in d.factors]
             try:
                 limit = as_limit(row)

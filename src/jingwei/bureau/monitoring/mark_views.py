@@ -22,7 +22,14 @@ from jingwei.analysis.incineration import Duty
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.services import Refused
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.monitoring import declare, furnaces, marking, steps, unexcused
+from jingwei.bureau.monitoring import (
+    declare,
+    exempt_days,
+    furnaces,
+    marking,
+    steps,
+    unexcused,
+)
 from jingwei.bureau.monitoring.marking import Sort
 from jingwei.bureau.monitoring.models import Furnace, FurnaceDay, Inquiry, Judgement, Mark
 from jingwei.bureau.monitoring.observations import day_start, local_day
@@ -205,6 +212,14 @@ def mark_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 
 # Furnaces ---------------------------------------------------------------------------------------
 
+_ON_SITE = {
+    "temperature_5min": gettext_lazy("Five-minute means of the furnace temperature"),
+    "daily_means": gettext_lazy("Daily means of the automatic monitoring"),
+    "missing": gettext_lazy("Data that are missing or not valid"),
+    "marks": gettext_lazy("Marks, and the records that they rest on"),
+    "signature": gettext_lazy("Data taken from the device, signed by the person in charge"),
+}
+
 
 def _furnaces(user: Any) -> Any:
     return Furnace.objects.restrict(user, "point.view").select_related(
@@ -269,6 +284,9 @@ def furnace_list(request: HttpRequest) -> HttpResponse:
     for f in _furnaces(request.user):
         last = f.days.first()
         rows.append({"furnace": f, "accounts": _accounts(f, now), "last": last})
+    exempt = exempt_days.of({r["furnace"].outlet_id for r in rows}, furnaces.year_start(now))
+    for row in rows:
+        row["undecided"] = len({x.day for x in exempt.get(row["furnace"].outlet_id, [])})
     return render(request, "monitoring/furnaces.html", {"rows": rows, "now": now})
 
 
@@ -292,6 +310,14 @@ def furnace(request: HttpRequest, pk: int) -> HttpResponse:
             "accounts": _accounts(found, now),
             "days": _days(found, since, today),
             "stop_months": _stop_months(found, today),
+            "exempt_days": [
+                {"name": factor_name(x.factor), "it": x, "limit": steps.limit_row(x.limit)}
+                for x in exempt_days.of([found.outlet_id], furnaces.year_start(now)).get(
+                    found.outlet_id, []
+                )
+            ],
+            "own_reading": steps.own_reading(),
+            "on_site": [_ON_SITE[key] for key, _zh in incineration.EVIDENCE],
             "pollutants": [factor_name(c) for c in incineration.FACTORS.values()],
             "marks": [{**_row(m), "problems": spoken.get(m.pk, [])} for m in own],
             "inquiries": [_inquiry(i, now) for i in found.inquiries.filter(void=False)[:PER_PAGE]],

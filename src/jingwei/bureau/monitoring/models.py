@@ -58,6 +58,7 @@ class Exceedance(models.Model):
         PART = "part", _("corrected: NO or NO2 is missing")
         OUT_OF_CONTROL = "out_of_control", _("the instrument was out of control")
         STATE = "state", _("temperature, pressure or moisture of the gas is missing")
+        LIMIT = "limit", _("the limit does not hold on that day any more")
 
     point = models.ForeignKey(Point, models.PROTECT, related_name="exceedances")
     factor = models.CharField(_("factor"), max_length=12)

@@ -2,7 +2,7 @@
 pollutants, the 24-hour limit of GB 18485-2014 holds (Order 10 art. 6: of the standard, or the local one).
 
 The limit is entered as a row of the permit in force, with its source, which says that it is the national
-line; it ends where the permit gets a line of its own. A stricter local standard is entered as a permit's
+line; it ends where the permit gets a line of its own, and the days since are judged again. A stricter local standard is entered as a permit's
 line: the program knows none.
 """
 
@@ -11,14 +11,16 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from jingwei.analysis import incineration
 from jingwei.bureau.monitoring.asking import ask
 from jingwei.bureau.monitoring.models import Due, Furnace, Judgement
 from jingwei.bureau.monitoring.observations import day_start, local_day
 from jingwei.bureau.monitoring.transmission import GRACE
+from jingwei.bureau.registry import changes
 from jingwei.bureau.registry.models import Outlet, Permit, PermitLimit
-from jingwei.bureau.registry.services import create_limit
+from jingwei.bureau.registry.services import check_limit
 from jingwei.standards import limits
 
 STANDARD = "GB 18485-2014"
@@ -42,9 +44,13 @@ def enter(now: datetime) -> int:
         if permit is None:
             continue
         for factor in incineration.FACTORS.values():
-            rows = list(
-                PermitLimit.objects.filter(outlet=outlet, factor=factor, period="day", lower=False)
-            )
+            rows = [
+                r
+                for r in PermitLimit.objects.filter(
+                    outlet=outlet, factor=factor, period="day", lower=False
+                )
+                if not r.never
+            ]
             if any(
                 r.valid_from <= today and (r.valid_to is None or today <= r.valid_to) for r in rows
             ):
@@ -65,9 +71,10 @@ def _enter(
         *(r.valid_to + timedelta(days=1) for r in rows if r.valid_to and r.valid_to < today),
     )  # fmt: skip
     later = min((r.valid_from for r in rows if r.valid_from > today), default=None)
-    create_limit(
-        permit,
-        outlet,
+    row = PermitLimit(
+        permit=permit,
+        outlet=outlet,
+        assumed=True,
         factor=factor,
         period="day",
         value=line.value,
@@ -78,7 +85,14 @@ def _enter(
         valid_from=since,
         valid_to=later - timedelta(days=1) if later else None,
     )
+    check_limit(row)
+    changes.enter_limit(None, row)
     return since
+
+
+def gave_way(limit: PermitLimit, since: date) -> None:
+    """Judge again the days that were judged by the national line and fall under the permit's own."""
+    _again(limit.outlet_id, since, timezone.now())
 
 
 def _again(outlet: int, since: date, now: datetime) -> None:

@@ -62,6 +62,15 @@ def reason_text(key: str) -> str:
     }.get(key, key)
 
 
+def own_reading() -> str:
+    """What an officer has to know of a day that exceeds with its exempt hours alone."""
+    return _(
+        "Over the limit with its exempt hours, but not (or not to be shown) without them: no"
+        " exceedance is established. This is our own reading: Order 10 does not say how exempt hours"
+        " leave a daily mean. It wants a lawyer's confirmation; a person decides."
+    )
+
+
 def fault_text(name: str) -> str:
     """Why a value is not valid, in a few words."""
     return {
@@ -122,6 +131,7 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         "count": _("Values of the shorter period"),
         "mean": _("Mean of the valid values"),
         "converted_day": _("Mean at reference oxygen"),
+        "exempt": _("Mean without exempt hours"),
         "rate": _("Mass an hour"),
         "sample": _("Enforcement sample"),
         "limit": _("Limit in force"),
@@ -179,8 +189,15 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
     elif key == "converted_day":
         working = f"O2s = {number(n['o2s'])}; n = {n['n']}"
         result = number(n["result"])
-        if "free" in n:
+        if "free" in n:  # judgements before the step of its own
             note = _("without exempt hours %(value)s") % {"value": number(n["free"])}
+    elif key == "exempt":
+        result = (
+            _("no mean: fewer than %(least)s valid hours are left") % {"least": n["least"]}
+            if n["free"] is None
+            else f"{number(n['free'])} {codes.symbol(n['unit'])}"
+        )
+        note = own_reading() if n["decides"] == "yes" else ""
     elif key == "rate":
         working = f"{number(n['c'])} {codes.symbol(n['unit'])} × {number(n['q'])} {codes.symbol(n['q_unit'])}"
         result = f"{number(n['result'])} kg/h"

@@ -49,6 +49,7 @@ SOURCES = {
     Fault.STATE: gas.SOURCE_BASIS,
 }
 SOURCE_SAMPLE = "MEE Order 10 art. 8; PEN-mark"
+SOURCE_EXEMPT = "MEE Order 10 art. 10"
 SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
 
 
@@ -197,6 +198,14 @@ def of_hours(cell: Mapping[str, Any], row: PermitLimit, unit: str) -> tuple[floa
     return value, why
 
 
+def without_exempt(cell: Mapping[str, Any], row: PermitLimit) -> float | None:
+    """The day's mean without the exempt hours, at the limit's reference oxygen; None: there is none."""
+    if row.reference_o2 is None:
+        return cell.get("free")
+    free: float | None = cell.get("converted", {}).get(f"{row.reference_o2:g}", [None, 0, None])[2]
+    return free
+
+
 def _only_exempt(value: float, free: float | None, row: PermitLimit, unit: str) -> bool:
     """Whether a day is over the limit with its exempt hours alone (Order 10 art. 10)."""
     scale = units.scale(row.unit, unit)
@@ -226,13 +235,17 @@ def _of_hours(point: Point, row: PermitLimit, limit: Limit, cell: Mapping[str, A
         numbers["sent"] = cell["sent"]
     steps = [count, Step("mean", formula, numbers, level.source)]
     if row.reference_o2 is not None:
-        _, good, free = cell.get("converted", {}).get(f"{row.reference_o2:g}", [None, 0, None])
+        _, good, _ = cell.get("converted", {}).get(f"{row.reference_o2:g}", [None, 0, None])
         numbers = {"o2s": row.reference_o2, "n": good, "result": value}
-        if "free" in cell:
-            numbers["free"] = free
         steps.append(
             Step("converted_day", "Σ C · (21 − O2s) / (21 − O2) / n", numbers, SOURCE_OXYGEN)
         )
+    if "free" in cell:
+        free = without_exempt(cell, row)
+        steps.append(
+            Step("exempt", "", {"free": free, "unit": unit, "least": cell["least"],
+                 "decides": "yes" if why == Reason.EXEMPT else "no"}, SOURCE_EXEMPT)
+        )  # fmt: skip
     bound = next(s for s in one.steps if s.key == "limit")
     bound = Step("limit", "", {**bound.numbers, "o2s": limit.reference_o2}, bound.source)
     unit_step = [s for s in one.steps if s.key == "unit"]

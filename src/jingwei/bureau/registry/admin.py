@@ -10,14 +10,15 @@ import re
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.accounts.admin import Page, ReadOnly
-from jingwei.bureau.registry import services
+from jingwei.bureau.language import factor_name
+from jingwei.bureau.registry import changes, selectors, services
 from jingwei.bureau.registry.models import (
     Enterprise,
     ManualResult,
@@ -180,6 +181,19 @@ class PermitLimitAdmin(_Reference):
         "verified",
         "valid_from",
     )
+
+    def save_model(self, request: HttpRequest, obj: PermitLimit, form: Any, change: bool) -> None:
+        for row in changes.enter_limit(request.user, obj):
+            messages.info(
+                request,
+                _(
+                    "The national line of %(outlet)s, %(limit)s, held because the permit said nothing."
+                    " It gives way to the permit's own from %(day)s on; days that were judged since"
+                    " then are judged again."
+                )
+                % {"outlet": row.outlet, "limit": f"{factor_name(row.factor)} {selectors.plain(row.value)} "
+                   f"{codes.symbol(row.unit)}", "day": obj.valid_from},
+            )  # fmt: skip
 
 
 @admin.register(Point)

@@ -8,7 +8,7 @@ keep the row by which they were made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -51,12 +51,13 @@ class Change:
 @dataclass(frozen=True)
 class Difference:
     """What a change would do: rows that go on, lines that are new, (row, line) pairs that differ,
-    rows that end."""
+    rows that end; assumed national lines that give way to a new line."""
 
     kept: list[Row]
     added: list[Line]
     changed: list[tuple[Row, Line]]
     ended: list[Row]
+    giving_way: list[PermitLimit] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
@@ -64,10 +65,10 @@ class Difference:
 
 
 def rows_on(permit: Permit, day: date) -> list[Row]:
-    """Limits and amounts of a permit that are in force on a day."""
+    """Limits and amounts of a permit that are in force on a day: what the permit itself says."""
     holds = models.Q(valid_to=None) | models.Q(valid_to__gte=day)
     found: list[Row] = []
-    for table in (permit.limits, permit.amounts):
+    for table in (permit.limits.filter(assumed=False), permit.amounts):
         found += table.filter(holds, valid_from__lte=day).select_related("outlet")
     return sorted(found, key=lambda r: line_of(r).key)
 
@@ -82,7 +83,23 @@ def difference(permit: Permit | None, change: Change) -> Difference:
         added=[line for k, line in new.items() if k not in old],
         changed=[(r, new[k]) for k, r in old.items() if k in new and line_of(r) != new[k]],
         ended=[r for k, r in old.items() if k not in new],
+        giving_way=[
+            r
+            for r in assumed_on(permit, change.in_force)
+            if line_of(r).key in new.keys() - old.keys()
+        ],
     )
+
+
+def assumed_on(permit: Permit | None, day: date) -> list[PermitLimit]:
+    """The national lines that hold for a permit's outlets on a day or later."""
+    if permit is None or permit.pk is None:
+        return []
+    holds = models.Q(valid_to__gte=day) & models.Q(valid_to__gte=models.F("valid_from"))
+    rows = PermitLimit.objects.filter(
+        models.Q(valid_to=None) | holds, outlet__enterprise=permit.enterprise_id, assumed=True
+    )
+    return list(rows.select_related("outlet"))
 
 
 def check_amount(amount: PermitAmount) -> None:
@@ -229,7 +246,34 @@ def _add(version: PermitVersion, line: Line, outlets: dict[str, Outlet]) -> None
     else:
         row = PermitLimit(reference_o2=line.reference_o2, lower=line.lower, **values)
         services.check_limit(row)
+        services.save_limit(row)
+        return
     row.save(force_insert=True)
+
+
+@transaction.atomic
+def enter_limit(user: Any, limit: PermitLimit) -> list[PermitLimit]:
+    """Save one checked limit outside of a version (the administration, the national line), with an
+    entry in the evidence log; the assumed lines that gave way. `user` None: the program itself.
+    """
+    act = "limit changed" if limit.pk else "limit entered"
+    rows = services.save_limit(limit)
+    record(
+        "permit",
+        f"permit:{limit.permit_id}",
+        {
+            "act": act,
+            "permit": limit.permit.number,
+            "limit": limit.pk,
+            "line": _fact(line_of(limit)),
+            "valid_from": limit.valid_from,
+            "valid_to": limit.valid_to,
+            "assumed": limit.assumed,
+            "gave_way": [_fact(line_of(r)) for r in rows],
+        },
+        actor=str(user.pk) if user is not None else "",
+    )
+    return rows
 
 
 def _record(version: PermitVersion, act: str, user: Any) -> Any:
@@ -308,7 +352,7 @@ def history(permit: Permit) -> list[tuple[PermitVersion, Difference | None]]:
     """The versions, newest first, each with what it changed (None: the first one)."""
     versions = list(permit.versions.select_related("actor", "evidence").order_by("number"))
     rows: list[Row] = [
-        *permit.limits.select_related("outlet"),
+        *permit.limits.filter(assumed=False).select_related("outlet"),
         *permit.amounts.select_related("outlet"),
     ]
     out: list[tuple[PermitVersion, Difference | None]] = []

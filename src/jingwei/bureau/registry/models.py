@@ -228,6 +228,8 @@ class PermitLimit(models.Model):
 
     `value` is in `unit`; `lower` turns the limit into a floor (furnace temperature).
     Where `reference_o2` (%) is given, the measured value is converted to it before it is compared.
+    `assumed`: the national line that holds where the permit says nothing; it gives way to a row of the
+    permit's own, and has ended before it began where it never holds any more.
     """
 
     class Period(models.TextChoices):
@@ -254,6 +256,9 @@ class PermitLimit(models.Model):
     version = models.ForeignKey(
         PermitVersion, models.PROTECT, null=True, blank=True, related_name="limits", editable=False
     )
+    assumed = models.BooleanField(
+        _("national line, assumed"), default=False, db_default=False, editable=False
+    )
 
     objects = RestrictedQuerySet.as_manager()
     place = {"area": "permit__enterprise__region_id", "enterprise": "permit__enterprise__uscc"}
@@ -263,6 +268,7 @@ class PermitLimit(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["outlet", "factor", "period", "lower", "valid_from"],
+                condition=models.Q(assumed=False),
                 name="limit_version_once",
             ),
             models.CheckConstraint(condition=models.Q(value__gte=0), name="limit_not_negative"),
@@ -272,6 +278,11 @@ class PermitLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outlet.code} {self.factor} {self.value:g} {self.unit}"
+
+    @property
+    def never(self) -> bool:
+        """Whether it holds on no day (any more)."""
+        return self.valid_to is not None and self.valid_to < self.valid_from
 
 
 class PermitAmount(models.Model):

@@ -47,6 +47,7 @@ def _difference(found: changes.Difference) -> dict[str, Any]:
         "added": [shown(line) for line in found.added],
         "changed": [(shown(line_of(row)), shown(line)) for row, line in found.changed],
         "ended": [shown(line_of(row)) for row in found.ended],
+        "giving_way": [(shown(line_of(row)), row) for row in found.giving_way],
         "empty": found.empty,
     }
 
@@ -67,7 +68,13 @@ def permit(request: HttpRequest, pk: int) -> HttpResponse:
             "permit": found,
             "on": on,
             "valid": found.valid_from <= on <= found.valid_to,
-            "rows": [(shown(line_of(row)), row) for row in changes.rows_on(found, on)],
+            "rows": [
+                (shown(line_of(row)), row)
+                for row in [
+                    *changes.rows_on(found, on),
+                    *(r for r in changes.assumed_on(found, on) if r.valid_from <= on),
+                ]
+            ],
             "flags": services.permit_flags(found, timezone.localdate()),
             "history": [(v, _difference(d) if d else None) for v, d in history],
             "may_undo": len(history) > 1 and may(request.user, "permit.edit"),

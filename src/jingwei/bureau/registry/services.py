@@ -6,7 +6,8 @@ A refusal is Django's `ValidationError` with the field it is about, so that a fo
 from __future__ import annotations
 
 import re
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -125,7 +126,8 @@ def permit_flags(permit: Permit, today: date) -> list[str]:
 
 
 def check_limit(limit: PermitLimit) -> None:
-    """Refuse a limit whose time of force overlaps another of the same kind, and wrong values.
+    """Refuse a limit whose time of force overlaps another of the same kind, and wrong values. A
+    permit's own limit overlaps no assumed one: that gives way (`save_limit`).
 
     Locks the row of the outlet, so that two people cannot make overlapping limits at once: to be
     called in the transaction that saves the limit.
@@ -143,15 +145,9 @@ def check_limit(limit: PermitLimit) -> None:
             {"factor": _("%(code)s is no factor of HJ 212") % {"code": limit.factor}}
         )
     limit.full_clean()
-    overlapping = (
-        PermitLimit.objects.filter(
-            outlet=limit.outlet, factor=limit.factor, period=limit.period, lower=limit.lower
-        )
-        .filter(models.Q(valid_to__isnull=True) | models.Q(valid_to__gte=limit.valid_from))
-        .exclude(pk=limit.pk)
-    )
-    if limit.valid_to:
-        overlapping = overlapping.filter(valid_from__lte=limit.valid_to)
+    overlapping = _overlapping(limit)
+    if not limit.assumed:
+        overlapping = overlapping.filter(assumed=False)
     other = overlapping.first()
     if other is not None:
         raise ValidationError(
@@ -170,13 +166,64 @@ def check_limit(limit: PermitLimit) -> None:
         )
 
 
+def _overlapping(limit: PermitLimit) -> models.QuerySet[PermitLimit]:
+    """Other limits of the same kind that hold on a day on which this one does."""
+    rows = (
+        PermitLimit.objects.filter(
+            outlet=limit.outlet, factor=limit.factor, period=limit.period, lower=limit.lower
+        )
+        .filter(
+            models.Q(valid_to__isnull=True)
+            | models.Q(valid_to__gte=limit.valid_from)
+            & models.Q(valid_to__gte=models.F("valid_from"))
+        )
+        .exclude(pk=limit.pk)
+    )
+    return rows.filter(valid_from__lte=limit.valid_to) if limit.valid_to else rows
+
+
+def giving_way(limit: PermitLimit) -> list[PermitLimit]:
+    """The assumed national lines in whose place a permit's own limit, saved or not, stands."""
+    return [] if limit.assumed else list(_overlapping(limit).filter(assumed=True))
+
+
 @transaction.atomic
 def create_limit(permit: Permit, outlet: Outlet, **values: Any) -> PermitLimit:
     """A new limit; refuses one whose time of force overlaps another of the same kind."""
     limit = PermitLimit(permit=permit, outlet=outlet, **values)
     check_limit(limit)
-    limit.save(force_insert=True)
+    save_limit(limit)
     return limit
+
+
+gave_way: list[Callable[[PermitLimit, date], None]] = []
+"""What other rooms do when a permit's own limit took the place of an assumed one: called with it and
+the first day on which it did."""
+
+
+@transaction.atomic
+def save_limit(limit: PermitLimit) -> list[PermitLimit]:
+    """Save a checked limit. An assumed national line ends on the day before a permit's own; where it
+    would end before it began it goes, or stays as one that never holds where a value was judged by it.
+    The lines that gave way.
+    """
+    rows = giving_way(limit)
+    since = max(limit.valid_from, min((r.valid_from for r in rows), default=limit.valid_from))
+    for row in rows:
+        end = limit.valid_from - timedelta(days=1)
+        try:
+            with transaction.atomic():
+                if end < row.valid_from:
+                    row.delete()
+                    continue
+        except models.ProtectedError:
+            pass
+        PermitLimit.objects.filter(pk=row.pk).update(valid_to=end)
+    limit.save()
+    if rows:
+        for act in gave_way:
+            act(limit, since)
+    return rows
 
 
 # ---- points and the device register ------------------------------------------------------------
