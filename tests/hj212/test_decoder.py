@@ -648,7 +648,8 @@ def test_a_layout_that_is_known_changes_nothing(parts: list[Any], draw: st.DataO
         problems = reading.Problems()
         found = reading.Content({}, [], {}, None, None)
         reading.read_cp(cp, found, problems)
-        return found, problems.texts()
+        assert len(found.all()) == len(tuple(found.all()))
+        return found.all(), found.params, found.data_time, found.error, problems.texts()
 
     some = draw.draw(st.lists(_values, min_size=len(parts), max_size=len(parts)))
     reading._layouts.clear()

@@ -9,11 +9,12 @@ sound is read part by part, so that both say the same of every CP.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from jingwei.hj212.catalogue import NUMERIC_FIELDS, PARAMETERS, TEXT_FIELDS
-from jingwei.hj212.message import Item
+from jingwei.hj212.message import Item, LateItems
 from jingwei.hj212.values import number
 
 _NAME: Final = re.compile(r"\w[\w.]*(?:-[\w.]+)*")
@@ -57,13 +58,18 @@ def short(text: str) -> str:
 
 @dataclass(slots=True)
 class Content:
-    """What stands in a data segment; `error` set where it cannot be used."""
+    """What stands in a data segment; `error` set where it cannot be used. `late`: the items where
+    the layout was known, instead of `items`."""
 
     header: dict[str, str]
     items: list[Item]
     params: dict[str, str]
     data_time: str | None
     error: str | None
+    late: LateItems | None = None
+
+    def all(self) -> Sequence[Item]:
+        return tuple(self.items) if self.late is None else self.late
 
 
 # ── names of CP, learned once ──────────────────────────────────────────────────────────────────
@@ -139,12 +145,7 @@ def _fits(layout: _Layout, values: list[str], content: Content, problems: Proble
             problems.add("implausible", f"{code}: {_DISORDER}")
     if layout.time >= 0:
         content.data_time = values[layout.time]
-    content.items.extend(
-        [
-            Item(code, dict(zip(fields, values[first:last], strict=True)))
-            for code, fields, first, last in layout.items
-        ]
-    )
+    content.late = LateItems(layout.items, values)
     return True
 
 

@@ -14,6 +14,7 @@ time since 2017-05-01, when HJ 212-2017 replaced HJ/T 212-2005, means 2005, and 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -153,7 +154,7 @@ def _integer(header: dict[str, str], name: str, limit: int, problems: Problems) 
     return None
 
 
-def _guess(header: dict[str, str], flag: int | None, items: list[Item]) -> str:
+def _guess(header: dict[str, str], flag: int | None, items: Sequence[Item]) -> str:
     """The version of a telegram from an unknown device; see the module."""
     bits = 0 if flag is None else flag >> 2
     if bits == 2:
@@ -226,7 +227,7 @@ def _judge_header(
 
 def _judge_content(content: Content, problems: Problems) -> None:
     time = content.data_time
-    needed = bool(content.items) and content.header.get("CN") in DATA_COMMANDS
+    needed = bool(content.all()) and content.header.get("CN") in DATA_COMMANDS
     if time is None:
         if needed:
             content.error = content.error or "no DataTime"
@@ -273,7 +274,7 @@ def _message(
         error = error or content.error or "ungrammatical: no header"
         return Message(False, error, version, crc=crc, problems=problems.texts(), raw=raw)
     flag = _integer(header, "Flag", 255, problems)
-    guessed = version or _guess(header, flag, content.items)
+    guessed = version or _guess(header, flag, content.all())
     _judge_header(content, flag, guessed, version, problems)
     _judge_content(content, problems)
     pnum, pno = _judge_split(content, flag, problems)
@@ -294,7 +295,7 @@ def _message(
         pno=pno,
         data_time=content.data_time,
         rf=header.get("RF"),
-        items=tuple(content.items),
+        items=content.all(),
         params=content.params,
         crc=crc,
         problems=problems.texts(),
@@ -460,7 +461,7 @@ def _usual(frame: bytes, version: str) -> Message | None:
         return None
     return Message(
         True, None, version, qn, st, cn, mn, pw, int(flag), None, None, time, None,
-        tuple(content.items), content.params, Crc(given, given, True, None), problems.texts(), frame,
+        content.all(), content.params, Crc(given, given, True, None), problems.texts(), frame,
     )  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from jingwei.hj212.values import moment
 
@@ -42,6 +43,55 @@ class Item:
     fields: dict[str, str]
 
 
+class LateItems(Sequence[Item]):
+    """Items that are made when somebody looks: a gateway does not at those of most telegrams.
+
+    `shape`: code, fields, first and last of their `values`, of each.
+    """
+
+    __slots__ = ("_made", "_shape", "_values")
+
+    def __init__(
+        self, shape: tuple[tuple[str, tuple[str, ...], int, int], ...], values: list[str]
+    ) -> None:
+        self._shape, self._values = shape, values
+        self._made: tuple[Item, ...] | None = None
+
+    def _all(self) -> tuple[Item, ...]:
+        if self._made is None:
+            values = self._values
+            self._made = tuple(
+                [
+                    Item(code, dict(zip(fields, values[first:last], strict=True)))
+                    for code, fields, first, last in self._shape
+                ]
+            )
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._shape)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Item, ...]: ...
+    def __getitem__(self, at: int | slice) -> Item | tuple[Item, ...]:
+        return self._all()[at]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LateItems | tuple):
+            return NotImplemented
+        return self._all() == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
 @dataclass(slots=True)
 class Message:
     """A telegram as read. All values are the text that was sent.
@@ -70,7 +120,7 @@ class Message:
     pno: int | None = None
     data_time: str | None = None
     rf: str | None = None
-    items: tuple[Item, ...] = ()
+    items: Sequence[Item] = ()
     params: dict[str, str] = field(default_factory=dict)
     crc: Crc | None = None
     problems: tuple[str, ...] = ()

@@ -164,28 +164,35 @@ class Lake:
         columns = "mn, st, factor, resolution, time, value, zs, flag, received, seq"
         query = f"SELECT {columns} FROM latest WHERE resolution = ?"  # noqa: S608
         order = " ORDER BY mn, st, factor"
-        rows: list[tuple[Any, ...]] = []
+        times = _Moments()  # most points share their times
+        found: list[Latest] = []
+
+        def take(rows: Iterable[tuple[Any, ...]]) -> None:
+            # One by one, so that no second list of as many tuples keeps the collector busy.
+            found.extend(
+                Latest(m, s, f, r, times[t], v, z, mark, times[got], seq)
+                for m, s, f, r, t, v, z, mark, got, seq in rows
+            )
+
         with catalog(self.root) as db:
             db.execute("BEGIN")
             for name in wanted:
                 if points is None:
-                    rows += db.execute(query + order, (name,)).fetchall()
+                    take(db.execute(query + order, (name,)))
                     continue
                 unique = sorted(set(points))
                 for at in range(0, len(unique), 5000):
                     some = unique[at : at + 5000]
                     values = ",".join(["(?,?)"] * len(some))
                     flat = [text for point in some for text in point]
-                    rows += db.execute(
-                        f"{query} AND (mn, st) IN (VALUES {values}){order}", (name, *flat)
+                    take(
+                        db.execute(
+                            f"{query} AND (mn, st) IN (VALUES {values}){order}", (name, *flat)
+                        )
                     )
         if len(wanted) > 1:
-            rows.sort(key=lambda row: row[:4])
-        times = _Moments()  # most points share their times
-        return [
-            Latest(m, s, f, r, times[t], v, z, mark, times[got], seq)
-            for m, s, f, r, t, v, z, mark, got, seq in rows
-        ]
+            found.sort(key=lambda row: row[:4])
+        return found
 
     def series(
         self,
