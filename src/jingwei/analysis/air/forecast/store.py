@@ -11,13 +11,22 @@ import numpy as np
 
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.forecast.cases import Climate
-from jingwei.analysis.air.forecast.model import Fitted, Model, Spread, Weather, _Line, _Mean, _Trees
+from jingwei.analysis.air.forecast.model import (
+    Extra,
+    Fitted,
+    Model,
+    Spread,
+    Weather,
+    _Line,
+    _Mean,
+    _Trees,
+)
 
 FORMAT = 1
 
 
 def dump(models: Mapping[str, Model]) -> bytes:
-    """Models by name; the same models give the same bytes. What hands in weather is not kept: `load`
+    """Models by name; the same models give the same bytes. What hands in weather or other fields is not kept: `load`
     is told it again. Raises ValueError for a plug-in learner's model, which only it can keep."""
     found = {
         name: {
@@ -36,9 +45,14 @@ def dump(models: Mapping[str, Model]) -> bytes:
     return gzip.compress(text.encode(), 6, mtime=0)
 
 
-def load(data: bytes, weather: Mapping[str, Weather] | None = None) -> dict[str, Model]:
-    """The models of `dump`; `weather`: what hands in the weather's forecast, by model. Raises
-    ValueError where the bytes are something else."""
+def load(
+    data: bytes,
+    weather: Mapping[str, Weather] | None = None,
+    further: Mapping[str, Extra] | None = None,
+) -> dict[str, Model]:
+    """The models of `dump`; `weather`, `further`: what hands in the weather's forecast and further
+    ones such as the dispersion field, by model. Raises ValueError where the bytes are something
+    else."""
     try:
         given = json.loads(gzip.decompress(data))
         if given["format"] != FORMAT:
@@ -51,7 +65,7 @@ def load(data: bytes, weather: Mapping[str, Weather] | None = None) -> dict[str,
                 members=tuple(_member(one) for one in m["members"]),
                 spread=Spread(floats(_back(m["centres"])), floats(_back(m["misses"]))),
                 weather=(weather or {}).get(name),
-                further=None,
+                further=(further or {}).get(name),
                 past_weather=bool(m["past_weather"]),
                 names=tuple(m["names"]),
             )
