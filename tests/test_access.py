@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
-from jingwei.bureau.air.models import Episode
+from jingwei.bureau.air.models import Episode, HotCell, HotGrid
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal, QualityCheck
 from jingwei.bureau.registry.models import PermitAmount
 
@@ -132,7 +132,18 @@ def arguments(db, data) -> dict[str, object]:
         "episode": Episode.objects.create(
             level=1, first=timezone.localdate(), last=timezone.localdate()
         ),
+        "hot_cell": hot_cell(world),
     }
+
+
+def hot_cell(world: worlds.World) -> object:
+    day = timezone.localdate()
+    layer = {"seen": 20, "high": 9, "p": 0.001, "strength": 2, "value": 90, "background": 40}
+    return HotCell.objects.create(
+        run=HotGrid.objects.create(first=day, last=day), name="E000N000", group=1,
+        region=world.region, longitude=116.4, latitude=39.9, p=0.001, q=0.01, strength=2,
+        layers={"satellite no2": layer},
+    )  # fmt: skip
 
 
 def forecast(world: worlds.World) -> object:
@@ -299,8 +310,10 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         "console": things["world"].users["grid"].pk,
         "notices": things["channel"].pk if name == "notices:channel" else things["message"].pk,
     }.get(room)
-    if name in ("air:episode", "air:act"):
+    if name in ("air:episode", "air:act", "air:effect", "air:effect_compute"):
         values["pk"] = things["episode"].pk
+    if name == "air:raise_cell":
+        values["pk"] = things["hot_cell"].pk
     if name == "monitoring:detection_outlet":
         values["pk"] = things["world"].outlet.pk
     if name == "cases:gas_check":

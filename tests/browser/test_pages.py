@@ -23,6 +23,7 @@ NO_PAGE = re.compile(
 # Pages to which a link leads only for somebody who was sent one, or who has made something first;
 # tests of their rooms open them.
 ELSEWHERE = {
+    "air:effect",
     "air:episode",
     "campaigns:shared",
     "inspections:party",

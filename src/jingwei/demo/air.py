@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jingwei.demo import satellite
+
 # Of the measured year: so that nothing learned knows the days that the replay is still to play.
 ARCHIVE = 180  # days
 BEFORE, WEATHER = 3, 23  # days of "forecast" weather: from so long before the load on
@@ -26,6 +28,7 @@ def build(anchor: datetime) -> None:
     if station is None:
         return
     forecast(anchor)
+    satellite.build(anchor)
     if Trace.objects.exists():
         return
     end = anchor.replace(minute=0, second=0, microsecond=0)

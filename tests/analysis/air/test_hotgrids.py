@@ -43,6 +43,17 @@ def test_memory_makes_it_harder() -> None:
     assert held.hot.sum() <= free.hot.sum()
 
 
+def test_cells_that_are_never_seen_change_nothing() -> None:
+    """A dozen stations in a city of a thousand cells are tested as if there were only their cells."""
+    days = sky(4, hot=1.5)
+    whole = hotgrids.persistent(days)
+    wide = np.full((60, 80, 96), np.nan)
+    wide[:, :20, :24] = days
+    found = hotgrids.persistent(wide)
+    np.testing.assert_array_equal(found.p[:20, :24], whole.p)
+    assert found.hot.sum() == whole.hot.sum()
+
+
 def test_few_days_are_never_hot() -> None:
     days = sky(3, hot=9.0)
     days[5:, 4:6, 7:9] = np.nan

@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
-from scipy.stats import binom, norm
 
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.weather import Plane
@@ -143,15 +141,16 @@ def persistent(
     the count is binomial; days that follow one another are not independent, so only the share
     1/(1 + 2 sum of r_k) of them counts, r_k the correlation of being high after k days, pooled over
     the cells (`independent` sets that share). Significant by `adjusted` at `rate`. Cells with fewer than `least`
-    days are never hot. Raises ValueError where no cell has as many.
+    days are never hot. Days on which fewer than 1 / `share` cells were seen do not count. Raises
+    ValueError where no cell has as many.
     """
+    from scipy.ndimage import label  # scipy.stats takes long to load: where it is wanted
+    from scipy.stats import binom
+
     given = floats(days)
     if given.ndim != 3 or not 0 < share < 1 or not 0 < rate < 1:
         raise ValueError(f"hot grids: wanted (days, y, x) and shares below 1, got {given.shape}")
     known = np.isfinite(given)
-    seen = known.sum(axis=0)
-    if not (seen >= least).any():
-        raise ValueError(f"hot grids: no cell was seen on {least} days")
     high = np.zeros(given.shape, bool)
     excess = np.zeros(given.shape)
     for n, day in enumerate(given):
@@ -165,6 +164,8 @@ def persistent(
         spread = 1.4826 * np.median(np.abs(some - middle)) or np.std(some) or 1.0
         excess[n] = np.where(known[n], (day - middle) / spread, 0.0)
     seen = known.sum(axis=0)
+    if not (seen >= least).any():
+        raise ValueError(f"hot grids: no cell was seen on {least} days")
     count = high.sum(axis=0)
     shrink = _independent(high, known, count, seen) if independent is None else independent
     actual = float(count.sum() / max(seen.sum(), 1))
@@ -271,6 +272,9 @@ def find(
     days in one layer that alone has p <= `rate`: significant and often. Raises ValueError where no
     layer has a cell with `least` days.
     """
+    from scipy.ndimage import label
+    from scipy.stats import norm
+
     told: dict[str, Hot] = {}
     left = []
     for name, days in layers.items():
@@ -324,7 +328,7 @@ def _independent(
         if variance <= 0 or not both.any():
             break
         r = float(np.sum((left[k:] * left[:-k])[both])) / float(both.sum()) / variance
-        r += 1 / max(float(seen.mean()), 1.0)
+        r += 1 / max(float(seen[seen > 0].mean()), 1.0)
         if r < 0.02:
             break
         total += r

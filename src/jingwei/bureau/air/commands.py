@@ -9,11 +9,14 @@ import typer
 
 
 def attach(app: typer.Typer) -> None:
-    from jingwei.bureau.air import forecast_commands
+    from jingwei.bureau.air import forecast_commands, hotgrid_commands
 
     app.command()(trace)
-    air = typer.Typer(no_args_is_help=True, help="The city's air: forecast and weather.")
+    air = typer.Typer(
+        no_args_is_help=True, help="The city's air: forecast, weather, satellites, hot grids."
+    )
     forecast_commands.attach(air)
+    hotgrid_commands.attach(air)
     app.add_typer(air, name="air")
 
 

@@ -44,8 +44,9 @@ class Stacks:
     basis: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
-def stacks(points: Sequence[Any], start: datetime) -> Stacks | None:
-    """What is known of the registered stacks on the day before `start`; None where there is none."""
+def stacks(points: Sequence[Any], start: datetime, hours: int = 24) -> Stacks | None:
+    """What is known of the registered stacks: rates of the `hours` before `start`, gas of the last day of
+    them; None where there is none."""
     if not points:
         return None
     plane = weather.Plane(
@@ -56,7 +57,7 @@ def stacks(points: Sequence[Any], start: datetime) -> Stacks | None:
     how: dict[str, dict[int, str]] = {}
     assumed = 0
     for factor in EMITTED:
-        outlets, rates, basis = tracing.emissions(factor, start - 24 * HOUR, start, plane)
+        outlets, rates, basis = tracing.emissions(factor, start - hours * HOUR, start, plane)
         found |= {o.pk: o for o in outlets}
         known[NAMES[factor]] = dict(zip((o.pk for o in outlets), rates.tolist(), strict=True))
         how[NAMES[factor]] = dict(zip((o.pk for o in outlets), basis, strict=True))

@@ -12,7 +12,7 @@ from django.utils.translation import pgettext_lazy
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.registry.models import Point
+from jingwei.bureau.registry.models import Point, Region
 
 
 class State(models.TextChoices):
@@ -209,3 +209,124 @@ class Episode(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("air:episode", args=[self.pk])
+
+
+class Gas(models.TextChoices):
+    NO2 = "no2", "NO₂"
+    HCHO = "hcho", _("Formaldehyde (sign of VOC)")
+
+
+class SatelliteScene(models.Model):
+    """Columns of one gas over the city at one time, in the cells of `grid` (as
+    `hotgrids.told`): `values` row by row from the south-west, µmol/m², null where nothing was seen;
+    `seen` of the city's `cells`. `synthetic`: the file says that it was not measured."""
+
+    gas = models.CharField(_("gas"), max_length=8, choices=Gas)
+    taken = models.DateTimeField(_("taken"))
+    day = models.DateField(_("day"), db_index=True)
+    source = models.CharField(_("source"), max_length=120)
+    name = models.CharField(_("file"), max_length=200)
+    synthetic = models.BooleanField(_("made up, not measured"), default=False)
+    notes = models.JSONField(default=list)
+    received = models.DateTimeField(_("received"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    sha256 = models.CharField("SHA-256", max_length=64)
+    grid = models.JSONField(default=dict)
+    values = models.JSONField(default=list)
+    seen = models.PositiveIntegerField(_("cells seen"))
+    cells = models.PositiveIntegerField(_("cells of the city"))
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-taken", "gas"]
+        constraints = [
+            models.UniqueConstraint(fields=["sha256", "gas", "taken"], name="satellite_scene_once")
+        ]
+        verbose_name = _("satellite scene")
+        verbose_name_plural = _("satellite scenes")
+
+    def __str__(self) -> str:
+        return f"{self.get_gas_display()} {self.taken:%Y-%m-%d %H:%M}"
+
+
+class HotGrid(models.Model):
+    """Which cells of the city are high again and again over the days `first` to `last`. `result` is as
+    `hotgrids.compute` gives it, but for the cells; `digest` the SHA-256 of all that went in. A run is
+    never changed."""
+
+    asked = models.DateTimeField(_("asked"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    first = models.DateField(_("first day"))
+    last = models.DateField(_("last day"))
+    digest = models.CharField(max_length=64, blank=True)
+    result = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-asked", "-pk"]
+        verbose_name = _("run of the hot grids")
+        verbose_name_plural = _("runs of the hot grids")
+
+    def __str__(self) -> str:
+        return f"{self.first} – {self.last}"
+
+
+class HotCell(models.Model):
+    """A cell that is high again and again: `name` says where it lies on the grid, whatever the run;
+    `group`: the connected area; `q`: false discovery rate; `gi`: Gi* with its neighbours, `near` its
+    false discovery rate; `layers`: what each layer says, as `hotgrids.compute` gives it."""
+
+    run = models.ForeignKey(HotGrid, models.CASCADE, related_name="cells")
+    name = models.CharField(_("cell"), max_length=12)
+    group = models.PositiveIntegerField(_("area"))
+    region = models.ForeignKey(Region, models.PROTECT, related_name="+")
+    longitude = models.FloatField(_("longitude"))
+    latitude = models.FloatField(_("latitude"))
+    p = models.FloatField()
+    q = models.FloatField()
+    gi = models.FloatField(null=True)
+    near = models.FloatField(default=1.0)
+    strength = models.FloatField()
+    layers = models.JSONField(default=dict)
+    finding = models.ForeignKey(
+        Finding, models.PROTECT, null=True, blank=True, related_name="hot_cells"
+    )
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "region_id"}
+
+    class Meta:
+        ordering = ["run", "q", "-strength", "name"]
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="hot_cell_once")]
+        verbose_name = _("hot cell")
+        verbose_name_plural = _("hot cells")
+
+    def __str__(self) -> str:
+        return f"{self.run} {self.name}"
+
+
+class EpisodeEffect(models.Model):
+    """What a response changed: `result` is as `effects.compute` gives it; `digest` the SHA-256 of all
+    that went in."""
+
+    episode = models.OneToOneField(Episode, models.CASCADE, related_name="effect")
+    asked = models.DateTimeField(default=timezone.now)
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    result = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-asked", "-pk"]
+        verbose_name = _("effect of a response")
+        verbose_name_plural = _("effects of responses")
+
+    def __str__(self) -> str:
+        return str(self.episode)

@@ -1,12 +1,13 @@
-"""Periodic work: answer what was asked, learn and forecast what is due."""
+"""Periodic work: answer what was asked, learn and forecast what is due, look for hot grids."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.air import forecast_services, services
+from jingwei.bureau.air import forecast_services, hotgrid_services, services
 
 
 def tick(now: datetime) -> None:
     services.work(now)
     forecast_services.work(now)
+    hotgrid_services.work(now)

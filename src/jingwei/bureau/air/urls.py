@@ -1,6 +1,13 @@
 from django.urls import path
 
-from jingwei.bureau.air import analysis_views, episode_views, forecast_views, views, way_views
+from jingwei.bureau.air import (
+    analysis_views,
+    episode_views,
+    forecast_views,
+    hotgrid_views,
+    views,
+    way_views,
+)
 
 app_name = "air"
 urlpatterns = [
@@ -32,5 +39,11 @@ urlpatterns = [
     path("episodes/", episode_views.episodes, name="episodes"),
     path("episodes/<int:pk>/", episode_views.episode, name="episode"),
     path("episodes/<int:pk>/decide/", episode_views.decide, name="act"),
+    path("episodes/<int:pk>/effect/", hotgrid_views.effect, name="effect"),
+    path("episodes/<int:pk>/effect/compute/", hotgrid_views.effect_compute, name="effect_compute"),
+    path("hotgrids/", hotgrid_views.hotgrids, name="hotgrids"),
+    path("hotgrids/cells.csv", hotgrid_views.hotgrids_csv, name="hotgrids_csv"),
+    path("hotgrids/compute/", hotgrid_views.compute, name="hotgrids_compute"),
+    path("hotgrids/cells/<int:pk>/raise/", hotgrid_views.raise_cell, name="raise_cell"),
     path("report/", forecast_views.report, name="report"),
 ]

@@ -1,0 +1,324 @@
+"""Reading: hot grids and effects of responses as pages show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from jingwei.bureau.access import may
+from jingwei.bureau.air import hotgrids
+from jingwei.bureau.air.models import EpisodeEffect, Gas, HotCell, HotGrid, SatelliteScene, State
+from jingwei.bureau.findings.models import Finding
+
+KINDS = ("satellite", "station", "residual")
+SHOWN = 100  # cells and scenes that the page lists
+
+
+def runs() -> QuerySet[HotGrid]:
+    return HotGrid.objects.filter(state=State.DONE)
+
+
+def at(pk: str) -> HotGrid | None:
+    """The run with this key, else the newest."""
+    if pk.isdigit() and len(pk) < 19 and (one := runs().filter(pk=int(pk)).first()):
+        return one
+    return runs().first()
+
+
+def layer_name(key: str) -> str:
+    """What a layer is called."""
+    kind, _space, about = key.partition(" ")
+    match kind:
+        case "satellite":
+            return _("Satellite: %s") % Gas(about).label
+        case "station":
+            return _("Stations: %s") % about
+        case _other:
+            return _("Not explained by known emissions: %s") % about
+
+
+def layer_unit(key: str) -> str:
+    return "µmol/m²" if key.startswith("satellite") else "µg/m³"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A layer of a cell in the table."""
+
+    name: str
+    unit: str
+    seen: int
+    high: int
+    value: float
+    background: float
+    sure: bool
+
+    @property
+    def share(self) -> int:
+        return round(100 * self.high / self.seen)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A hot cell in the table; `kinds`: how many kinds of evidence say so alone."""
+
+    cell: HotCell
+    lines: list[Line]
+    kinds: int
+    may_raise: bool
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.cell.q
+
+    @property
+    def clustered(self) -> bool:
+        return self.cell.near <= hotgrids.RATE
+
+    @property
+    def best(self) -> Line:
+        return max(self.lines, key=lambda x: (x.sure, x.share))
+
+
+def cells(user: Any, run: HotGrid) -> list[Row]:
+    """The hot cells within the user's reach, most certain first."""
+    rows = HotCell.objects.restrict(user, "air.view").filter(run=run).select_related("region", "finding")  # fmt: skip
+    seen = set(
+        Finding.objects.restrict(user, "finding.view")
+        .filter(pk__in=[r.finding_id for r in rows if r.finding_id])
+        .values_list("pk", flat=True)
+    )
+    own = set()
+    if may(user, "finding.file"):
+        own = set(HotCell.objects.restrict(user, "finding.file").filter(run=run).values_list("pk", flat=True))  # fmt: skip
+    found = []
+    for cell in rows.defer("region__geometry"):
+        lines = [
+            Line(
+                layer_name(k), layer_unit(k), v["seen"], v["high"], v["value"], v["background"],
+                v["p"] <= hotgrids.RATE,
+            )
+            for k, v in cell.layers.items()
+        ]  # fmt: skip
+        kinds = {k.split()[0] for k, v in cell.layers.items() if v["p"] <= hotgrids.RATE}
+        if cell.finding_id and cell.finding_id not in seen:
+            cell.finding = None
+        found.append(Row(cell, lines, len(kinds), cell.pk in own and not cell.finding_id))
+    return found
+
+
+def persistence(cell: HotCell) -> str:
+    """As `NO2 31/40`: on how many of its days each significant layer is high."""
+    rows = [(v["p"], k, v) for k, v in cell.layers.items() if v["p"] <= hotgrids.RATE]
+    return ", ".join(
+        f"{k} {v['high']}/{v['seen']}" for _p, k, v in sorted(rows, key=lambda r: r[:2])
+    )
+
+
+def shapes(run: HotGrid, rows: list[Row]) -> dict[str, Any]:
+    """All tested cells with their strength, and the hot ones of `rows`, as GeoJSON."""
+    grid = hotgrids.kept(run.result["grid"])
+    mine = {r.cell.name: r for r in rows}
+    features = []
+    for j, i, strength, q in run.result["field"]:
+        row = mine.get(grid.name(j, i))
+        about: dict[str, Any] = {"strength": strength, "q": q, "hot": row is not None}
+        if row is not None:
+            about |= {"name": row.cell.name, "group": row.cell.group}
+        features.append(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [grid.outline(j, i)]},
+                "properties": about,
+            }
+        )
+    for area in run.result["fine"].values():
+        features += [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [c["outline"]]},
+                "properties": {"fine": True, "hot": c["hot"], "strength": 0},
+            }
+            for c in area["cells"]
+        ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+@dataclass(frozen=True)
+class Area:
+    """A connected hot area and its 500 m cells."""
+
+    number: int
+    cells: list[Row]
+    stations: int
+    fine: list[dict[str, Any]]
+
+
+def areas(run: HotGrid, rows: list[Row]) -> list[Area]:
+    """Those of the cells that are shown."""
+    found = []
+    for number in sorted({r.cell.group for r in rows}):
+        fine = run.result["fine"].get(str(number), {"stations": 0, "cells": []})
+        listed = [
+            c | {"layers": [(layer_name(f"station {k}"), *v) for k, v in c["layers"].items()]}
+            for c in fine["cells"]
+        ]
+        found.append(
+            Area(number, [r for r in rows if r.cell.group == number], fine["stations"], listed)
+        )
+    return found
+
+
+def said(run: HotGrid) -> list[str]:
+    """What a run rests on and what is missing, in sentences."""
+    told, about = run.result, run.result["said"]
+    found = [
+        _("%(tested)d of the city's %(city)d cells were seen on %(least)d days or more.")
+        % {"tested": told["tested"], "city": told["city"], "least": hotgrids.LEAST}
+    ]
+    for key, row in told["layers"].items():
+        found.append(
+            _("%(name)s: %(days)d days, %(cells)d cells.")
+            % {"name": layer_name(key), "days": row["days"], "cells": row["cells"]}
+        )
+    for key, days in told["left"].items():
+        found.append(
+            _("%(name)s was left out: %(days)d days, and no cell on %(least)d of them, or fewer than ten cells a day.")
+            % {"name": layer_name(key), "days": days, "least": hotgrids.LEAST}
+        )  # fmt: skip
+    if not about["scenes"]:
+        found.append(_("There is no satellite scene of these days: import some, see below."))
+    if about["synthetic"]:
+        found.append(
+            _("%d satellite scenes are made up (demo), not measured.") % about["synthetic"]
+        )
+    if about["strangers"]:
+        found.append(_("%d scenes lie on cells of older district boundaries and were left out: import their files again.") % about["strangers"])  # fmt: skip
+    if about["no_stacks"]:
+        found.append(
+            _("No registered outlet emits what the stations measure: there is no residual.")
+        )
+    if about["residual_days_left"]:
+        found.append(
+            _("%d days have no residual: there was no wind.") % about["residual_days_left"]
+        )
+    if about["assumed"]:
+        found.append(_("%d outlets without a known amount: the lower quartile of the others was assumed.") % about["assumed"])  # fmt: skip
+    for key, text in (
+        ("dropped_negative", _("%d negative concentrations were left out.")),
+        ("dropped_stuck", _("%d concentrations that did not move for a day or more were left out.")),
+    ):  # fmt: skip
+        if about.get(key):
+            found.append(text % about[key])
+    return found
+
+
+def verdict(run: HotGrid, rows: list[Row]) -> str:
+    """The run in one sentence."""
+    if not rows:
+        return _("No cell is high again and again more often than chance allows.")
+    return ngettext(
+        "%(n)d cell is high again and again, in %(areas)d area.",
+        "%(n)d cells are high again and again, in %(areas)d areas.",
+        len(rows),
+    ) % {"n": len(rows), "areas": len({r.cell.group for r in rows})}
+
+
+def why(reason: str) -> str:
+    """Why a run was not possible, and what to do."""
+    code, _space, about = reason.partition(" ")
+    return {
+        "boundary": _("No district has a boundary: enter the boundaries of the districts first."),
+        "nothing": _("No cell was seen on ten days: import satellite scenes (NO2, HCHO), or wait until ten stations have sent for ten days."),
+        "silent": _("No station has sent anything in these days: there is nothing to compare."),
+        "few": _("Fewer than 90 days of hours, or fewer than 12 spans as long as the response, have both values and weather: import earlier years."),
+        "gap": _("In the days of the response more than a quarter of the hours have no value or no weather."),
+        "library": _("The program that learns it is not installed: the administrator installs jingwei[air]."),
+        "archive": _("The archive of earlier years cannot be read (%s).") % about,
+        "error": _("The computation failed; the fault is in the log of the worker. Ask again or tell the administrator."),
+    }.get(code, reason)  # fmt: skip
+
+
+def scenes(run: HotGrid | None = None) -> QuerySet[SatelliteScene]:
+    """Scenes, newest first; those of a run's days."""
+    rows = SatelliteScene.objects.defer("values", "grid")
+    return rows.filter(day__gte=run.first, day__lte=run.last) if run else rows
+
+
+def noted(scene: SatelliteScene) -> list[str]:
+    """What was assumed of a scene, in words."""
+    texts = {"quality": _("the file gives no quality: all its values were taken")}
+    return [texts.get(n, n) for n in scene.notes]
+
+
+# ---- effects of responses -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """One pollutant: means in µg/m³, the change in percent with the middle 90 % of chance; `why`: why
+    there is none."""
+
+    name: str
+    measured: float | None = None
+    expected: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sure: bool = False
+    explained: float | None = None
+    why: str = ""
+
+
+def changes(effect: EpisodeEffect) -> list[Change]:
+    found = []
+    for name, row in effect.result["pollutants"].items():
+        if "reason" in row:
+            found.append(Change(name, why=why(row["reason"])))
+            continue
+        found.append(
+            Change(
+                name, row["measured"], row["expected"], 100 * row["change"], 100 * row["low"],
+                100 * row["high"], row["sure"], 100 * (row["explained"] or 0.0),
+            )
+        )  # fmt: skip
+    return found
+
+
+def effect_verdict(rows: list[Change]) -> str:
+    """The comparison in one sentence."""
+    sure = [r for r in rows if r.sure and r.change is not None]
+    less = ", ".join(f"{r.name} {r.change:.0f} %" for r in sure if (r.change or 0) < 0)
+    more = ", ".join(f"{r.name} +{r.change:.0f} %" for r in sure if (r.change or 0) > 0)
+    if less and more:
+        return _("Against the same weather without a response less was measured of %(less)s, more of %(more)s.") % {"less": less, "more": more}  # fmt: skip
+    if less:
+        return _("Against the same weather without a response less was measured: %s.") % less
+    if more:
+        return _("Against the same weather without a response more was measured: %s.") % more
+    return _("What was measured does not differ from the same weather without a response by more than chance.")  # fmt: skip
+
+
+def pictures(effect: EpisodeEffect) -> list[dict[str, Any]]:
+    """For each pollutant the hours, measured and expected."""
+    unit = "µg/m³"
+    return [
+        {
+            "label": _("%s, measured and expected in the same weather") % name,
+            "step": 3_600_000,
+            "exact": "minute",
+            "series": [
+                {"name": _("Measured"), "unit": unit, "data": [[t, m] for t, m, _e in row["series"]]},
+                {
+                    "name": _("Expected without a response"), "unit": unit, "dashed": True,
+                    "data": [[t, e] for t, _m, e in row["series"]],
+                },
+            ],
+        }
+        for name, row in effect.result["pollutants"].items()
+        if "reason" not in row
+    ]  # fmt: skip

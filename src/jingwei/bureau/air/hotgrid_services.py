@@ -1,0 +1,434 @@
+"""Hot grids and the effects of responses: take satellite scenes, ask, compute beside the worker's other
+work in a thread that touches no database, keep, raise findings."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from jingwei.analysis.air import satellite
+from jingwei.analysis.air.field.tables import FieldError
+from jingwei.bureau.access import may
+from jingwei.bureau.air import effects, hotgrids
+from jingwei.bureau.air.models import (
+    Episode,
+    EpisodeEffect,
+    Gas,
+    HotCell,
+    HotGrid,
+    SatelliteScene,
+    State,
+)
+from jingwei.bureau.air.tracing import RefusedError
+from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings.kinds import SCENARIOS
+from jingwei.bureau.findings.models import Finding, Kind
+from jingwei.bureau.findings.services import Refused, notice
+from jingwei.bureau.monitoring.observations import day_start
+from jingwei.bureau.registry.models import Point
+from jingwei.evidence import canonical, digest
+
+ABANDONED = timedelta(hours=1)  # what a killed worker left is taken up again
+QUIET = timedelta(minutes=10)  # after the last scene came in: more of them may follow
+BUDGET = 0.2  # seconds that a tick waits for an answer
+LARGEST = 2 * 1024**3  # bytes of a file of a satellite
+
+Keep = Callable[[Future[Any]], None]
+_job: tuple[Keep, Future[Any]] | None = None
+
+
+# ---- satellite scenes ---------------------------------------------------------------------------
+
+
+def take_scenes(
+    source: Path,
+    *,
+    names: dict[str, str] | None = None,
+    time: datetime | None = None,
+    user: Any = None,
+) -> tuple[list[SatelliteScene], list[str]]:
+    """Keep what a file shows of the city: new scenes, and a sentence for each that was left out.
+
+    Raises FieldError where the file cannot be used or shows nothing of the city, RefusedError
+    `boundary` where no district has a boundary.
+    """
+    city = hotgrids.city()
+    try:
+        size = source.stat().st_size
+    except OSError as error:
+        raise FieldError(f"{source.name}: cannot be read ({error.strerror})") from error
+    if size > LARGEST:
+        raise FieldError(f"{source.name}: is larger than 2 GiB: cut out the city first")
+    made = hashlib.sha256()
+    scenes = satellite.read(source, names=names, time=time)
+    with source.open("rb") as f:
+        while chunk := f.read(1024**2):
+            made.update(chunk)
+    grid, inside = city.grid, city.inside
+    found, left = [], []
+    for scene in scenes:
+        x, y = grid.plane.to(scene.longitude, scene.latitude)
+        values = satellite.on_cells(scene, x, y, grid.centres(), grid.size)
+        seen = int((np.isfinite(values) & inside).sum())
+        if not seen:
+            left.append(_unseen(source, scene, city))
+            continue
+        if scene.time > timezone.now() + timedelta(days=1):
+            left.append(f"{source.name}: {scene.gas} says that it was taken at {scene.time:%Y-%m-%d %H:%M} UTC: that has not come yet")  # fmt: skip
+            continue
+        found.append((scene, values, seen))
+    if not found:
+        raise FieldError(left[0])
+    return [
+        _keep_scene(scene, values, seen, city, made.hexdigest(), source.name, user)
+        for scene, values, seen in found
+    ], left
+
+
+def _unseen(source: Path, scene: satellite.Scene, city: hotgrids.City) -> str:
+    lon, lat = (a[city.inside] for a in city.grid.places())
+    x, y = scene.longitude, scene.latitude
+    with np.errstate(invalid="ignore"):
+        over = (x >= lon.min()) & (x <= lon.max()) & (y >= lat.min()) & (y <= lat.max())
+    when = f"{scene.time:%Y-%m-%d}"
+    if over.any():
+        return f"{source.name}: {scene.gas} of {when} shows no cell of the city: all its pixels there are cloudy, of poor quality or empty"  # fmt: skip
+    return (
+        f"{source.name}: {scene.gas} of {when} covers {np.nanmin(x):.1f} to {np.nanmax(x):.1f}° east,"
+        f" {np.nanmin(y):.1f} to {np.nanmax(y):.1f}° north; the city lies at {lon.min():.1f} to"
+        f" {lon.max():.1f}, {lat.min():.1f} to {lat.max():.1f}"
+    )
+
+
+@transaction.atomic
+def _keep_scene(
+    scene: satellite.Scene, values: Any, seen: int, city: hotgrids.City, sha256: str, name: str,
+    user: Any,
+) -> SatelliteScene:  # fmt: skip
+    rows = [None if v != v else float(f"{v:.4g}") for v in values.ravel().tolist()]
+    row, created = SatelliteScene.objects.get_or_create(
+        sha256=sha256, gas=scene.gas, taken=scene.time,
+        defaults={
+            "day": timezone.localtime(scene.time).date(), "source": scene.source,
+            "name": name[:200], "synthetic": scene.synthetic, "notes": list(scene.notes),
+            "actor": user if getattr(user, "pk", None) else None,
+            "grid": hotgrids.told(city.grid), "values": rows, "seen": seen,
+            "cells": int(city.inside.sum()),
+        },
+    )  # fmt: skip
+    if created:
+        row.evidence = record(
+            "satellite", f"satellite-scene:{row.pk}",
+            {"gas": row.gas, "taken": row.taken, "source": row.source, "sha256": sha256,
+             "synthetic": row.synthetic, "values": digest.both(canonical.dumps(rows))},
+            actor=str(row.actor_id or ""),
+        )  # fmt: skip
+        row.save(update_fields=["evidence"])
+    return row
+
+
+# ---- asked for ----------------------------------------------------------------------------------
+
+
+def ask(now: datetime, user: Any = None) -> HotGrid:
+    """A run over the days up to yesterday; one that still waits is not asked twice."""
+    last = timezone.localtime(now).date() - timedelta(days=1)
+    with transaction.atomic():
+        known = HotGrid.objects.filter(state=State.WAITING).first()
+        return known or HotGrid.objects.create(
+            first=last - timedelta(days=hotgrids.DAYS - 1), last=last, asked=now,
+            actor=user if getattr(user, "pk", None) else None,
+        )  # fmt: skip
+
+
+def ask_effect(episode: Episode) -> EpisodeEffect:
+    """What a response changed; one that was not possible is tried anew."""
+    with transaction.atomic():
+        row, _made = EpisodeEffect.objects.get_or_create(episode=episode)
+        if row.state == State.REFUSED:
+            row.state, row.reason, row.started, row.finished = State.WAITING, "", None, None
+            row.save(update_fields=["state", "reason", "started", "finished"])
+        return row
+
+
+def due(now: datetime) -> bool:
+    """Whether the hot grids are to be computed anew: there is something to compute them from, and no
+    run yet, none this month, or new scenes since."""
+    newest = HotGrid.objects.first()
+    came = SatelliteScene.objects.aggregate(at=Max("received"))["at"]
+    if newest is None:
+        stations = Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True)
+        return bool(came) or stations.count() >= round(1 / hotgrids.SHARE)
+    if newest.state == State.WAITING:
+        return False
+    here, then = timezone.localtime(now), timezone.localtime(newest.asked)
+    if (here.year, here.month) != (then.year, then.month):
+        return True
+    return came is not None and came > newest.asked and now - came > QUIET
+
+
+# ---- the worker ---------------------------------------------------------------------------------
+
+
+def work(now: datetime) -> None:
+    """Take up what is ready; else begin what is due."""
+    global _job
+    if _job is None:
+        begun = _begin(now)
+        if begun is None:
+            return
+        compute, keep = begun
+        end: Future[Any] = Future()
+        _job = (keep, end)
+        threading.Thread(target=_compute, args=(compute, end), name="hotgrid", daemon=True).start()
+    keep, end = _job
+    wait([end], BUDGET)
+    if end.done():
+        _job = None
+        keep(end)
+
+
+def run_now(user: Any = None) -> HotGrid:
+    """Compute here and now (the command line)."""
+    row = ask(timezone.now(), user)
+    return _here(row, _run(row))
+
+
+def effect_now(episode: Episode) -> EpisodeEffect:
+    row = ask_effect(episode)
+    return row if row.state == State.DONE else _here(row, _effect(row))
+
+
+def _here(row: Any, begun: tuple[Callable[[], Any], Keep]) -> Any:
+    compute, keep = begun
+    end: Future[Any] = Future()
+    try:
+        end.set_result(compute())
+    except BaseException as error:
+        end.set_exception(error)
+    keep(end)
+    row.refresh_from_db()
+    return row
+
+
+def _begin(now: datetime) -> tuple[Callable[[], Any], Keep] | None:
+    if due(now):
+        ask(now)
+    if (row := _take(HotGrid, now)) is not None:
+        return _run(row)
+    over = timezone.localtime(now).date()
+    for episode in Episode.objects.filter(state=Episode.State.ENDED, effect=None, last__lt=over):
+        ask_effect(episode)
+    if (row := _take(EpisodeEffect, now)) is not None:
+        return _effect(row)
+    return None
+
+
+def _take(kind: Any, now: datetime) -> Any:
+    free = Q(started=None) | Q(started__lt=now - ABANDONED)
+    row = kind.objects.filter(free, state=State.WAITING).order_by("asked", "pk").first()
+    if row is None:
+        return None
+    mine = kind.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)
+    return row if mine else None
+
+
+def _compute(compute: Callable[[], Any], end: Future[Any]) -> None:
+    with contextlib.suppress(AttributeError, OSError):  # Linux: this thread alone
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+    try:
+        end.set_result(compute())
+    except BaseException as error:
+        end.set_exception(error)
+
+
+def _run(row: HotGrid) -> tuple[Callable[[], Any], Keep]:
+    try:
+        question = hotgrids.question(row)
+    except RefusedError as error:
+        return _no(error), lambda end: _kept(row.pk, end)
+    return lambda: hotgrids.compute(question), lambda end: _kept(row.pk, end)
+
+
+def _effect(row: EpisodeEffect) -> tuple[Callable[[], Any], Keep]:
+    question = effects.question(row.episode)
+    return lambda: effects.compute(question), lambda end: _told(row.pk, end)
+
+
+def _no(error: RefusedError) -> Callable[[], Any]:
+    def compute() -> Any:
+        raise error
+
+    return compute
+
+
+def _result(kind: Any, pk: int, end: Future[Any]) -> dict[str, Any] | None:
+    """What was computed; None where it was not possible, which is written down."""
+    try:
+        found: dict[str, Any] = end.result()
+    except RefusedError as error:
+        _refuse(kind, pk, str(error))
+        return None
+    except Exception:
+        _refuse(kind, pk, "error")
+        raise
+    return found
+
+
+def _refuse(kind: Any, pk: int, reason: str) -> None:
+    kind.objects.filter(pk=pk, state=State.WAITING).update(
+        state=State.REFUSED, reason=reason[:300], finished=timezone.now()
+    )
+
+
+def _kept(pk: int, end: Future[Any]) -> None:
+    found = _result(HotGrid, pk, end)
+    if found is None:
+        return
+    with transaction.atomic():
+        row = HotGrid.objects.select_for_update().get(pk=pk)
+        if row.state != State.WAITING:
+            return
+        entry = record(
+            "hotgrid", f"hotgrid:{pk}",
+            {"first": row.first.isoformat(), "last": row.last.isoformat(),
+             "input": found["digest"], "result": digest.both(canonical.dumps(found))},
+            actor=str(row.actor_id or ""),
+        )  # fmt: skip
+        rows = found.pop("cells")
+        HotCell.objects.bulk_create(
+            HotCell(run=row, region_id=r["region"], **{k: v for k, v in r.items() if k != "region"})
+            for r in rows
+        )
+        told = found.pop("digest")
+        HotGrid.objects.filter(pk=pk).update(
+            state=State.DONE, result=found, digest=told, evidence=entry, finished=timezone.now()
+        )
+        _still_open(row)
+
+
+def _still_open(run: HotGrid) -> None:
+    """A cell whose finding is still open goes on with it: the finding then lasts to this run."""
+    for cell in run.cells.all():
+        known = (
+            HotCell.objects.filter(name=cell.name, finding__state__in=OPEN)
+            .exclude(run=run)
+            .select_related("finding")
+            .order_by("-run__asked")
+            .first()
+        )
+        if known is not None and known.finding is not None:
+            cell.finding = known.finding
+            cell.save(update_fields=["finding"])
+            _notice(cell, known.finding.episode, None)
+
+
+def _told(pk: int, end: Future[Any]) -> None:
+    found = _result(EpisodeEffect, pk, end)
+    if found is None:
+        return
+    with transaction.atomic():
+        row = EpisodeEffect.objects.select_for_update().get(pk=pk)
+        if row.state != State.WAITING:
+            return
+        told = found.pop("digest")
+        entry = record(
+            "episode.effect", f"episode:{row.episode_id}",
+            {"input": told, "result": digest.both(canonical.dumps(found))},
+        )  # fmt: skip
+        EpisodeEffect.objects.filter(pk=pk).update(
+            state=State.DONE, result=found, digest=told, evidence=entry, finished=timezone.now()
+        )
+
+
+# ---- findings -----------------------------------------------------------------------------------
+
+OPEN = (Finding.State.NEW, Finding.State.IN_CASE)
+
+
+def raise_finding(user: Any, pk: int) -> Finding:
+    """The finding of a hot cell; the same one where it was raised before. Raises `Refused`,
+    `HotCell.DoesNotExist`."""
+    if not may(user, "finding.file"):
+        raise Refused(_("Your role may not file findings."))
+    with transaction.atomic():
+        cell = (
+            HotCell.objects.restrict(user, "finding.file")
+            .select_for_update(of=("self",))
+            .get(pk=pk)
+        )
+        if cell.finding is not None:
+            return cell.finding
+        finding = _notice(cell, f"hotgrid/{cell.run_id}/{cell.name}", user)
+        cell.finding = finding
+        cell.save(update_fields=["finding"])
+        return finding
+
+
+def _notice(cell: HotCell, episode: str, user: Any) -> Finding:
+    kind, facts = _facts(cell)
+    best = min(cell.layers.values(), key=lambda a: a["p"])
+    finding, _created = notice(
+        kind=kind,
+        episode=episode,
+        title=_("Hot grid cell %(name)s, %(region)s")
+        % {"name": cell.name, "region": cell.region.label},
+        region=cell.region,
+        longitude=cell.longitude,
+        latitude=cell.latitude,
+        began=day_start(cell.run.first),
+        ended=day_start(cell.run.last + timedelta(days=1)) - timedelta(seconds=1),
+        severity=2 if len({name.split()[0] for name in _strong(cell)}) > 1 else 1,
+        facts=facts,
+        innocent=[str(s) for s in SCENARIOS[kind].innocent],
+        next_check=str(SCENARIOS[kind].check),
+        confidence=_("False discovery rate %(q)s; high on %(high)d of %(seen)d days")
+        % {"q": f"{cell.q:.2g}", "high": best["high"], "seen": best["seen"]},
+        filed_by=user,
+    )
+    return finding
+
+
+def _strong(cell: HotCell) -> list[str]:
+    """The layers that alone are significant, the surest first."""
+    rows = [(v["p"], k) for k, v in cell.layers.items() if v["p"] <= hotgrids.RATE]
+    return [k for _p, k in sorted(rows)] or [min(cell.layers, key=lambda k: cell.layers[k]["p"])]
+
+
+def _facts(cell: HotCell) -> tuple[str, dict[str, Any]]:
+    """A satellite's finding where one is among the layers that say so, else that of an air hot spot."""
+    size = float(cell.run.result.get("grid", {}).get("size") or 3000)
+    strong = _strong(cell)
+    seen = next((k for k in strong if k.startswith("satellite")), None)
+    if seen is not None:
+        gas = seen.split()[1]
+        row = cell.layers[seen]
+        source = (
+            SatelliteScene.objects.filter(gas=gas, day__gte=cell.run.first, day__lte=cell.run.last)
+            .values_list("source", flat=True)
+            .first()
+        )
+        return Kind.SATELLITE.value, {
+            "gas": gas, "satellite": source or Gas(gas).label, "value": row["value"],
+            "background": row["background"], "unit": "μmol/m²", "cell_m": size,
+        }  # fmt: skip
+    name = strong[0]
+    row = cell.layers[name]
+    factor = {"PM2.5": "a34004", "NO2": "a21004", "SO2": "a21026"}[name.split()[1]]
+    return Kind.AIR_HOTSPOT.value, {
+        "factor": factor, "value": row["value"], "background": row["background"],
+        "unit": "μg/m³", "extent_m": size,
+    }  # fmt: skip

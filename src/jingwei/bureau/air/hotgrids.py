@@ -1,0 +1,442 @@
+"""Hot grids: what satellites, stations and the dispersion model say of each cell of the city, day by day,
+becomes cells that are high again and again; around them 500 m by the stations that stand there.
+
+`city` and `question` read the database; `compute` does not, so that it can run in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jingwei.analysis.air import hotgrids as cells
+from jingwei.analysis.air import tracing as backward
+from jingwei.analysis.air import weather
+from jingwei.analysis.air.attribution import MEMORY, background
+from jingwei.analysis.air.forecast.history import History
+from jingwei.analysis.air.hotgrids import Bools, Grid
+from jingwei.analysis.air.puffs import Sources
+from jingwei.analysis.air.weather import Plane, WeatherError
+from jingwei.bureau.air import forecasting
+from jingwei.bureau.air.contributions import Stacks, stacks
+from jingwei.bureau.air.forecasting import HOUR, ForecastError, Station
+from jingwei.bureau.air.models import Gas, HotGrid, SatelliteScene
+from jingwei.bureau.air.tracing import DEFAULT_HEIGHT, RefusedError
+from jingwei.bureau.monitoring.observations import day_start
+from jingwei.bureau.registry.models import Point, Region
+
+Floats = npt.NDArray[np.float64]
+DAYS = 90  # that a run looks back
+SHARE, LEAST, RATE = 0.1, 10, 0.05
+AROUND = 5  # cells on each side that are a cell's surroundings: 15 km
+FINE_SHARE, FINE_OFTEN, FINE_LEAST = (
+    0.25,
+    0.4,
+    4,
+)  # among the stations of one area; so many at least
+FINE_REACH = 3000.0  # m; stations so close to a hot area count for its 500 m
+STATIONS = ("PM2.5", "NO2", "SO2")  # layers of the stations themselves
+RESIDUALS = ("NO2", "SO2")  # of what is emitted as such
+VALID = 20  # hours of a daily mean (HJ 663)
+
+
+@dataclass(frozen=True)
+class City:
+    """The grid over the city and which of its cells lie in which region ("": outside)."""
+
+    grid: Grid
+    region: npt.NDArray[np.str_]
+
+    @property
+    def inside(self) -> Bools:
+        return np.asarray(self.region != "")
+
+
+def city(size: float = cells.CELL) -> City:
+    """The cells of the registered districts with their surroundings. Raises RefusedError `boundary`."""
+    rows = list(Region.objects.filter(children=None).exclude(geometry=None).order_by("code"))
+    places = [p for r in rows for p in _corners(r.geometry)]
+    if not places:
+        raise RefusedError("boundary")
+    box = np.array(places)
+    low, high = box.min(axis=0), box.max(axis=0)
+    tight = Grid.around([low[0], high[0]], [low[1], high[1]], size)
+    more = AROUND
+    grid = Grid(
+        tight.plane, size, tight.east - more, tight.north - more, tight.nx + 2 * more,
+        tight.ny + 2 * more,
+    )  # fmt: skip
+    lon, lat = grid.places()
+    region = np.full(grid.shape, "", dtype="U12")
+    for row in rows:
+        region[(region == "") & cells.inside(row.geometry, lon, lat)] = row.code
+    if not (region != "").any():
+        raise RefusedError("boundary")
+    return City(grid, region)
+
+
+def _corners(geometry: Any) -> list[tuple[float, float]]:
+    parts = geometry.get("coordinates", [])
+    if geometry.get("type") == "Polygon":
+        parts = [parts]
+    return [(p[0], p[1]) for rings in parts for p in (rings[0] if rings else [])]
+
+
+def told(grid: Grid) -> dict[str, float]:
+    """A grid as it is kept."""
+    return {
+        "longitude": grid.plane.longitude, "latitude": grid.plane.latitude, "size": grid.size,
+        "east": grid.east, "north": grid.north, "nx": grid.nx, "ny": grid.ny,
+    }  # fmt: skip
+
+
+def kept(row: dict[str, Any]) -> Grid:
+    """The grid that `told` keeps."""
+    return Grid(
+        Plane(row["longitude"], row["latitude"]), row["size"], row["east"], row["north"],
+        row["nx"], row["ny"],
+    )  # fmt: skip
+
+
+def moved(values: Floats, old: Grid, new: Grid) -> Floats | None:
+    """Values of one grid in the cells of another; None where the two do not share their cells."""
+    if (old.plane, old.size) != (new.plane, new.size):
+        return None
+    found = np.full(new.shape, np.nan)
+    up, right = old.north - new.north, old.east - new.east
+    top, bottom = max(up, 0), min(up + old.ny, new.ny)
+    left, end = max(right, 0), min(right + old.nx, new.nx)
+    if top < bottom and left < end:
+        found[top:bottom, left:end] = values[top - up : bottom - up, left - right : end - right]
+    return found
+
+
+@dataclass
+class Question:
+    """All that goes into a run. `scenes`: gas, day, grid, values (ny, nx) and digest of each."""
+
+    city: City
+    first: date
+    last: date
+    scenes: list[tuple[str, date, Grid, Floats, str]]
+    synthetic: int
+    stations: list[Station]
+    stacks: Stacks | None
+
+
+def question(run: HotGrid) -> Question:
+    """Read what is needed. Raises RefusedError `boundary`."""
+    here = city()
+    rows = SatelliteScene.objects.filter(day__gte=run.first, day__lte=run.last).order_by("taken", "gas")  # fmt: skip
+    scenes = []
+    for row in rows:
+        grid = kept(row.grid)
+        values = np.array([np.nan if v is None else v for v in row.values], float)
+        scenes.append((row.gas, row.day, grid, values.reshape(grid.shape), row.sha256))
+    points = list(Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True).order_by("pk"))
+    end = day_start(run.last + timedelta(days=1))
+    hours = ((run.last - run.first).days + 1) * 24
+    return Question(
+        here, run.first, run.last, scenes, sum(r.synthetic for r in rows),
+        [Station.of(p) for p in points], stacks(points, end, hours),
+    )  # fmt: skip
+
+
+def compute(q: Question) -> dict[str, Any]:
+    """The run; touches no database. `cells` are the hot ones, most certain first; `field` [row, column,
+    strength, q] of all that were tested. Raises RefusedError `nothing`."""
+    grid, inside = q.city.grid, q.city.inside
+    days = (q.last - q.first).days + 1
+    raw: dict[str, Floats] = {}
+    about: dict[str, dict[str, Any]] = {}
+    strangers = _satellites(q, days, raw, about)
+    known, dropped = _measured(q)
+    seconds = _stations(q, known, raw, about) if known is not None else 0
+    excess: dict[str, Floats] = {}
+    for name, values in raw.items():
+        if name.startswith("satellite"):
+            over = cells.over_surroundings(values, AROUND)
+        else:
+            middle = np.array([_median(day) for day in values])
+            over = values - middle[:, None, None]
+        excess[name] = np.where(inside, over, np.nan)
+    try:
+        found = cells.find(excess, share=SHARE, least=LEAST, rate=RATE)
+    except ValueError:
+        raise RefusedError("nothing") from None
+    lon, lat = grid.places()
+    hot = sorted(
+        zip(*np.nonzero(found.hot), strict=True), key=lambda c: (found.q[c], -found.strength[c])
+    )
+    rank = {int(found.groups[c]): n for n, c in reversed(list(enumerate(hot)))}
+    order = {g: n for n, g in enumerate(sorted(rank, key=lambda g: rank[g]), 1)}
+    rows = []
+    for c in hot:
+        rows.append(
+            {
+                "name": grid.name(int(c[0]), int(c[1])),
+                "group": order[int(found.groups[c])],
+                "region": str(q.city.region[c]),
+                "longitude": round(float(lon[c]), 5),
+                "latitude": round(float(lat[c]), 5),
+                "p": _short(found.p[c]), "q": _short(found.q[c]),
+                "gi": _short(found.gi[c]), "near": _short(found.near[c]),
+                "strength": _short(found.strength[c]),
+                "layers": _layers(found, c, raw, excess),
+            }
+        )  # fmt: skip
+    tested = np.zeros(grid.shape, bool)
+    for one in found.layers.values():
+        tested |= one.seen >= LEAST
+    return {
+        "grid": told(grid),
+        "cells": rows,
+        "city": int(inside.sum()),
+        "tested": int(tested.sum()),
+        "layers": {
+            name: about[name] | {"cells": int((one.seen >= LEAST).sum())}
+            for name, one in found.layers.items()
+        },
+        "left": {name: about[name]["days"] for name in found.left},
+        "field": [
+            [int(j), int(i), _short(found.strength[j, i]), _short(found.q[j, i])]
+            for j, i in zip(*np.nonzero(tested), strict=True)
+        ],
+        "fine": {
+            str(order[g]): _fine(q, known, found.groups == g) for g in sorted(order, key=lambda g: order[g])
+        },
+        "said": {
+            "scenes": len(q.scenes), "synthetic": q.synthetic, "strangers": strangers,
+            "stations": len(q.stations), "residual_days_left": seconds,
+            "no_stacks": int(q.stacks is None),
+            "assumed": q.stacks.assumed if q.stacks else 0,
+            **{f"dropped_{k}": n for k, n in dropped.items()},
+        },
+        "digest": _digest(q, raw),
+    }  # fmt: skip
+
+
+def _satellites(
+    q: Question, days: int, raw: dict[str, Floats], about: dict[str, dict[str, Any]]
+) -> int:
+    """Mean of each day's scenes of a gas; the number of scenes on cells that are no longer the city's."""
+    strangers = 0
+    for gas in Gas.values:
+        total, count = np.zeros((days, *q.city.grid.shape)), np.zeros((days, *q.city.grid.shape))
+        used = 0
+        for one, day, grid, values, _digest in q.scenes:
+            if one != gas:
+                continue
+            here = moved(values, grid, q.city.grid)
+            if here is None:
+                strangers += 1
+                continue
+            at = (day - q.first).days
+            total[at] += np.nan_to_num(here)
+            count[at] += np.isfinite(here)
+            used += 1
+        if used:
+            name = f"satellite {gas}"
+            raw[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            seen = int((count[:, q.city.inside] > 0).any(axis=1).sum())
+            about[name] = {"days": seen, "scenes": used}
+    return strangers
+
+
+def _measured(q: Question) -> tuple[History | None, dict[str, int]]:
+    """Hours of the stations, half a day before the first for what comes from afar."""
+    if not q.stations:
+        return None, {}
+    start = day_start(q.first) - MEMORY * HOUR
+    try:
+        return forecasting.measured(q.stations, start, day_start(q.last + timedelta(days=1)))
+    except ForecastError:
+        return None, {}
+
+
+def _stations(
+    q: Question, known: History, raw: dict[str, Floats], about: dict[str, dict[str, Any]]
+) -> int:
+    """Daily means of the stations in their cells, and of what known emissions leave unexplained; the
+    number of days without a residual, because there was no wind."""
+    grid = q.city.grid
+    lon, lat = zip(*(s.at for s in q.stations), strict=True)
+    x, y = grid.plane.to(lon, lat)
+
+    def layer(name: str, hours: Floats, **more: Any) -> None:
+        means = daily(hours)
+        if np.isfinite(means).any():
+            raw[name] = np.stack([grid.mean(x, y, day) for day in means])
+            seen = np.isfinite(means)
+            about[name] = {"days": int(seen.any(axis=1).sum()), "stations": int(seen.any(axis=0).sum())} | more  # fmt: skip
+
+    for name in STATIONS:
+        if name in known.values:
+            layer(f"station {name}", known.values[name][MEMORY:])
+    if q.stacks is None:
+        return 0
+    explained, left = _explained(q.stacks, q.stations, known)
+    for name in RESIDUALS:
+        if name in known.values and (q.stacks.rates.get(name, np.zeros(1)) > 0).any():
+            values = known.values[name][MEMORY:]
+            residual = values - background(values)[:, None] - explained[name]
+            layer(f"residual {name}", residual)
+    return left
+
+
+def _explained(
+    given: Stacks, stations: Sequence[Station], known: History
+) -> tuple[dict[str, Floats], int]:
+    """What known emissions add at the stations in each hour after the first `MEMORY`, µg/m³, NaN on days
+    without wind; and the number of these days. One wind for the city."""
+    days = (len(known) - MEMORY) // 24
+    found = {n: np.full((days * 24, len(stations)), np.nan) for n in RESIDUALS}
+    if not known.weather:
+        return found, days
+    wind = {w: known.weather[w] for w in ("u", "v", "speed", "temperature")}
+    direction = np.degrees(np.arctan2(-wind["u"], -wind["v"])) % 360
+    height, velocity, gas = given.gas
+    sources = Sources(
+        x=given.x,
+        y=given.y,
+        height=np.where(np.isfinite(height), height, DEFAULT_HEIGHT),
+        rate=np.ones(len(given.x)),
+        diameter=given.diameter,
+        velocity=np.nan_to_num(velocity),
+        gas=np.nan_to_num(gas),
+    )
+    px, py = given.plane.to([s.at[0] for s in stations], [s.at[1] for s in stations])
+    spots = np.column_stack([px, py, np.full(len(px), 3.0)])
+    start = forecasting.moment(known.times[0])
+    left = 0
+    for day in range(days):
+        cut = slice(day * 24, day * 24 + MEMORY + 24)
+        speed, turn = (np.append(a[cut], a[cut][-1])[:, None] for a in (wind["speed"], direction))
+        warmth = wind["temperature"][cut]
+        mean = float(np.nanmean(warmth)) if np.isfinite(warmth).any() else 15.0
+        try:
+            air = weather.from_stations(
+                np.zeros((1, 2)), speed, turn, start + day * 24 * HOUR, plane=given.plane,
+                temperature=mean + 273.15,
+            )  # fmt: skip
+        except WeatherError:
+            late = slice(cut.stop - 24, cut.stop)
+            left += any(
+                np.isfinite(known.values[n][late]).any() for n in RESIDUALS if n in known.values
+            )
+            continue
+        matrix = backward.matrix(sources, air.winds, spots, memory=MEMORY, threads=1)
+        late = matrix[MEMORY * len(spots) :]
+        for name in RESIDUALS:
+            adds = np.asarray(late @ (1e6 * given.rates[name])).reshape(24, len(spots))
+            found[name][day * 24 : day * 24 + 24] = adds
+    return found, left
+
+
+def daily(hours: Floats) -> Floats:
+    """Means (days, stations) of the hours from local midnight on; NaN with fewer than `VALID`."""
+    table = hours[: len(hours) // 24 * 24].reshape(-1, 24, hours.shape[1])
+    count = np.isfinite(table).sum(axis=1)
+    total = np.nansum(table, axis=1)
+    return np.where(count >= VALID, total / np.maximum(count, 1), np.nan)
+
+
+def _fine(q: Question, known: History | None, area: Bools) -> dict[str, Any]:
+    """500 m within a hot area: which stations in it and `FINE_REACH` around are the highest among
+    themselves again and again. `stations`: how many there are; `cells`: empty with fewer than
+    `FINE_LEAST`."""
+    grid = q.city.grid
+    lon, lat = ([s.at[k] for s in q.stations] for k in (0, 1))
+    x, y = grid.plane.to(lon, lat) if q.stations else (np.zeros(0), np.zeros(0))
+    cx, cy = (a[area] for a in grid.centres())
+    reach = grid.size / 2 + FINE_REACH
+    near = [
+        k for k in range(len(x))
+        if ((np.abs(cx - x[k]) <= reach) & (np.abs(cy - y[k]) <= reach)).any()
+    ]  # fmt: skip
+    told_ = {"stations": len(near), "cells": []}
+    if len(near) < FINE_LEAST or known is None:
+        return told_
+    fine = Grid.on(grid.plane, x[near], y[near], cells.FINE)
+    layers = {}
+    for name in STATIONS:
+        if name in known.values:
+            means = daily(known.values[name][MEMORY:][:, near])
+            over = means - np.array([_median(m) for m in means])[:, None]
+            layers[name] = np.stack([fine.mean(x[near], y[near], day) for day in over])
+    try:
+        found = cells.find(layers, share=FINE_SHARE, least=LEAST, rate=RATE, often=FINE_OFTEN)
+    except ValueError:
+        return told_
+    i = np.floor(x[near] / fine.size).astype(int) - fine.east
+    j = np.floor(y[near] / fine.size).astype(int) - fine.north
+    rows: list[dict[str, Any]] = []
+    for c in sorted({(int(b), int(a)) for a, b in zip(i, j, strict=True)}):
+        rows.append(
+            {
+                "name": fine.name(*c),
+                "outline": fine.outline(*c),
+                "stations": [q.stations[k].name for n, k in enumerate(near) if (j[n], i[n]) == c],
+                "q": _short(found.q[c]),
+                "hot": bool(found.hot[c]),
+                "layers": {
+                    name: [int(one.seen[c]), int(one.high[c])]
+                    for name, one in found.layers.items()
+                    if one.seen[c] >= LEAST
+                },
+            }
+        )
+    rows.sort(key=lambda r: (not r["hot"], r["q"]))
+    return told_ | {"cells": rows}
+
+
+def _layers(
+    found: cells.Found, c: Any, raw: dict[str, Floats], excess: dict[str, Floats]
+) -> dict[str, Any]:
+    """What each layer says of a cell: days seen, days high, p, strength, mean value and mean of its
+    surroundings on these days."""
+    rows = {}
+    for name, one in found.layers.items():
+        if one.seen[c] < LEAST:
+            continue
+        days = np.isfinite(excess[name][(slice(None), *c)])
+        value = float(raw[name][(days, *c)].mean())
+        rows[name] = {
+            "seen": int(one.seen[c]), "high": int(one.high[c]), "p": _short(one.p[c]),
+            "strength": _short(one.strength[c]), "value": _short(value),
+            "background": _short(value - float(excess[name][(days, *c)].mean())),
+        }  # fmt: skip
+    return rows
+
+
+def _median(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _short(value: Any) -> float | None:
+    number = float(value)
+    return float(f"{number:.4g}") if np.isfinite(number) else None
+
+
+def _digest(q: Question, raw: dict[str, Floats]) -> str:
+    """SHA-256 over the cells of the city, the files of the scenes and all layers."""
+    facts: dict[str, Any] = {
+        "grid": told(q.city.grid),
+        "inside": hashlib.sha256(q.city.inside.tobytes()).hexdigest(),
+        "first": q.first.isoformat(),
+        "last": q.last.isoformat(),
+        "scenes": sorted({s[4] for s in q.scenes}),
+        "layers": {
+            name: hashlib.sha256(np.round(np.nan_to_num(v, nan=-1e9), 6).tobytes()).hexdigest()
+            for name, v in raw.items()
+        },
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

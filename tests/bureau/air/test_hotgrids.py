@@ -1,0 +1,383 @@
+"""Hot grids in the room: files of satellites and telegrams of stations, runs, findings, pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+from django.test import Client
+from django.urls import reverse
+
+import world as worlds
+from jingwei import hj212
+from jingwei.analysis.air.field.tables import FieldError
+from jingwei.bureau.air import hotgrid_selectors as selectors
+from jingwei.bureau.air import hotgrid_services as services
+from jingwei.bureau.air import hotgrids
+from jingwei.bureau.air.models import HotCell, HotGrid, SatelliteScene, State
+from jingwei.bureau.air.tracing import RefusedError
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.services import Refused
+from jingwei.bureau.registry.models import Point, Region
+from jingwei.telemetry.ingest import Ingest
+from jingwei.telemetry.journal import Journal, Telegram
+
+SPOT = (116.25, 39.95)  # where the columns are high
+WEST = {
+    "type": "Polygon",
+    "coordinates": [[[116.0, 39.8], [116.4, 39.8], [116.4, 40.2], [116.0, 40.2], [116.0, 39.8]]],
+}
+EAST = {
+    "type": "Polygon",
+    "coordinates": [[[116.4, 39.8], [116.7, 39.8], [116.7, 40.2], [116.4, 40.2], [116.4, 39.8]]],
+}
+
+
+@pytest.fixture
+def world(db: None) -> worlds.World:
+    """Chaoyang (district) takes the west, Haidian (district_elsewhere) the east."""
+    made = worlds.build()
+    Region.objects.filter(pk=made.region.pk).update(geometry=WEST)
+    Region.objects.filter(pk=made.elsewhere.pk).update(geometry=EAST)
+    return made
+
+
+def scene(
+    place: Path, now: datetime, *, gas: str = "no2", days: int = 40, high: float = 80.0,
+    spot: tuple[float, float] = SPOT, cloud: float = 0.3, about: dict[str, Any] | None = None,
+    shift: float = 0.0,
+) -> Path:  # fmt: skip
+    """Columns of the days before `now` with a hump at `spot`."""
+    random = np.random.default_rng(7)
+    lon, lat = np.arange(115.6, 117.2, 0.04) + shift, np.arange(39.5, 40.6, 0.035)
+    x, y = np.meshgrid(lon, lat)
+    hump = high * np.exp(-((x - spot[0]) ** 2 * 0.59 + (y - spot[1]) ** 2) / (2 * 0.03**2))
+    days_ = np.arange(days)
+    table = 100 + hump + random.normal(0, 10, (days, 1, 1)) + random.normal(0, 12, (days, *x.shape))
+    table[random.random(table.shape) < cloud] = np.nan
+    last = now.astimezone(UTC).replace(hour=5, minute=30, second=0, microsecond=0, tzinfo=None)
+    times = np.datetime64(last, "ns") - (days - days_).astype("timedelta64[D]")
+    file = place / f"{gas}.nc"
+    xarray.Dataset(
+        {gas: (("time", "lat", "lon"), table, {"units": "umol m-2"})},
+        coords={"time": times, "lat": lat, "lon": lon},
+        attrs={"title": "Test columns", **(about or {})},
+    ).to_netcdf(file, engine="scipy")
+    return file
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run(place: Path, **more: Any) -> HotGrid:
+    services.take_scenes(scene(place, now(), **more))
+    return services.run_now()
+
+
+def test_a_file_becomes_scenes_once(world: worlds.World, tmp_path: Path) -> None:
+    file = scene(tmp_path, now(), days=3)
+    rows, left = services.take_scenes(file, user=world.users["dispatcher"])
+    assert len(rows) == 3
+    assert not left
+    one = rows[0]
+    assert 0 < one.seen <= one.cells
+    assert one.cells == pytest.approx(60 * 44.5 / 9, rel=0.1)  # 0.7° × 0.4° in cells of 9 km²
+    assert one.notes == ["quality"]
+    assert not one.synthetic
+    entry = EvidenceEntry.objects.get(pk=one.evidence_id)
+    assert (entry.kind, entry.subject) == ("satellite", f"satellite-scene:{one.pk}")
+    assert one.sha256 in entry.content
+    again, _left = services.take_scenes(file)
+    assert [r.pk for r in again] == [r.pk for r in rows]
+    assert SatelliteScene.objects.count() == 3
+
+
+def test_what_shows_nothing_of_the_city_is_said(world: worlds.World, tmp_path: Path) -> None:
+    with pytest.raises(FieldError, match="shows no cell of the city: all its pixels there are cloudy"):  # fmt: skip
+        services.take_scenes(scene(tmp_path, now(), days=2, cloud=1.0))
+    with pytest.raises(FieldError, match=r"covers 125.6 to 127.2° east.*the city lies at 116.0 to"):
+        services.take_scenes(scene(tmp_path, now(), days=2, shift=10.0))
+    with pytest.raises(FieldError, match="that has not come yet"):
+        services.take_scenes(scene(tmp_path, now() + timedelta(days=30), days=2))
+    assert not SatelliteScene.objects.exists()
+    Region.objects.update(geometry=None)
+    with pytest.raises(RefusedError, match="boundary"):
+        services.take_scenes(scene(tmp_path, now(), days=2))
+
+
+def test_the_spot_is_found_and_nothing_else(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    row = run(tmp_path)
+    assert row.state == State.DONE
+    cells = list(row.cells.all())
+    assert cells
+    for cell in cells:
+        assert abs(cell.longitude - SPOT[0]) < 0.1
+        assert abs(cell.latitude - SPOT[1]) < 0.08
+        assert cell.region_id == "110105"
+        assert cell.q <= hotgrids.RATE
+    best = cells[0]
+    layer = best.layers["satellite no2"]
+    assert layer["high"] >= 0.25 * layer["seen"]
+    assert layer["value"] - layer["background"] > 30
+    assert best.group == 1
+    assert row.result["fine"]["1"] == {"stations": 0, "cells": []}
+    assert row.digest
+    assert EvidenceEntry.objects.get(pk=row.evidence_id).kind == "hotgrid"
+    again = services.run_now()
+    assert again.pk != row.pk
+    assert again.digest == row.digest
+    assert again.result == row.result
+
+
+def test_no_spot_no_hot_cell(world: worlds.World, tmp_path: Path, data: Path) -> None:
+    row = run(tmp_path, high=0.0)
+    assert row.state == State.DONE
+    assert row.cells.count() <= 1
+    assert "反复偏高" in selectors.verdict(row, []) or row.cells.exists()
+
+
+def test_too_little_is_refused_with_a_sentence(world: worlds.World, tmp_path: Path, data: Path) -> None:  # fmt: skip
+    row = run(tmp_path, days=5)
+    assert (row.state, row.reason) == (State.REFUSED, "nothing")
+    assert "满 10 天" in selectors.why(row.reason)
+    Region.objects.update(geometry=None)
+    row = services.run_now()
+    assert (row.state, row.reason) == (State.REFUSED, "boundary")
+
+
+def test_when_a_run_is_due(world: worlds.World, tmp_path: Path) -> None:
+    moment = now()
+    assert not services.due(moment)  # one station, no scene
+    services.take_scenes(scene(tmp_path, moment, days=2))
+    assert services.due(moment)
+    asked = services.ask(moment)
+    assert services.ask(moment) == asked
+    assert not services.due(moment)
+    HotGrid.objects.update(state=State.DONE)
+    assert not services.due(moment)
+    assert services.due(moment + timedelta(days=32))  # another month
+    SatelliteScene.objects.update(received=moment + timedelta(seconds=1))
+    assert not services.due(moment + timedelta(minutes=1))  # more may follow
+    later = moment + timedelta(minutes=11)
+    assert services.due(later)
+
+
+def test_the_worker_computes_what_is_due(world: worlds.World, tmp_path: Path, data: Path) -> None:
+    services.take_scenes(scene(tmp_path, now()))
+    for _tick in range(300):
+        services.work(now())
+        row = HotGrid.objects.first()
+        if row is not None and row.state != State.WAITING:
+            break
+    assert row is not None
+    assert row.state == State.DONE
+    assert row.cells.exists()
+
+
+def send(data: Path, hottest: Point, days: int) -> None:
+    """NO2 of all stations, hour by hour over the days before today: one is high, the wind is weak."""
+    random = np.random.default_rng(3)
+    end = now().replace(minute=0, second=0, microsecond=0)
+    telegrams = []
+    for p in Point.objects.filter(kind="air_station"):
+        for h in range(days * 24):
+            time = end - timedelta(hours=h + 1)
+            value = (70 if p == hottest else 40) + 4 * random.standard_normal() + 0.1 * (h % 7)
+            items = [
+                ("a21004", {"Avg": f"{value:.1f}", "Flag": "N"}),
+                ("a01007", {"Avg": f"{2 + 0.1 * (h % 4):.1f}", "Flag": "N"}),
+                ("a01008", {"Avg": f"{90 + 5 * (h % 4)}", "Flag": "N"}),
+            ]
+            segment = hj212.segment(
+                cn="2061", st=p.st, mn=p.mn, pw=p.password, qn=hj212.qn(time), flag=5,
+                cp=hj212.data_cp(time, items),
+            )  # fmt: skip
+            telegrams.append(Telegram(end, "192.0.2.7:4000", hj212.frame(segment)))
+    journal, ingest = Journal(data / "journal"), Ingest(data / "journal", data / "lake")
+    journal.append(telegrams)
+    while ingest.step(10_000).telegrams:
+        pass
+    ingest.close()
+    journal.close()
+
+
+def test_stations_narrow_a_hot_area_down_to_500_m(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    made = [
+        Point.objects.create(
+            mn=worlds.MN[:-2] + f"{n:02d}", st="22", name=f"示例微型站{n}", kind="air_station",
+            region=world.region, longitude=SPOT[0] + 0.02 * (n % 3) - 0.02,
+            latitude=SPOT[1] + 0.015 * (n // 3) - 0.015, password="123456",
+        )
+        for n in range(10, 16)
+    ]  # fmt: skip
+    send(data, made[2], 16)
+    row = run(tmp_path)
+    assert row.state == State.DONE
+    fine = row.result["fine"]["1"]
+    assert fine["stations"] == 6
+    hot = [c for c in fine["cells"] if c["hot"]]
+    assert [c["stations"] for c in hot] == [["示例微型站12"]]
+    seen, high = hot[0]["layers"]["NO2"]
+    assert seen >= 14
+    assert high == seen
+    ring = hot[0]["outline"]
+    assert min(p[0] for p in ring) <= made[2].longitude <= max(p[0] for p in ring)
+    assert min(p[1] for p in ring) <= made[2].latitude <= max(p[1] for p in ring)
+    assert row.result["left"]["station NO2"] >= 14  # seven stations are no tenth of a city
+
+
+def test_residuals_are_what_known_stacks_leave_unexplained(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    for n in range(10, 22):
+        Point.objects.create(
+            mn=worlds.MN[:-2] + f"{n:02d}", st="22", name=f"示例站{n}", kind="air_station",
+            region=world.region, longitude=116.05 + 0.05 * (n - 10), latitude=39.85 + 0.1 * (n % 3),
+            password="123456",
+        )  # fmt: skip
+    hottest = Point.objects.get(mn=worlds.MN[:-2] + "12")
+    send(data, hottest, 13)
+    row = services.run_now()
+    assert row.state == State.DONE
+    assert {"station NO2", "residual NO2"} <= set(row.result["layers"])
+    assert row.result["layers"]["residual NO2"]["days"] >= 11
+    names = {c.name: c for c in row.cells.all()}
+    assert len(names) == 1
+    cell = next(iter(names.values()))
+    assert abs(cell.longitude - hottest.longitude) < 0.03
+    assert cell.layers["residual NO2"]["value"] == pytest.approx(30, abs=6)
+    told = selectors.said(row)
+    assert any("没有卫星数据" in s for s in told)
+
+
+# ---- findings -----------------------------------------------------------------------------------
+
+
+def test_a_hot_cell_becomes_one_finding(world: worlds.World, tmp_path: Path, data: Path) -> None:
+    row = run(tmp_path)
+    cell = row.cells.all()[0]
+    user = world.users["dispatcher"]
+    finding = services.raise_finding(user, cell.pk)
+    assert services.raise_finding(user, cell.pk) == finding
+    assert finding.kind == "satellite"
+    assert finding.facts["gas"] == "no2"
+    assert finding.facts["cell_m"] == 3000
+    assert finding.facts["satellite"] == "Test columns"
+    assert finding.facts["value"] > finding.facts["background"]
+    assert (finding.longitude, finding.latitude) == (cell.longitude, cell.latitude)
+    assert finding.region_id == "110105"
+    assert finding.innocent
+    assert cell.name in finding.title
+    # Next month the cell is hot again: the open finding goes on, none comes anew.
+    again = services.run_now()
+    same = again.cells.get(name=cell.name)
+    assert same.finding == finding
+    assert Finding.objects.count() == 1
+    # Dismissed: the next run offers the cell anew.
+    Finding.objects.update(state=Finding.State.DISMISSED)
+    third = services.run_now()
+    assert third.cells.get(name=cell.name).finding is None
+
+
+def test_who_may_raise(world: worlds.World, tmp_path: Path, data: Path) -> None:
+    cell = run(tmp_path).cells.all()[0]
+    with pytest.raises(Refused):
+        services.raise_finding(world.users["auditor"], cell.pk)
+    with pytest.raises(HotCell.DoesNotExist):
+        services.raise_finding(world.users["district_elsewhere"], cell.pk)
+    assert services.raise_finding(world.users["district"], cell.pk).pk
+
+
+def login(world: worlds.World, name: str) -> Client:
+    client = Client()
+    client.force_login(world.users[name])
+    return client
+
+
+def test_the_page_shows_what_the_reader_may_see(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    row = run(tmp_path, about={"comment": "SYNTHETIC"})
+    cell = row.cells.all()[0]
+    page = login(world, "dispatcher").get(reverse("air:hotgrids"))
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert cell.name in text
+    assert "列为线索" in text
+    assert "虚构" in text  # made up, and said so
+    assert len(page.context["shapes"]["features"]) == row.result["tested"]
+    other = login(world, "district_elsewhere").get(reverse("air:hotgrids"))
+    assert cell.name not in other.content.decode()
+    assert not other.context["rows"]
+    auditor = login(world, "auditor").get(reverse("air:hotgrids")).content.decode()
+    assert cell.name in auditor
+    assert "列为线索" not in auditor
+    csv = login(world, "dispatcher").get(reverse("air:hotgrids_csv"))
+    lines = b"".join(csv.streaming_content).decode().splitlines()
+    assert len(lines) >= 1 + row.cells.count()
+    assert login(world, "enterprise").get(reverse("air:hotgrids")).status_code == 403
+
+
+def test_the_button_leads_to_the_four_steps(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    cell = run(tmp_path).cells.all()[0]
+    client = login(world, "dispatcher")
+    answer = client.post(reverse("air:raise_cell", args=[cell.pk]))
+    finding = Finding.objects.get()
+    assert answer.status_code == 302
+    assert answer.url == f"{reverse('cases:open')}?flow=four_step&finding={finding.pk}"
+    form = client.get(answer.url)
+    assert finding.title in form.content.decode()
+    page = client.get(reverse("air:hotgrids")).content.decode()
+    assert finding.get_absolute_url() in page
+    elsewhere = login(world, "district_elsewhere").post(reverse("air:raise_cell", args=[cell.pk]))
+    assert elsewhere.status_code == 404
+
+
+def test_the_page_without_a_run_and_while_it_waits(world: worlds.World, tmp_path: Path) -> None:
+    client = login(world, "dispatcher")
+    assert "尚未计算" in client.get(reverse("air:hotgrids")).content.decode()
+    assert client.post(reverse("air:hotgrids_compute")).status_code == 302
+    assert "计算中" in client.get(reverse("air:hotgrids")).content.decode()
+    waits = client.get(reverse("air:hotgrids"), headers={"HX-Request": "true"})
+    assert waits.status_code == 204
+    HotGrid.objects.update(state=State.REFUSED, reason="nothing")
+    assert "没有网格" in client.get(reverse("air:hotgrids")).content.decode()
+    assert login(world, "district").post(reverse("air:hotgrids_compute")).status_code == 403
+
+
+def test_scenes_of_older_boundaries_are_left_out_and_said(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    services.take_scenes(scene(tmp_path, now(), days=12))
+    first = services.run_now()
+    assert first.state == State.DONE
+    # A little more in the east: the same cells, moved.
+    wide = {"type": "Polygon", "coordinates": [[[116.4, 39.8], [116.72, 39.8], [116.72, 40.2], [116.4, 40.2], [116.4, 39.8]]]}  # fmt: skip
+    Region.objects.filter(pk=world.elsewhere.pk).update(geometry=wide)
+    second = services.run_now()
+    assert second.state == State.DONE
+    assert second.result["said"]["strangers"] == 0
+    assert {c.name for c in second.cells.all()} == {c.name for c in first.cells.all()}
+    # Far more: another middle, other cells.
+    Region.objects.filter(pk=world.elsewhere.pk).update(
+        geometry={
+            "type": "Polygon",
+            "coordinates": [
+                [[116.4, 39.8], [118.0, 39.8], [118.0, 40.2], [116.4, 40.2], [116.4, 39.8]]
+            ],
+        }
+    )
+    third = services.run_now()
+    assert (third.state, third.reason) == (State.REFUSED, "nothing")
