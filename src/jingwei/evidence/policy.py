@@ -95,12 +95,16 @@ class Policy:
             seen[name] = sum(seen.get(member, False) for member in members) >= threshold
         return seen.get(self.quorum, False)
 
+    def demand(self) -> tuple[int, tuple[str, ...]]:
+        """The quorum: how many, and of which witnesses or groups."""
+        if self.quorum in self.groups:
+            return self.groups[self.quorum]
+        return (0, ()) if self.quorum == "none" else (1, (self.quorum,))
+
     def describe(self) -> str:
         """The quorum in a few characters: "2 of A, B, C"."""
-        if self.quorum in self.groups:
-            threshold, members = self.groups[self.quorum]
-            return f"{threshold} of {', '.join(members)}"
-        return self.quorum
+        least, members = self.demand()
+        return f"{least} of {', '.join(members)}" if self.quorum in self.groups else self.quorum
 
 
 def parse(text: str | bytes) -> Policy:

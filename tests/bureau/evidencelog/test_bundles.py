@@ -61,6 +61,7 @@ def test_export_and_verify(data: Path, kind: str) -> None:
         assert "证据报告" in chinese
         assert "督办 12 号 &lt;高新区&gt;" in chinese
         assert "2 of w0, w1, w2" in (target / "report.en.html").read_text()
+        assert "w0, w1, w2 中至少 2 个" in (target / "report.zh.html").read_text()
     with pytest.raises(ExportError, match="is there already"):
         bundles.export("case:12", Parts(), target)
     assert not list(data.glob(".out*"))

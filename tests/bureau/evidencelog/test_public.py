@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,13 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from jingwei.bureau.evidencelog import public, tasks
+from jingwei.bureau.evidencelog import public, services, tasks
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.services import record, sequence
 from jingwei.evidence import merkle, parse_checkpoint, proof, verify_inclusion
 from jingwei.evidence.attest import STATE, Standing, State, _write
 from jingwei.evidence.log import open_log
+from jingwei.evidence.note import COSIGNATURE, KeyFile
 from world import build
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,9 +165,23 @@ def test_the_health_page_says_how_others_stand(client: Client, data: Path) -> No
         "of 4 entries",
         "cannot append to /worm",
         "quorum reached",
-        "2026-11-21T03:00:00+00:00",
+        "2026-11-21 11:00:00",
     ):
         assert part in text, part
+    lines = [
+        f"witness {name} {KeyFile(name, seed * 32, COSIGNATURE).verifier}"
+        for name, seed in (("gx", b"1"), ("jw", b"2"))
+    ]
+    told = ["log " + str(key), *lines, "group all 2 gx jw", "quorum all", ""]
+    (data / "evidence/policy").write_text("\n".join(told))
+    second = services.second_key()
+    for language, wanted in (("en", "2 of gx, jw"), ("zh-hans", "gx, jw 中至少 2 个")):
+        client.cookies["django_language"] = language
+        for page in (url, BASE):
+            text = html.unescape(client.get(page).content.decode())
+            assert wanted in text
+            assert str(second) in text
+    client.cookies["django_language"] = "en"
     (data / "evidence/policy").write_text("rubbish\n")
     assert "line 1 of the policy" in client.get(url).content.decode()
 

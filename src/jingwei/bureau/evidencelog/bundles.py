@@ -15,7 +15,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from django.utils import timezone, translation
 
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import KINDS, EvidenceEntry
-from jingwei.bureau.evidencelog.selectors import PROTECTED, in_clear
+from jingwei.bureau.evidencelog.selectors import PROTECTED, in_clear, quorum
 from jingwei.evidence import attest as attestation
 from jingwei.evidence import bundle, canonical, digest, keyring, merkle, policy, proof, stamps
 from jingwei.evidence.log import LogError, OpenLog, open_log
@@ -335,10 +335,11 @@ class _Writer:
                     "evidencelog/report.html",
                     {
                         "manifest": manifest,
+                        "made": datetime.fromisoformat(manifest["made"]),
                         "title": self.parts.title,
                         "rows": rows,
                         "kinds": KINDS,
-                        "policy": policy_,
+                        "quorum": quorum(policy_) if policy_ else "",
                         "key": open_log(settings.ENV.evidence).verifier,  # type: ignore[union-attr]
                         "language": name,
                     },

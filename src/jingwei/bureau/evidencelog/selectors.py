@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +14,13 @@ from django.conf import settings
 from django.db.models import CharField, Min, Q, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.evidencelog import services
 from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.evidence import ProofError, attest, digest, merkle, verify_inclusion
-from jingwei.evidence.attest import State
+from jingwei.evidence.attest import Standing, State
 from jingwei.evidence.log import LogError, OpenLog, open_log
 from jingwei.evidence.policy import Policy, PolicyError
 from jingwei.evidence.proof import Certificate
@@ -184,9 +186,31 @@ class Health:
         return [name for name, standing in self.state.witnesses.items() if standing.fork]
 
     @property
+    def quorum(self) -> str:
+        return quorum(self.policy) if self.policy else ""
+
+    @property
+    def standings(self) -> list[tuple[str, Standing, datetime | None]]:
+        """Each witness, how it stands, and when it last cosigned."""
+        return [(name, one, _moment(one.at)) for name, one in self.state.witnesses.items()]
+
+    @property
     def witnessed(self) -> bool:
         """Whether the quorum has cosigned the newest checkpoint that was sent round."""
         return bool(self.policy) and self.state.witnessed == self.state.size > 0
+
+
+def _moment(text: str) -> datetime | None:
+    with suppress(ValueError):  # none yet
+        return datetime.fromisoformat(text)
+    return None
+
+
+def quorum(policy: Policy) -> str:
+    """How many of which witnesses must sign, in the reader's language; empty where none must."""
+    least, members = policy.demand()
+    names = ", ".join(members).encode(errors="backslashreplace").decode()
+    return _("%(least)d of %(names)s") % {"least": least, "names": names} if members else ""
 
 
 def health() -> Health:
