@@ -77,6 +77,19 @@ def test_a_gap_does_not_look_like_saved_emissions():
     assert amount(2025, [], 5.0).projected == 0.0
 
 
+def test_the_missing_part_of_a_day_does_not_look_like_saved_emissions():
+    """100 days of 10 kg; of the last 50 but 6 of 24 hours are known, a quarter of the mass."""
+    days, covered = [10.0] * 50 + [2.5] * 50, [1.0] * 50 + [0.25] * 50
+    made = amount(2025, days, 3000.0, covered=covered)
+    assert (made.total, made.covered) == (625.0, 62.5)
+    assert made.projected == pytest.approx(3650.0)
+    assert (made.low, made.high) == (pytest.approx(3650.0), pytest.approx(3650.0))
+    assert made.used_up == date(2025, 1, 1) + timedelta(days=300)
+    assert made.months[:4] == (310.0, 212.5, 77.5, 25.0)  # what is known, and no more
+    assert amount(2025, days, 3000.0).projected == pytest.approx(6.25 * 365)  # without the shares
+    assert amount(2025, [0.0], 5.0, covered=[0.0]).verdict == AmountVerdict.NONE
+
+
 def test_the_range_of_a_projection_comes_from_the_years_own_paces():
     made = amount(2024, [5.0] * 60 + [20.0] * 60, 1e9)
     left = 366 - 120
@@ -101,6 +114,8 @@ def test_months_over():
         lambda: amount(2025, [-1.0], 1.0),
         lambda: amount(2025, [1.0], -1.0),
         lambda: amount(2025, [1.0], math.nan),
+        lambda: amount(2025, [1.0], 1.0, covered=[1.01]),
+        lambda: amount(2025, [1.0], 1.0, covered=[math.nan]),
     ],
 )
 def test_bad_amounts_are_refused(call):
@@ -108,9 +123,12 @@ def test_bad_amounts_are_refused(call):
         call()
 
 
-@given(st.lists(kilograms | st.just(NAN), max_size=366), kilograms)
-def test_a_projection_is_never_below_what_is_there(days, permitted):
-    made = amount(2024, days, permitted)
+@given(
+    st.lists(st.tuples(kilograms | st.just(NAN), st.sampled_from([0.0, 0.25, 1.0])), max_size=366),
+    kilograms,
+)
+def test_a_projection_is_never_below_what_is_there(rows, permitted):
+    made = amount(2024, [d for d, _ in rows], permitted, covered=[c for _, c in rows])
     assert made.total <= made.projected * (1 + 1e-12)
     assert made.low <= made.projected <= made.high or math.isclose(made.low, made.high)
     assert sum(made.months) == pytest.approx(made.total)

@@ -63,7 +63,8 @@ class AmountVerdict(IntEnum):
 class Amount:
     """A year's amount of one factor against its permitted total, kg.
 
-    `total`: so far; `substituted`: of it not measured; `months`: by month 1-12; `projected`: to the
+    `total`: so far; `covered`: the days that it stands for, parts of days counted as such;
+    `substituted`: of it not measured; `months`: by month 1-12; `projected`: to the
     year's end, `low` and `high`: at the slowest and the fastest pace of 30 days of this year;
     `used_up`: the day on which the permitted total will be or was reached (None: not this year).
     """
@@ -71,6 +72,7 @@ class Amount:
     year: int
     until: date
     total: float
+    covered: float
     substituted: float
     months: tuple[float, ...]
     permitted: float | None
@@ -87,13 +89,16 @@ def amount(
     permitted: float | None,
     *,
     substituted: Sequence[float] | None = None,
+    covered: Sequence[float] | None = None,
 ) -> Amount:
     """Judge the daily masses `days` (kg, from 1 January on, NaN: none known) against `permitted`.
 
     The projection goes on at the mean daily pace of the year so far (all days that are known,
-    standing ones included). Days that are not known count with that mean too, so that a gap in the
-    data does not look like saved emissions; `total` has the known ones only. `substituted`: the
-    part of each day that is not measured. Raises ValueError for a negative mass or too many days.
+    standing ones included). Days that are not known count with that mean too, and of days that are
+    known in part the rest (`covered`: the share of each day that is known, 0 to 1; None: of known
+    days all of it), so that a gap in the data does not look like saved emissions; `total` has what
+    is known only. `substituted`: the part of each day that is not measured. Raises ValueError for a
+    negative mass, a share outside 0 to 1 or too many days.
     """
     length = 366 if calendar.isleap(year) else 365
     d = np.asarray(days, dtype=np.float64)
@@ -103,12 +108,19 @@ def amount(
         raise ValueError("a day's mass is negative")
     if permitted is not None and not (math.isfinite(permitted) and permitted >= 0):
         raise ValueError(f"permitted total {permitted!r}: wanted a number, 0 or more")
-    known = np.isfinite(d)
+    share = np.isfinite(d).astype(np.float64)
+    if covered is not None:
+        given = np.asarray(covered, dtype=np.float64)
+        if not ((given >= 0) & (given <= 1)).all():
+            raise ValueError("the share of a day that is known is not from 0 to 1")
+        share *= given
+    known = share > 0
     total = math.fsum(d[known].tolist())
     first = date(year, 1, 1)
-    pace = total / int(known.sum()) if known.any() else 0.0
-    paces = _paces(d, known, pace)
-    left = length - int(known.sum())
+    whole = math.fsum(share.tolist())
+    pace = total / whole if known.any() else 0.0
+    paces = _paces(d, share, pace)
+    left = length - whole
     projected, low, high = (total + left * p for p in (pace, min(paces), max(paces)))
     months = [0.0] * 12
     for i in np.flatnonzero(known).tolist():
@@ -117,7 +129,7 @@ def amount(
     used_up = None
     verdict = AmountVerdict.NONE
     if permitted is not None and known.any():
-        filled = np.where(known, d, pace)
+        filled = np.where(known, d, 0.0) + (1 - share) * pace
         filled = np.concatenate((filled, np.full(length - len(d), pace)))
         reached = np.flatnonzero(np.cumsum(filled) > permitted)
         if len(reached):
@@ -134,6 +146,7 @@ def amount(
         year=year,
         until=first + timedelta(days=max(len(d) - 1, 0)),
         total=total,
+        covered=whole,
         substituted=float(extra),
         months=tuple(months),
         permitted=permitted,
@@ -154,10 +167,10 @@ def months_over(of: Amount, permitted: Mapping[int, float]) -> dict[int, float]:
     }
 
 
-def _paces(d: npt.NDArray[np.float64], known: npt.NDArray[np.bool_], pace: float) -> list[float]:
-    """Mean daily mass of every 30 days in a row with at least 20 known ones; else the year's."""
-    sums = np.concatenate(([0.0], np.cumsum(np.where(known, d, 0.0))))
-    counts = np.concatenate(([0], np.cumsum(known)))
+def _paces(d: npt.NDArray[np.float64], share: npt.NDArray[np.float64], pace: float) -> list[float]:
+    """Mean daily mass of every 30 days in a row of which at least 20 are known; else the year's."""
+    sums = np.concatenate(([0.0], np.cumsum(np.where(share > 0, d, 0.0))))
+    counts = np.concatenate(([0.0], np.cumsum(share)))
     if len(d) < 30:
         return [pace]
     n = counts[30:] - counts[:-30]

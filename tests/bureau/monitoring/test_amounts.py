@@ -12,7 +12,7 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring import amounts
 from jingwei.bureau.monitoring.models import EmissionDay, Judgement, Mark
 from jingwei.bureau.monitoring.observations import day_start
-from jingwei.bureau.registry.models import PermitAmount, Point
+from jingwei.bureau.registry.models import Outlet, PermitAmount, Point
 
 from .conftest import NOW, City, hour, make_point
 
@@ -239,6 +239,49 @@ def test_a_day_of_which_nothing_is_known_is_no_day_without_emission(city: City):
     EmissionDay.objects.filter(valid=0).update(stopped=24, without=0)  # standing still is known
     (line,) = amounts.lines([line.amount], 2026, date(2026, 11, 20))
     assert (line.known, line.year and line.year.projected) == (2, pytest.approx(12 * 365))
+
+
+@pytest.mark.django_db
+def test_what_is_missing_of_a_day_counts_with_the_mean_pace(city: City):
+    """24 kg on a whole day and 6 kg in the 6 hours that are known of the next: a pace of 24 kg."""
+    for n, (kg, valid) in enumerate([(24.0, 24), (6.0, 6)]):
+        EmissionDay.objects.create(
+            point=city.point, factor="a21002", day=date(2026, 11, 18 + n), kg=kg, substituted=0,
+            hours=24, valid=valid, stopped=0, without=24 - valid, rules={},
+        )  # fmt: skip
+    (line,) = amounts.lines([permitted(city, "100")], 2026, date(2026, 11, 20))
+    assert line.year is not None
+    assert (line.known, line.so_far, line.year.covered) == (2, 30, 1.25)
+    assert line.year.projected == pytest.approx(24 * 365)
+    EmissionDay.objects.filter(valid=6).update(hours=6, without=0)  # its first day: from 18:00 on
+    (line,) = amounts.lines([line.amount], 2026, date(2026, 11, 20))
+    assert line.year is not None
+    assert line.year.projected == pytest.approx(24 * 365)
+
+
+@pytest.mark.django_db
+def test_an_outlet_of_which_nothing_is_known_leaves_the_day_of_the_enterprise_in_part(city: City):
+    """Two outlets of 12 kg a day each; of the second nothing is known of the second day."""
+    other = Outlet.objects.create(
+        enterprise=city.outlet.enterprise, code="DA002", name="2", medium="air", longitude=116.4,
+        latitude=39.9,
+    )  # fmt: skip
+    second = make_point(other, city.region, 7)
+    for day in (18, 19):
+        for point in (city.point, second):
+            known = point == city.point or day == 18
+            EmissionDay.objects.create(
+                point=point, factor="a21002", day=date(2026, 11, day), kg=12.0 * known,
+                substituted=0, hours=24, valid=24 * known, stopped=0, without=24 * (not known),
+                rules={},
+            )  # fmt: skip
+    whole = permitted(city, "100")
+    whole.outlet = None
+    whole.save()
+    (line,) = amounts.lines([whole], 2026, date(2026, 11, 20))
+    assert line.year is not None
+    assert (line.so_far, line.year.covered) == (36, 1.5)
+    assert line.year.projected == pytest.approx(24 * 365)
 
 
 @pytest.mark.django_db

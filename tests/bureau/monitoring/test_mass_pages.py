@@ -120,7 +120,7 @@ def test_steps_of_an_amount_by_hand(city: City):
         "36 + 4 → 40 kg",
         "0.03 t → ≤ 30 kg",
         "40 > 30 → Over the permitted amount",
-        "40 + 363 × 20 → 7300 kg",
+        "40 + 363.042 × 20.4255 → 7455.32 kg",  # 47 of 48 hours: 365 / (47 / 24) × 40
     ]
     verdict = mass_steps.of_amount(line, part, "air", complete=True)[-1]
     assert verdict["note"] == "10 kg more than permitted; 1 hours without mass are not in the sum"

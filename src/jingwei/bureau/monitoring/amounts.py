@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import transaction
-from django.db.models import F, Max, Min, Q, Sum
+from django.db.models import Case, Count, F, Max, Min, Q, Sum, When
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -54,6 +54,10 @@ REACH = (1, 2, 4)  # times `HISTORY`: how far more is looked for where they are 
 HOUR = timedelta(hours=1)
 FLOW = {"air": "a00000", "water": "w00000"}
 PER_VOLUME = {"air": "mg/m³", "water": "mg/L"}
+Hourly = dict[tuple[int, str], npt.NDArray[np.float64]]  # hours known and due by day, (2, days)
+_NOTHING = Case(  # hours of days of which nothing is known: stopped ones too say nothing then
+    When(without__gt=0, valid=0, without=F("hours") - F("stopped"), then=F("stopped")), default=0
+)
 KEPT = ("kg", "substituted", "hours", "valid", "stopped", "without", "rules", "mean", "peak", "peak_at")  # fmt: skip
 
 
@@ -405,23 +409,27 @@ def lines(amounts: Iterable[PermitAmount], year: int, today: date) -> list[Line]
     enterprises = {a.permit.enterprise_id for a in rows}
     sums: dict[tuple[int, str], npt.NDArray[np.float64]] = {}
     extra: dict[tuple[int, str], npt.NDArray[np.float64]] = {}
+    hours: Hourly = {}
     found = (
         EmissionDay.objects.filter(
             point__outlet__enterprise__in=enterprises, day__gte=first, day__lte=last
         )
-        .exclude(without__gt=0, valid=0, without=F("hours") - F("stopped"))  # nothing known of it
         .values_list("point__outlet", "factor", "day")
-        .annotate(Sum("kg"), Sum("substituted"))
+        .annotate(
+            Sum("kg"), Sum("substituted"),
+            known=Sum("hours") - Sum("without") - Sum(_NOTHING), due=24 * Count("pk"),
+        )
         .order_by()
-    )
-    for outlet, factor, day, kg, substituted in found:
+    )  # fmt: skip
+    for outlet, factor, day, kg, substituted, known, due in found:
         key, i = (outlet, factor), (day - first).days
-        sums.setdefault(key, np.full(length, np.nan))[i] = kg
+        sums.setdefault(key, np.full(length, np.nan))[i] = kg if known else np.nan
         extra.setdefault(key, np.zeros(length))[i] = substituted
+        hours.setdefault(key, np.zeros((2, length)))[:, i] = known, due
     outlets: dict[int, list[int]] = defaultdict(list)
     for pk, enterprise in Outlet.objects.filter(enterprise__in=enterprises).values_list("pk", "enterprise"):  # fmt: skip
         outlets[enterprise].append(pk)
-    return [_line(a, year, length, sums, extra, outlets, last) for a in rows]
+    return [_line(a, year, length, sums, extra, hours, outlets, last) for a in rows]
 
 
 def _line(
@@ -430,10 +438,12 @@ def _line(
     length: int,
     sums: Mapping[tuple[int, str], npt.NDArray[np.float64]],
     extra: Mapping[tuple[int, str], npt.NDArray[np.float64]],
+    hours: Hourly,
     outlets: Mapping[int, list[int]],
     last: date,
 ) -> Line:
-    """One permitted amount. A day is known where one of its outlets has data of it."""
+    """One permitted amount. A day is known where one of its outlets has data of it, and as far as
+    hours of all of them are known that are due (each counted with 24)."""
     rate = amount.period == PermitAmount.Period.RATE
     scale = units.scale(amount.unit, "kg/h" if rate else "kg") or float("nan")
     permitted = float(amount.value) * scale
@@ -444,7 +454,12 @@ def _line(
     known = np.isfinite(series).any(axis=0) if series else np.zeros(length, bool)
     days = np.where(known, np.nansum(series, axis=0), np.nan) if series else empty
     filled = np.sum(parts, axis=0) if parts else np.zeros(length)
-    yearly = permits.amount(year, days.tolist(), None if rate else permitted, substituted=filled.tolist())  # fmt: skip
+    both = sum((hours[o, amount.factor] for o in places if (o, amount.factor) in hours), np.zeros((2, length)))  # fmt: skip
+    share = both[0] / np.maximum(both[1], 1)
+    yearly = permits.amount(
+        year, days.tolist(), None if rate else permitted,
+        substituted=filled.tolist(), covered=share.tolist(),
+    )  # fmt: skip
     line = Line(amount, permitted, yearly.total, yearly.substituted, int(known.sum()), length)
     if rate:
         line.peaks = list(

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from jingwei.analysis import incineration
-from jingwei.analysis.compliance import Verdict
+from jingwei.analysis.compliance import Reason, Verdict
 from jingwei.analysis.incineration import Duty
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.services import Refused
@@ -381,8 +381,11 @@ def _days(found: Furnace, since: Any, today: Any) -> list[dict[str, Any]]:
 def _mean(cell: dict[str, Any]) -> dict[str, Any]:
     said = list(cell.get("limits", {}).values())
     judged = [v for v in said if v[0]]
+    exempt = any(v[1] == Reason.EXEMPT for v in said)
+    referred = next(iter(cell.get("converted", {}).values()), [cell["value"]])
     return {
-        "value": judged[0][2] if judged else cell["value"],
+        "value": judged[0][2] if judged else referred[0] if exempt else cell["value"],
+        "exempt": exempt,
         "over": any(v[0] == Verdict.EXCEEDED for v in said),
         "judged": bool(judged),
         "faults": steps.fault_texts(cell.get("fault", 0)),

@@ -219,12 +219,12 @@ def of_amount(line: amounts.Line, part: Part, medium: str, complete: bool) -> li
         ),
     ]
     if (year := line.year) is not None and part.days and not complete:
-        left = (366 if calendar.isleap(year.year) else 365) - line.known
-        pace = year.total / line.known if line.known else 0.0
+        left = (366 if calendar.isleap(year.year) else 365) - year.covered
+        pace = year.total / year.covered if year.covered else 0.0
         rows.append(
             _step(
                 _("By the year's end"), _("sum + days without data yet × mean daily pace"),
-                f"{number(_short(year.total))} + {left} × {number(_short(pace))}",
+                f"{number(_short(year.total))} + {number(_short(left))} × {number(_short(pace))}",
                 kilograms(year.projected), _("own method of this program"),
                 _("%(low)s to %(high)s at the slowest and the fastest pace of 30 days")
                 % {"low": kilograms(year.low), "high": kilograms(year.high)},

@@ -181,6 +181,10 @@ def _row(key: str, formula: str, n: dict[str, Any], source: str, point: Point) -
         if "least" in n:
             working = f"{n['usable']} ≥ {n['least']}"
         result = _("%(usable)s of %(received)s usable") % n
+        if "least" in n and "HJ 356" in source:
+            note = _(
+                "judged by the number of its valid hours, not by data marks of HJ 212-2017 App. D"
+            )
     elif key == "mean":
         result = f"{number(n['value'])} {codes.symbol(n['unit'])}"
         working = f"n = {n['n']}"
