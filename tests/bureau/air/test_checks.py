@@ -10,7 +10,15 @@ from django.db import transaction
 
 import world as worlds
 from jingwei.bureau.air import checks, episodes
-from jingwei.bureau.air.models import Episode, Trace
+from jingwei.bureau.air.models import (
+    Episode,
+    EpisodeEffect,
+    Forecast,
+    SatelliteScene,
+    State,
+    StationForecast,
+    Trace,
+)
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import in_clear
 from jingwei.bureau.evidencelog.services import record
@@ -103,3 +111,44 @@ def test_a_changed_answer_of_source_tracing(world: worlds.World) -> None:
     Trace.objects.update(result=result, digest="cd" * 32)
     [problem] = checks.check()
     assert "input is" in problem
+
+
+def test_what_was_computed_or_received_and_was_changed(world: worlds.World, row: Episode) -> None:
+    at, told = datetime(2026, 11, 20, tzinfo=UTC), "ab" * 32
+    about, part, values = {"days": DAYS}, {"pm25": [[1.5, 2.0]]}, [None, 81.5, 1e-7]
+    both = lambda value: digest.both(canonical.dumps(value))  # noqa: E731
+    result = {"about": about, "stations": {str(world.station.pk): part}}
+    contents = {
+        "forecast": {"model": None, "weather": None, "input": told, "result": both(result)},
+        "episode.effect": {"input": told, "result": both(about)},
+        "satellite": {
+            "gas": "no2", "taken": at, "source": "TROPOMI", "sha256": told, "synthetic": False,
+            "values": both(values),
+        },
+    }  # fmt: skip
+    with transaction.atomic():
+        of = {kind: record(kind, f"{kind}:1", content) for kind, content in contents.items()}
+    done = {"state": State.DONE, "digest": told}
+    forecast = Forecast.objects.create(start=at, about=about, evidence=of["forecast"], **done)
+    StationForecast.objects.create(forecast=forecast, station=world.station, result=part)
+    EpisodeEffect.objects.create(episode=row, result=about, evidence=of["episode.effect"], **done)
+    scene = SatelliteScene.objects.create(
+        gas="no2", taken=at, day=at.date(), source="TROPOMI", name="x.nc", sha256=told,
+        values=values, seen=2, cells=3, evidence=of["satellite"],
+    )  # fmt: skip
+    assert list(checks.check()) == []
+    for model, change, said in (
+        (Forecast, {"about": {}}, f"air forecast {forecast.pk}: result is"),
+        (Forecast, {"digest": ""}, f"air forecast {forecast.pk}: input is"),
+        (Forecast, {"evidence": None}, f"air forecast {forecast.pk}: it has no entry"),
+        (StationForecast, {"result": {}}, f"air forecast {forecast.pk}: result is"),
+        (EpisodeEffect, {"result": {}}, f"effect of warning {row.pk}: result is"),
+        (SatelliteScene, {"values": [1]}, f"satellite scene {scene.pk}: values is"),
+        (SatelliteScene, {"synthetic": True}, f"satellite scene {scene.pk}: synthetic is True"),
+    ):
+        before = model.objects.values(*change).get()
+        model.objects.update(**change)
+        [problem] = checks.check()
+        assert problem.startswith(said)
+        model.objects.update(**before)
+    assert list(checks.check()) == []

@@ -1,12 +1,19 @@
-"""What `jingwei fsck` asks of this room: are warnings, their reasons and the answers of source tracing
-as the evidence log was told?"""
+"""What `jingwei fsck` asks of this room: are warnings with their reasons, and what was computed
+(forecasts, answers of source tracing, effects) or received (satellite scenes), as the evidence log was told?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from jingwei.bureau.air.models import Episode, Trace
+from jingwei.bureau.air.models import (
+    Episode,
+    EpisodeEffect,
+    Forecast,
+    SatelliteScene,
+    State,
+    Trace,
+)
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import spoken, told
 from jingwei.evidence import canonical, digest
@@ -22,12 +29,27 @@ def check() -> Iterator[str]:
     for trace in traces.order_by("pk").iterator(chunk_size=50):
         if problem := _trace(trace):
             yield f"source tracing {trace.pk}: {problem}"
+    forecasts = Forecast.objects.filter(state=State.DONE).select_related("evidence")
+    for forecast in forecasts.order_by("pk").prefetch_related("stations").iterator(chunk_size=10):
+        if problem := _forecast(forecast):
+            yield f"air forecast {forecast.pk}: {problem}"
+    effects = EpisodeEffect.objects.filter(state=State.DONE).select_related("evidence")
+    for effect in effects.order_by("pk").iterator(chunk_size=50):
+        is_ = {"input": effect.digest, "result": _digests(effect.result)}
+        if problem := _differs(effect.evidence, is_):
+            yield f"effect of warning {effect.episode_id}: {problem}"
+    scenes = SatelliteScene.objects.select_related("evidence").order_by("pk")
+    for scene in scenes.iterator(chunk_size=50):
+        is_ = {
+            "gas": scene.gas, "source": scene.source, "sha256": scene.sha256,
+            "synthetic": scene.synthetic, "values": _digests(scene.values),
+        }  # fmt: skip
+        if problem := _differs(scene.evidence, is_):
+            yield f"satellite scene {scene.pk}: {problem}"
 
 
 def _episode(row: Episode) -> str:
     """The row against the entry of its last act."""
-    if row.evidence is None:
-        return "it has no entry in the evidence log"
     is_ = {
         "act": row.state,
         "level": row.level,
@@ -37,28 +59,45 @@ def _episode(row: Episode) -> str:
     if problem := _differs(row.evidence, is_):
         return problem
     words = {"note": row.note, "end_note": row.end_note}
-    content = told(row.evidence)
+    entry: EvidenceEntry = row.evidence
+    content = told(entry)
     if "facts" in content:  # of before words were salted
-        facts = digest.both(canonical.dumps({"days": row.days, **words}))
+        facts = _digests({"days": row.days, **words})
         return "" if facts == content["facts"] else "its days or reasons are not those of the log"
-    if digest.both(canonical.dumps(row.days)) != content["days"]:
+    if _digests(row.days) != content["days"]:
         return "its days are not those that the evidence log names"
-    return spoken(row.evidence, words)
+    return spoken(entry, words)
 
 
 def _trace(row: Trace) -> str:
-    if row.evidence is None:
-        return "it has no entry in the evidence log"
     is_ = {
         "station": row.station.mn,
         "factor": row.factor,
         "input": row.digest,
-        "result": digest.both(canonical.dumps(row.result)),
+        "result": _digests(row.result),
     }
     return _differs(row.evidence, is_)
 
 
-def _differs(entry: EvidenceEntry, is_: dict[str, Any]) -> str:
+def _forecast(row: Forecast) -> str:
+    stations = {str(one.station_id): one.result for one in row.stations.all()}
+    is_ = {
+        "model": row.model_id,
+        "weather": row.weather_id,
+        "input": row.digest,
+        "result": _digests({"about": row.about, "stations": stations}),
+    }
+    return _differs(row.evidence, is_)
+
+
+def _digests(value: Any) -> dict[str, str]:
+    return digest.both(canonical.dumps(value))
+
+
+def _differs(entry: EvidenceEntry | None, is_: dict[str, Any]) -> str:
+    """What of a row is not as its entry tells; empty for nothing."""
+    if entry is None:
+        return "it has no entry in the evidence log"
     content = told(entry)
     for name, value in is_.items():
         if value != content.get(name):
