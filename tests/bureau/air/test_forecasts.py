@@ -148,9 +148,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learning takes seconds and all tests learn from the same: it is done once."""
     fit = forecasting.fit
 
-    def cached(stations, now, rows=None):
-        if not forecasting.archive().exists():
-            return fit(stations, now, rows)
+    def cached(stations, now, rows=None, given=None):
+        if not forecasting.archive().exists() or given is not None:
+            return fit(stations, now, rows, given)
         if not ONCE:
             ONCE.append(fit(stations, now, ROWS))
         return replace(ONCE[0], about={**ONCE[0].about, "stations": [s.pk for s in stations]})
@@ -291,6 +291,48 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert other["group"] == ""
     client.force_login(world.users["district_elsewhere"])
     assert client.get(reverse("air:sources-json", args=[world.station.pk])).status_code == 404
+
+
+def test_the_field_of_the_stacks_is_learned_where_asked_and_used_where_it_helps(world, quick, tmp_path, monkeypatch) -> None:  # fmt: skip
+    outlet = Outlet.objects.create(
+        enterprise=world.enterprise, code="DA002", name="DA002", medium="air", height=30,
+        longitude=world.station.longitude - 0.078, latitude=world.station.latitude + 0.06,
+    )  # fmt: skip
+    PermitAmount.objects.create(
+        permit=world.permit, outlet=outlet, factor="a21002", period="year", value=Decimal(400),
+        unit="t", source="示例", verified="verified", valid_from=date(2024, 1, 1),
+    )  # fmt: skip
+    services.keep_archive(archive(tmp_path / "a.parquet"))
+    learned = services.learn_now(rows=6000, field=True)
+    assert learned.state == State.DONE, learned.reason
+    # Nothing else emits in the world; of NO2 both were judged and the better one stands.
+    assert set(learned.about["field"]) == {"NO2"}
+    errors = {k: v["spans"][-1][2] for k, v in learned.about["errors"]["NO2"].items()}
+    used = learned.about["field"]["NO2"]
+    assert used == (errors["field"] < errors["weather"])
+    kept = forecasting.store.load(forecasting.place(learned.digest).read_bytes())
+    assert ("NO2 field" in kept) == used
+    (said,) = selectors.field_said(learned)
+    assert str(errors["field"]) in said
+    assert ("不采用" in said) == (not used)
+    told = selectors.skill(learned, "NO2", weather=True)
+    assert told["spans"][-1]["rmse"] == min(errors["field"], errors["weather"])
+    # A forecast with it and, where the stacks are gone, without.
+    services.take_weather(weather(tmp_path / "w.parquet", 48))
+    made = services.forecast_now(START)
+    assert made.state == State.DONE, made.reason
+    known = services.stations()
+    data = forecasting.place(learned.digest).read_bytes()
+    sky = forecasting.Sky(1, made.weather.start, np.array(made.weather.hours, float))
+    without = forecasting.run(known, data, START, sky)
+    own = made.stations.get(station=world.station).result["series"]["NO2"]["q"]
+    assert (without.stations[world.station.pk]["series"]["NO2"]["q"] != own) == used
+    # The worker keeps to it without being asked again.
+    given = []
+    monkeypatch.setattr(forecasting, "fit", lambda *about: given.append(about[3]))
+    services._learning(learned, NOW)[0]()
+    services._learning(learned, NOW, field=False)[0]()
+    assert [g is None for g in given] == [False, True]
 
 
 def test_a_changed_file_of_the_model_is_not_used(learned) -> None:

@@ -77,6 +77,20 @@ def stacks(points: Sequence[Any], start: datetime, hours: int = 24) -> Stacks | 
     )  # fmt: skip
 
 
+def sources(given: Stacks, rate: npt.NDArray[np.float64]) -> Sources:
+    """The stacks with these rates; what is not known of them as everywhere: 15 m, no plume rise."""
+    height, velocity, gas = given.gas
+    return Sources(
+        x=given.x,
+        y=given.y,
+        height=np.where(np.isfinite(height), height, tracing.DEFAULT_HEIGHT),
+        rate=rate,
+        diameter=given.diameter,
+        velocity=np.nan_to_num(velocity),
+        gas=np.nan_to_num(gas),
+    )
+
+
 def told_basis(given: Stacks, found: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
     """How the rates of the named outlets are known: by pollutant and basis the outlets."""
     out: dict[str, dict[str, list[int]]] = {}
@@ -118,19 +132,10 @@ def contributions(
         )  # fmt: skip
     except WeatherError:
         return nothing, "wind"
-    height, velocity, gas = given.gas
-    sources = Sources(
-        x=given.x,
-        y=given.y,
-        height=np.where(np.isfinite(height), height, tracing.DEFAULT_HEIGHT),
-        rate=np.ones(len(given.x)),
-        diameter=given.diameter,
-        velocity=np.nan_to_num(velocity),
-        gas=np.nan_to_num(gas),
-    )
+    plumes = sources(given, np.ones(len(given.x)))
     px, py = given.plane.to([p[0] for p in places], [p[1] for p in places])
     spots = np.column_stack([px, py, np.full(len(px), 3.0)])
-    matrix = backward.matrix(sources, air.winds, spots, memory=MEMORY, threads=1)
+    matrix = backward.matrix(plumes, air.winds, spots, memory=MEMORY, threads=1)
     hours = MEMORY + np.arange(reach)
     found = nothing
     for number in range(len(places)):

@@ -28,6 +28,13 @@ def forecast(
         ),
     ] = None,
     rows: Annotated[int | None, typer.Option(help="Cases to learn from.")] = None,
+    field: Annotated[
+        bool | None,
+        typer.Option(
+            "--field/--no-field",
+            help="Learn with the dispersion field of the registered stacks; as the last time if not given.",
+        ),
+    ] = None,
 ) -> None:
     """48 hours ahead for every air station; learns first where nothing was learned yet.
 
@@ -58,12 +65,19 @@ def forecast(
                 raise typer.Exit(2) from None
             for note in known.notes:
                 out.print(f"- {note}", markup=False)
-        if learn or archive or not ForecastModel.objects.filter(state=State.DONE).exists():
-            model = services.learn_now(rows=rows)
+        if (
+            learn
+            or archive
+            or field is not None
+            or not ForecastModel.objects.filter(state=State.DONE).exists()
+        ):
+            model = services.learn_now(rows=rows, field=field)
             if model.state != State.DONE:
                 err.print(selectors.why(model.reason), markup=False)
                 raise typer.Exit(1)
             out.print(f"Learned from {model.about['hours']} hours: {', '.join(model.about['errors'])}.")  # fmt: skip
+            for sentence in selectors.field_said(model):
+                out.print(f"- {sentence}", markup=False)
             for name, reason in model.about["left"].items():
                 out.print(f"- {name} was left out: {reason}", markup=False)
         hour = start or timezone.localtime(timezone.now() - HOUR)

@@ -142,9 +142,32 @@ def said(forecast: Forecast) -> list[str]:
     if missing:
         found.append(_("Without %s: not measured, or too little of it. The index may be higher than forecast.") % ", ".join(missing))  # fmt: skip
     if model is not None:
+        found += field_said(model)
         if about["reach"] and not model.about["dewpoint"]:
             found.append(_("The stations report no humidity: the dew point is not used."))
         found.append(_("The pollutants' quantiles are taken together for the index: high classes are a little too likely, never too unlikely."))  # fmt: skip
+    return found
+
+
+def field_said(model: ForecastModel) -> list[str]:
+    """What the dispersion field of the stacks is worth to the forecast, where it was tried."""
+    given = model.about.get("field")
+    if given is None:
+        return []
+    if not given:
+        return [_("The dispersion field of the stacks could not be tried: no registered stack or no weather.")]  # fmt: skip
+    found = []
+    for name, used in given.items():
+        errors = model.about["errors"].get(name, {})
+        if "field" not in errors:
+            continue
+        whole, bare = errors["field"]["spans"][-1][2], errors["weather"]["spans"][-1][2]
+        about = {"name": name, "field": whole, "bare": bare}
+        found.append(
+            _("%(name)s: the forecast uses the dispersion field of the registered stacks; on the days not learned from it errs by %(field)s µg/m³, without the field by %(bare)s.") % about
+            if used
+            else _("%(name)s: the dispersion field of the registered stacks does not help and is not used; on the days not learned from the forecast errs by %(bare)s µg/m³, with the field by %(field)s.") % about
+        )  # fmt: skip
     return found
 
 
@@ -410,6 +433,8 @@ def skill(model: ForecastModel | None, pollutant: str, weather: bool) -> dict[st
     if not errors:
         return None
     kind = "weather" if weather and "weather" in errors else "bare"
+    if kind == "weather" and ((model.about if model else {}).get("field") or {}).get(name):
+        kind = "field"
     spans = []
     for first, last, rmse, kept, damped, bias, within, cases in errors[kind]["spans"]:
         spans.append(
@@ -421,7 +446,7 @@ def skill(model: ForecastModel | None, pollutant: str, weather: bool) -> dict[st
         )  # fmt: skip
     return {
         "pollutant": name,
-        "weather": kind == "weather",
+        "weather": kind != "bare",
         "spans": spans,
         "chart": {
             "label": _("Error by hours ahead"),

@@ -191,10 +191,18 @@ def stations(only: list[int] | None = None) -> list[Station]:
     return [Station.of(found[pk]) for pk in only if pk in found]
 
 
-def _learning(asked: ForecastModel, now: datetime, rows: int | None = None) -> Begun:
+def _learning(
+    asked: ForecastModel, now: datetime, rows: int | None = None, field: bool | None = None
+) -> Begun:
+    """`field`: with the dispersion field of the stacks; None: as the last time."""
     known = stations()
     hour = now.replace(minute=0, second=0, microsecond=0)
-    return lambda: forecasting.fit(known, hour, rows), lambda end: _learned(asked.pk, end)
+    if field is None:
+        last = ForecastModel.objects.filter(state=State.DONE).first()
+        field = last is not None and last.about.get("field") is not None
+    points = Point.objects.filter(pk__in=[s.pk for s in known]).order_by("pk")
+    given = stacks(list(points), hour) if field else None
+    return lambda: forecasting.fit(known, hour, rows, given), lambda end: _learned(asked.pk, end)
 
 
 def _learned(pk: int, end: Future[Any]) -> None:
@@ -303,9 +311,11 @@ def _refuse(kind: type[ForecastModel] | type[Forecast], pk: int, reason: str) ->
 # ---- here and now (the command line) ------------------------------------------------------------
 
 
-def learn_now(user: Any = None, rows: int | None = None) -> ForecastModel:
+def learn_now(
+    user: Any = None, rows: int | None = None, field: bool | None = None
+) -> ForecastModel:
     row = learn(user)
-    return _here(row, _learning(row, timezone.now(), rows))
+    return _here(row, _learning(row, timezone.now(), rows, field))
 
 
 def forecast_now(start: datetime) -> Forecast:

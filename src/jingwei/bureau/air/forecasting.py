@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from jingwei.analysis.air.forecast import classes, history, model, store, verify
+from jingwei.analysis.air.forecast import classes, dispersion, history, model, store, verify
 from jingwei.analysis.air.forecast.history import WEATHER, History
 from jingwei.analysis.air.forecast.model import LEVELS, WARM
 from jingwei.analysis.air.forecast.weather import LEADS, Degraded
-from jingwei.bureau.air.contributions import Stacks, contributions, told_basis
+from jingwei.bureau.air.contributions import Stacks, contributions, sources, told_basis
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.standards import aqi, units
 from jingwei.telemetry.lake import Lake
@@ -232,8 +232,16 @@ class Fitted:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def fit(stations: Sequence[Station], now: datetime, rows: int | None = None) -> Fitted:
+def fit(
+    stations: Sequence[Station],
+    now: datetime,
+    rows: int | None = None,
+    given: Stacks | None = None,
+) -> Fitted:
     """Learn every pollutant that is measured, with a forecast of the weather and without.
+
+    `given`: the registered stacks. Then what they emit is learned with their dispersion field too,
+    and that is kept where it errs less on the days not learned from.
 
     The last `KEPT` before `now` are not learned from: on them the forecast is judged, from every
     sixth hour. There is no archive of weather forecasts, so the weather that was measured, made worse
@@ -257,13 +265,25 @@ def fit(stations: Sequence[Station], now: datetime, rows: int | None = None) -> 
     models: dict[str, model.Model] = {}
     told: dict[str, Any] = {}
     left: dict[str, str] = {}
+    used: dict[str, bool] = {}
+    places = [s.at for s in stations]
     for name in known.values:
         try:
-            kinds = {"bare": None, **({"weather": Degraded(memory=0.9)} if known.weather else {})}
-            for kind, air in kinds.items():
-                made = model.train(known, name, until, weather=air, rows=count)
+            kinds: dict[str, Any] = {"bare": (None, None)}
+            if known.weather:
+                air = Degraded(memory=0.9)
+                kinds["weather"] = (air, None)
+                if given is not None and np.any(given.rates.get(name, 0)):
+                    kinds["field"] = (air, field(given, places, name, air))
+            for kind, (coming, extra) in kinds.items():
+                made = model.train(known, name, until, weather=coming, extra=extra, rows=count)
                 models[f"{name} {kind}"] = made
                 told.setdefault(name, {})[kind] = _judged(known, made, starts)
+            if "field" in kinds:
+                errs = {k: told[name][k]["spans"][-1][2] for k in ("field", "weather")}
+                used[name] = None not in errs.values() and errs["field"] < errs["weather"]
+                if not used[name]:
+                    del models[f"{name} field"]
         except ValueError as error:
             left[name] = str(error)[:200]
             models = {k: m for k, m in models.items() if not k.startswith(f"{name} ")}
@@ -285,8 +305,26 @@ def fit(stations: Sequence[Station], now: datetime, rows: int | None = None) -> 
             "left": left,
             "judged": {"from": moment(known.times[until]).isoformat(), "starts": len(starts)},
             "errors": told,
+            "field": None if given is None else used,
         },
     )
+
+
+def field(
+    given: Stacks, places: Sequence[tuple[float, float]], name: str, weather: model.Weather
+) -> model.Extra:
+    """What the stacks add of one pollutant at places (longitude, latitude), as a feature; computed
+    when it is first asked for."""
+    x, y = given.plane.to([p[0] for p in places], [p[1] for p in places])
+    found: list[model.Extra] = []
+
+    def extra(history: History, starts: npt.NDArray[np.int64]) -> dict[str, Any]:
+        if not found:
+            made = dispersion.response(sources(given, given.rates[name]), np.column_stack([x, y]))
+            found.append(dispersion.feature(made, weather, given.plane))
+        return found[0](history, starts)
+
+    return extra
 
 
 def _cut(known: History, begin: int) -> History:
@@ -344,14 +382,25 @@ def run(
     known, dropped = measured(stations, start - (WARM + 48) * HOUR, start + HOUR)
     begin = len(known) - 1
     coming, reach = ahead(sky, start)
-    air = {f"{name} weather": (lambda _history, _starts: coming) for name in FACTORS}
-    models = store.load(data, air)
+
+    def sky_of(_history: History, _starts: npt.NDArray[np.int64]) -> Any:
+        return coming
+
+    places = [s.at for s in stations]
+    air = {f"{name} {kind}": sky_of for name in FACTORS for kind in ("weather", "field")}
+    further = {
+        f"{name} field": field(given, places, name, sky_of)
+        for name in (given.rates if given is not None else ())
+    }
+    models = store.load(data, air, further)
     present = [n for n in FACTORS if n in known.values and f"{n} bare" in models]
     known = _shaped(known, models.values())
     told: dict[str, model.Forecast] = {}
     for name in present:
         answer = models[f"{name} bare"].at(known, [begin])
         better = models.get(f"{name} weather")
+        if f"{name} field" in models and f"{name} field" in further:
+            better = models[f"{name} field"]
         if reach and better is not None:
             answer = model.spliced(better.at(known, [begin]), answer, reach)
         told[name] = answer
@@ -368,9 +417,7 @@ def run(
     silent = [s.pk for s in stations if s.pk not in found]
     lacking, basis = "no_stacks", {}
     if given is not None:
-        adds, lacking = contributions(
-            given, [s.at for s in stations], known, coming[0], reach, start
-        )
+        adds, lacking = contributions(given, places, known, coming[0], reach, start)
         for one, add in zip(stations, adds, strict=True):
             if one.pk in found:
                 found[one.pk]["sources"] = add
