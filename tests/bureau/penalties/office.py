@@ -33,6 +33,11 @@ FORMS: dict[str, dict[str, Any]] = {
     "propose": {**GRADES, "text": "事实清楚，证据充分"},
     "evidence": {"text": "现场检查笔录"},
     "reclassify": {**OPEN, "text": "更正时间"},
+    "propose_daily": {
+        "served": "2026-10-29",
+        "rechecked": "2026-11-02",
+        "text": "复查仍超标",
+    },
     "propose_none": {"ground": "GD-8", "text": "首次、0.08倍、已改正"},
     "propose_crime": {"to": "市公安局", "text": "涉嫌篡改数据"},
     "pass": {"text": "合法适当"},

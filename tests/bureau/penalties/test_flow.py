@@ -345,3 +345,91 @@ def test_forms_need_words(city):
     case = bring(city, open_penalty(city), "approve")
     with pytest.raises((Invalid, ValidationError)):
         act(city, case, "propose", "district", text="")
+
+
+# --- the consecutive daily penalty ---------------------------------------------------------------
+
+
+def followed(city, until="decide"):
+    """A fine that is decided, and the case that follows it, filed."""
+    fine = bring(city, open_penalty(city), until)
+    case = services.open_case(
+        city.district, (), office.OPEN, flow="penalty", parent=fine, now=NOW + timedelta(days=9)
+    )
+    act(city, case, "approve", "leader", 9)
+    return fine, case
+
+
+def test_a_daily_penalty_follows_a_fine_and_is_decided_by_people(city):
+    fine, case = followed(city)
+    assert fine.detail["decision"]["amount"] == "200000.00"
+    assert "daily penalty, or none" in refused(city, case, "propose", "district", 9)
+    act(city, case, "propose_daily", "district", 9)
+    told = case.detail["proposal"]
+    # Served on 10-29, found again on 11-02: four days.
+    assert told["amount"] == told["highest"] == "800000.00"
+    assert [step["result"] for step in told["computed"]["steps"]] == [
+        "200000.00", "4 d", "4", "800000.00",
+    ]  # fmt: skip
+    assert "1060" in told["cite_en"]
+    assert (told["verified"], told["daily"]["number"]) == ("secondary", fine.number)
+    assert case.basis == told["cite_zh"]
+    act(city, case, "pass", "reviewer", 10)
+    act(city, case, "notify", "district", 11)
+    assert case.detail["notice"]["hearing"]
+    act(city, case, "speak", "enterprise", 12)
+    assert "800,000" in refused(city, case, "recheck", "reviewer", 13, amount="200000")
+    act(city, case, "recheck", "reviewer", 13, amount="800000")
+    assert "800,000" in refused(city, case, "decide", "leader", 14, amount="799999")
+    assert "collective" in refused(
+        city, case, "decide", "leader", 14, amount="800000", collective=""
+    )
+    act(city, case, "decide", "leader", 14, amount="800000")
+    act(city, case, "serve", "district", 15, received="2026-11-17")
+    act(city, case, "publish", "district", 15)
+    act(city, case, "pay", "district", 16, on="2026-11-17", amount="800000")
+    act(city, case, "close", "district", 17)
+    assert [*case_checks.replay(case), *checks.check()] == []
+    # It is no repetition of the offence by itself.
+    assert proposal.repeats(fine) == 1
+    Case.objects.filter(pk=case.pk).update(
+        detail={**case.detail, "proposal": {**told, "amount": "700000.00"}}
+    )
+    assert any("800000.00 yuan" in problem for problem in checks.check())
+
+
+@pytest.mark.parametrize(
+    ("served", "rechecked", "why"),
+    [
+        ("2026-10-29", "2026-10-29", "after the day"),
+        ("2026-10-01", "2026-11-01", "within thirty days"),
+        ("2026-10-29", "2026-11-28", "lie ahead"),
+    ],
+)
+def test_days_of_a_daily_penalty_that_the_law_does_not_know(city, served, rechecked, why):
+    _fine, case = followed(city)
+    told = refused(city, case, "propose_daily", "district", 9, served=served, rechecked=rechecked)
+    assert why in told
+    case.refresh_from_db()
+    assert case.state == "investigating"
+
+
+def test_a_daily_penalty_without_a_decided_fine(city):
+    case = bring(city, open_penalty(city), "approve")
+    assert "follows a decided fine" in refused(city, case, "propose_daily", "district", 1)
+    noticed = bring(city, open_penalty(city, order(city, 2)), "notify")
+    for parent, offence, why in (
+        (noticed, "air.exceeded", "Only a decided fine"),
+        (bring(city, open_penalty(city, order(city, 3)), "decide"), "air.evaded", "was fined"),
+    ):
+        with translation.override("en"), pytest.raises(Refused, match=why):
+            services.open_case(
+                city.district, (), {**office.OPEN, "offence": offence}, flow="penalty",
+                parent=parent, now=NOW + timedelta(days=9),
+            )  # fmt: skip
+
+
+def test_a_revoked_fine_has_no_daily_penalty(city):
+    fine, case = followed(city)
+    act(city, fine, "revoke", "leader2", 9)
+    assert "Only a decided fine" in refused(city, case, "propose_daily", "district", 9)

@@ -27,6 +27,8 @@ SPECIFICATION = {
     ("investigating", "propose"): ("district", "reviewing"),
     ("investigating", "evidence"): ("district", "investigating"),
     ("investigating", "reclassify"): ("district", "investigating"),
+    # Only in a case that follows a decided fine: this one does not.
+    ("investigating", "propose_daily"): ("district", "reviewing"),
     ("investigating", "propose_none"): ("district", "reviewing"),
     ("investigating", "propose_crime"): ("district", "reviewing"),
     ("reviewing", "pass"): ("dispatcher", "noticing"),
@@ -128,7 +130,7 @@ class Penalty(Machine):
             "hold": "announced" not in self.marks, "absent": "announced" not in self.marks,
             "publish": "published" in self.marks, "close": "published" not in self.marks,
             "contest": "contested" in self.marks, "contest_end": "contested" not in self.marks,
-            "enforce": "contested" in self.marks, "refer": True,
+            "enforce": "contested" in self.marks, "refer": True, "propose_daily": True,
         }  # fmt: skip
         return not wrong.get(act) and self.in_time(act)
 

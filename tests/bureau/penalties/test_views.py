@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from bureau.penalties import office
 from bureau.penalties.office import GRADES, NOW, WAY, act, bring, open_penalty, order
+from jingwei.bureau.cases import services
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import Reading
 
@@ -181,3 +182,42 @@ def test_the_public_page(city, client):
     assert case.number not in body(client.get(page + "?offence=water.exceeded"))
     act(city, case, "revoke", "leader", 9)
     assert case.number not in body(client.get(page))
+
+
+def test_the_pages_and_papers_of_a_daily_penalty(city, client):
+    fine = bring(city, open_penalty(city), "recheck")
+    client.force_login(city.district)
+    assert f"parent={fine.pk}" not in body(client.get(fine.get_absolute_url()))
+    act(city, fine, "decide", "leader", 7)
+    assert f"parent={fine.pk}" in body(client.get(fine.get_absolute_url()))
+    case = services.open_case(
+        city.district, (), office.OPEN, flow="penalty", parent=fine, now=NOW + timedelta(days=9)
+    )
+    act(city, case, "approve", "leader", 9)
+    page = body(client.get(case.get_absolute_url()))
+    assert 'id="act-propose_daily"' in page
+    assert 'id="act-propose"' not in page
+    assert "data-computation" not in page  # tables have nothing to say of it
+    for name, who, days in (
+        ("propose_daily", "district", 9),
+        ("pass", "reviewer", 9),
+        ("notify", "district", 10),
+        ("waive", "enterprise", 10),
+    ):
+        act(city, case, name, who, days)
+    act(city, case, "decide", "leader", 11, amount="800000")
+    for who in ("district", "enterprise"):
+        client.force_login(city.people[who])
+        page = body(client.get(case.get_absolute_url()))
+        assert "200000.00 × 4" in page
+        assert "二手来源，未与公报核对" in page
+        assert fine.number in page
+        for paper in ("notice", "decision"):
+            text = body(client.get(reverse(f"penalties:{paper}", args=[case.pk])))
+            assert f"你单位经 {fine.number} 处罚后仍违法排放" in text
+            assert "《生态环境法典》第一千零六十条" in text
+            assert "800,000.00" in text
+            assert "捌拾万元整" in text
+    client.force_login(city.district)
+    client.cookies["django_language"] = "en"
+    assert "Consecutive daily penalty" in body(client.get(case.get_absolute_url()))

@@ -162,7 +162,7 @@ class Flow:
     `needs_findings` and `needs_enterprise` say what a case of this flow cannot be without.
     `known_to` are the roles outside the bureau that see a case once it is issued. `draft` gives
     the opening form its first words. `from_flows` are the flows on whose cases' pages one of this
-    flow is offered, with that case as its parent. `panel` is a template that the case's page shows above the
+    flow is offered, with that case as its parent, where `follows` does not say no. `panel` is a template that the case's page shows above the
     forms, with what `panel_context` answers; `documents` are (URL name, label) of pages to print,
     whose URLs take the case's number, or a function of case and user that answers them.
     """
@@ -185,6 +185,7 @@ class Flow:
     task: Text = ""  # what the page calls the case's text; else "What is to be done"
     submit: Text = ""  # the button of the opening form; else the opening's label
     from_flows: frozenset[str] = frozenset()
+    follows: Callable[[Case], bool] | None = None
     panel: str = ""
     panel_context: Callable[[Case, User], dict[str, Any]] | None = None
     documents: (

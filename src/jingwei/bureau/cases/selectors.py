@@ -176,7 +176,10 @@ def flows_to_open(user: Any, chosen: Sequence[Finding]) -> list[Flow]:
 def openings(user: Any, case: Case) -> list[Flow]:
     """The flows that this user may open from this case."""
     return [
-        f for f in FLOWS.values() if case.flow in f.from_flows and case.issued and may_open(user, f)
+        f
+        for f in FLOWS.values()
+        if case.flow in f.from_flows and case.issued and may_open(user, f)
+        if f.follows is None or f.follows(case)
     ]
 
 

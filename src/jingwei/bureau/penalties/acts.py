@@ -25,8 +25,8 @@ from jingwei.bureau.cases.numbers import document_number
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.services import release
 from jingwei.bureau.penalties import proposal
-from jingwei.bureau.penalties.guards import running
-from jingwei.standards import discretion, law
+from jingwei.bureau.penalties.guards import fined, may_follow, running
+from jingwei.standards import daily, discretion, law
 from jingwei.standards.workdays import SHANGHAI
 
 Data = Mapping[str, Any]
@@ -116,6 +116,11 @@ def file(case: Case, data: Data, now: datetime) -> Changes:
     found = proposal.bases(case, now)
     if not found:
         raise Refused(_("No legal basis in the tables was in force on the day of the act."))
+    if case.parent and case.parent.flow == "penalty":
+        if not may_follow(case.parent):
+            raise Refused(_("Only a decided fine can be followed by a daily penalty."))
+        if data["offence"] != case.parent.detail["offence"]:
+            raise Refused(_("A daily penalty is for the offence that was fined."))
     facts = list(case.parent.facts or _snapshot(case.parent)) if case.parent else []
     return {
         "title": f"{case.enterprise.name if case.enterprise else ''}涉嫌{done(data['offence'], facts)}案"[
@@ -204,6 +209,83 @@ def propose(case: Case, data: Data, now: datetime) -> Changes:
             }
         }
     }
+
+
+def _not_daily(rule: str) -> str:
+    """What stands against a daily penalty (`daily.NotAllowedError`)."""
+    return {
+        "offence": _("Daily penalties are for unlawful discharges alone."),
+        "fine": _("The original fine is more than nothing."),
+        "order": _("The re-check comes after the day on which the order to correct was served."),
+        "recheck": _(
+            "The re-check must be within thirty days of the service of the order to correct:"
+            " order the correction again, and re-check in time."
+        ),
+    }[rule]
+
+
+def propose_daily(case: Case, data: Data, now: datetime) -> Changes:
+    from jingwei.bureau.penalties.selectors import exhibits
+
+    before = fined(case)
+    served, rechecked = data["served"], data["rechecked"]
+    if before is None or before.state == "revoked":
+        raise Refused(_("Only a decided fine can be followed by a daily penalty."))
+    if rechecked > proposal.local_day(now):
+        raise Refused(_("The re-check cannot lie ahead."))
+    decision = before.detail["decision"]
+    decided = timezone.localtime(datetime.fromisoformat(decision["at"])).date()
+    fine = Decimal(decision["amount"])
+    try:
+        result = daily.reckon(case.detail["offence"], fine, decided, served, rechecked)
+    except daily.NotAllowedError as error:
+        raise Refused(_not_daily(str(error))) from None
+    basis, original = daily.text("basis", rechecked), basis_of(before)
+    return {
+        "basis": basis.cite_zh,
+        "detail": {
+            "proposal": {
+                "kind": "fine",
+                "at": _utc(now),
+                "rule": original.rule,
+                "why": "",
+                "cite_zh": basis.cite_zh,
+                "cite_en": basis.cite_en,
+                "duty_zh": original.duty_zh,
+                "verified": basis.verified,
+                "lowest": str(result.amount),
+                "highest": str(result.amount),
+                "sheet": "",
+                "grades": {},
+                "circumstances": [],
+                "share": None,
+                "computed": result.to_json(),
+                "amount": str(result.amount),
+                "deviates": False,
+                "daily": {
+                    "original": before.pk,
+                    "number": decision["number"],
+                    "served": served.isoformat(),
+                    "rechecked": rechecked.isoformat(),
+                },
+                "exhibits": exhibits(case),
+            }
+        },
+    }
+
+
+def exactly(case: Case, amount: Decimal) -> bool:
+    """Whether the proposal is a daily penalty, which knows one amount; `Refused` for another."""
+    told = case.detail["proposal"]
+    if not told.get("daily"):
+        return False
+    if amount != Decimal(told["amount"]):
+        raise Refused(
+            _("The daily penalty is the original fine for each day, %(amount)s yuan, or none:"
+              " return the case to change its days.")
+            % {"amount": f"{Decimal(told['amount']):,}"}
+        )  # fmt: skip
+    return True
 
 
 def within(basis: law.Penalty, amount: Decimal, circumstances: list[str]) -> None:
@@ -361,6 +443,7 @@ def _after_hearing(case: Case, now: datetime, **facts: Any) -> Changes:
 
 def recheck(case: Case, data: Data, now: datetime) -> Changes:
     amount = law.yuan(data["amount"])
+    exactly(case, amount)
     if amount > Decimal(case.detail["notice"]["amount"]):
         raise Refused(_("A party may not be punished harder because it was heard."))
     return {
@@ -374,7 +457,8 @@ def decide(case: Case, data: Data, now: datetime) -> Changes:
     told = case.detail["proposal"]
     basis = basis_of(case)
     amount = law.yuan(data["amount"])
-    within(basis, amount, told["circumstances"])
+    if not exactly(case, amount):
+        within(basis, amount, told["circumstances"])
     if amount > Decimal(case.detail["notice"]["amount"]):
         raise Refused(
             _("More than was announced: return the case, so that the party is told of it first.")

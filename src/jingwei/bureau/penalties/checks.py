@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
 
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.penalties import acts
-from jingwei.standards import discretion
+from jingwei.standards import daily, discretion
 
 
 def check() -> Iterator[str]:
@@ -25,6 +29,9 @@ def check() -> Iterator[str]:
 
 def _proposal(case: Case) -> Iterator[str]:
     told, basis = case.detail["proposal"], acts.basis_of(case)
+    if told.get("daily"):
+        yield from _daily(case, told)
+        return
     sheet = discretion.sheets().get(told["sheet"])
     if sheet is not None and sheet.table.model == "weights":
         known = {c.key: c for c in discretion.circumstances_for(sheet, basis)}
@@ -44,6 +51,24 @@ def _proposal(case: Case) -> Iterator[str]:
     amount = Decimal(decision["amount"])
     if amount > basis.highest or (amount < basis.lowest and not lightened):
         yield f"{amount} yuan are outside {basis.lowest} to {basis.highest} of {basis.rule}"
+
+
+def _daily(case: Case, told: dict[str, Any]) -> Iterator[str]:
+    before, days = case.parent, told["daily"]
+    decision = before.detail["decision"] if before else {}
+    if before is None or before.pk != days["original"]:
+        yield "it is not opened from the fine that it follows"
+        return
+    result = daily.reckon(
+        case.detail["offence"],
+        Decimal(decision["amount"]),
+        timezone.localtime(datetime.fromisoformat(decision["at"])).date(),
+        date.fromisoformat(days["served"]),
+        date.fromisoformat(days["rechecked"]),
+    )
+    decided = (case.detail.get("decision") or told)["amount"]
+    if not str(result.amount) == told["amount"] == decided:
+        yield f"its days give {result.amount} yuan, {told['amount']} and {decided} are stored"
 
 
 def _published(case: Case) -> Iterator[str]:

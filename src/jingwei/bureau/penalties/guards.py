@@ -10,9 +10,11 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases.flow import Text
 from jingwei.bureau.cases.models import Case
-from jingwei.standards import law
+from jingwei.standards import daily, law
 
-INVESTIGATION = ("evidence", "reclassify", "propose", "propose_none", "propose_crime")
+INVESTIGATION = (
+    "evidence", "reclassify", "propose", "propose_daily", "propose_none", "propose_crime",
+)  # fmt: skip
 REFERRED = ("air.evaded", "water.evaded", "data.falsified")  # to the police besides the fine
 
 
@@ -29,6 +31,35 @@ def not_before(case: Case, user: User) -> Text | None:
     if case.events.filter(transition__in=reviewed, actor=user).exists():
         return _("Who reviewed the case may not decide it: another person must.")
     return not_investigator(case, user)
+
+
+def first(case: Case, user: User) -> Text | None:
+    """An act is not fined twice: what follows a decided fine is its daily penalty, or nothing."""
+    if fined(case):
+        return _("It follows a decided fine: propose a daily penalty, or none.")
+    return None
+
+
+def follows(case: Case, user: User) -> Text | None:
+    if not fined(case):
+        return _("A daily penalty follows a decided fine: open it from the page of that penalty.")
+    return None
+
+
+def fined(case: Case) -> Case | None:
+    """The decided penalty from which this one was opened."""
+    parent = case.parent
+    return parent if parent and parent.flow == "penalty" and parent.detail.get("decision") else None
+
+
+def may_follow(case: Case) -> bool:
+    """Whether a penalty may come from this case: of penalties from a decided fine for an unlawful
+    discharge, whose daily penalty it is."""
+    return case.flow != "penalty" or (
+        bool(case.detail.get("decision"))
+        and case.state != "revoked"
+        and case.detail["offence"] in daily.OFFENCES
+    )
 
 
 def _kind(case: Case) -> str:

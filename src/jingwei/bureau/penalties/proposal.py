@@ -64,7 +64,7 @@ def repeats(case: Case) -> int:
     return 1 + sum(
         act - _YEARS_BACK <= day_of(detail["act_to"]) <= act
         for detail in earlier
-        if detail.get("decision")
+        if detail.get("decision") and not detail["proposal"].get("daily")
     )
 
 

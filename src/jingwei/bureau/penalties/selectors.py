@@ -21,6 +21,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.selectors import asked, day
 from jingwei.bureau.language import english
 from jingwei.bureau.penalties import acts, proposal
+from jingwei.bureau.penalties.guards import fined
 from jingwei.bureau.rows import beyond
 from jingwei.standards import discretion, law
 
@@ -227,7 +228,8 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
     basis = acts.basis_of(case) if told.get("kind") == "fine" else None
     sheet = discretion.sheets().get(told.get("sheet", ""))
     preview = None
-    if not told and found and not outside:
+    follows = fined(case) is not None  # its amount comes from days, not from tables
+    if not told and found and not outside and not follows:
         basis = found[0].penalty
         sheet = proposal.sheet(case, basis)
         preview = computed_now(case, {})
@@ -247,7 +249,9 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "ground": next((m for m in discretion.minor() if m.key == told.get("ground")), None),
         "exhibits": told.get("exhibits") or [],
         "leaves": _leaves(told.get("exhibits") or []),
-        "comparison": [] if outside or not found else proposal.comparison(case, found[0], sheet),
+        "comparison": []
+        if outside or not found or follows
+        else proposal.comparison(case, found[0], sheet),
         "similar": [] if outside else similar(case, user),
         "owed": acts.owed(case, proposal.local_day(now)) if detail.get("payment") else None,
         "outside": outside,
