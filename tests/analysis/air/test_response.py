@@ -45,7 +45,7 @@ def test_what_was_put_in_is_found(cut: float) -> None:
     assert found.change == pytest.approx(-cut, abs=0.08)
     assert found.sure == (cut > 0)
     assert found.change == pytest.approx(found.measured / found.expected - 1)
-    # The mere comparison with the days before would have said that it got worse.
+    # The mere comparison with the days before would have hidden much of it.
     before = value[DURING[0] - 96 : DURING[0]].mean()
     assert found.measured > (1 - cut) * 1.2 * before
     assert found.explained > 0.6

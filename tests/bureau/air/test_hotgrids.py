@@ -283,6 +283,15 @@ def test_a_hot_cell_becomes_one_finding(world: worlds.World, tmp_path: Path, dat
     same = again.cells.get(name=cell.name)
     assert same.finding == finding
     assert Finding.objects.count() == 1
+    # Merged into another that is open: it goes on with that.
+    other = services.notice(
+        kind="fire", episode="elsewhere", title="示例", region=world.region, longitude=116.3,
+        latitude=39.9, began=finding.began, ended=finding.ended,
+    )[0]  # fmt: skip
+    Finding.objects.filter(pk=finding.pk).update(state=Finding.State.MERGED, merged_into=other)
+    merged = services.run_now()
+    assert merged.cells.get(name=cell.name).finding == finding
+    Finding.objects.filter(pk=finding.pk).update(state=Finding.State.NEW, merged_into=None)
     # Dismissed: the next run offers the cell anew.
     Finding.objects.update(state=Finding.State.DISMISSED)
     third = services.run_now()
@@ -315,7 +324,15 @@ def test_the_page_shows_what_the_reader_may_see(
     assert cell.name in text
     assert "列为线索" in text
     assert "虚构" in text  # made up, and said so
-    assert len(page.context["shapes"]["features"]) == row.result["tested"]
+    shapes = page.context["shapes"]
+    assert len(shapes["cells"]) == row.result["tested"]
+    (mine,) = [c for c in shapes["cells"] if c[3] == cell.name]
+    assert shapes["west"] + (mine[1] + 0.5) * shapes["dx"] == pytest.approx(
+        cell.longitude, abs=1e-4
+    )
+    assert shapes["south"] + (mine[0] + 0.5) * shapes["dy"] == pytest.approx(
+        cell.latitude, abs=1e-4
+    )
     other = login(world, "district_elsewhere").get(reverse("air:hotgrids"))
     assert cell.name not in other.content.decode()
     assert not other.context["rows"]
@@ -343,6 +360,18 @@ def test_the_button_leads_to_the_four_steps(
     assert finding.get_absolute_url() in page
     elsewhere = login(world, "district_elsewhere").post(reverse("air:raise_cell", args=[cell.pk]))
     assert elsewhere.status_code == 404
+
+
+def test_the_page_waits_for_what_the_worker_will_begin(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    services.take_scenes(scene(tmp_path, now()))
+    client = login(world, "dispatcher")
+    assert "计算中" in client.get(reverse("air:hotgrids")).content.decode()
+    looks = {"HX-Request": "true"}
+    assert client.get(reverse("air:hotgrids"), headers=looks).status_code == 204
+    services.run_now()
+    assert client.get(reverse("air:hotgrids"), headers=looks)["HX-Refresh"] == "true"
 
 
 def test_the_page_without_a_run_and_while_it_waits(world: worlds.World, tmp_path: Path) -> None:

@@ -120,32 +120,26 @@ def persistence(cell: HotCell) -> str:
 
 
 def shapes(run: HotGrid, rows: list[Row]) -> dict[str, Any]:
-    """All tested cells with their strength, and the hot ones of `rows`, as GeoJSON."""
+    """What the map draws: `cells` [row, column, strength, name where it is one of the hot `rows`] of all
+    tested cells on a grid from `west`, `south` in steps of `dx`, `dy` degrees; `fine`: rings of 500 m
+    and whether they are hot."""
     grid = hotgrids.kept(run.result["grid"])
-    mine = {r.cell.name: r for r in rows}
-    features = []
-    for j, i, strength, q in run.result["field"]:
-        row = mine.get(grid.name(j, i))
-        about: dict[str, Any] = {"strength": strength, "q": q, "hot": row is not None}
-        if row is not None:
-            about |= {"name": row.cell.name, "group": row.cell.group}
-        features.append(
-            {
-                "type": "Feature",
-                "geometry": {"type": "Polygon", "coordinates": [grid.outline(j, i)]},
-                "properties": about,
-            }
-        )
-    for area in run.result["fine"].values():
-        features += [
-            {
-                "type": "Feature",
-                "geometry": {"type": "Polygon", "coordinates": [c["outline"]]},
-                "properties": {"fine": True, "hot": c["hot"], "strength": 0},
-            }
+    mine = {r.cell.name for r in rows}
+    (west, south), _e, (east, north), *_rest = grid.outline(0, 0)
+    found = []
+    for j, i, strength, _q in run.result["field"]:
+        name = grid.name(j, i)
+        found.append([j, i, strength, name if name in mine else None])
+    shown = {str(r.cell.group) for r in rows}
+    return {
+        "west": west, "south": south, "dx": east - west, "dy": north - south, "cells": found,
+        "fine": [
+            [c["outline"], c["hot"]]
+            for number, area in run.result["fine"].items()
+            if number in shown
             for c in area["cells"]
-        ]
-    return {"type": "FeatureCollection", "features": features}
+        ],
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -321,10 +321,12 @@ def _kept(pk: int, end: Future[Any]) -> None:
 
 
 def _still_open(run: HotGrid) -> None:
-    """A cell whose finding is still open goes on with it: the finding then lasts to this run."""
+    """A cell whose finding, or the one into which that was merged, is still open goes on with it: the
+    finding then lasts to this run."""
+    going_on = Q(finding__state__in=OPEN) | Q(finding__merged_into__state__in=OPEN)
     for cell in run.cells.all():
         known = (
-            HotCell.objects.filter(name=cell.name, finding__state__in=OPEN)
+            HotCell.objects.filter(going_on, name=cell.name)
             .exclude(run=run)
             .select_related("finding")
             .order_by("-run__asked")
@@ -333,7 +335,7 @@ def _still_open(run: HotGrid) -> None:
         if known is not None and known.finding is not None:
             cell.finding = known.finding
             cell.save(update_fields=["finding"])
-            _notice(cell, known.finding.episode, None)
+            _notice(cell, known.finding.episode, None, known.finding.kind)
 
 
 def _told(pk: int, end: Future[Any]) -> None:
@@ -378,8 +380,11 @@ def raise_finding(user: Any, pk: int) -> Finding:
         return finding
 
 
-def _notice(cell: HotCell, episode: str, user: Any) -> Finding:
+def _notice(cell: HotCell, episode: str, user: Any, known: str = "") -> Finding:
+    """`known`: the kind of the finding that goes on; facts of another kind are not put into it."""
     kind, facts = _facts(cell)
+    if known and known != kind:
+        kind, facts = known, {}
     best = min(cell.layers.values(), key=lambda a: a["p"])
     finding, _created = notice(
         kind=kind,

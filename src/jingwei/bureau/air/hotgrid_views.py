@@ -28,6 +28,7 @@ def hotgrids(request: HttpRequest) -> HttpResponse:
     satellites."""
     run = selectors.at(request.GET.get("run", ""))
     waiting = HotGrid.objects.filter(state=State.WAITING).exists()
+    waiting = waiting or (run is None and services.due(timezone.now()))
     if request.htmx:  # the page that waits: loaded anew once there is an answer
         if waiting:
             return HttpResponse(status=204)
@@ -113,7 +114,7 @@ def effect(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(Episode, pk=pk)
     found = EpisodeEffect.objects.select_related("evidence").filter(episode=row).first()
     if request.htmx:
-        if found is not None and found.state == State.WAITING:
+        if found is None or found.state == State.WAITING:
             return HttpResponse(status=204)
         return HttpResponse(headers={"HX-Refresh": "true"})
     emitted, emitters = effects.emissions(request.user, row)

@@ -2,7 +2,16 @@
 
 import { createMap } from '../console/map.js';
 
-const shapes = JSON.parse(document.getElementById('hot-shapes').textContent);
+const given = JSON.parse(document.getElementById('hot-shapes').textContent);
+const feature = (ring, properties) => ({ type: 'Feature', geometry: { type: 'Polygon', coordinates: [ring] }, properties });
+const shapes = {
+  type: 'FeatureCollection',
+  features: given.cells.map(([row, column, strength, name]) => {
+    const [x, y] = [given.west + column * given.dx, given.south + row * given.dy];
+    const [e, n] = [x + given.dx, y + given.dy];
+    return feature([[x, y], [e, y], [e, n], [x, n], [x, y]], { strength, hot: Boolean(name), ...(name && { name }) });
+  }).concat(given.fine.map(([ring, hot]) => feature(ring, { fine: true, hot, strength: 0 }))),
+};
 const box = document.getElementById('hot-map');
 const { map } = await createMap(box);
 if (map) {
