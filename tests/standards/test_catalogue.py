@@ -77,7 +77,10 @@ def _shown() -> set[str]:
     for e in catalogue.entries():
         found |= {e.status, e.source} | (set() if e.group == "law" else {e.parameters})
     levels = [x.source for x in vars(validity).values() if isinstance(x, validity.Level)]
-    steps = [*levels, *verdicts.SOURCES.values(), verdicts.SOURCE_RATE, *compliance.SOURCES]
+    steps = [
+        *levels, *verdicts.SOURCES.values(), verdicts.SOURCE_RATE, verdicts.SOURCE_SAMPLE,
+        verdicts.SOURCE_EXEMPT, *compliance.SOURCES,
+    ]  # fmt: skip
     found |= {part for step in steps for part in step.split("; ")}
     state = {"value": 60.0, "state": "stack_wet", "t": 127.0, "ba": 1e5, "ps": 0.0, "xsw": 16.0}
     found |= {gas.SOURCE_NOX, gas.SOURCE_BASIS, *(s.source for s in gas.formulas_of(state))}

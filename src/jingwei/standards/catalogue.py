@@ -216,7 +216,9 @@ def document() -> str:
         "Generated from the tables in `src/jingwei/standards/data` by",
         "`tests/standards/test_catalogue.py`; edit those, not this page.",
         "",
-        f"Of {total} rules {full} rest on a text that was read in full. The others:",
+        f"Of {total} rules {full} rest on a text that was read in full; the others follow. What is",
+        "kept as a table or a formula for reference, and asked for by nothing in the running system,",
+        "stands in [compliance.md](compliance.md).",
     ]
     for sure, head in heads.items():
         rows = [e for e in entries() if e.sure == sure]
