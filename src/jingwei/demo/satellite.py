@@ -29,7 +29,7 @@ def build(anchor: datetime) -> int:
     from jingwei.bureau.air.tracing import RefusedError
 
     if SatelliteScene.objects.exists():
-        return SatelliteScene.objects.count()
+        return int(SatelliteScene.objects.count())
     made = 0
     with tempfile.TemporaryDirectory() as folder:
         for gas in GASES:
