@@ -29,6 +29,7 @@ def made() -> list[str]:
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(3600)  # a room's tests as a whole
 @pytest.mark.skipif(not SERVER, reason="no PostgreSQL: JINGWEI_TEST_POSTGRES is not set")
 @pytest.mark.parametrize("place", PLACES)
 def test_the_same_on_postgresql(place: str, made: list[str]) -> None:

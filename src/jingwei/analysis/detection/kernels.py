@@ -112,6 +112,73 @@ def _rolling_moments(x: Floats, y: Floats, w: int, least: int) -> Floats:
 rolling_moments = _njit(_rolling_moments)
 
 
+def _explained(x: Floats, y: Floats, w: int, least: int) -> Floats:
+    """Share of the variance of y that a linear fit within the window explains, (T,) in 0 … 1.
+
+    x: (T, p), scaled to about 1. The fit is held by a ridge of 2 % of each column's variance in the
+    window and 0.001; rows where anything is missing do not count.
+    """
+    n, p = x.shape
+    out = np.full(n, np.nan)
+    good = np.zeros(n, dtype=np.bool_)
+    for t in range(n):
+        good[t] = not np.isnan(y[t])
+        for i in range(p):
+            if np.isnan(x[t, i]):
+                good[t] = False
+    q = p + 1
+    sums = np.zeros(q)
+    pairs = np.zeros((q, q))
+    row = np.empty(q)
+    count = 0
+    for t in range(n):
+        first = t
+        if t % FRESH == 0:
+            sums[:] = 0.0
+            pairs[:] = 0.0
+            count = 0
+            first = max(0, t - w + 1)
+        for s in range(first, t + 1):
+            if good[s]:
+                row[:p] = x[s]
+                row[p] = y[s]
+                count += 1
+                for i in range(q):
+                    sums[i] += row[i]
+                    for j in range(i + 1):
+                        pairs[i, j] += row[i] * row[j]
+        if first == t and t >= w and t % FRESH != 0 and good[t - w]:
+            row[:p] = x[t - w]
+            row[p] = y[t - w]
+            count -= 1
+            for i in range(q):
+                sums[i] -= row[i]
+                for j in range(i + 1):
+                    pairs[i, j] -= row[i] * row[j]
+        if count < least:
+            continue
+        spread = pairs[p, p] / count - (sums[p] / count) ** 2
+        if spread <= 1e-12:
+            continue
+        c = np.empty((p, p))
+        v = np.empty(p)
+        for i in range(p):
+            v[i] = pairs[p, i] / count - sums[p] * sums[i] / count**2
+            for j in range(i + 1):
+                c[i, j] = pairs[i, j] / count - sums[i] * sums[j] / count**2
+                c[j, i] = c[i, j]
+        held = c.copy()
+        for i in range(p):
+            held[i, i] += 0.02 * max(c[i, i], 0.0) + 0.001
+        b = np.linalg.solve(held, v)
+        told = 2.0 * np.dot(b, v) - np.dot(b, np.dot(c, b))
+        out[t] = min(max(told / spread, 0.0), 1.0)
+    return out
+
+
+explained = _njit(_explained)
+
+
 def _runs(x: Floats) -> Ints:
     """Length of the run of equal values that ends in each row; 0 where the value is missing."""
     n = len(x)

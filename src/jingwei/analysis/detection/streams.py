@@ -24,6 +24,8 @@ GAP_AFTER = (12, 24, 48, 72, 120)
 GAP_BEFORE = 168
 GAP_MOST = 96
 ALONE = ("low", "cusum", "drift")
+HELD = 3.0  # deviations of the week to which a report is held where a fit within the window is asked for
+CHANGE = 6.0  # hours
 
 
 @dataclass
@@ -211,7 +213,6 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
         )
         loose[f"change{h}"] = _loose(m, t.sigma, 0.2)
     families["decouple"] = loose
-    families["deaf"] = _deaf(t)
 
     families["deficit"] = _deficit(t)
     families["covert"] = _covert(t)
@@ -223,27 +224,30 @@ def model_based(t: Track) -> dict[str, dict[str, Floats]]:
     return families
 
 
-def _deaf(t: Track) -> dict[str, Floats]:
-    """Does a generator that knows nothing of the process tell the reports better than the model?
+def deaf(t: Track, process: Floats) -> dict[str, dict[str, Floats]]:
+    """Do the reports have anything to do with the process?
 
-    ln(mean squared innovation of the residual / that of the reports themselves). Innovations: of the
-    residual, r_t - a r_(t-1) with the outlet's usual memory a (60 days, lagged 14); of the reports,
-    those of the first-order autoregression that fits the window best.
+    -ln of the share of their variance (in levels and in changes over `CHANGE` hours) that a linear
+    fit to the process *within the window* explains. An honest report may follow the process
+    otherwise than before, but it follows it; a generator does not. process: (T, p), the scaled
+    states and the other targets.
     """
-    r = np.clip(t.z, -3.0, 3.0) * t.sigma
-    f = t.fast + r
-    last, ahead = before(f, 1), before(r, 1)
-    w = t.rows(1440)
-    m = kernels.rolling_moments(ahead, r, w, int(0.3 * w))
-    usual = np.clip(before(m[5] / np.maximum(m[3], 1e-12), t.rows(336)), 0.0, 0.98)
-    honest = (r - usual * ahead) ** 2
+    f = t.f
+    for _ in range(2):  # no single hour decides
+        m = kernels.rolling_moments(f, f, t.rows(168), t.rows(48))
+        far = HELD * np.sqrt(m[3])
+        f = np.where(np.isnan(m[1]), f, np.clip(f, m[1] - far, m[1] + far))
+    lag = t.rows(CHANGE)
+    moved = np.full_like(process, np.nan)
+    moved[lag:] = process[lag:] - process[:-lag]
     out = {}
-    for h in (48, 96, 168, 336):
-        w = t.rows(h)
-        m = kernels.rolling_moments(last, f, w, int(0.7 * w))
-        own = m[4] - m[5] ** 2 / np.maximum(m[3], 1e-12)
-        out[f"{h}"] = t.fresh(_log(t.mean(honest, h) / np.maximum(own, 1e-12)))
-    return out
+    for name, x, y in (("level", process, f), ("change", moved, _diff(f, lag))):
+        x = np.ascontiguousarray(x)
+        for h in (120, 168, 336):
+            w = t.rows(h)
+            least = max(int(0.7 * w), 4 * x.shape[1])
+            out[f"{name}{h}"] = -_log(np.maximum(kernels.explained(x, y, w, least), 0.003))
+    return {"deaf": out}
 
 
 def alone(

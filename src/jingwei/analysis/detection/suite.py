@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jingwei.analysis.detection import exact, model, streams
+from jingwei.analysis.detection import exact, kernels, model, streams
 from jingwei.analysis.detection.calibration import MODELLED, SHARES, Family, Tail, bend
 from jingwei.analysis.detection.complaints import complaints, same
 from jingwei.analysis.detection.finding import Draft, Findings, Reason, digits
@@ -144,6 +144,7 @@ class Suite:
                 groups["digits"] = {"336": long, "168": short}
             if t.modelled:
                 groups.update(streams.model_based(t))
+                groups.update(streams.deaf(t, self._process(t, tracks, whole)))
                 if treatment:
                     groups.update(
                         streams.facility(
@@ -174,6 +175,18 @@ class Suite:
         for family, group in streams.common(modelled, oxygen).items():
             found[OUTLET, family] = group
         return found
+
+    def _process(self, t: streams.Track, tracks: list[streams.Track], whole: Monitor) -> Floats:
+        """The scaled states and the other targets in units of their noise (T, p). Where another
+        target is missing it stands at the mean of its week: it must not blind this one."""
+        assert self.scaler is not None
+        columns = [self.scaler.scaled({c: whole.values[c] for c in self.scaler.names})]
+        for other in tracks:
+            if other.name != t.name and other.modelled:
+                f = other.f / np.nanmean(other.sigma)
+                week = kernels.rolling_mean(f, t.rows(168), 1)
+                columns.append(np.nan_to_num(np.where(np.isnan(f), week, f)))
+        return np.column_stack(columns)
 
     def _print(self, name: str, names: list[str], block: Floats, start: int) -> Floats | None:
         """Mahalanobis distance of the week's features from the outlet's own weeks."""

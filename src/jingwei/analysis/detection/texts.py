@@ -357,11 +357,11 @@ _add(
 _add(
     "deaf",
     W("对工况无反应", "Deaf to operation"),
-    "ln(mean squared innovation of the residual / that of the reports' own first-order autoregression), less its past",
+    "-ln(share of the variance of the reports that a linear fit to the process within the window explains)",
     (FAULT, PROCESS_CHANGE, CONTROL),
     ON_SITE,
-    "数据用自身的惯性就能解释，与工况无关，像由程序生成",
-    "Their own inertia explains the reports better than operation does, as if a program wrote them",
+    "数据的起伏与任何工况参数都对不上，像由程序生成",
+    "The reports move without any relation to the process, as if a program wrote them",
 )
 _add(
     "joint",
