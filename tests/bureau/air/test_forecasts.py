@@ -371,6 +371,15 @@ def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
     assert services._take(ForecastModel, NOW + services.ABANDONED + timedelta(seconds=1)) == row
 
 
+def test_a_forecast_waits_for_the_first_model_that_another_worker_learns(world) -> None:
+    services.learn()
+    assert services._take(ForecastModel, NOW)  # by a worker that was killed, or by another machine
+    row = services.ask(START)
+    services.work(NOW)
+    row.refresh_from_db()
+    assert (row.state, row.started) == (State.WAITING, None)
+
+
 def test_what_is_being_computed_shows_that_it_lives(world, monkeypatch) -> None:
     services.learn()
     row = services._take(ForecastModel, NOW)

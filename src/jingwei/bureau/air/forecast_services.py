@@ -137,6 +137,9 @@ def _begin(now: datetime) -> tuple[Any, Begun] | None:
         asked = _take(ForecastModel, now)
     if asked is not None:
         return asked, _learning(asked, now)
+    models = ForecastModel.objects.all()
+    if models.filter(state=State.WAITING).exists() and not models.filter(state=State.DONE).exists():
+        return None  # somebody learns the first: what waits for it must not be refused
     forecast = _take(Forecast, now)
     if forecast is None and (start := _due(now)) is not None:
         ask(start)
