@@ -164,6 +164,7 @@ def test_the_draft_of_a_form_that_was_refused_stays(site: Site, status: int) -> 
     page.fill("textarea", "typed")
     page.click("button")
     page.wait_for_selector("#refused")
+    page.wait_for_function("sessionStorage.getItem('draft-sent') === null")  # its script has run
     site.go("/a/")
     assert site.texts() == ["typed", ""]
 

@@ -157,15 +157,15 @@ def test_a_judge_at_work_starts_anew(judged: City, root: User, monkeypatch):
 
     judged.send(hour(0), {"a21002": 91.0, **AIR})
     real = judging.episodes.settle
-    read = judging._Work.hours
+    read = judging.Work.hours
 
     def hours(self, touched):
         made = read(self, touched)
-        monkeypatch.setattr(judging._Work, "hours", read)
+        monkeypatch.setattr(judging.Work, "hours", read)
         bases.declare(root, wet(judged), NOW)
         return made
 
-    monkeypatch.setattr(judging._Work, "hours", hours)
+    monkeypatch.setattr(judging.Work, "hours", hours)
     assert not judged.judge().moved
     assert not Judgement.objects.filter(period="hour", time=hour(0)).exists()
     assert judging.episodes.settle is real

@@ -3,9 +3,7 @@ work in a thread that touches no database, keep, raise findings."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -41,13 +39,14 @@ from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(hours=1)  # what a killed worker left is taken up again
+ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
+ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
 QUIET = timedelta(minutes=10)  # after the last scene came in: more of them may follow
 BUDGET = 0.2  # seconds that a tick waits for an answer
 LARGEST = 2 * 1024**3  # bytes of a file of a satellite
 
 Keep = Callable[[Future[Any]], None]
-_job: tuple[Keep, Future[Any]] | None = None
+_job: tuple[Any, Keep, Future[Any]] | None = None
 
 
 # ---- satellite scenes ---------------------------------------------------------------------------
@@ -190,15 +189,18 @@ def work(now: datetime) -> None:
         begun = _begin(now)
         if begun is None:
             return
-        compute, keep = begun
+        row, (compute, keep) = begun
         end: Future[Any] = Future()
-        _job = (keep, end)
+        _job = (row, keep, end)
         threading.Thread(target=_compute, args=(compute, end), name="hotgrid", daemon=True).start()
-    keep, end = _job
+    row, keep, end = _job
     wait([end], BUDGET)
     if end.done():
         _job = None
         keep(end)
+    elif now - row.started > ALIVE:
+        row.started = now
+        row.save(update_fields=["started"])
 
 
 def run_now(user: Any = None) -> HotGrid:
@@ -224,16 +226,16 @@ def _here(row: Any, begun: tuple[Callable[[], Any], Keep]) -> Any:
     return row
 
 
-def _begin(now: datetime) -> tuple[Callable[[], Any], Keep] | None:
+def _begin(now: datetime) -> tuple[Any, tuple[Callable[[], Any], Keep]] | None:
     if due(now):
         ask(now)
     if (row := _take(HotGrid, now)) is not None:
-        return _run(row)
+        return row, _run(row)
     over = timezone.localtime(now).date()
     for episode in Episode.objects.filter(state=Episode.State.ENDED, effect=None, last__lt=over):
         ask_effect(episode)
     if (row := _take(EpisodeEffect, now)) is not None:
-        return _effect(row)
+        return row, _effect(row)
     return None
 
 
@@ -243,12 +245,13 @@ def _take(kind: Any, now: datetime) -> Any:
     if row is None:
         return None
     mine = kind.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)
-    return row if mine else None
+    if not mine:
+        return None
+    row.started = now
+    return row
 
 
 def _compute(compute: Callable[[], Any], end: Future[Any]) -> None:
-    with contextlib.suppress(AttributeError, OSError):  # Linux: this thread alone
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
     try:
         end.set_result(compute())
     except BaseException as error:
