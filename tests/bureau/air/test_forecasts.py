@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -21,9 +20,9 @@ from django.utils import timezone
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
+from jingwei.bureau.air import beside, forecasting, report, tasks
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services as services
-from jingwei.bureau.air import forecasting, report, tasks
 from jingwei.bureau.air.models import (
     Forecast,
     ForecastModel,
@@ -363,33 +362,14 @@ def test_the_worker_learns_and_forecasts_by_itself(world, quick, tmp_path) -> No
     assert ForecastModel.objects.count() == Forecast.objects.count() == 1
 
 
-def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
-    row = services.learn()
-    assert services.learn() == row
-    assert services._take(ForecastModel, NOW) == row
-    assert services._take(ForecastModel, NOW + timedelta(minutes=1)) is None
-    assert services._take(ForecastModel, NOW + services.ABANDONED + timedelta(seconds=1)) == row
-
-
 def test_a_forecast_waits_for_the_first_model_that_another_worker_learns(world) -> None:
-    services.learn()
-    assert services._take(ForecastModel, NOW)  # by a worker that was killed, or by another machine
+    assert services.learn() == beside.take(
+        ForecastModel.objects.all(), NOW
+    )  # by a worker that was killed, or by another machine
     row = services.ask(START)
     services.work(NOW)
     row.refresh_from_db()
     assert (row.state, row.started) == (State.WAITING, None)
-
-
-def test_what_is_being_computed_shows_that_it_lives(world, monkeypatch) -> None:
-    services.learn()
-    row = services._take(ForecastModel, NOW)
-    monkeypatch.setattr(services, "_job", (row, lambda _: None, Future()))
-    monkeypatch.setattr(services, "BUDGET", 0)
-    for minute in range(1, 12):
-        services.work(NOW + timedelta(minutes=minute, seconds=minute))
-    later = NOW + timedelta(minutes=12)
-    assert services._take(ForecastModel, later) is None  # no other worker takes it
-    assert services._take(ForecastModel, later + services.ABANDONED) == row
 
 
 def test_a_hindcast_knows_nothing_later_than_its_start(learned) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,19 +73,6 @@ def scene(
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def test_what_is_being_computed_shows_that_it_lives(world: worlds.World, monkeypatch) -> None:
-    moment = now()
-    services.ask(moment, None)
-    row = services._take(HotGrid, moment)
-    monkeypatch.setattr(services, "_job", (row, lambda _: None, Future()))
-    monkeypatch.setattr(services, "BUDGET", 0)
-    for minute in range(1, 12):
-        services.work(moment + timedelta(minutes=minute, seconds=minute))
-    later = moment + timedelta(minutes=12)
-    assert services._take(HotGrid, later) is None  # no other worker takes it
-    assert services._take(HotGrid, later + services.ABANDONED) == row
 
 
 def run(place: Path, **more: Any) -> HotGrid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -127,28 +126,6 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(
     assert trace.state == Trace.State.REFUSED
     assert trace.reason.startswith(reason)
     assert selectors.why(trace) != trace.reason
-
-
-def test_what_a_killed_worker_left_is_taken_up_again(world) -> None:
-    trace = ask(world)
-    now = datetime.now(UTC)
-    assert services._take(now) == trace
-    assert services._take(now + timedelta(minutes=1)) is None
-    assert services._take(now + services.ABANDONED + timedelta(seconds=1)) == trace
-
-
-def test_what_is_being_computed_shows_that_it_lives(world, monkeypatch) -> None:
-    trace = ask(world)
-    now = datetime.now(UTC)
-    assert services._take(now) == trace
-    trace.started = now
-    monkeypatch.setattr(services, "_job", (trace, "", Future()))
-    monkeypatch.setattr(services, "BUDGET", 0)
-    for minute in range(1, 12):
-        services.work(now + timedelta(minutes=minute, seconds=minute))
-    later = now + timedelta(minutes=12)
-    assert services._take(later) is None  # no other worker takes it
-    assert services._take(later + services.ABANDONED) == trace
 
 
 def test_rates_of_monitors_come_before_permits(world, data) -> None:

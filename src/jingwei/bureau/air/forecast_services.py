@@ -1,26 +1,21 @@
-"""Learn, forecast, keep: what the worker does for the 48-hour forecast. The computing runs in a thread
-that touches no database, one computation at a time, at the priority of the others: at a lower one it
-would keep the interpreter's lock while it waits for a processor, and the worker with it."""
+"""Learn, forecast, keep: what the worker does for the 48-hour forecast."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from jingwei.analysis.air.forecast import history
 from jingwei.analysis.air.forecast import weather as airs
-from jingwei.bureau.air import episodes, forecasting
+from jingwei.bureau.air import beside, episodes, forecasting
 from jingwei.bureau.air.contributions import stacks
 from jingwei.bureau.air.forecasting import HOUR, ForecastError, Sky, Station
 from jingwei.bureau.air.models import (
@@ -34,16 +29,13 @@ from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
-ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
 AGAIN = timedelta(days=7)  # learned anew so often
 RETRY = timedelta(days=1)  # after a refusal
 ISSUES = (2, 8, 14, 20)  # local hours whose end begins a forecast, as the weather services' runs
 SETTLED = timedelta(minutes=10)  # after the hour its values have come
 LATE = timedelta(hours=7)  # what is made later is a hindcast and warns of nothing
-BUDGET = 0.2  # seconds that a tick waits for an answer
 
-_job: tuple[Any, Callable[[Future[Any]], None], Future[Any]] | None = None
+_beside = beside.Beside("forecast")
 
 
 # ---- asked for ----------------------------------------------------------------------------------
@@ -108,55 +100,24 @@ def take_weather(source: Path, name: str = "", user: Any = None) -> WeatherForec
 
 def work(now: datetime) -> None:
     """Take up what is ready; else begin what is due: to learn, or to forecast."""
-    global _job
-    if _job is None:
-        begun = _begin(now)
-        if begun is None:
-            return
-        row, (compute, keep) = begun
-        end: Future[Any] = Future()
-        _job = (row, keep, end)
-        threading.Thread(target=_compute, args=(compute, end), name="forecast", daemon=True).start()
-    row, keep, end = _job
-    wait([end], BUDGET)
-    if end.done():
-        _job = None
-        keep(end)
-    elif now - row.started > ALIVE:
-        row.started = now
-        row.save(update_fields=["started"])
+    _beside.work(now, _begin)
 
 
-Begun = tuple[Callable[[], Any], Callable[[Future[Any]], None]]
-
-
-def _begin(now: datetime) -> tuple[Any, Begun] | None:
-    asked = _take(ForecastModel, now)
+def _begin(now: datetime) -> tuple[Any, beside.Begun] | None:
+    asked = beside.take(ForecastModel.objects.all(), now)
     if asked is None and _stale(now):
         learn()
-        asked = _take(ForecastModel, now)
+        asked = beside.take(ForecastModel.objects.all(), now)
     if asked is not None:
         return asked, _learning(asked, now)
     models = ForecastModel.objects.all()
     if models.filter(state=State.WAITING).exists() and not models.filter(state=State.DONE).exists():
         return None  # somebody learns the first: what waits for it must not be refused
-    forecast = _take(Forecast, now)
+    forecast = beside.take(Forecast.objects.all(), now)
     if forecast is None and (start := _due(now)) is not None:
         ask(start)
-        forecast = _take(Forecast, now)
+        forecast = beside.take(Forecast.objects.all(), now)
     return None if forecast is None else (forecast, _forecasting(forecast))
-
-
-def _take(kind: type[ForecastModel] | type[Forecast], now: datetime) -> Any:
-    free = Q(started=None) | Q(started__lt=now - ABANDONED)
-    row = kind.objects.filter(free, state=State.WAITING).order_by("asked", "pk").first()  # type: ignore[attr-defined]
-    if row is None:
-        return None
-    mine = kind.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)  # type: ignore[attr-defined]
-    if not mine:
-        return None
-    row.started = now
-    return row
 
 
 def _stale(now: datetime) -> bool:
@@ -178,13 +139,6 @@ def _due(now: datetime) -> datetime | None:
     return None if Forecast.objects.filter(start=hour).exists() else hour
 
 
-def _compute(compute: Callable[[], Any], end: Future[Any]) -> None:
-    try:
-        end.set_result(compute())
-    except BaseException as error:
-        end.set_exception(error)
-
-
 def stations(only: list[int] | None = None) -> list[Station]:
     """The city's air stations, or those of a learned forecast, in its order."""
     rows = Point.objects.filter(kind=Point.Kind.AIR_STATION)
@@ -196,7 +150,7 @@ def stations(only: list[int] | None = None) -> list[Station]:
 
 def _learning(
     asked: ForecastModel, now: datetime, rows: int | None = None, field: bool | None = None
-) -> Begun:
+) -> beside.Begun:
     """`field`: with the dispersion field of the stacks; None: as the last time."""
     known = stations()
     hour = now.replace(minute=0, second=0, microsecond=0)
@@ -237,13 +191,13 @@ def _learned(pk: int, end: Future[Any]) -> None:
         )  # fmt: skip
 
 
-def _forecasting(row: Forecast) -> Begun:
+def _forecasting(row: Forecast) -> beside.Begun:
     made = ForecastModel.objects.filter(state=State.DONE).first()
     if made is None:
-        return _nothing("no_model"), lambda end: _told(row.pk, None, None, end)
+        return beside.refused(ForecastError("no_model")), lambda end: _told(row.pk, None, None, end)
     known = stations(made.about["stations"])
     if len(known) != len(made.about["stations"]):
-        return _nothing("gone"), lambda end: _told(row.pk, None, None, end)
+        return beside.refused(ForecastError("gone")), lambda end: _told(row.pk, None, None, end)
     handed = WeatherForecast.objects.filter(start__lte=row.start + HOUR)
     weather = handed.order_by("-start", "-pk").first()
     sky = None
@@ -264,13 +218,6 @@ def _forecasting(row: Forecast) -> Begun:
         return forecasting.run(known, data, row.start, sky, given)
 
     return compute, lambda end: _told(row.pk, made.pk, sky.pk if sky else None, end)
-
-
-def _nothing(code: str) -> Callable[[], Any]:
-    def compute() -> Any:
-        raise ForecastError(code)
-
-    return compute
 
 
 def _told(pk: int, model: int | None, weather: int | None, end: Future[Any]) -> None:
@@ -318,18 +265,12 @@ def learn_now(
     user: Any = None, rows: int | None = None, field: bool | None = None
 ) -> ForecastModel:
     row = learn(user)
-    return _here(row, _learning(row, timezone.now(), rows, field))
+    learned: ForecastModel = beside.here(row, _learning(row, timezone.now(), rows, field))
+    return learned
 
 
 def forecast_now(start: datetime) -> Forecast:
     row = ask(start)
-    return row if row.state == State.DONE else _here(row, _forecasting(row))
-
-
-def _here(row: Any, begun: Begun) -> Any:
-    compute, keep = begun
-    end: Future[Any] = Future()
-    _compute(compute, end)
-    keep(end)
-    row.refresh_from_db()
+    if row.state != State.DONE:
+        beside.here(row, _forecasting(row))
     return row

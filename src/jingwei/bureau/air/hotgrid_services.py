@@ -1,12 +1,10 @@
 """Hot grids and the effects of responses: take satellite scenes, ask, compute beside the worker's other
-work in a thread that touches no database, keep, raise findings."""
+work, keep, raise findings."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from django.utils.translation import gettext as _
 from jingwei.analysis.air import satellite
 from jingwei.analysis.air.field.tables import FieldError
 from jingwei.bureau.access import may
-from jingwei.bureau.air import effects, hotgrids
+from jingwei.bureau.air import beside, effects, hotgrids
 from jingwei.bureau.air.models import (
     Episode,
     EpisodeEffect,
@@ -39,14 +37,10 @@ from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
-ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
 QUIET = timedelta(minutes=10)  # after the last scene came in: more of them may follow
-BUDGET = 0.2  # seconds that a tick waits for an answer
 LARGEST = 2 * 1024**3  # bytes of a file of a satellite
 
-Keep = Callable[[Future[Any]], None]
-_job: tuple[Any, Keep, Future[Any]] | None = None
+_beside = beside.Beside("hotgrid")
 
 
 # ---- satellite scenes ---------------------------------------------------------------------------
@@ -184,98 +178,47 @@ def due(now: datetime) -> bool:
 
 def work(now: datetime) -> None:
     """Take up what is ready; else begin what is due."""
-    global _job
-    if _job is None:
-        begun = _begin(now)
-        if begun is None:
-            return
-        row, (compute, keep) = begun
-        end: Future[Any] = Future()
-        _job = (row, keep, end)
-        threading.Thread(target=_compute, args=(compute, end), name="hotgrid", daemon=True).start()
-    row, keep, end = _job
-    wait([end], BUDGET)
-    if end.done():
-        _job = None
-        keep(end)
-    elif now - row.started > ALIVE:
-        row.started = now
-        row.save(update_fields=["started"])
+    _beside.work(now, _begin)
 
 
 def run_now(user: Any = None) -> HotGrid:
     """Compute here and now (the command line)."""
     row = ask(timezone.now(), user)
-    return _here(row, _run(row))
+    beside.here(row, _run(row))
+    return row
 
 
 def effect_now(episode: Episode) -> EpisodeEffect:
     row = ask_effect(episode)
-    return row if row.state == State.DONE else _here(row, _effect(row))
-
-
-def _here(row: Any, begun: tuple[Callable[[], Any], Keep]) -> Any:
-    compute, keep = begun
-    end: Future[Any] = Future()
-    try:
-        end.set_result(compute())
-    except BaseException as error:
-        end.set_exception(error)
-    keep(end)
-    row.refresh_from_db()
+    if row.state != State.DONE:
+        beside.here(row, _effect(row))
     return row
 
 
-def _begin(now: datetime) -> tuple[Any, tuple[Callable[[], Any], Keep]] | None:
+def _begin(now: datetime) -> tuple[Any, beside.Begun] | None:
     if due(now):
         ask(now)
-    if (row := _take(HotGrid, now)) is not None:
+    if (row := beside.take(HotGrid.objects.all(), now)) is not None:
         return row, _run(row)
     over = timezone.localtime(now).date()
     for episode in Episode.objects.filter(state=Episode.State.ENDED, effect=None, last__lt=over):
         ask_effect(episode)
-    if (row := _take(EpisodeEffect, now)) is not None:
+    if (row := beside.take(EpisodeEffect.objects.all(), now)) is not None:
         return row, _effect(row)
     return None
 
 
-def _take(kind: Any, now: datetime) -> Any:
-    free = Q(started=None) | Q(started__lt=now - ABANDONED)
-    row = kind.objects.filter(free, state=State.WAITING).order_by("asked", "pk").first()
-    if row is None:
-        return None
-    mine = kind.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)
-    if not mine:
-        return None
-    row.started = now
-    return row
-
-
-def _compute(compute: Callable[[], Any], end: Future[Any]) -> None:
-    try:
-        end.set_result(compute())
-    except BaseException as error:
-        end.set_exception(error)
-
-
-def _run(row: HotGrid) -> tuple[Callable[[], Any], Keep]:
+def _run(row: HotGrid) -> beside.Begun:
     try:
         question = hotgrids.question(row)
     except RefusedError as error:
-        return _no(error), lambda end: _kept(row.pk, end)
+        return beside.refused(error), lambda end: _kept(row.pk, end)
     return lambda: hotgrids.compute(question), lambda end: _kept(row.pk, end)
 
 
-def _effect(row: EpisodeEffect) -> tuple[Callable[[], Any], Keep]:
+def _effect(row: EpisodeEffect) -> beside.Begun:
     question = effects.question(row.episode)
     return lambda: effects.compute(question), lambda end: _told(row.pk, end)
-
-
-def _no(error: RefusedError) -> Callable[[], Any]:
-    def compute() -> Any:
-        raise error
-
-    return compute
 
 
 def _result(kind: Any, pk: int, end: Future[Any]) -> dict[str, Any] | None:

@@ -1,29 +1,22 @@
-"""Ask, compute, keep. The computing runs beside the worker's other work, in a thread that touches
-neither database nor lake."""
+"""Questions of where air comes from: asked, answered beside the worker's other work, kept."""
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future, wait
-from datetime import datetime, timedelta
+from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from jingwei.bureau.air import tracing
+from jingwei.bureau.air import beside, tracing
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Point
 from jingwei.evidence import canonical, digest
 
-ABANDONED = timedelta(minutes=3)  # without a sign of life, as after a kill, it is taken up again
-ALIVE = timedelta(minutes=1)  # between two signs of life of what is being computed
-BUDGET = 0.2  # seconds that a tick waits for an answer
-
-_job: tuple[Trace, str, Future[dict[str, Any]]] | None = None
+_beside = beside.Beside("trace")
 
 
 def ask(
@@ -50,66 +43,27 @@ def ask(
 
 def work(now: datetime) -> None:
     """Take up what is ready; begin the oldest question that waits."""
-    global _job
-    if _job is None:
-        trace = _take(now)
-        if trace is None:
-            return
-        try:
-            question = tracing.question(trace)
-        except tracing.RefusedError as error:
-            _refuse(trace.pk, error)
-            return
-        end: Future[dict[str, Any]] = Future()
-        _job = (trace, question.digest(), end)
-        threading.Thread(target=_compute, args=(question, end), name="trace", daemon=True).start()
-    trace, told, end = _job
-    wait([end], BUDGET)
-    if end.done():
-        _job = None
-        _end(trace.pk, told, end)
-    elif trace.started is not None and now - trace.started > ALIVE:
-        trace.started = now
-        trace.save(update_fields=["started"])
+    _beside.work(now, _begin)
 
 
 def run(trace: Trace) -> Trace:
     """Answer one question here and now (the command line)."""
-    end: Future[dict[str, Any]] = Future()
-    told = ""
+    answered: Trace = beside.here(trace, _answering(trace))
+    return answered
+
+
+def _begin(now: datetime) -> tuple[Trace, beside.Begun] | None:
+    trace = beside.take(Trace.objects.select_related("station"), now)
+    return None if trace is None else (trace, _answering(trace))
+
+
+def _answering(trace: Trace) -> beside.Begun:
     try:
         question = tracing.question(trace)
-        told = question.digest()
-        _compute(question, end)
     except tracing.RefusedError as error:
-        end.set_exception(error)
-    _end(trace.pk, told, end)
-    trace.refresh_from_db()
-    return trace
-
-
-def _take(now: datetime) -> Trace | None:
-    free = Q(started=None) | Q(started__lt=now - ABANDONED)
-    trace = (
-        Trace.objects.filter(free, state=Trace.State.WAITING)
-        .select_related("station")
-        .order_by("asked", "pk")
-        .first()
-    )
-    if trace is None:
-        return None
-    mine = Trace.objects.filter(free, pk=trace.pk, state=Trace.State.WAITING).update(started=now)
-    if not mine:
-        return None
-    trace.started = now
-    return trace
-
-
-def _compute(question: tracing.Question, end: Future[dict[str, Any]]) -> None:
-    try:
-        end.set_result(tracing.answer(question))
-    except BaseException as error:
-        end.set_exception(error)
+        return beside.refused(error), lambda end: _end(trace.pk, "", end)
+    told = question.digest()
+    return lambda: tracing.answer(question), lambda end: _end(trace.pk, told, end)
 
 
 def _end(pk: int, told: str, end: Future[dict[str, Any]]) -> None:
