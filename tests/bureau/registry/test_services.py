@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from jingwei.bureau.registry import services, tasks
-from jingwei.bureau.registry.models import PermitLimit, Point, Region
+from jingwei.bureau.registry.changes import check_amount
+from jingwei.bureau.registry.models import PermitAmount, PermitLimit, Point, Region
 from jingwei.telemetry import register
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +128,10 @@ def test_overlapping_limits_are_refused_and_following_ones_taken(permit, outlet)
     ("changes", "field"),
     [
         ({"value": -1}, "limit_not_negative|value"),
+        ({"unit": "banana"}, "unit"),
+        ({"unit": ""}, "unit"),
+        ({"unit": "mg/L"}, "unit"),  # of water, for a gas
+        ({"period": "rate"}, "unit"),  # kg/h
         ({"factor": "a00nox"}, "factor"),
         ({"reference_o2": 21}, "reference_o2"),
         ({"valid_to": date(2023, 1, 1)}, "valid_to"),
@@ -236,3 +241,15 @@ def test_of_two_overlapping_limits_at_once_one_is_refused(permit, outlet):
     with ThreadPoolExecutor(2) as pool:
         results = [f.result() for f in [pool.submit(save) for _ in range(2)]]
     assert sorted(results) == ["refused", "saved"]
+
+
+def test_an_amount_in_a_unit_of_concentration_is_refused(permit, outlet):
+    row = PermitAmount(
+        permit=permit, outlet=outlet, factor="a21002", period="year", value=3, unit="mg/m³",
+        source="排污许可证", verified="secondary", valid_from=date(2024, 1, 1),
+    )  # fmt: skip
+    with transaction.atomic(), refused("unit"):
+        check_amount(row)
+    row.unit = "t"
+    with transaction.atomic():
+        check_amount(row)

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.registry import services
-from jingwei.bureau.registry.lines import WHOLE, Line, line_of
+from jingwei.bureau.registry.lines import WHOLE, Line, line_of, misfit
 from jingwei.bureau.registry.models import (
     Enterprise,
     Outlet,
@@ -108,6 +108,8 @@ def check_amount(amount: PermitAmount) -> None:
     Enterprise.objects.select_for_update().get(pk=enterprise)
     if amount.outlet and amount.outlet.enterprise_id != enterprise:
         raise ValidationError({"outlet": _("The outlet belongs to another enterprise")})
+    if wrong := misfit(amount.factor, amount.period, amount.unit):
+        raise ValidationError({"unit": wrong})
     amount.full_clean()
     others = PermitAmount.objects.filter(
         models.Q(valid_to=None) | models.Q(valid_to__gte=amount.valid_from),

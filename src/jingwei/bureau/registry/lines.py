@@ -204,13 +204,8 @@ class LineForm(forms.Form):
         period = found.get("period")
         if not code or not period:
             return unit
-        wanted = WANTED.get(period) or unit_of(code)
-        if wanted and units.scale(unit, wanted) is None:
-            self.add_error(
-                "unit",
-                _("“%(unit)s” does not fit: %(factor)s is judged in %(wanted)s here.")
-                % {"unit": unit or "—", "factor": factor_name(code), "wanted": wanted},
-            )
+        if wrong := misfit(code, period, unit):
+            self.add_error("unit", wrong)
         return unit
 
     def _oxygen(self, found: dict[str, Any]) -> None:
@@ -228,6 +223,17 @@ class LineForm(forms.Form):
 def unit_of(code: str) -> str:
     """The unit in which a factor (code of 2017) is reported by sources; "" where it has none."""
     return codes.unit(code, "2017", "31" if code.startswith("a") else "32")
+
+
+def misfit(code: str, period: str, unit: str) -> str:
+    """One sentence where a limit or amount of a factor (code of 2017) cannot be in a unit; "" where it
+    can."""
+    wanted = WANTED.get(period) or unit_of(code)
+    if not wanted or units.scale(unit, wanted) is not None:
+        return ""
+    return _("“%(unit)s” does not fit: %(factor)s is judged in %(wanted)s here.") % {
+        "unit": unit or "—", "factor": factor_name(code), "wanted": wanted,
+    }  # fmt: skip
 
 
 class _Lines(forms.BaseFormSet):

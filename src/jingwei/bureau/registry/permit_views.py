@@ -34,7 +34,7 @@ def shown(line: Line) -> dict[str, Any]:
         "line": line,
         "outlet": _("Whole enterprise") if line.outlet == WHOLE else line.outlet,
         "factor": factor_name(line.factor),
-        "period": _PERIODS[line.period],
+        "period": _PERIODS.get(line.period, line.period or "—"),
         "value": f"{'≥' if line.lower else '≤'} {selectors.plain(line.value)} {line.unit}",
         "o2": line.reference_o2,
         "sure": _SURE.get(line.verified, line.verified),

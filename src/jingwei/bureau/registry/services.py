@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.bureau.registry.lines import misfit
 from jingwei.bureau.registry.models import (
     Device,
     Enterprise,
@@ -144,6 +145,8 @@ def check_limit(limit: PermitLimit) -> None:
         raise ValidationError(
             {"factor": _("%(code)s is no factor of HJ 212") % {"code": limit.factor}}
         )
+    if wrong := misfit(limit.factor, limit.period, limit.unit):
+        raise ValidationError({"unit": wrong})
     limit.full_clean()
     overlapping = _overlapping(limit)
     if not limit.assumed:
