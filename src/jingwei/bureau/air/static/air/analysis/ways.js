@@ -11,6 +11,7 @@ const legend = document.getElementById('map-legend');
 const buttons = [...document.querySelectorAll('[data-shows]')];
 const colour = ['match', ['get', 'cluster'], ...INKS.flatMap((ink, k) => [k, ink]), '#4f5a5f'];
 let { shown } = given;
+let map;
 
 const line = (coordinates, properties) => ({ type: 'Feature', properties, geometry: { type: 'LineString', coordinates } });
 const ways = {
@@ -58,9 +59,6 @@ function tell() {
   legend.replaceChildren(...RAMP.map((fill, k) => swatch(fill, `${round((most[shown] * k) / (RAMP.length - 1))}${unit}`)));
 }
 
-tell();
-const { map } = await createMap(document.getElementById('place'));
-
 function show() {
   if (!map) return;
   const byCluster = shown === 'clusters';
@@ -73,6 +71,19 @@ function show() {
   }
 }
 
+buttons.forEach((button) => button.addEventListener('click', () => {
+  shown = button.dataset.shows;
+  buttons.forEach((b) => b.setAttribute('aria-pressed', String(b === button)));
+  const url = new URL(window.location.href);
+  url.searchParams.set('map', shown);
+  window.history.replaceState(null, '', url);
+  tell();
+  show();
+}));
+
+// The buttons answer at once; the map, when it is there, shows what was chosen meanwhile.
+tell();
+({ map } = await createMap(document.getElementById('place')));
 if (map) {
   map.addSource('ways', { type: 'geojson', data: ways });
   map.addSource('ends', { type: 'geojson', data: ends });
@@ -104,13 +115,3 @@ if (map) {
   map.on('mouseleave', 'cells', () => { map.getCanvas().title = ''; });
   show();
 }
-
-buttons.forEach((button) => button.addEventListener('click', () => {
-  shown = button.dataset.shows;
-  buttons.forEach((b) => b.setAttribute('aria-pressed', String(b === button)));
-  const url = new URL(window.location.href);
-  url.searchParams.set('map', shown);
-  window.history.replaceState(null, '', url);
-  tell();
-  show();
-}));
