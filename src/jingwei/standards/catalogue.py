@@ -154,6 +154,7 @@ EVENTS: Final = {
     "day_exceeded": ("日均值超标", "Daily mean over the limit"),
     "hour_missing": ("小时数据缺失", "Hourly data missing"),
     "maintenance_over": ("CEMS维护 时间超限", "Maintenance marks over the allowed hours"),
+    "incineration_month_exceeded": ("焚烧炉一个自然月内超标满五天", "Fifth exceedance day of a furnace in a month"),
     "incineration_day_exceeded": ("焚烧炉日均值超标", "Daily mean of a furnace over the limit"),
     "amount_over": ("排放量超过许可排放量", "Emitted amount over the permitted one"),
     "transmission_low": ("日传输有效率不达标", "Transmission rate of a day below the required one"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -12,7 +12,7 @@ from django.utils import timezone, translation
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import take
-from jingwei.bureau.monitoring import triggers
+from jingwei.bureau.monitoring import fired, mark_views, triggers
 from jingwei.bureau.monitoring.models import (
     Exceedance,
     Furnace,
@@ -21,10 +21,11 @@ from jingwei.bureau.monitoring.models import (
     OrderProposal,
     TransmissionDay,
 )
+from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry import triggers as rules
-from jingwei.bureau.registry.models import Enterprise, TriggerRule
+from jingwei.bureau.registry.models import Enterprise, Outlet, Point, TriggerRule
 
-from .conftest import City, make_user
+from .conftest import City, make_point, make_user
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now().replace(minute=0, second=0, microsecond=0)
@@ -130,6 +131,77 @@ def test_furnaces_have_an_event_of_their_own(city: City, dispatcher):
     assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (1, 0)
     Enterprise.objects.update(industry="incineration")
     assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (0, 1)
+
+
+def days_over(city: City, *days: date, factor: str = "a21002", point: Point | None = None) -> None:
+    """Days on which an outlet exceeds, with one finding."""
+    made = over(city, *range(len(days)), period="day")
+    for row, day in zip(made, days, strict=True):
+        row.time, row.factor, row.point = day_start(day), factor, point or city.point
+        row.save()
+
+
+@pytest.mark.parametrize(
+    ("days", "issued"),
+    [
+        ("07-31 08-27 08-28 08-29 08-30", ""),  # five within 744 h, but four in one month
+        ("08-01 08-05 08-09 08-20", ""),
+        ("08-01 08-05 08-09 08-20 08-31", "09-01"),
+        ("08-01 08-02 08-03 08-04 08-05 08-06 08-20", "08-06"),
+    ],
+)
+def test_exceedance_days_count_by_natural_month_and_furnace(city: City, dispatcher, days, issued):
+    """O10-10a: live and on history as the account of the furnace and the page of rules count."""
+    Enterprise.objects.update(industry="incineration")
+    furnace = Furnace.objects.create(outlet=city.outlet, name="1号炉", point=city.point)
+    chosen = [date.fromisoformat(f"2026-{d}") for d in days.split()]
+    days_over(city, *chosen)
+    days_over(city, chosen[0], factor="a21026")  # a second pollutant of the same day
+    preset = rules.presets()["O10-10a"]
+    values = {name: getattr(preset, name) for name in rules.FIELDS}
+    made = rules.draft(dispatcher, "O10-10a", note="", **values)
+    now = day_start(date(2026, 9, 15))
+    orders = triggers.simulate(made, now)
+    wanted = [day_start(date.fromisoformat(f"2026-{issued}"))] if issued else []
+    assert [o.order.issued for o in orders] == wanted
+    assert [m for m, _n in mark_views._stop_months(furnace, date(2026, 9, 15))] == (
+        ["2026-08"] if issued else []
+    )
+    assert fired._stopped(dispatcher, now - timedelta(days=90))["O10-10a"].count == len(orders)
+    rules.go_live(dispatcher, made, day_start(date(2026, 7, 1)))
+    assert triggers.propose(now) == len(orders)
+    assert triggers.propose(now) == 0
+    if issued:
+        assert orders[0].point == city.point
+        assert OrderProposal.objects.get().findings.count() == len(orders[0].findings) == 2
+
+
+def test_another_furnace_of_the_works_does_not_add_to_the_month(city: City, dispatcher):
+    Enterprise.objects.update(industry="incineration")
+    days_over(city, *(date(2026, 8, d) for d in (1, 2, 3)))
+    outlet = Outlet.objects.create(
+        enterprise=city.outlet.enterprise, code="DA009", name="2号炉", medium="air",
+        longitude=116.3, latitude=39.9,
+    )  # fmt: skip
+    other = make_point(outlet, city.region, 9)
+    days_over(city, *(date(2026, 8, d) for d in (4, 5, 6, 7)), point=other)
+    made = rule(dispatcher, code="O10", event="incineration_month_exceeded", count=1)
+    assert triggers.simulate(made, day_start(date(2026, 9, 15))) == []
+    days_over(city, date(2026, 8, 9), point=other)
+    (order,) = triggers.simulate(made, day_start(date(2026, 9, 15)))
+    assert (order.point, order.order.issued) == (other, day_start(date(2026, 8, 10)))
+
+
+def test_a_month_is_proposed_once_though_late_data_move_its_fifth_day(city: City, dispatcher):
+    Enterprise.objects.update(industry="incineration")
+    made = rule(dispatcher, code="O10", event="incineration_month_exceeded", count=1)
+    rules.go_live(dispatcher, made, day_start(date(2026, 8, 1)))
+    days_over(city, *(date(2026, 8, d) for d in (1, 2, 3, 4, 25)))
+    assert triggers.propose(day_start(date(2026, 8, 27))) == 1
+    days_over(city, date(2026, 8, 6))  # came late: the fifth day was the 6th
+    assert triggers.propose(day_start(date(2026, 8, 29))) == 0
+    days_over(city, *(date(2026, 9, d) for d in (1, 2, 3, 4, 5)))
+    assert triggers.propose(day_start(date(2026, 9, 7))) == 1
 
 
 def test_days_with_a_low_rate_and_hours_that_are_missing(city: City, dispatcher, monkeypatch):

@@ -12,10 +12,10 @@ from django.db.models.functions import Cast, Coalesce, TruncDate
 from django.urls import reverse
 from django.utils import timezone
 
-from jingwei.analysis.incineration import COUNT_BELOW, DAYS_OVER, HOURS_MAINTENANCE, Condition
+from jingwei.analysis.incineration import COUNT_BELOW, HOURS_MAINTENANCE, Condition
 from jingwei.bureau.access import may
 from jingwei.bureau.findings.models import Finding, Kind
-from jingwei.bureau.monitoring import marking
+from jingwei.bureau.monitoring import marking, stop_months
 from jingwei.bureau.monitoring.models import (
     EmissionDay,
     Exceedance,
@@ -83,7 +83,13 @@ def counts(user: Any) -> dict[str, Fired]:
     found["O10-11"] = Fired(cold.filter(below__gt=COUNT_BELOW).count(), furnaces)
     found["O10-12"] = Fired(cold.filter(unexcused__gt=0).count(), furnaces)
     found["M19-5.2"] = Fired(asked.exclude(ordered=None).count(), furnaces)
-    found |= _over(over) | _transmission(user, day) | _accounts(user, now) | _findings(user, since)
+    found |= (
+        _over(over)
+        | _stopped(user, since)
+        | _transmission(user, day)
+        | _accounts(user, now)
+        | _findings(user, since)
+    )
     sampled = Sample.objects.restrict(user, "point.view").filter(withdrawn=None, taken__gte=since)
     found |= dict.fromkeys(("O10-8", "PEN-mark"), Fired(sampled.count()))
     marks = Mark.objects.restrict(user, "point.view").filter(withdrawn=None, start__gte=since)
@@ -98,8 +104,7 @@ def counts(user: Any) -> dict[str, Fired]:
 
 
 def _over(over: Any) -> dict[str, Fired]:
-    """Days with more than three exceeding hours (not of incinerators), and months of furnaces with
-    five exceedance days and more."""
+    """Days with more than three exceeding hours (not of incinerators)."""
     industry = {"point__outlet__enterprise__industry": Enterprise.Industry.INCINERATION}
     often = (
         over.filter(period="hour")
@@ -110,17 +115,14 @@ def _over(over: Any) -> dict[str, Fired]:
         .annotate(n=Count("time", distinct=True))
         .filter(n__gt=LONG_EXCEEDANCE)
     )
-    days = over.filter(period="day", **industry).annotate(date=TruncDate("time")).order_by()
-    months = Counter(
-        (outlet, d.year, d.month)
-        for outlet, d in days.values_list("point__outlet", "date").distinct()
-    )
-    return {
-        "A18-7": Fired(often.count(), reverse("monitoring:exceedances")),
-        "O10-10a": Fired(
-            sum(n >= DAYS_OVER for n in months.values()), reverse("monitoring:furnaces")
-        ),
-    }
+    return {"A18-7": Fired(often.count(), reverse("monitoring:exceedances"))}
+
+
+def _stopped(user: Any, since: Any) -> dict[str, Fired]:
+    """Months of furnaces whose fifth exceedance day ended since then."""
+    rows = Exceedance.objects.restrict(user, "point.view")
+    n = sum(m.reached >= since for m in stop_months.of(rows, local_day(since)))
+    return {"O10-10a": Fired(n, reverse("monitoring:furnaces"))}
 
 
 def _transmission(user: Any, day: Any) -> dict[str, Fired]:

@@ -28,10 +28,18 @@ from jingwei.bureau.monitoring import (
     furnaces,
     marking,
     steps,
+    stop_months,
     unexcused,
 )
 from jingwei.bureau.monitoring.marking import Sort
-from jingwei.bureau.monitoring.models import Furnace, FurnaceDay, Inquiry, Judgement, Mark
+from jingwei.bureau.monitoring.models import (
+    Exceedance,
+    Furnace,
+    FurnaceDay,
+    Inquiry,
+    Judgement,
+    Mark,
+)
 from jingwei.bureau.monitoring.observations import day_start, local_day
 from jingwei.bureau.registry.models import Outlet
 
@@ -394,24 +402,9 @@ def _mean(cell: dict[str, Any]) -> dict[str, Any]:
 
 def _stop_months(found: Furnace, today: Any) -> list[tuple[str, int]]:
     """Months of this year with five or more exceedance days (O10-10a)."""
-    days = set()
-    for when, factors in Judgement.objects.filter(
-        point__outlet=found.outlet_id,
-        period="day",
-        stands=True,
-        time__gte=day_start(today.replace(month=1, day=1)),
-    ).values_list("time", "factors"):
-        if any(
-            v[0] == Verdict.EXCEEDED
-            for code in incineration.FACTORS.values()
-            for v in factors.get(code, {}).get("limits", {}).values()
-        ):
-            days.add(local_day(when))
-    ordered = sorted(days)
-    months = incineration.stop_months(
-        [True] * len(ordered), [d.year * 100 + d.month for d in ordered]
-    )
-    return [(f"{m // 100}-{m % 100:02d}", n) for m, n in months.items()]
+    rows = Exceedance.objects.filter(point__outlet=found.outlet_id)
+    months = stop_months.of(rows, today.replace(month=1))
+    return [(f"{m.first:%Y-%m}", len(m.days)) for m in months]
 
 
 @require_POST

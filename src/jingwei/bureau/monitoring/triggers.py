@@ -7,10 +7,10 @@ records further events names their source by `register`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -23,6 +23,7 @@ from jingwei.analysis.triggers import Event, Order
 from jingwei.bureau.access import may
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.monitoring import stop_months
 from jingwei.bureau.monitoring.models import (
     Exceedance,
     Inquiry,
@@ -36,6 +37,7 @@ from jingwei.bureau.registry.triggers import as_trigger
 
 HISTORY = timedelta(days=90)  # of a simulation
 LOW_RATE = 0.9  # a day's transmission rate below it is low: preset
+MOMENT = timedelta(microseconds=1)  # the end of a day is the beginning of the next
 AMOUNT = "amount/"  # how the episodes of findings about amounts begin
 
 
@@ -142,6 +144,19 @@ def _maintenance(since: datetime, until: datetime) -> Iterable[Seen]:
             yield Seen(Event("maintenance_over", time, str(row.furnace.point_id), uscc))
 
 
+def _stopped(since: datetime, until: datetime) -> Iterable[Seen]:
+    """When the fifth exceedance day of a furnace in a natural month ends (Order 10, art. 10)."""
+    rows = Exceedance.objects.all()
+    for month in stop_months.of(rows, local_day(since) - timedelta(days=1)):
+        if since <= month.reached < until:
+            point = month.rows[-1].point
+            assert point.outlet is not None
+            uscc = point.outlet.enterprise.uscc
+            event = Event("incineration_month_exceeded", month.reached, str(point.pk), uscc)
+            for row in month.rows:
+                yield Seen(event, row.finding_id)
+
+
 def _over(since: datetime, until: datetime) -> Iterable[Seen]:
     rows = Finding.objects.filter(
         episode__startswith=AMOUNT, created__gte=since, created__lt=until
@@ -159,6 +174,13 @@ register("hour_missing", _missing)
 register("amount_over", _over)
 register("incineration_unmarked", _unmarked)
 register("maintenance_over", _maintenance)
+register("incineration_month_exceeded", _stopped)
+
+ONCE: Final[Mapping[str, permits.Every]] = {
+    "incineration_month_exceeded": "month",
+    "maintenance_over": "quarter",
+}
+"""Events that a subject has once in a natural period, at a moment that late data move."""
 
 
 # Simulation -------------------------------------------------------------------------------------
@@ -184,7 +206,10 @@ def run(rule: TriggerRule, since: datetime, until: datetime) -> list[Issued]:
     if source is None:
         return []
     seen = list(source(since, until))
-    told: dict[Event, int] = {s.event: s.finding for s in seen if s.finding is not None}
+    told: dict[Event, set[int]] = defaultdict(set)
+    for s in seen:
+        if s.finding is not None:
+            told[s.event].add(s.finding)
     orders = triggers.simulate([trigger], [s.event for s in seen])
     enterprises = {
         e.uscc: e
@@ -198,7 +223,7 @@ def run(rule: TriggerRule, since: datetime, until: datetime) -> list[Issued]:
             o,
             enterprises[o.events[0].enterprise],
             points.get(int(o.subject)) if trigger.per == "point" and o.subject else None,
-            tuple(sorted({told[e] for e in o.events if e in told})),
+            tuple(sorted({pk for e in o.events for pk in told.get(e, ())})),
         )
         for o in reversed(orders)
         if o.events[0].enterprise in enterprises
@@ -228,7 +253,8 @@ def propose(now: datetime) -> int:
 
     Only what is triggered after a rule went live; events before it count in its window. While a
     proposal's deadline runs, the same rule proposes nothing more for the same subject, even where
-    late data move the moment at which it was triggered.
+    late data move the moment at which it was triggered; what happens once a month or a quarter is
+    proposed once.
     """
     made = 0
     for rule in TriggerRule.objects.filter(state=TriggerRule.State.LIVE):
@@ -250,10 +276,14 @@ def propose(now: datetime) -> int:
 def _propose(rule: TriggerRule, issued: Issued) -> bool:
     TriggerRule.objects.select_for_update().get(pk=rule.pk)
     order = issued.order
+    same = Q(triggered__lte=order.due, due__gte=order.issued)
+    if every := ONCE.get(rule.event):
+        first = permits.period_start(local_day(order.issued - MOMENT), every)
+        end = day_start(permits.period_end(first, every) + timedelta(days=1))
+        same |= Q(triggered__gt=day_start(first), triggered__lte=end)
     open_ = OrderProposal.objects.filter(
-        code=rule.code, enterprise=issued.enterprise, point=issued.point,
-        triggered__lte=order.due, due__gte=order.issued,
-    )  # fmt: skip
+        same, code=rule.code, enterprise=issued.enterprise, point=issued.point
+    )
     if open_.exists():
         return False
     proposal = OrderProposal.objects.create(
