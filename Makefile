@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export UV_PYTHON ?= $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix messages clean
+.PHONY: help setup run test cover check fix messages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t12
@@ -40,6 +40,9 @@ run: setup ## Start the whole system with the demo city (Ctrl-C stops it)
 	@JINGWEI_PROFILE=$${JINGWEI_PROFILE:-demo} exec $(BIN)/jingwei run
 
 test: setup ## Run all tests
+	@$(BIN)/python -m pytest -n auto --dist loadfile --durations=20 -q $(ARGS)
+
+cover: setup ## Run all tests and measure what they cover (half as long again)
 	@$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered --cov-report=html -q $(ARGS)
 
 check: setup ## Lint, types, architecture, translations

@@ -125,13 +125,15 @@ def data(settings, tmp_path: Path) -> Path:
     return tmp_path
 
 
-# Each room on PostgreSQL is one long test: they are spread over the workers, and come first.
+# Each room on PostgreSQL is one long test: they are spread over the workers. What a browser looks
+# at shares one running system: it stays with one worker. Both take long and come first.
 _ROOMS = "test_postgresql.py::"
+_BROWSER = "tests/browser/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
-    """`--dist loadfile`, but for the rooms on PostgreSQL, in the order of the collection."""
+    """`--dist loadfile`, but for what `_ROOMS` and `_BROWSER` say, in the order of the collection."""
     from xdist.scheduler import LoadFileScheduling
 
     if config.getvalue("dist") != "loadfile":
@@ -140,6 +142,8 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(_BROWSER):
+                return _BROWSER
             return nodeid if _ROOMS in nodeid else super()._split_scope(nodeid)
 
     return Files(config, log)
@@ -149,7 +153,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """For the workers: what takes long by itself first, then the files with many tests."""
     if hasattr(config, "workerinput"):
         size = Counter(item.path for item in items)
-        items.sort(key=lambda i: (_ROOMS not in i.nodeid, -size[i.path], str(i.path)))
+        items.sort(
+            key=lambda i: (
+                not i.nodeid.startswith(_BROWSER),
+                _ROOMS not in i.nodeid,
+                -size[i.path],
+                str(i.path),
+            )
+        )
 
 
 @pytest.fixture(scope="session")
