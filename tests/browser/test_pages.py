@@ -16,7 +16,7 @@ from django.urls import Resolver404, get_resolver, resolve, reverse
 NO_PAGE = re.compile(
     r"^api:|^sensorthings|^admin|^None$|healthz|-json$|checkpoint|export|csv|tile|catalog|template$"
     r"|:map$|:regions$|:series$|:file$|:side$|:language$|:logout$|:act$|:dismiss$|:reopen$|:value$"
-    r"|:certificate$|:public-|:take_back$|:trigger_live$|:trigger_end$|_decline$|_again$|:compute$"
+    r"|:certificate$|:public-|:take_back$|:trigger_try$|:trigger_live$|:trigger_end$|_decline$|_again$|:compute$"
     r"|:check$|:bell$|:device_card$|:device_form$|:device_commands$|:draw-act$|:photo$|:signature$"
     r"|:worker$|:state$"
 )

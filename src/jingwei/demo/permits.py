@@ -47,6 +47,7 @@ def build(anchor: datetime) -> None:
         for code in LIVE:
             values = {name: getattr(given[code], name) for name in rules.FIELDS}
             made = rules.draft(dispatcher, code, note="演示：采用预设", **values)
+            triggers.try_out(dispatcher, made, anchor - timedelta(days=4))
             rules.go_live(dispatcher, made, anchor - timedelta(days=4))
     triggers.propose(anchor)
 

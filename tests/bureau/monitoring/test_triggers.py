@@ -68,20 +68,44 @@ def test_presets_stand_until_somebody_writes_a_version(dispatcher):
     assert rules.known()["A18-7"].shown.version == 0
     first = rule(dispatcher)
     assert (first.version, first.state) == (1, "draft")
-    rules.go_live(dispatcher, first)
+    live(dispatcher, first)
     second = rule(dispatcher, count=2)
     assert rules.known("A18-7")["A18-7"].live == first
-    rules.go_live(dispatcher, second)
+    live(dispatcher, second)
     first.refresh_from_db()
     assert (first.state, first.count) == ("ended", 4)
     assert rules.known("A18-7")["A18-7"].shown == second
     with pytest.raises(ValidationError, match="Only a draft"):
         rules.go_live(dispatcher, first)
+    with pytest.raises(ValidationError, match="Only a draft"):
+        triggers.try_out(dispatcher, first)
     with pytest.raises(ValidationError, match="reason"):
         rules.end(dispatcher, "A18-7", " ")
     rules.end(dispatcher, "A18-7", "too many")
     assert not TriggerRule.objects.filter(state="live").exists()
-    assert EvidenceEntry.objects.filter(kind="trigger").count() == 5
+    assert EvidenceEntry.objects.filter(kind="trigger").count() == 7
+
+
+def test_a_rule_goes_live_only_after_a_trial_of_this_version(city: City, dispatcher):
+    over(city, 10, 9, 8, 7)
+    first = rule(dispatcher)
+    with pytest.raises(ValidationError, match="Version 1 was not tried on history yet"):
+        rules.go_live(dispatcher, first)
+    tried = triggers.try_out(dispatcher, first, NOW)
+    assert (tried.simulation["orders"], tried.simulation["enterprises"]) == (1, 1)
+    told = EvidenceEntry.objects.filter(kind="trigger").latest("pk")
+    assert '"act":"tried"' in told.content
+    TriggerRule.objects.update(count=3)  # rewritten past the forms
+    with pytest.raises(ValidationError, match="not tried"):
+        rules.go_live(dispatcher, first)
+    TriggerRule.objects.update(count=4)
+    rules.go_live(dispatcher, first)
+    second = rule(dispatcher, count=2)  # the trial of the first is none of the second
+    with pytest.raises(ValidationError, match="Version 2 was not tried"):
+        rules.go_live(dispatcher, second)
+    assert TriggerRule.objects.get(state="live") == first
+    with pytest.raises(ValidationError, match="may not"):
+        triggers.try_out(make_user("district", "110108"), second)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +157,12 @@ def test_furnaces_have_an_event_of_their_own(city: City, dispatcher):
     assert (len(triggers.simulate(hourly, NOW)), len(triggers.simulate(daily, NOW))) == (0, 1)
 
 
+def live(user, made: TriggerRule, *at) -> TriggerRule:
+    """Go live after a trial on history."""
+    triggers.try_out(user, made)
+    return rules.go_live(user, made, *at)
+
+
 def days_over(city: City, *days: date, factor: str = "a21002", point: Point | None = None) -> None:
     """Days on which an outlet exceeds, with one finding."""
     made = over(city, *range(len(days)), period="day")
@@ -168,7 +198,7 @@ def test_exceedance_days_count_by_natural_month_and_furnace(city: City, dispatch
         ["2026-08"] if issued else []
     )
     assert fired._stopped(dispatcher, now - timedelta(days=90))["O10-10a"].count == len(orders)
-    rules.go_live(dispatcher, made, day_start(date(2026, 7, 1)))
+    live(dispatcher, made, day_start(date(2026, 7, 1)))
     assert triggers.propose(now) == len(orders)
     assert triggers.propose(now) == 0
     if issued:
@@ -195,7 +225,7 @@ def test_another_furnace_of_the_works_does_not_add_to_the_month(city: City, disp
 def test_a_month_is_proposed_once_though_late_data_move_its_fifth_day(city: City, dispatcher):
     Enterprise.objects.update(industry="incineration")
     made = rule(dispatcher, code="O10", event="incineration_month_exceeded", count=1)
-    rules.go_live(dispatcher, made, day_start(date(2026, 8, 1)))
+    live(dispatcher, made, day_start(date(2026, 8, 1)))
     days_over(city, *(date(2026, 8, d) for d in (1, 2, 3, 4, 25)))
     assert triggers.propose(day_start(date(2026, 8, 27))) == 1
     days_over(city, date(2026, 8, 6))  # came late: the fifth day was the 6th
@@ -250,7 +280,7 @@ def test_furnaces_that_were_not_marked_or_too_long_in_maintenance(city: City, di
 def test_a_live_rule_proposes_once_and_only_what_came_after(city: City, dispatcher):
     made = rule(dispatcher)
     over(city, 60, 59, 58, 57)  # long before it went live
-    rules.go_live(dispatcher, made, NOW - timedelta(hours=5))
+    live(dispatcher, made, NOW - timedelta(hours=5))
     assert triggers.propose(NOW) == 0
     over(city, 8, 7, 6, 4)
     assert triggers.propose(NOW) == 1
@@ -269,14 +299,14 @@ def test_a_draft_and_an_ended_rule_propose_nothing(city: City, dispatcher):
     made = rule(dispatcher)
     over(city, 8, 7, 6, 4)
     assert triggers.propose(NOW) == 0
-    rules.go_live(dispatcher, made, NOW - timedelta(hours=20))
+    live(dispatcher, made, NOW - timedelta(hours=20))
     rules.end(dispatcher, "A18-7", "no")
     assert triggers.propose(NOW) == 0
 
 
 @pytest.fixture
 def proposal(city: City, dispatcher) -> OrderProposal:
-    rules.go_live(dispatcher, rule(dispatcher), NOW - timedelta(hours=20))
+    live(dispatcher, rule(dispatcher), NOW - timedelta(hours=20))
     over(city, 8, 7, 6, 4)
     triggers.propose(NOW)
     return OrderProposal.objects.get()
@@ -318,10 +348,29 @@ def test_the_way_from_preset_to_live(city: City, client, dispatcher):
     assert client.post(url, posted(do="save", count=4)).status_code == 302
     page = client.get(url).content.decode()
     assert "Draft" in page
-    client.post(reverse("monitoring:trigger_live", args=["A18-7"]))
+    live_, try_ = (reverse(f"monitoring:trigger_{do}", args=["A18-7"]) for do in ("live", "try"))
+    assert live_ not in page
+    refused = client.post(live_, follow=True).content.decode()
+    assert "Version 1 was not tried on history yet" in refused
+    client.post(try_)
+    page = client.get(url).content.decode()
+    assert live_ in page
+    assert "orders 1, enterprises 1" in page
+    client.post(live_)
     assert TriggerRule.objects.get().state == "live"
     client.post(reverse("monitoring:trigger_end", args=["A18-7"]), {"reason": "enough"})
     assert TriggerRule.objects.get().state == "ended"
+
+
+def test_a_preset_is_tried_before_it_goes_live(city: City, client, dispatcher):
+    client.force_login(dispatcher)
+    live_, try_ = (reverse(f"monitoring:trigger_{do}", args=["P-2"]) for do in ("live", "try"))
+    assert "Try the preset on history first." in client.post(live_, follow=True).content.decode()
+    assert not TriggerRule.objects.exists()
+    client.post(try_)
+    assert TriggerRule.objects.get().state == "draft"
+    client.post(live_)
+    assert TriggerRule.objects.get().state == "live"
 
 
 def test_a_wrong_form_says_why(city: City, client, dispatcher):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -21,6 +21,7 @@ from jingwei.bureau.registry.models import (
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 1, 1)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -73,11 +74,18 @@ def test_a_trigger_rule_is_as_it_was_told(told):
     user = told.users[Role.DISPATCHER]
     values = {name: getattr(triggers.presets()["A18-7"], name) for name in triggers.FIELDS}
     first = triggers.draft(user, "A18-7", note="采用预设", **values)
+    trial = {"since": NOW, "until": NOW, "orders": 0, "enterprises": 0}
+    triggers.tried(user, first, **trial)
     triggers.go_live(user, first)
     second = triggers.draft(user, "A18-7", note="改为五次", **(values | {"count": 5}))
     assert list(checks.check()) == []
+    second = triggers.tried(user, second, **trial)
     triggers.go_live(user, second)  # the first ends without an entry of its own
     assert list(checks.check()) == []
+    TriggerRule.objects.filter(pk=second.pk).update(simulation={})
+    [problem] = checks.check()
+    assert problem.startswith("Trigger A18-7, version 2 is live, but was not tried")
+    TriggerRule.objects.filter(pk=second.pk).update(simulation=second.simulation)
     triggers.end(user, "A18-7", "停用")
     assert list(checks.check()) == []
     for change, said in (

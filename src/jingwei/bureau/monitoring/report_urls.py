@@ -26,6 +26,7 @@ urlpatterns = [
     path("triggers/", trigger_views.trigger_list, name="triggers"),
     path("triggers/new/", trigger_views.trigger_new, name="trigger_new"),
     path("triggers/rule/<str:code>/", trigger_views.trigger, name="trigger"),
+    path("triggers/rule/<str:code>/try/", trigger_views.trigger_try, name="trigger_try"),
     path("triggers/rule/<str:code>/live/", trigger_views.trigger_live, name="trigger_live"),
     path("triggers/rule/<str:code>/end/", trigger_views.trigger_end, name="trigger_end"),
     path("proposals/", trigger_views.proposals, name="proposals"),

@@ -108,6 +108,12 @@ def _simulation(rule: TriggerRule, user: Any) -> dict[str, Any]:
     }
 
 
+def _tried(rule: TriggerRule) -> dict[str, Any] | None:
+    """When a version was tried on history, and what it would have issued."""
+    said = rule.simulation
+    return {**said, "at": parse_datetime(said["at"])} if said else None
+
+
 @require_http_methods(["GET", "POST"])
 @requires("trigger.edit")
 def trigger_new(request: HttpRequest) -> HttpResponse:
@@ -140,7 +146,7 @@ def _rule_page(request: HttpRequest, known: rules.Known | None) -> HttpResponse:
             try:
                 if request.POST.get("do") == "save":
                     saved = rules.draft(request.user, made.code, note=form.cleaned_data["note"], **form.said)  # fmt: skip
-                    messages.success(request, _("Version %(number)d is saved as a draft. Look at what it would have done, then let it go live.") % {"number": saved.version})  # fmt: skip
+                    messages.success(request, _("Version %(number)d is saved as a draft. Try it on history, then let it go live.") % {"number": saved.version})  # fmt: skip
                     return redirect("monitoring:trigger", code=saved.code)
                 rules.check(made)
                 simulation, status = _simulation(made, request.user), 200
@@ -160,7 +166,8 @@ def _rule_page(request: HttpRequest, known: rules.Known | None) -> HttpResponse:
             "form": form,
             "simulation": simulation,
             "may_edit": edits,
-            "versions": known.versions[::-1] if known else [],
+            "versions": [(v, _tried(v)) for v in known.versions[::-1]] if known else [],
+            "tried": bool(known and known.draft and rules.is_tried(known.draft)),
             "may_prove": may(request.user, "evidence.view"),
         },
         status=status,
@@ -169,8 +176,8 @@ def _rule_page(request: HttpRequest, known: rules.Known | None) -> HttpResponse:
 
 @require_POST
 @requires("trigger.edit")
-def trigger_live(request: HttpRequest, code: str) -> HttpResponse:
-    """Let the newest draft propose orders; a preset becomes version 1 by it."""
+def trigger_try(request: HttpRequest, code: str) -> HttpResponse:
+    """Simulate the newest draft on history; a preset becomes the draft of version 1 by it."""
     known = rules.known(code).get(code)
     if known is None:
         raise Http404
@@ -181,7 +188,27 @@ def trigger_live(request: HttpRequest, code: str) -> HttpResponse:
             draft = rules.draft(request.user, code, note=_("Preset taken over"), **values)
         if draft is None:
             raise ValidationError(_("Only a draft can go live: make a new version."))
-        rules.go_live(request.user, draft)
+        triggers.try_out(request.user, draft)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    return redirect("monitoring:trigger", code=code)
+
+
+@require_POST
+@requires("trigger.edit")
+def trigger_live(request: HttpRequest, code: str) -> HttpResponse:
+    """Let the newest draft propose orders, once it was tried on history."""
+    known = rules.known(code).get(code)
+    if known is None:
+        raise Http404
+    try:
+        if known.draft is None:
+            raise ValidationError(
+                _("Only a draft can go live: make a new version.")
+                if known.versions
+                else _("Try the preset on history first.")
+            )
+        rules.go_live(request.user, known.draft)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

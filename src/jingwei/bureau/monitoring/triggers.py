@@ -32,8 +32,8 @@ from jingwei.bureau.monitoring.models import (
     TransmissionDay,
 )
 from jingwei.bureau.monitoring.services import LENGTH, day_start, local_day
+from jingwei.bureau.registry import triggers as rules
 from jingwei.bureau.registry.models import Enterprise, Point, TriggerRule
-from jingwei.bureau.registry.triggers import as_trigger
 
 HISTORY = timedelta(days=90)  # of a simulation
 LOW_RATE = 0.9  # a day's transmission rate below it is low: preset
@@ -201,7 +201,7 @@ def run(rule: TriggerRule, since: datetime, until: datetime) -> list[Issued]:
 
     Raises ValueError for a rule that cannot be counted.
     """
-    trigger = as_trigger(rule)
+    trigger = rules.as_trigger(rule)
     source = _sources.get(rule.event)
     if source is None:
         return []
@@ -234,6 +234,16 @@ def simulate(rule: TriggerRule, now: datetime | None = None) -> list[Issued]:
     """The last 90 days."""
     now = now or timezone.now()
     return run(rule, now - HISTORY, now)
+
+
+def try_out(user: Any, rule: TriggerRule, now: datetime | None = None) -> TriggerRule:
+    """Simulate a draft on history and keep that it was: without this it does not go live."""
+    now = now or timezone.now()
+    found = simulate(rule, now)
+    return rules.tried(
+        user, rule, since=now - HISTORY, until=now, orders=len(found),
+        enterprises=len({o.enterprise.pk for o in found}),
+    )  # fmt: skip
 
 
 def by_enterprise(orders: Sequence[Issued]) -> list[tuple[Enterprise, int, datetime]]:

@@ -116,6 +116,8 @@ def _triggers() -> Iterator[str]:
         yield from _differs(what, is_, _told(row.evidence))
         if problem := spoken(row.evidence, {"note": row.note}):
             yield f"{what}: {problem}."
+        if row.state == TriggerRule.State.LIVE and not triggers.is_tried(row):
+            yield f"{what} is live, but was not tried on history as it stands."
 
 
 def _differs(what: str, is_: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:

@@ -435,7 +435,11 @@ class ManualResult(models.Model):
 
 class TriggerRule(models.Model):
     """One version of a trigger of supervision orders. A change is a new version; at most one
-    version of a code is live. Where a code has no version, the preset of `standards` stands."""
+    version of a code is live. Where a code has no version, the preset of `standards` stands.
+
+    `simulation`: the last trial on history: `at`, `since`, `until`, how many `orders` and of how many
+    `enterprises`, and the `rule` as it was tried. Without one a version does not go live.
+    """
 
     class State(models.TextChoices):
         DRAFT = "draft", _("Draft")
@@ -468,6 +472,7 @@ class TriggerRule(models.Model):
     note = models.CharField(_("reason"), max_length=300, blank=True)
     since = models.DateTimeField(_("live since"), null=True, blank=True)
     until = models.DateTimeField(_("live until"), null=True, blank=True)
+    simulation = models.JSONField(default=dict, blank=True, editable=False)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
     )

@@ -122,13 +122,62 @@ def draft(user: Any, code: str, *, note: str, **values: Any) -> TriggerRule:
 
 
 @transaction.atomic
-def go_live(user: Any, rule: TriggerRule, now: datetime | None = None) -> TriggerRule:
-    """Let a draft propose orders from now on; the version that was live ends."""
+def tried(
+    user: Any,
+    rule: TriggerRule,
+    *,
+    since: datetime,
+    until: datetime,
+    orders: int,
+    enterprises: int,
+) -> TriggerRule:
+    """Keep that a draft was simulated on history, and what it would have issued."""
     _allowed(user)
-    now = now or timezone.now()
+    rule = _draft(rule)
+    found = {"since": since, "until": until, "orders": orders, "enterprises": enterprises}
+    rule.simulation = {
+        **found,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
+        "at": timezone.now().isoformat(),
+        "rule": _values(rule),
+    }
+    rule.save(update_fields=["simulation"])
+    _record(rule, "tried", user, found)
+    return rule
+
+
+def is_tried(rule: TriggerRule) -> bool:
+    """Whether the rule was simulated on history as it stands."""
+    return bool(rule.simulation) and rule.simulation["rule"] == _values(rule)
+
+
+def _values(rule: TriggerRule) -> dict[str, Any]:
+    return {name: getattr(rule, name) for name in FIELDS}
+
+
+def _draft(rule: TriggerRule) -> TriggerRule:
     rule = TriggerRule.objects.select_for_update().get(pk=rule.pk)
     if rule.state != TriggerRule.State.DRAFT:
         raise ValidationError(_("Only a draft can go live: make a new version."))
+    return rule
+
+
+@transaction.atomic
+def go_live(user: Any, rule: TriggerRule, now: datetime | None = None) -> TriggerRule:
+    """Let a draft that was simulated on history propose orders from now on; the version that was
+    live ends."""
+    _allowed(user)
+    now = now or timezone.now()
+    rule = _draft(rule)
+    if not is_tried(rule):
+        raise ValidationError(
+            _(
+                "Version %(number)d was not tried on history yet: try it, look at what it would have"
+                " issued, then let it go live."
+            )
+            % {"number": rule.version}
+        )
     live = TriggerRule.State.LIVE
     for before in TriggerRule.objects.select_for_update().filter(code=rule.code, state=live):
         before.state, before.until = TriggerRule.State.ENDED, now
@@ -155,12 +204,13 @@ def end(user: Any, code: str, reason: str, now: datetime | None = None) -> Trigg
     return rule
 
 
-def _record(rule: TriggerRule, act: str, user: Any) -> Any:
+def _record(rule: TriggerRule, act: str, user: Any, found: dict[str, Any] | None = None) -> Any:
     return record(
         "trigger",
         f"trigger:{rule.code}:{rule.version}",
         {"act": act, "rule": rule.code, "version": rule.version}
-        | {name: getattr(rule, name) for name in FIELDS},
+        | _values(rule)
+        | ({"found": found} if found else {}),
         actor=str(user.pk),
         said={"note": rule.note},
     )
