@@ -255,7 +255,12 @@ def city(
     )
 
 
-def puffs(report: Report = None) -> None:
+def puffs(
+    engine: Annotated[
+        str, typer.Option(help="numba; jax (on what it finds); jax-gpu (or not at all).")
+    ] = "numba",
+    report: Report = None,
+) -> None:
     """The mesh against exact puffs and against continuous release; the balance of mass."""
     from jingwei.analysis.air import puffs as model
     from jingwei.analysis.air import reference
@@ -264,7 +269,8 @@ def puffs(report: Report = None) -> None:
     from jingwei.analysis.air.scores import scores
 
     case = region(20, 160, 4)
-    found = model.forward(*case)
+    with validate.refusing():
+        found = model.forward(*case, engine=engine)
     rows, figures = [], {}
     for name, key, about in (
         ("the same puffs, exactly", "exact", {}),
@@ -281,7 +287,7 @@ def puffs(report: Report = None) -> None:
     b = found.balance
     puff_error = float(abs((b.airborne + b.left + b.lost + b.aged) / b.emitted - 1))
     wide = model.Grid(-100e3, -100e3, 1000.0, 280, 280)
-    again = model.forward(case[0], case[1], wide)
+    again = model.forward(case[0], case[1], wide, engine=engine)
     mesh_error = float(abs(again.mesh.sum(dtype=float) * wide.size**2 / again.dropped - 1))
     text = table(
         ["cells above 1e-4 of the maximum", "pairs", "FAC2", "FB", "NMSE", "MG", "VG"], rows
@@ -295,6 +301,7 @@ def puffs(report: Report = None) -> None:
     validate.figures(
         {
             "name": "puffs",
+            "engine": found.engine,
             **figures,
             "mass_error_puffs": puff_error,
             "mass_error_mesh": mesh_error,

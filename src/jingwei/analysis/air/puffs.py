@@ -28,6 +28,7 @@ HOUR = 3600.0
 SCHEDULE = (60, 20, 8, 3)
 MARGIN = 24  # cells around the mesh in which puffs still count
 RATIO = 1.35  # from one layer's sigma to the next
+ENGINES = ("numba", "jax", "jax-gpu")
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,15 @@ class Balance:
 @dataclass(frozen=True)
 class Fields:
     """Ground-level hourly means: `mesh` (hours, ny, nx) float32, `stations` (hours, receptors,
-    groups); `dropped` the mass-seconds per metre left on the mesh before blurring, over hours.
+    groups); `dropped` the mass-seconds per metre left on the mesh before blurring, over hours;
+    `engine` what computed it, and where.
     """
 
     mesh: npt.NDArray[np.float32]
     stations: Floats
     balance: Balance
     dropped: float
+    engine: str
 
 
 def effective_heights(sources: Sources, winds: Winds, hour: int) -> Floats:
@@ -253,15 +256,20 @@ def forward(
     schedule: tuple[int, ...] = SCHEDULE,
     threads: int | None = None,
     mesh: bool = True,
+    engine: str = "numba",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fields:
     """Hourly ground-level means over all hours of `winds`.
 
     `receptors` (n, 3): x, y, z in m; their series are split by `Sources.group` (numbers from 0).
-    A puff is followed for `memory` hours. Raises ValueError for input that cannot be used.
+    A puff is followed for `memory` hours. `engine`: "numba" on `threads` cores; "jax" on the device
+    that JAX finds, which `Fields.engine` names; "jax-gpu" on a GPU or not at all. Raises ValueError
+    for input that cannot be used and for an engine that is not there.
     """
-    from jingwei.analysis.air import kernels
+    from jingwei.analysis.air import accelerator, kernels
 
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r}: wanted one of {', '.join(ENGINES)}")
     places = floats(np.zeros((0, 3)) if receptors is None else receptors).reshape(-1, 3)
     if not np.isfinite(places).all():
         raise ValueError("receptors: a coordinate is missing")
@@ -274,6 +282,11 @@ def forward(
             f"{len(places)} receptors x {groups} groups x {winds.hours} hours need more than 1 GiB;"
             " take fewer groups, or the source-receptor matrix of jingwei.analysis.air.tracing"
         )
+    if engine != "numba":
+        return accelerator.forward(
+            sources, winds, grid, places=places, group=group, groups=groups, memory=memory,
+            releases=releases, schedule=schedule, mesh=mesh, engine=engine, progress=progress,
+        )  # fmt: skip
     threads = threads or min(os.cpu_count() or 1, 8)
     n = len(sources)
     half = np.sqrt(grid.nx**2 + grid.ny**2) * grid.size / 4
@@ -355,4 +368,5 @@ def forward(
             blocks = [b for b in blocks if (hour + 1) * HOUR - b[0] < memory * HOUR]
             progress(hour + 1, winds.hours)
     airborne = sum(float(b[1][4].sum(dtype=np.float64)) for b in blocks)
-    return Fields(out, stations, Balance(emitted, airborne, left, lost, aged), dropped)
+    balance = Balance(emitted, airborne, left, lost, aged)
+    return Fields(out, stations, balance, dropped, f"numba on {threads} threads")
