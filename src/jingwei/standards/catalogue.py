@@ -49,8 +49,9 @@ _GROUP: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A law, standard or notice. `since` None: not known; `until` None: in force. `dates` and
-    `content`: how the dates and the text are known."""
+    """A law, standard or notice. `since` None: not known, or no text that takes force (`kind`
+    "practice", "preset"); `until` None: in force. `dates` and `content`: how the dates and the text
+    are known. `told`: when the source that tells of a practice was published, where it says so."""
 
     id: str
     zh: str
@@ -61,9 +62,19 @@ class Text:
     rules: tuple[str, ...]
     dates: str
     content: str
+    told: date | None
 
     def in_force(self, on: date) -> bool:
         return (self.since is None or self.since <= on) and (self.until is None or on <= self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What is counted when a rule fires; where nothing is (`counted` false), why not."""
+
+    counted: bool
+    zh: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ def texts() -> tuple[Text, ...]:
             rules=tuple(r["rules"].split()),
             dates=r["dates"],
             content=r["content"],
+            told=_day(r["told"]),
         )
         for r in tables.read("texts.csv")
     )
@@ -114,6 +126,28 @@ def text_of(rule: str) -> Text | None:
     """The text a rule rests on: the one that names the longest beginning of its id."""
     found = [(len(p), t) for t in texts() for p in t.rules if rule.startswith(p)]
     return max(found, key=lambda x: x[0])[1] if found else None
+
+
+@cache
+def _firing() -> dict[str, Firing]:
+    return {
+        r["rule"]: Firing(r["counted"] == "yes", r["zh"], r["en"])
+        for r in tables.read("rules_fired.csv")
+    }
+
+
+def firing(rule: str) -> Firing:
+    """What `data/rules_fired.csv` says of a rule: by its id, else by the longest beginning ("T-*").
+
+    KeyError for a rule of which it says nothing.
+    """
+    table = _firing()
+    if rule in table:
+        return table[rule]
+    found = [k for k in table if k.endswith("*") and rule.startswith(k[:-1])]
+    if not found:
+        raise KeyError(rule)
+    return table[max(found, key=len)]
 
 
 @cache
@@ -183,11 +217,15 @@ def _triggers() -> Iterable[Entry]:
         )
 
 
+def fine(p: law.Penalty) -> str:
+    """The id of a fine in this catalogue."""
+    return f"{p.rule}-{p.offence}-{p.who.replace(' ', '-')}@{p.since.isoformat()}"
+
+
 def _fines() -> Iterable[Entry]:
     for p in law.penalties():
-        since = f"@{p.since.isoformat()}"
         yield Entry(
-            id=f"{p.rule}-{p.offence}-{p.who.replace(' ', '-')}{since}",
+            id=fine(p),
             group="law",
             zh=f"{p.cite_zh}：{p.zh}，罚款 {p.lowest}–{p.highest} 元",
             en=f"{p.cite_en}: {p.en}; fine of {p.lowest} to {p.highest} yuan",
@@ -227,10 +265,16 @@ def document() -> str:
         out += [f"| {_cell(e.id)} | {e.group} | {_cell(e.status)} | {_cell(e.source)} |" for e in rows]  # fmt: skip
     out += ["", "## Texts and their dates", "", "| text | 名称 | in force | dates | content |", "|---|---|---|---|---|"]  # fmt: skip
     out += [
-        f"| {_cell(t.id)} | {_cell(t.zh)} | {t.since or '?'} – {t.until or ''} | {t.dates} | {t.content} |"
+        f"| {_cell(t.id)} | {_cell(t.zh)} | {_force(t)} | {t.dates} | {t.content} |"
         for t in texts()
     ]
     return "\n".join(out) + "\n"
+
+
+def _force(t: Text) -> str:
+    if t.since is None:
+        return f"no text in force; told {t.told}" if t.told else "no text in force"
+    return f"{t.since} – {t.until or ''}"
 
 
 def _cell(text: str) -> str:

@@ -9,12 +9,14 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from django.utils.dateparse import parse_datetime
 
 from bureau.penalties import office
 from bureau.penalties.office import GRADES, NOW, WAY, act, bring, open_penalty, order
 from jingwei.bureau.cases import services
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import Reading
+from jingwei.bureau.penalties import fired
 
 pytestmark = pytest.mark.django_db
 LOOKERS = ("dispatcher", "reviewer", "district", "leader", "auditor", "enterprise", "grid")
@@ -163,6 +165,22 @@ def test_list_filters_and_export(city, client):
     rows = list(csv.reader(io.StringIO(body(client.get(reverse("penalties:export"))).lstrip("﻿"))))
     assert len(rows) == 3
     assert "200000.00" in rows[2]
+
+
+def test_the_rules_say_how_often_a_fine_was_decided(city, monkeypatch):
+    """By the fine and by its article; only decided ones, of the last 90 days, that were not revoked."""
+    bring(city, open_penalty(city), "propose")
+    case = bring(city, open_penalty(city, order(city, 2)), "decide")
+    at = parse_datetime(case.detail["decision"]["at"])
+    rule = case.detail["decision"]["rule"]
+    (fine,) = [id for id in fired.counts(city.leader) if id.startswith(f"{rule}-air.exceeded-")]
+    for days, found in ((1, 1), (91, 0)):
+        monkeypatch.setattr(fired.timezone, "now", lambda days=days: at + timedelta(days=days))
+        counts = {id: n.count for id, n in fired.counts(city.leader).items() if n.count}
+        assert counts == ({fine: 1} if found else {})
+    monkeypatch.setattr(fired.timezone, "now", lambda: at)
+    Case.objects.filter(pk=case.pk).update(state="revoked")
+    assert not any(n.count for n in fired.counts(city.leader).values())
 
 
 def test_the_public_page(city, client):

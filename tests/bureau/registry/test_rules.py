@@ -8,9 +8,9 @@ import io
 import pytest
 from django.urls import reverse
 
-from jingwei.bureau.access import Role
-from jingwei.bureau.registry import fired
-from jingwei.standards import catalogue, limits
+from jingwei.bureau.access import Role, may
+from jingwei.bureau.registry import fired, rule_views
+from jingwei.standards import catalogue, limits, tables
 
 pytestmark = pytest.mark.django_db
 RULES, LIMITS = reverse("registry:rules"), reverse("registry:limits")
@@ -71,6 +71,53 @@ def test_counts_come_from_the_rooms(login, city, monkeypatch):
     page = login().get(RULES + "?fired=1").content.decode()
     assert '<a href="/here/">5</a>' in page
     assert "O10-7" not in page
+
+
+def test_every_rule_is_counted_or_says_why_not(login, city):
+    """Of every rule the dispatcher sees a number, or the reason why there is none; never neither."""
+    counts = fired.counts(city.users[Role.DISPATCHER])
+    rules = {e.id: catalogue.firing(e.id) for e in rule_views.all_rules()}
+    assert {id for id, firing in rules.items() if firing.counted} == set(counts)
+    assert all(firing.zh and firing.en for firing in rules.values())
+    written = {r["rule"] for r in tables.read("rules_fired.csv")}
+    assert {id for id in written if not id.endswith("*")} <= set(rules)
+    rows = {r[0]: r for r in table(login().get(reverse("registry:rules_csv")))[1:]}
+    assert {id for id, r in rows.items() if r[-1] == ""} == {
+        id for id, firing in rules.items() if not firing.counted
+    }
+    page = login().get(reverse("registry:rule", args=["IX-tax"])).content.decode()
+    assert "not counted: a formula: computed when the report of the tax is opened" in page
+    page = login().get(reverse("registry:rule", args=["M19-order"])).content.decode()
+    assert "0 <small>condition marks out of order or overlapping</small>" in page
+
+
+def test_who_may_not_see_the_rows_is_told_so(login, city):
+    """An enterprise does not see proposed orders: no number is not a zero."""
+    assert not may(city.users[Role.ENTERPRISE], "trigger.view")
+    page = login(Role.ENTERPRISE).get(reverse("registry:rule", args=["T-P-2"])).content.decode()
+    assert "your role does not see the rows that are counted" in page
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("M19-order", "2019-11-26"),  # in force on the day of its publication, by its own text
+        ("A18-7", "practice, no date of force; told on 2023-06-08"),
+        ("EX-power", "practice, no date of force known"),
+        ("T-P-2", "of this program, no date of force"),
+        ("D-quiet", "of this program, no date of force"),
+        ("S-75-rate", "2018-03-01 date from a secondary source"),
+        ("IX-663", "2013-10-01 date not checked against a source"),
+    ],
+)
+def test_a_rule_says_since_when_or_why_it_has_no_date(login, city, rule, said):
+    head, *rows = table(login().get(reverse("registry:rules_csv"), {"q": rule}))
+    row = next(r for r in rows if r[0] == rule)
+    since, dated = row[head.index("In force from")], row[head.index("Date")]
+    assert f"{since} {dated}".strip() == said
+    page = login().get(reverse("registry:rule", args=[row[0]])).content.decode()
+    assert dated in page
+    assert since in page
 
 
 def test_limits_filter_and_say_how_sure(login, city):

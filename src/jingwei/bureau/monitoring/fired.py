@@ -6,16 +6,22 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 from django.db.models import Count, F, IntegerField, Q, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, TruncDate
 from django.urls import reverse
 from django.utils import timezone
 
+from jingwei.analysis import incineration
+from jingwei.analysis.detection.texts import DETECTORS
 from jingwei.analysis.incineration import COUNT_BELOW, HOURS_MAINTENANCE, Condition
 from jingwei.bureau.access import may
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.retention import KIND as PRUNED
 from jingwei.bureau.findings.models import Finding, Kind
-from jingwei.bureau.monitoring import marking, stop_months
+from jingwei.bureau.monitoring import furnaces, marking, stop_months
+from jingwei.bureau.monitoring.detection_models import Detected
 from jingwei.bureau.monitoring.models import (
     EmissionDay,
     Exceedance,
@@ -27,10 +33,13 @@ from jingwei.bureau.monitoring.models import (
     Sample,
     TransmissionDay,
 )
+from jingwei.bureau.monitoring.observations import seconds
 from jingwei.bureau.monitoring.services import local_day
 from jingwei.bureau.registry.fired import SINCE_DAYS, Fired
 from jingwei.bureau.registry.models import Enterprise, Point
+from jingwei.standards import catalogue
 
+Sort = Mark.Sort
 FILLED = ("S-75-oc90", "S-75-oc75", "S-75-inv90", "S-75-inv75", "S-356")
 FAULTS = {
     "A18-3": "flat",
@@ -42,8 +51,26 @@ FAULTS = {
     "V-air-min": "few",
 }
 """Rules by the fault (`validity.names`) that they find."""
+NOTHING = incineration.Readings([], np.empty(0), np.empty(0))
+"""No readings: of marks their order and length alone are looked at."""
+NAMED = ("A18-13", "A18-16")
+"""Rules that their findings name, and that are counted by them."""
 LONG_EXCEEDANCE = 3  # hours of a day, A18-7
 LOW_RATE = 0.9  # P-2
+CLAUSES = {
+    Sort.BAKE: "M19-4.1-烘炉",
+    Sort.START: "M19-4.1-启炉",
+    Sort.STOP: "M19-4.1-停炉",
+    Sort.COOL: "M19-4.1-停炉降温",
+    Sort.IDLE: "M19-4.1-停运",
+    Sort.FAULT: "M19-4.1-故障",
+    Sort.ACCIDENT: "M19-4.1-事故",
+    Sort.MAINTENANCE: "M19-4.2-CEMS维护",
+    Sort.NO_LINK: "M19-4.2-通讯中断",
+    Sort.TEMPERATURE: "M19-4.2-炉温异常",
+    Sort.THERMOCOUPLE: "M19-4.2-热电偶故障",
+}
+"""Clauses of Announcement 2019-50 by the mark that they define."""
 _ARTICLE = {
     Condition.BAKE: "O10-10c",
     Condition.COOL: "O10-10c",
@@ -52,7 +79,10 @@ _ARTICLE = {
 
 
 def counts(user: Any) -> dict[str, Fired]:
-    """What the rules found, of what the user may see."""
+    """What the rules found, of what the user may see.
+
+    What is counted of each, and why of some nothing is: `standards/data/rules_fired.csv`.
+    """
     now = timezone.now()
     since = now - timedelta(days=SINCE_DAYS)
     day = local_day(since)
@@ -79,27 +109,28 @@ def counts(user: Any) -> dict[str, Fired]:
     found |= {key: Fired(sums[key.replace("-", "_")], totals) for key in FILLED}
     cold = FurnaceDay.objects.restrict(user, "point.view").filter(day__gte=day)
     asked = Inquiry.objects.restrict(user, "point.view").filter(time__gte=since, void=False)
-    furnaces = reverse("monitoring:furnaces")
-    found["O10-11"] = Fired(cold.filter(below__gt=COUNT_BELOW).count(), furnaces)
-    found["O10-12"] = Fired(cold.filter(unexcused__gt=0).count(), furnaces)
-    found["M19-5.2"] = Fired(asked.exclude(ordered=None).count(), furnaces)
-    found |= (
-        _over(over)
-        | _stopped(user, since)
-        | _transmission(user, day)
-        | _accounts(user, now)
-        | _findings(user, since)
+    books = reverse("monitoring:furnaces")
+    heat = cold.aggregate(
+        means=Coalesce(Sum("periods"), 0), below=Coalesce(Sum(F("below") + F("marked")), 0)
     )
+    found["M19-3.4"] = Fired(heat["means"], books)
+    found["O10-7"] = Fired(heat["below"], books)
+    found["O10-11"] = Fired(cold.filter(below__gt=COUNT_BELOW).count(), books)
+    found["O10-12"] = Fired(cold.filter(unexcused__gt=0).count(), books)
+    found["M19-5.2"] = Fired(asked.exclude(ordered=None).count(), books)
+    found |= _over(over) | _stopped(user, since) | _transmission(user, day)
+    found |= _findings(user, since)
+    found |= _accounts(user, since, now) | _marks(user, since)
     sampled = Sample.objects.restrict(user, "point.view").filter(withdrawn=None, taken__gte=since)
     found |= dict.fromkeys(("O10-8", "PEN-mark"), Fired(sampled.count()))
-    marks = Mark.objects.restrict(user, "point.view").filter(withdrawn=None, start__gte=since)
-    late = sum(not marking.timely(m, m.start) for m in marks.only("start", "at"))
-    found["M22-5"] = Fired(late, reverse("monitoring:marks"))
     if may(user, "trigger.view"):
         rows = OrderProposal.objects.restrict(user, "trigger.view").filter(triggered__gte=since)
         numbers = dict(rows.order_by().values_list("code").annotate(Count("pk")))
         address = reverse("monitoring:proposals")
+        numbers = {e.id[2:]: 0 for e in catalogue.entries() if e.group == "triggers"} | numbers
         found |= {f"T-{code}": Fired(n, f"{address}?rule={code}") for code, n in numbers.items()}
+    gone = EvidenceEntry.objects.filter(kind=PRUNED, created__gte=since)
+    found["R820-26"] = Fired(gone.count(), reverse("evidencelog:list") + f"?kind={PRUNED}")
     return found
 
 
@@ -115,7 +146,12 @@ def _over(over: Any) -> dict[str, Fired]:
         .annotate(n=Count("time", distinct=True))
         .filter(n__gt=LONG_EXCEEDANCE)
     )
-    return {"A18-7": Fired(often.count(), reverse("monitoring:exceedances"))}
+    industry = {"point__outlet__enterprise__industry": Enterprise.Industry.INCINERATION}
+    lines = over.filter(period="day", limit__assumed=True, **industry).count()
+    return {
+        "A18-7": Fired(often.count(), reverse("monitoring:exceedances")),
+        "O10-6-line": Fired(lines, reverse("monitoring:exceedances")),
+    }
 
 
 def _stopped(user: Any, since: Any) -> dict[str, Fired]:
@@ -154,45 +190,83 @@ def _transmission(user: Any, day: Any) -> dict[str, Fired]:
         "V-air-min": Fired(sums["few"] - few, bulletin),
         "V-water": Fired(few, bulletin),
         "A18-3.3": Fired(silent["hours"], bulletin),
-        "A18-1": Fired(silent["values"], bulletin),
+        "A18-1": Fired(silent["values"] + sums["few"] - few, bulletin),
         "TR": Fired(low.count(), bulletin),
     }
 
 
-def _accounts(user: Any, now: Any) -> dict[str, Fired]:
-    """Exempt hours of this year by article, and furnaces over their hours of maintenance."""
+def _accounts(user: Any, since: Any, now: Any) -> dict[str, Fired]:
+    """Exempt hours by article, furnaces over their hours of maintenance, marks out of order."""
     hours: Counter[str] = Counter()
-    over = 0
+    over = disorder = 0
+    first, last = seconds(since), seconds(now)
     for furnace in (
-        Furnace.objects.restrict(user, "point.view").filter(marks__withdrawn=None).distinct()
+        Furnace.objects.restrict(user, "point.view")
+        .filter(marks__withdrawn=None, marks__end__gt=since)
+        .distinct()
     ):
-        books = marking.account(furnace, now, now)
-        for condition, exempt in zip(books.condition, books.exempt, strict=True):
-            if exempt:
-                hours[_ARTICLE.get(condition, "O10-10b")] += 1
-        over += bool((books.accounts.maintenance > HOURS_MAINTENANCE).any())
+        books = marking.account(furnace, since, now)
+        recent = [i for i, time in enumerate(books.time) if first <= time <= last]
+        for i in recent:
+            if books.exempt[i]:
+                hours[_ARTICLE.get(Condition(books.condition[i]), "O10-10b")] += 1
+        over += any(books.accounts.maintenance[i] > HOURS_MAINTENANCE for i in recent)
+        rows = furnaces.marked(furnaces.marks_of(furnace, since, now))
+        disorder += sum(p.rule == "M19-order" for p in incineration.examine(rows, NOTHING))
     address = reverse("monitoring:furnaces")
     return {
         "A18-4": Fired(over, address),
+        "M19-order": Fired(disorder, address),
         **{rule: Fired(hours[rule], address) for rule in ("O10-10b", "O10-10c", "O10-10d")},
     }
 
 
+def _marks(user: Any, since: Any) -> dict[str, Fired]:
+    """Marks by the clause that defines them, by time, and by the window of starts and stops."""
+    rows = Mark.objects.restrict(user, "point.view").filter(withdrawn=None, start__gte=since)
+    found: Counter[str] = Counter()
+    for mark in rows.select_related("outlet__enterprise"):
+        sort = Sort(mark.sort)
+        found["M22-3" if marking.timely(mark, mark.start) else "M22-5"] += 1
+        if sort in CLAUSES:
+            found[CLAUSES[sort]] += 1
+        else:
+            found["M22-4"] += 1
+        if sort in marking.PHASE:
+            window = marking.marks.window(marking.branch(mark.outlet), marking.PHASE[sort])
+            if window is not None:
+                found[window.rule] += 1
+    rules = {"M22-3", "M22-4", "M22-5", *CLAUSES.values()}
+    rules |= {w.rule for w in marking.marks.windows()}
+    address = reverse("monitoring:marks")
+    return {rule: Fired(found[rule], address) for rule in sorted(rules)}
+
+
 def _findings(user: Any, since: Any) -> dict[str, Fired]:
-    """Findings that name their rule, and those of amounts."""
+    """Findings that name their rule, those of marks that are belied, of amounts and of detectors."""
     rows = Finding.objects.restrict(user, "finding.view").filter(began__gte=since)
-    named = (
-        rows.annotate(rule=KeyTextTransform("rule", "facts"))
+    named = dict(
+        rows.filter(facts__rule__in=NAMED)
+        .annotate(rule=KeyTextTransform("rule", "facts"))
         .order_by()
         .values_list("rule")
         .annotate(Count("pk"))
     )
-    address = reverse("findings:list")
-    counted = {"A18-3", "O10-12"}  # by their hours and days
-    found = {
-        rule: Fired(n, f"{address}?kind={Kind.FALSIFICATION}")
-        for rule, n in named
-        if rule and rule not in counted
-    }
+    falsified = reverse("findings:list") + f"?kind={Kind.FALSIFICATION}"
+    belied = rows.filter(kind=Kind.FALSIFICATION, facts__has_key="mark").count()
     amounts = rows.filter(episode__startswith="amount/").count()
-    return found | {"IX-amount": Fired(amounts, reverse("monitoring:amounts"))}
+    raised = dict(
+        Detected.objects.filter(finding__in=rows)
+        .order_by()
+        .values_list("detector")
+        .annotate(Count("pk"))
+    )
+    fleet = reverse("monitoring:detection") + "?detector="
+    return {
+        **{rule: Fired(named.get(rule, 0), falsified) for rule in NAMED},
+        "O10-13": Fired(belied, falsified),
+        "R820-25": Fired(belied + named.get("A18-13", 0), falsified),
+        "IX-amount": Fired(amounts, reverse("monitoring:amounts")),
+        "A18-18": Fired(raised.get("A18-18", 0), fleet + "A18-18"),
+        **{f"D-{key}": Fired(raised.get(key, 0), fleet + key) for key in DETECTORS},
+    }

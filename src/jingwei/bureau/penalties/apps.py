@@ -7,6 +7,9 @@ class PenaltiesConfig(AppConfig):
 
     def ready(self) -> None:
         from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.penalties import fired
         from jingwei.bureau.penalties.flow import PENALTY
+        from jingwei.bureau.registry import fired as rules
 
         register(PENALTY)
+        rules.register(fired.counts)

@@ -77,8 +77,31 @@ def _day(text: str) -> date | None:
         return None
 
 
+DATED = {
+    "secondary": gettext_lazy("date from a secondary source"),
+    "memory": gettext_lazy("date not checked against a source"),
+}
+
+
+def _dated(e: catalogue.Entry) -> str:
+    """How sure the date of force is, or why there is none; "" for one read in the text itself."""
+    if e.since is not None:
+        return str(DATED.get(_sure(e.text.dates) if e.text else e.sure, ""))
+    return _undated(e.text)
+
+
+def _undated(text: catalogue.Text | None) -> str:
+    """Why a text has no date of force; of our own methods there is no text."""
+    if text is None or text.kind == "preset":
+        return _("of this program, no date of force")
+    if text.told is None:
+        return _("practice, no date of force known")
+    return _("practice, no date of force; told on %(day)s") % {"day": text.told}
+
+
 def _row(e: catalogue.Entry, counts: dict[str, fired.Fired]) -> dict[str, Any]:
     colour, label = SURE[e.sure]
+    firing = catalogue.firing(e.id)
     return {
         "entry": e,
         "rule": e.en if english() else e.zh,
@@ -86,7 +109,10 @@ def _row(e: catalogue.Entry, counts: dict[str, fired.Fired]) -> dict[str, Any]:
         "text": (e.text.en if english() else e.text.zh) if e.text else "",
         "colour": colour,
         "sure": label,
+        "dated": _dated(e),
         "fired": counts.get(e.id),
+        "counted": firing.counted,
+        "firing": firing.en if english() else firing.zh,
     }
 
 
@@ -134,12 +160,12 @@ def rules_csv(request: HttpRequest) -> HttpResponse:
     return stream_csv(
         "rules",
         [_("Rule"), _("Group"), _("What it says"), _("Parameters"), _("Text"), _("In force from"),
-         _("In force to"), _("How sure"), _("Source"), _("Fired")],
+         _("In force to"), _("Date"), _("How sure"), _("Source"), _("What is counted, or why not"), _("Fired")],
         (
             [
                 r["entry"].id, str(r["group"]), r["rule"], table_text(r["entry"].parameters), r["text"],
-                r["entry"].since or "", r["entry"].until or "", str(r["sure"]), table_text(r["entry"].source),
-                r["fired"].count if r["fired"] else "",
+                r["entry"].since or "", r["entry"].until or "", r["dated"], str(r["sure"]),
+                table_text(r["entry"].source), r["firing"], r["fired"].count if r["fired"] else "",
             ]
             for r in rows
         ),
@@ -184,6 +210,7 @@ def law_texts(request: HttpRequest) -> HttpResponse:
                     "text": t,
                     "name": t.en if english() else t.zh,
                     "holds": t.in_force(day),
+                    "undated": "" if t.since else _undated(t),
                     "dates": SURE[_sure(t.dates)],
                     "content": SURE[_sure(t.content)],
                     "count": sum(e.text == t for e in catalogue.entries()),
