@@ -146,7 +146,6 @@ def _over(over: Any) -> dict[str, Fired]:
         .annotate(n=Count("time", distinct=True))
         .filter(n__gt=LONG_EXCEEDANCE)
     )
-    industry = {"point__outlet__enterprise__industry": Enterprise.Industry.INCINERATION}
     lines = over.filter(period="day", limit__assumed=True, **industry).count()
     return {
         "A18-7": Fired(often.count(), reverse("monitoring:exceedances")),
