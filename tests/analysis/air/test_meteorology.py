@@ -26,11 +26,11 @@ def grid(**change: object) -> object:
     dims = ("time", "latitude", "longitude")
     about = {
         "u10": (dims, u, {"units": "m s-1"}),
-        "v10": (dims, south),
-        "blh": (dims, 900 + 0 * u),
-        "zust": (dims, 0.4 + 0 * u),
-        "ishf": (dims, 100 + 0 * u),
-        "t2m": (dims, 295 + 0 * u),
+        "v10": (dims, south, {"units": "m s**-1"}),
+        "blh": (dims, 900 + 0 * u, {"units": "m"}),
+        "zust": (dims, 0.4 + 0 * u, {"units": "m/s"}),
+        "ishf": (dims, -100 + 0 * u, {"units": "W m**-2"}),  # ECMWF counts downwards
+        "t2m": (dims, 295 + 0 * u, {"units": "K"}),
     }
     about.update(change)  # type: ignore[arg-type]
     return xarray.Dataset(
@@ -66,7 +66,7 @@ def test_other_names_and_what_is_assumed(tmp_path: Path) -> None:
         meteorology.read(path, PLANE)
     found = meteorology.read(path, PLANE, names={"u": "wind_e", "v": "wind_n"})
     assert [n.split(":")[0] for n in found.notes] == [
-        "no friction velocity", "no heat flux", "no depth of the boundary layer"
+        "no temperature", "no friction velocity", "no heat flux", "no depth of the boundary layer"
     ]  # fmt: skip
     assert (np.abs(found.winds.obukhov) > 1e4).all()
     with pytest.raises(FieldError, match="has no 'wind_x'"):
@@ -82,6 +82,34 @@ def test_standard_names_are_found_under_any_name(tmp_path: Path) -> None:
     data["b"].attrs["standard_name"] = "northward_wind"
     data.to_netcdf(path, engine="h5netcdf")
     assert meteorology.read(path, PLANE).winds.hours == HOURS - 1
+
+
+def test_units_are_converted_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "air.nc"
+    data = grid()
+    told = meteorology.read(_written(data, path), PLANE).winds
+    data["u10"], data["v10"] = data["u10"] / 0.514444, data["v10"] / 0.514444
+    data["blh"], data["t2m"] = data["blh"] / 1e3, data["t2m"] - 273.15
+    for name, unit in {"u10": "kt", "v10": "knots", "blh": "km", "t2m": "degC"}.items():
+        data[name].attrs["units"] = unit
+    found = meteorology.read(_written(data, path), PLANE).winds
+    assert found.u == pytest.approx(told.u)
+    assert found.zi == pytest.approx(told.zi)
+    assert found.temperature == pytest.approx(told.temperature)
+    up = grid(hfx=(data["u10"].dims, 100 + 0 * data["u10"].values, {"units": "W/m²"}), ishf=None)
+    del up["zust"].attrs["units"]
+    again = meteorology.read(_written(up, path), PLANE)
+    assert again.winds.obukhov == pytest.approx(told.obukhov)
+    assert again.notes == ("no unit of zust: taken as SI (m/s, m, W/m², K)",)
+    data["u10"].attrs["units"] = "Pa s-1"
+    with pytest.raises(FieldError, match=r"u10 has the unit 'Pa s-1', wanted one of ms-1, m/s"):
+        meteorology.read(_written(data, path), PLANE)
+
+
+def _written(data: object, path: Path) -> Path:
+    path.unlink(missing_ok=True)
+    data.to_netcdf(path, engine="h5netcdf")  # type: ignore[attr-defined]
+    return path
 
 
 def test_weather_that_ends_is_said(tmp_path: Path) -> None:
@@ -106,7 +134,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     data = grid()
     data["u10"][3, 2, 2] = np.nan
     data.to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(FieldError, match="u is missing in 1 cells"):
+    with pytest.raises(FieldError, match="u10 is missing in 1 cells, first at 2024-05-01T03"):
         meteorology.read(path, PLANE)
     grid().isel(latitude=[0]).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(FieldError, match="one row of cells"):

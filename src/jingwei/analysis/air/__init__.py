@@ -4,6 +4,6 @@
 hourly fields and station series of a whole city; `tracing`: from measurements back to sources, and
 `investigate` the same from files (`jingwei trace-files`); `receptor`: where the wind brings it from;
 `apportion`: factors and source profiles; `forecast`: the next 48 hours; `statistics`: trends;
-`hotgrids`: cells that stay high; `meteorology`: weather from gridded files;
+`hotgrids`: cells that stay high; `meteorology`: weather from gridded files (`gridded`);
 `field`: the experiments that they are measured against.
 """

@@ -1,4 +1,4 @@
-"""Gridded meteorology, NetCDF or GRIB2, as `Winds`: needs `jingwei[grids]`; GRIB2 cfgrid besides.
+"""Gridded meteorology, NetCDF (`jingwei[grids]`) or GRIB (`jingwei[grib]`), as `Winds`.
 
 Names differ from producer to producer: variables are found by their CF standard name or one of the
 usual short names; others are given by hand. What is missing is told by name, with what the file has.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from jingwei.analysis.air import boundary
+from jingwei.analysis.air import boundary, gridded
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.gridded import Variable
 from jingwei.analysis.air.puffs import Winds
 from jingwei.analysis.air.weather import Plane
 
@@ -30,6 +30,26 @@ NAMES = {
     "latitude": ("latitude", "lat", "y"),
     "longitude": ("longitude", "lon", "x"),
 }
+AXES = ("time", "latitude", "longitude")
+# The level that GRIB must say: m above the ground.
+LEVELS = {
+    "u": "heightAboveGround 10", "v": "heightAboveGround 10",
+    "temperature": "heightAboveGround 2",
+}  # fmt: skip
+# Downward positive, as all vertical fluxes of ECMWF are (its parameter 231).
+DOWNWARD = ("ishf",)
+# Spellings of units without blanks, stars, carets and dots: factor and offset to SI.
+_SPEED = {"ms-1": (1.0, 0.0), "m/s": (1.0, 0.0), "kt": (0.514444, 0.0), "knots": (0.514444, 0.0),
+          "kmh-1": (1 / 3.6, 0.0), "km/h": (1 / 3.6, 0.0)}  # fmt: skip
+UNITS = {
+    "u": _SPEED, "v": _SPEED, "ustar": _SPEED,
+    "zi": {"m": (1.0, 0.0), "metre": (1.0, 0.0), "meters": (1.0, 0.0), "km": (1e3, 0.0)},
+    "heat": {"wm-2": (1.0, 0.0), "w/m2": (1.0, 0.0)},
+    "temperature": {"k": (1.0, 0.0), "kelvin": (1.0, 0.0), "c": (1.0, 273.15),
+                    "degc": (1.0, 273.15), "°c": (1.0, 273.15), "celsius": (1.0, 273.15)},
+}  # fmt: skip
+EDGE = np.timedelta64(3, "h")  # for so long before and after its times a variable goes on
+LARGEST = 200_000_000  # values of a table of `Winds`: nodes x hours
 
 
 @dataclass(frozen=True)
@@ -41,41 +61,6 @@ class Gridded:
     notes: tuple[str, ...]
 
 
-def _open(source: Path) -> Any:
-    try:
-        import xarray
-    except ImportError as error:
-        raise FieldError(
-            f"{source}: gridded meteorology needs xarray: install jingwei[grids] ({error})"
-        ) from error
-    grib = source.suffix.lower() in (".grib", ".grib2", ".grb", ".grb2")
-    try:
-        return xarray.open_dataset(source, engine="cfgrib" if grib else None, decode_timedelta=True)
-    except (OSError, ValueError, ImportError, RuntimeError, EOFError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FieldError(
-            f"{source}: cannot be read as {'GRIB' if grib else 'NetCDF'} ({first})"
-        ) from error
-
-
-def _find(data: Any, wanted: str, given: dict[str, str], source: Path) -> Any | None:
-    """The variable for `wanted`, None where there is none."""
-    if wanted in given:
-        if given[wanted] not in data.variables:
-            raise FieldError(
-                f"{source}: has no {given[wanted]!r} (it has {', '.join(map(str, data.variables))})"
-            )
-        return data[given[wanted]]
-    for name, variable in data.variables.items():
-        if variable.attrs.get("standard_name") in NAMES[wanted][:1]:
-            return data[name]
-    lower = {str(n).lower(): n for n in data.variables}
-    for name in NAMES[wanted]:
-        if name in lower:
-            return data[lower[name]]
-    return None
-
-
 def read(
     source: Path,
     plane: Plane,
@@ -85,58 +70,118 @@ def read(
     names: dict[str, str] | None = None,
     roughness: float = 1.0,
 ) -> Gridded:
-    """Hourly `Winds` on a mesh of `size` m over the file's area. Dimensions: time, latitude, longitude.
+    """Hourly `Winds` on a mesh of `size` m over the file's area.
 
-    Needs u and v (m/s, at 10 m). u*, depth of the boundary layer (m) and sensible heat flux (W/m², up
-    positive) where the file has them, else neutral air: said in the notes. `names` maps u, v, zi,
-    heat, ustar, temperature, time, latitude, longitude to names of the file. Times are interpolated
-    to whole hours; `hours` asks for so many: FieldError where the file ends before.
+    Needs u and v (at 10 m). u*, depth of the boundary layer and sensible heat flux where the file has
+    them, else neutral air: said in the notes. Units are converted as the file says them, SI where it
+    does not. `names` maps u, v, zi, heat, ustar, temperature, time, latitude, longitude to names of
+    the file. Times are interpolated to whole hours; `hours` asks for so many: FieldError where the
+    file ends before.
     """
     given = names or {}
     unknown = sorted(set(given) - set(NAMES))
     if unknown:
         raise FieldError(f"names: {', '.join(unknown)} is none of {', '.join(NAMES)}")
-    with _open(source) as data:
-        found: dict[str, Any] = {k: _find(data, k, given, source) for k in NAMES}
-        lacking = [k for k in ("u", "v", "time", "latitude", "longitude") if found[k] is None]
-        if lacking:
-            has = ", ".join(map(str, data.variables)) or "nothing"
-            raise FieldError(
-                f"{source}: lacks {', '.join(lacking)} under any known name (it has {has});"
-                " say which is which by `names`"
-            )
-        times = np.atleast_1d(np.asarray(found["time"].values)).astype("datetime64[s]")
-        lat, lon = (np.atleast_1d(floats(found[k].values)) for k in ("latitude", "longitude"))
-        if lat.ndim != 1 or lon.ndim != 1:
-            raise FieldError(f"{source}: the grid is not even in longitude and latitude")
-        shape = (len(times), len(lat), len(lon))
-        tables: dict[str, Floats] = {}
-        for k in ("u", "v", "zi", "heat", "ustar", "temperature"):
-            if found[k] is None:
-                continue
-            values = floats(found[k].values)
-            if values.size != np.prod(shape):
-                raise FieldError(
-                    f"{source}: {found[k].name} has the shape {values.shape}, wanted"
-                    f" {shape} (time, latitude, longitude)"
-                )
-            tables[k] = values.reshape(shape)
-    if len(times) < 2 or (np.diff(times) <= np.timedelta64(0, "s")).any():
+    if gridded.is_grib(source):
+        asked = [n for k, v in NAMES.items() if k not in AXES for n in v]
+        variables, has = gridded.grib(source, [n.lower() for n in [*asked, *given.values()]])
+    else:
+        variables, has = gridded.netcdf(source, {k: NAMES[k] for k in AXES}, given)
+    notes: list[str] = []
+    found: dict[str, Variable] = {}
+    for key in NAMES:
+        if key not in AXES and (one := _find(variables, key, given, source, has, notes)):
+            found[key] = one
+    lacking = [k for k in ("u", "v") if k not in found]
+    if lacking:
+        raise FieldError(
+            f"{source}: lacks {', '.join(lacking)} under any known name (it has"
+            f" {', '.join(has) or 'nothing'}); say which is which by `names`"
+        )
+    unsaid = [v.names[0] for v in found.values() if not v.units]
+    if unsaid:
+        notes.append(f"no unit of {', '.join(unsaid)}: taken as SI (m/s, m, W/m², K)")
+    tables = {k: _si(k, v, source) for k, v in found.items()}
+    wind = found["u"]
+    if len(wind.times) < 2 or (np.diff(wind.times) <= np.timedelta64(0, "s")).any():
         raise FieldError(f"{source}: wanted two times at least, one after another")
-    return _regular(source, plane, size, hours, times, lat, lon, tables, roughness)
+    return _regular(source, plane, size, hours, found, tables, notes, roughness)
+
+
+def _find(
+    variables: list[Variable],
+    wanted: str,
+    given: dict[str, str],
+    source: Path,
+    has: list[str],
+    notes: list[str],
+) -> Variable | None:
+    """The variable for `wanted`, None where there is none."""
+    level = LEVELS.get(wanted, "")
+    if wanted in given:
+        mine = [v for v in variables if given[wanted] in v.names]
+        if not mine:
+            why = (
+                "has no" if given[wanted] not in has else "has no time, latitude and longitude for"
+            )
+            raise FieldError(f"{source}: {why} {given[wanted]!r} (it has {', '.join(has)})")
+        one = next((v for v in mine if v.level == level), mine[0])
+        if level and one.level not in ("", level):
+            notes.append(f"{one.names[0]} is at {one.level}: taken as {level}")
+        return one
+    named = [v for n in NAMES[wanted] for v in variables if n in {a.lower() for a in v.names}]
+    standard = [v for v in variables if v.standard == NAMES[wanted][0]]
+    mine = standard + named
+    fits = [v for v in mine if not level or v.level in ("", level)]
+    if mine and not fits and wanted in ("u", "v"):
+        raise FieldError(
+            f"{source}: {wanted} is there at {', '.join(sorted({v.level for v in mine})[:5])} only,"
+            f" wanted {level} (m)"
+        )
+    return min(fits, key=lambda v: v.kind not in ("", "instant"), default=None)
+
+
+def _si(key: str, variable: Variable, source: Path) -> Floats:
+    """Values in SI; the heat flux upwards."""
+    name = variable.names[0]
+    plain = "".join(c for c in variable.units.lower() if c not in " *^.·").replace("²", "2")
+    if plain and plain not in UNITS[key]:
+        told = "" if key != "heat" or variable.kind != "accum" else " (a sum over the step)"
+        raise FieldError(
+            f"{source}: {name} has the unit {variable.units!r}{told}, wanted one of"
+            f" {', '.join(UNITS[key])}"
+        )
+    if variable.kind not in ("", "instant", "avg"):
+        raise FieldError(f"{source}: {name} is no mean and no instant but {variable.kind!r}")
+    factor, offset = UNITS[key].get(plain, (1.0, 0.0))
+    sign = -1.0 if set(DOWNWARD) & set(variable.names) else 1.0
+    if variable.standard == NAMES["heat"][0]:
+        sign = 1.0
+    gaps = ~np.isfinite(variable.values)
+    if gaps.any():
+        when = variable.times[int(np.argwhere(gaps)[0][0])]
+        raise FieldError(f"{source}: {name} is missing in {int(gaps.sum())} cells, first at {when}")
+    return floats(sign * (factor * variable.values + offset))
 
 
 def _regular(
-    source: Path, plane: Plane, size: float, hours: int | None, times: Any, lat: Floats, lon: Floats,
-    tables: dict[str, Floats], roughness: float,
+    source: Path, plane: Plane, size: float, hours: int | None, found: dict[str, Variable],
+    tables: dict[str, Floats], notes: list[str], roughness: float,
 ) -> Gridded:  # fmt: skip
-    notes = []
-    for axis, values in ((1, lat), (2, lon)):
-        if len(values) < 2:
-            raise FieldError(f"{source}: one row of cells is no grid")
-        if values[0] > values[-1]:
-            tables = {k: np.flip(v, axis) for k, v in tables.items()}
-    lat, lon = np.sort(lat), np.sort(lon)
+    wind = found["u"]
+    for variable in found.values():
+        if not np.array_equal(variable.latitude, wind.latitude) or not np.array_equal(
+            variable.longitude, wind.longitude
+        ):
+            raise FieldError(
+                f"{source}: {variable.names[0]} is on another grid than {wind.names[0]}"
+            )
+    times, lat = wind.times, wind.latitude
+    lon = (wind.longitude - plane.longitude + 180) % 360 - 180 + plane.longitude
+    east = np.argsort(lon)
+    lon, tables = lon[east], {k: v[:, :, east] for k, v in tables.items()}
+    if len(lat) < 2 or len(lon) < 2:
+        raise FieldError(f"{source}: one row of cells is no grid")
     x, y = plane.to(lon, np.full(len(lon), plane.latitude))[0], plane.to(0.0 * lat, lat)[1]
     nx, ny = (int((a[-1] - a[0]) // size) + 1 for a in (x, y))
     if nx < 2 or ny < 2:
@@ -147,17 +192,39 @@ def _regular(
     if hours is not None and whole < hours:
         raise FieldError(f"{source}: ends after {whole} of {hours} hours ({times[-1]})")
     wanted = floats(np.arange((hours if hours is not None else whole) + 1) * 3600.0)
+    if nx * ny * len(wanted) > LARGEST:
+        raise FieldError(
+            f"{source}: covers {nx * size / 1e3:.0f} x {ny * size / 1e3:.0f} km, {len(wanted)} hours:"
+            f" more than {LARGEST} values; cut out the region first, or take a larger cell"
+        )
     if np.diff(seconds).max() > 3 * 3600 + 1:
         notes.append(f"times are up to {np.diff(seconds).max() / 3600:g} h apart: interpolated")
     even = {}
-    for name, values in tables.items():
-        gaps = int((~np.isfinite(values)).sum())
-        if gaps:
-            raise FieldError(f"{source}: {name} is missing in {gaps} cells")
-        even[name] = _to(_to(_to(values, seconds, wanted, 0), y, gy, 1), x, gx, 2)
+    for key, values in tables.items():
+        name, own = found[key].names[0], found[key].times
+        early, late = own[0] - times[0], times[0] + int(wanted[-1]) - own[-1]
+        if max(early, late) > EDGE or len(own) < 2:
+            raise FieldError(
+                f"{source}: {name} is there from {own[0]} to {own[-1]} only, the wind from"
+                f" {times[0]} to {times[-1]}"
+            )
+        if max(early, late) > np.timedelta64(0, "s"):
+            notes.append(f"{name} is there from {own[0]} to {own[-1]}: its first and last go on")
+        if found[key].kind == "avg":
+            notes.append(f"{name} is a mean over the step that ends at its time")
+        since = floats((own - times[0]).astype(float))
+        even[key] = _to(_to(_to(values, since, wanted, 0), y, gy, 1), x, gx, 2)
     u, v = even["u"], even["v"]
     speed = np.maximum(np.hypot(u, v), 0.3)
-    kelvin = float(even["temperature"].mean()) if "temperature" in even else 288.0
+    kelvin = 288.0
+    if "temperature" in even:
+        kelvin = float(even["temperature"].mean())
+        if not 200 < kelvin < 340:
+            raise FieldError(
+                f"{source}: {found['temperature'].names[0]} is {kelvin:g} K on average"
+            )
+    else:
+        notes.append("no temperature: 288 K")
     neutral = np.full(u.shape, 1e5)
     ustar = even.get("ustar")
     if ustar is None:

@@ -1,0 +1,222 @@
+"""Variables on an even grid of longitude and latitude, as NetCDF and GRIB files give them.
+
+NetCDF needs `jingwei[grids]` (xarray), GRIB of both editions `jingwei[grib]` (ecCodes). GRIB is read
+message by message, not through cfgrib: that mirrors fields written from east to west, leaves out
+variables whose levels differ from the first one's, and goes on after a broken message; all that in
+silence. Here every value is put where the message says that it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jingwei.analysis.air.boundary import Floats, floats
+from jingwei.analysis.air.field.tables import FieldError
+
+Times = npt.NDArray[np.datetime64]
+_MISSING = 9.999e20
+
+
+@dataclass(frozen=True)
+class Variable:
+    """`values` (times, latitudes, longitudes), all three axes rising, NaN where missing; `names` are
+    those it goes by, the first its own; `level` as GRIB says it ("heightAboveGround 10"), else "";
+    `kind` "instant", "avg", "accum" …, else ""."""
+
+    names: tuple[str, ...]
+    standard: str
+    units: str
+    level: str
+    kind: str
+    times: Times
+    latitude: Floats
+    longitude: Floats
+    values: Floats
+
+
+def is_grib(source: Path) -> bool:
+    """By its first four bytes; by its name where there is no such file."""
+    try:
+        with source.open("rb") as f:
+            if f.read(4) == b"GRIB":
+                return True
+    except OSError:
+        pass
+    return source.suffix.lower() in (".grib", ".grib2", ".grb", ".grb2")
+
+
+# ---- GRIB ----------------------------------------------------------------------------------------
+
+
+def grib(source: Path, wanted: Iterable[str]) -> tuple[list[Variable], list[str]]:
+    """The variables of these names, and the names of all. Raises FieldError."""
+    try:
+        import eccodes
+    except (ImportError, RuntimeError) as error:
+        raise FieldError(
+            f"{source}: GRIB needs ecCodes: install jingwei[grib] ({error})"
+        ) from error
+    names = set(wanted)
+    found: dict[tuple[str, ...], list[tuple[np.datetime64, Any]]] = {}
+    about: dict[tuple[str, ...], dict[str, str]] = {}
+    seen: list[str] = []
+    number = 0
+    try:
+        with source.open("rb") as f:
+            while (message := eccodes.codes_grib_new_from_file(f)) is not None:
+                number += 1
+                try:
+                    told = {
+                        k: str(eccodes.codes_get(message, k, ktype=str))
+                        for k in ("shortName", "cfVarName", "cfName", "units", "typeOfLevel",
+                                  "level", "stepType", "gridType", "validityDate", "validityTime")
+                    }  # fmt: skip
+                    if told["shortName"] not in seen:
+                        seen.append(told["shortName"])
+                    if not names & {told["shortName"].lower(), told["cfVarName"].lower()}:
+                        continue
+                    level = f"{told['typeOfLevel']} {told['level']}"
+                    key = (told["shortName"], level, told["stepType"])
+                    about.setdefault(key, told)
+                    found.setdefault(key, []).append((_when(told), _field(message, told, source)))
+                finally:
+                    eccodes.codes_release(message)
+    except (OSError, eccodes.CodesInternalError) as error:
+        at = f" in field {number + 1}" if number else ""
+        raise FieldError(f"{source}: cannot be read as GRIB{at} ({error})") from error
+    if not number:
+        raise FieldError(f"{source}: cannot be read as GRIB (no field in it)")
+    return [_joined(key, about[key], rows, source) for key, rows in found.items()], seen
+
+
+def _when(told: dict[str, str]) -> np.datetime64:
+    day, clock = told["validityDate"], told["validityTime"].zfill(4)
+    return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:8]}T{clock[:2]}:{clock[2:4]}:00", "s")
+
+
+def _field(message: Any, told: dict[str, str], source: Path) -> tuple[Floats, Floats, Floats]:
+    """Latitudes, longitudes and values on them, whichever way the message runs through its grid."""
+    import eccodes
+
+    if told["gridType"] not in ("regular_ll", "regular_gg"):
+        raise FieldError(
+            f"{source}: the grid of {told['shortName']} is {told['gridType']}, not even in longitude"
+            " and latitude: interpolate it first (for example cdo remapbil)"
+        )
+    eccodes.codes_set(message, "missingValue", _MISSING)
+    values = floats(eccodes.codes_get_values(message))
+    values = np.where(values == _MISSING, np.nan, values)
+    places = (floats(eccodes.codes_get_array(message, k)) for k in ("latitudes", "longitudes"))
+    # To a millionth of a degree: what an axis of GRIB can say.
+    latitude, j = np.unique(np.round(next(places), 6), return_inverse=True)
+    longitude, i = np.unique(np.round(next(places), 6), return_inverse=True)
+    table = np.full((len(latitude), len(longitude)), np.nan)
+    if values.size != table.size:
+        raise FieldError(f"{source}: the grid of {told['shortName']} has holes")
+    table[j, i] = values
+    return floats(latitude), floats(longitude), table
+
+
+def _joined(
+    key: tuple[str, ...], told: dict[str, str], rows: list[tuple[np.datetime64, Any]], source: Path
+) -> Variable:
+    rows.sort(key=lambda r: r[0])
+    times = np.array([t for t, _f in rows], "datetime64[s]")
+    double = np.flatnonzero(np.diff(times) == np.timedelta64(0, "s"))
+    if len(double):
+        raise FieldError(
+            f"{source}: has {key[0]} ({key[1]}) more than once for {times[double[0]]}: several members"
+            " or runs in one file; cut out one of them"
+        )
+    latitude, longitude, _values = rows[0][1]
+    for when, (lat, lon, _v) in rows:
+        if not np.array_equal(lat, latitude) or not np.array_equal(lon, longitude):
+            raise FieldError(f"{source}: the grid of {key[0]} at {when} is not that of the others")
+    return Variable(
+        (told["shortName"], told["cfVarName"]), told["cfName"], told["units"], key[1], key[2], times,
+        latitude, longitude,
+        np.stack([f[2] for _t, f in rows]),
+    )  # fmt: skip
+
+
+# ---- NetCDF --------------------------------------------------------------------------------------
+
+
+def netcdf(
+    source: Path, axes: dict[str, tuple[str, ...]], given: dict[str, str]
+) -> tuple[list[Variable], list[str]]:
+    """All variables over time, latitude and longitude, and the names of all. `axes`: what these three
+    are called; `given`: what they are called in this file. Raises FieldError."""
+    try:
+        import xarray
+    except ImportError as error:
+        raise FieldError(
+            f"{source}: NetCDF needs xarray: install jingwei[grids] ({error})"
+        ) from error
+    try:
+        data = xarray.open_dataset(source, decode_timedelta=True)
+    except (OSError, ValueError, ImportError, RuntimeError, EOFError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FieldError(f"{source}: cannot be read as NetCDF ({first})") from error
+    with data:
+        seen = [str(n) for n in data.variables]
+        axis: dict[str, Any] = {k: _axis(data, k, axes[k], given, source) for k in axes}
+        if any(v is None for v in axis.values()):
+            lacking = ", ".join(k for k, v in axis.items() if v is None)
+            raise FieldError(
+                f"{source}: lacks {lacking} under any known name (it has {', '.join(seen) or 'nothing'});"
+                " say which is which by `names`"
+            )
+        lat, lon = (floats(np.atleast_1d(axis[k].values)) for k in ("latitude", "longitude"))
+        same = axis["latitude"].dims == axis["longitude"].dims != ()
+        if lat.ndim != 1 or lon.ndim != 1 or same:
+            raise FieldError(f"{source}: the grid is not even in longitude and latitude")
+        stamps = np.atleast_1d(axis["time"].values)
+        if stamps.ndim != 1 or not np.issubdtype(stamps.dtype, np.datetime64):
+            raise FieldError(
+                f"{source}: {axis['time'].name} is no row of times (units such as"
+                " 'hours since 2024-05-01' are missing, or there are several runs)"
+            )
+        places = [d for v in axis.values() for d in v.dims]
+        found = []
+        for name, variable in data.variables.items():
+            missing = [d for d in places if d not in variable.dims]
+            if name in axis or missing or not np.issubdtype(variable.dtype, np.number):
+                continue
+            extra = [d for d in variable.dims if d not in places]
+            if any(variable.sizes[d] > 1 for d in extra):
+                continue  # levels or members: none can be chosen here
+            values = floats(variable.transpose(*extra, *places).values)
+            values = values.reshape(len(stamps), len(lat), len(lon))
+            order = [np.argsort(a, kind="stable") for a in (stamps, lat, lon)]
+            found.append(
+                Variable(
+                    (str(name),), str(variable.attrs.get("standard_name", "")),
+                    str(variable.attrs.get("units", "")).strip(), "", "",
+                    stamps[order[0]].astype("datetime64[s]"), lat[order[1]], lon[order[2]],
+                    values[np.ix_(*order)],
+                )
+            )  # fmt: skip
+    return found, seen
+
+
+def _axis(
+    data: Any, wanted: str, names: tuple[str, ...], given: dict[str, str], source: Path
+) -> Any | None:
+    if wanted in given:
+        if given[wanted] not in data.variables:
+            raise FieldError(
+                f"{source}: has no {given[wanted]!r} (it has {', '.join(map(str, data.variables))})"
+            )
+        return data[given[wanted]]
+    for name, variable in data.variables.items():
+        if variable.attrs.get("standard_name") == names[0]:
+            return data[name]
+    lower = {str(n).lower(): n for n in data.variables}
+    return next((data[lower[n]] for n in names if n in lower), None)
