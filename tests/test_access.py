@@ -212,7 +212,7 @@ def penalty(world: worlds.World) -> object:
         ("leader", "approve", {}),
         ("district", "propose", {"text": "超标", **{f"grades_{g}": "1" for g in grades}}),
         ("dispatcher", "pass", {"text": "同意"}),
-        ("district", "notify", {"method": "direct"}),
+        ("district", "notify", {"method": "direct", "received": str(timezone.localdate())}),
         ("enterprise", "waive", {}),
         ("leader", "decide", {"amount": "150000", "collective": "on", "text": "同意"}),
     ):

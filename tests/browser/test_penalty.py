@@ -139,12 +139,12 @@ def test_from_an_order_to_a_paid_and_published_penalty(
     reviewer.page.goto(case)
     act(reviewer.page, "pass", text="事实清楚、程序合法、裁量适当。")
     page.goto(case)
-    act(page, "notify", method="direct")
+    act(page, "notify", received=today(page), method="direct")
     enterprise.page.goto(case)
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert enterprise.page.evaluate(wide) <= 0
     enterprise.shot("penalty-phone")
-    act(enterprise.page, "speak", text="已更换部件并恢复达标，请从轻处罚。")
+    act(enterprise.page, "speak", text="已更换部件并恢复达标，请从轻处罚。", final="on")
     enterprise.page.goto(f"/penalties/{number}/notice/")
     assert "事先" in enterprise.page.inner_text(".sheet")
 

@@ -39,7 +39,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     },
     "pass": {"text": "主体适格、事实清楚、证据充分、程序合法、裁量适当，同意（示例）。"},
     "notify": {"method": "electronic"},
-    "speak": {"text": "对事实无异议。已更换部件并恢复达标，请求酌情考虑（示例）。"},
+    "speak": {"text": "对事实无异议。已更换部件并恢复达标，请求酌情考虑（示例）。", "final": "on"},
     "recheck": {
         "accepted": "none",
         "text": "整改属实，已在督办中体现；裁量表所列因素未变，不予调整（示例）。",
@@ -117,7 +117,7 @@ def _act(case: Any, act: str, who: str, token: str, now: datetime) -> None:
             data |= {f"grades_{k}": str(v) for k, v in proposal.suggested(case, sheet).items()}
     elif act in ("recheck", "decide"):
         data["amount"] = case.detail["notice"]["amount"]
-    elif act == "serve":
+    elif act in ("notify", "serve"):
         data["received"] = today
     elif act == "pay":
         data |= {"on": today, "amount": case.detail["decision"]["amount"]}

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Final
 
 from jingwei.standards import tables
-from jingwei.standards.workdays import Derivation, Rule, deadline
+from jingwei.standards.workdays import Calendar, Derivation, Rule, deadline
 
 RECORD_YEARS: Final = 5  # R820-26: raw records are kept so long at least
 CODE: Final = date(2026, 8, 15)  # the Code in force, ten laws repealed (art. 1242)
@@ -165,9 +165,10 @@ class Period:
     verified: str
     source: str
 
-    def end(self, start: datetime) -> tuple[datetime, Derivation]:
-        """When the period that starts at `start` (aware) ends, and how that was reckoned."""
-        return deadline(self.rule, start)
+    def end(self, start: datetime, calendar: Calendar | None = None) -> tuple[datetime, Derivation]:
+        """When the period that starts at `start` (aware) ends, and how that was reckoned; by the
+        published calendar where none is given."""
+        return deadline(self.rule, start, calendar)
 
 
 @cache

@@ -146,10 +146,15 @@ def test_joint_handling(city):
     with pytest.raises(Case.DoesNotExist):
         do(city.department, case, "contribute")
     do(city.district, case, "join", departments=[water.pk])
-    do(city.department, case, "contribute")
     for name in ("found", "join", "rectified"):
         with pytest.raises((Refused, Case.DoesNotExist)):
             do(city.department, case, name)
+    # It waits for the office that takes part until that has said what it did, and was told so.
+    assert selectors.waiting_for(city.department).get() == case
+    told = Message.objects.get(user=city.department, kind="turn")
+    assert told.text_zh.startswith("联合办理，本单位参加")
+    do(city.department, case, "contribute")
+    assert not selectors.waiting_for(city.department).exists()
     do(city.district, case, "join", departments=[])
     with pytest.raises(Case.DoesNotExist):
         do(city.department, case, "contribute")

@@ -43,8 +43,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "pass": {"text": "合法适当"},
     "pass_other": {"text": "同意"},
     "back": {"text": "补充证据"},
-    "notify": {"method": "direct"},
-    "speak": {"text": "已更换催化剂，请从轻"},
+    "notify": {"method": "direct"},  # received on the day of the act
+    "speak": {"text": "已更换催化剂，请从轻", "final": "on"},
     "ask_hearing": {"text": "要求听证"},
     "waive": {},
     "lapse": {},
@@ -71,6 +71,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "enforce": {"court": "区人民法院", "text": "逾期未缴"},
     "close": {"text": "履行完毕"},
     "comment": {"text": "抓紧"},
+    "pause": {"ground": "analysis", "text": "委托鉴定", "basis": "《生态环境行政处罚办法》"},
+    "resume": {"text": "鉴定意见已收到"},
 }
 FILES = {"evidence"}
 # The plain way: (act, who, days after NOW).
@@ -137,14 +139,16 @@ def act(
     from jingwei.bureau.cases import services
 
     case.refresh_from_db()
+    now = NOW + timedelta(days=days)
+    today = {"received": now.date().isoformat()} if name == "notify" else {}
     event = services.act(
         city.people[who],
         case.pk,
         name,
         case.version,
-        {**FORMS[name], **changes},
+        {**FORMS[name], **today, **changes},
         files_for(name),
-        now=NOW + timedelta(days=days),
+        now=now,
     )
     case.refresh_from_db()
     return event

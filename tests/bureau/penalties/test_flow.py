@@ -14,10 +14,11 @@ from bureau.cases.city import finding
 from bureau.penalties import office
 from bureau.penalties.office import NOW, act, bring, open_penalty, order
 from jingwei.bureau.cases import checks as case_checks
-from jingwei.bureau.cases import services
+from jingwei.bureau.cases import services, tasks
 from jingwei.bureau.cases.errors import Invalid, Refused
-from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.notices.models import Message
 from jingwei.bureau.penalties import acts, checks, proposal, selectors
 from jingwei.standards import discretion
 
@@ -136,14 +137,86 @@ def test_hearing(city):
     act(city, case, "announce", "reviewer", 4, on="2026-11-18")
     assert "is on 2026-11-18" in refused(city, case, "hold", "reviewer", 15)
     act(city, case, "hold", "reviewer", 16)
-    # 2026-11-06 to 18: twelve days do not count.
-    assert case.due - due == timedelta(days=12)
+    # 2026-11-06 to 18: twelve days do not count. Without them the 90 days end on Sunday the 31st
+    # of January (so on Monday), with them on Friday the 12th of February.
+    assert due.isoformat().startswith("2027-02-01")
+    assert case.due.isoformat() == "2027-02-12T15:59:59+00:00"
     assert "听证" in case.derivation[-1]["zh"]
     # Nobody is punished harder because he was heard.
     assert "harder" in refused(city, case, "recheck", "reviewer", 17, amount="240000.01")
     act(city, case, "recheck", "reviewer", 17, amount="240000", accepted="none")
     act(city, case, "decide", "leader", 18, amount="240000")
     assert not case.detail["decision"]["deviates"]
+
+
+def test_who_speaks_early_may_still_ask_for_a_hearing(city):
+    case = bring(city, open_penalty(city), "notify")  # on Thursday the 5th, until the 12th
+    act(city, case, "speak", "enterprise", 4, final="")
+    assert case.state == "rechecking"
+    assert "until the end of 2026-11-12" in refused(city, case, "recheck", "reviewer", 5)
+    act(city, case, "speak", "enterprise", 5, final="", text="补充意见")
+    act(city, case, "ask_hearing", "enterprise", 7)
+    assert case.state == "hearing"
+    act(city, case, "withdraw", "enterprise", 8)
+    assert "already" in refused(city, case, "ask_hearing", "enterprise", 8)
+    # What was said before is not lost with the hearing.
+    assert case.state == "rechecking"
+    assert "has said something" in refused(
+        city, case, "recheck", "reviewer", 11, accepted="nothing"
+    )
+    act(city, case, "recheck", "reviewer", 11)
+    assert case.state == "deciding"
+
+
+def test_who_has_said_all_need_not_be_waited_for(city):
+    case = bring(city, open_penalty(city), "speak")
+    assert "nothing to add" in refused(city, case, "speak", "enterprise", 5)
+    assert "nothing to add" in refused(city, case, "ask_hearing", "enterprise", 5)
+    act(city, case, "recheck", "reviewer", 5)
+
+
+def test_a_hearing_at_which_nobody_was(city):
+    case = bring(city, open_penalty(city), "notify")
+    act(city, case, "ask_hearing", "enterprise", 4)
+    act(city, case, "announce", "reviewer", 4)
+    act(city, case, "absent", "reviewer", 18)
+    assert "Nothing was said" in refused(city, case, "recheck", "reviewer", 19, accepted="none")
+    act(city, case, "recheck", "reviewer", 19, accepted="nothing", amount="240000")
+    assert case.state == "deciding"
+
+
+def test_the_time_to_be_heard_runs_from_the_receipt(city):
+    case = bring(city, open_penalty(city), "pass")
+    assert "day of receipt" in refused(city, case, "notify", "district", 6, received="2026-11-02")
+    assert "day of receipt" in refused(city, case, "notify", "district", 6, received="2026-11-09")
+    # Received on Thursday the 5th, entered on Sunday the 8th: five working days, the 12th.
+    act(city, case, "notify", "district", 6, received="2026-11-05")
+    assert case.detail["notice"]["until"].startswith("2026-11-12T15:59:59")
+
+
+def test_periods_follow_the_calendar_of_the_bureau(city):
+    from jingwei.bureau.accounts.models import CalendarChange
+
+    case = bring(city, open_penalty(city), "pass")
+    for day in ("2026-11-06", "2026-11-09"):
+        CalendarChange.objects.create(
+            date=day, kind="rest", name="暴雪停工", at=NOW, by=city.dispatcher
+        )
+    act(city, case, "notify", "district", 3)
+    # Thursday the 5th: Friday and Monday are off, so Monday the 16th.
+    assert case.detail["notice"]["until"].startswith("2026-11-16T15:59:59")
+
+
+def test_an_appraisal_does_not_count(city):
+    case = bring(city, open_penalty(city), "approve")
+    assert case.due.isoformat().startswith("2027-02-01")
+    act(city, case, "pause", "reviewer", 1)
+    assert case.running_due is None
+    act(city, case, "resume", "reviewer", 11)
+    # Ten days more: Wednesday 2027-02-10, not Thursday, as the Sunday is not moved twice.
+    assert case.due.isoformat() == "2027-02-10T15:59:59+00:00"
+    assert "10 日" in case.derivation[-1]["zh"]
+    assert [*case_checks.replay(case), *case_checks.check()] == []
 
 
 def test_a_small_fine_gives_no_hearing(city):
@@ -433,3 +506,46 @@ def test_a_revoked_fine_has_no_daily_penalty(city):
     fine, case = followed(city)
     act(city, fine, "revoke", "leader2", 9)
     assert "Only a decided fine" in refused(city, case, "propose_daily", "district", 9)
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def told(who, kind):
+    return list(
+        Message.objects.filter(user=who, kind=kind).order_by("pk").values_list("text_zh", flat=True)
+    )
+
+
+def test_a_decision_that_is_not_published_in_time_is_told_once(city):
+    case = bring(city, open_penalty(city), "serve")
+    # Decided on Monday the 9th of November: seven working days, Wednesday the 18th.
+    assert case.wake_at.isoformat().startswith("2026-11-18T15:59:59")
+    tasks.tick(NOW + timedelta(days=16))
+    assert not case.events.filter(transition="unpublished").exists()
+    for day in (17, 18):
+        tasks.tick(NOW + timedelta(days=day))
+    assert case.events.filter(transition="unpublished").count() == 1
+    assert sum("未按期公开" in text for text in told(city.dispatcher, "overdue")) == 1
+    assert sum("未按期公开" in text for text in told(city.district, "overdue")) == 1
+    assert not any("未按期公开" in text for text in told(city.enterprise, "overdue"))
+    assert list(case_checks.check()) == []
+
+
+def test_a_published_or_revoked_decision_wakes_nobody(city):
+    one = bring(city, open_penalty(city), "publish")
+    two = bring(city, open_penalty(city, order(city, 2)), "serve")
+    act(city, two, "revoke", "leader", 9)
+    assert (one.wake_at, two.wake_at) == (None, None)
+    tasks.tick(NOW + timedelta(days=30))
+    assert not CaseEvent.objects.filter(transition="unpublished").exists()
+
+
+def test_the_party_hears_of_what_moves_its_deadline(city):
+    case = bring(city, open_penalty(city), "serve")
+    act(city, case, "defer", "leader", 9)
+    assert any("批准延期、分期缴纳" in text for text in told(city.enterprise, "case"))
+    before = len(told(city.enterprise, "case"))
+    act(city, case, "comment", "leader", 9)  # an internal one
+    assert len(told(city.enterprise, "case")) == before
+    assert any(text.startswith("留言") for text in told(city.district, "case"))

@@ -41,8 +41,10 @@ SPECIFICATION = {
     ("notified", "lapse"): ("district", "deciding"),
     ("hearing", "announce"): ("dispatcher", "hearing"),
     ("hearing", "hold"): ("dispatcher", "rechecking"),
-    ("hearing", "absent"): ("dispatcher", "deciding"),
-    ("hearing", "withdraw"): ("enterprise", "deciding"),
+    ("hearing", "absent"): ("dispatcher", "rechecking"),
+    ("hearing", "withdraw"): ("enterprise", "rechecking"),
+    ("rechecking", "speak"): ("enterprise", "rechecking"),
+    ("rechecking", "ask_hearing"): ("enterprise", "hearing"),
     ("rechecking", "recheck"): ("dispatcher", "deciding"),
     ("rechecking", "reopen"): ("dispatcher", "investigating"),
     ("deciding", "decide"): ("leader", "decided"),
@@ -64,6 +66,11 @@ SPECIFICATION = {
     **{(s, "contest_end"): ("district", s) for s in ("decided", "served", "enforcing")},
     # Only where the act is one of those for which the law knows detention: this one is not.
     **{(s, "refer"): ("leader", s) for s in (*RUNNING, "decided", "served", "enforcing", "paid")},
+    **{
+        (s, act): ("dispatcher", s)
+        for s in ("investigating", "reviewing", "noticing", "rechecking", "deciding")
+        for act in ("pause", "resume")
+    },
     **{
         (s, "comment"): (BUREAU, s)
         for s in ("filing", *RUNNING, "decided", "served", "enforcing", "paid")
@@ -139,9 +146,16 @@ class Penalty(Machine):
         detail, today = self.case.detail, self.now.date().isoformat()
         late = detail.get("notice") and self.now.isoformat() > detail["notice"]["until"]
         if act in ("speak", "ask_hearing"):
-            return not late
+            asked = act == "ask_hearing" and "asked" in self.marks
+            return not late and "final" not in self.marks and not asked
+        if act == "recheck":
+            return bool(late or "final" in self.marks)
         if act == "lapse":
             return bool(late)
+        if act == "pause":
+            return "paused" not in self.marks and self.case.due.isoformat() > self.now.isoformat()
+        if act == "resume":
+            return "paused" in self.marks
         if act in ("hold", "absent"):
             return today >= detail["hearing"]["on"]
         if act == "pay_part":
@@ -158,6 +172,13 @@ class Penalty(Machine):
         today = self.now.date()
         changes: dict[str, Any] = {}
         match act:
+            case "notify":
+                changes = {"received": today}
+            case "speak":
+                changes = {"final": ""} if self.case.state == "notified" else {}
+            case "recheck":
+                said = "said" in self.marks
+                changes = {"accepted": "part" if said else "nothing"}
             case "announce":
                 changes = {"on": today + timedelta(days=14)}
             case "serve":
@@ -179,6 +200,7 @@ class Penalty(Machine):
         return files_for(act)
 
     def did(self, who: str, act: str) -> None:
+        self.case.refresh_from_db()  # here and in `in_time`
         if act in INVESTIGATES:
             self.investigators.add(who)
         if act in ("pass", "pass_other", "recheck", "hold"):
@@ -186,12 +208,16 @@ class Penalty(Machine):
         self.kind = {
             "propose": "fine", "propose_none": "none", "propose_crime": "crime", "reclassify": "",
         }.get(act, self.kind)  # fmt: skip
-        if act in ("notify", "contest_end"):
-            self.marks.discard({"notify": "announced"}.get(act, "contested"))
-        mark = {"announce": "announced", "publish": "published", "contest": "contested"}.get(act)
-        if mark:
-            self.marks.add(mark)
-        self.case.refresh_from_db()  # `in_time` looks at it
+        if act == "notify":  # everything that was said belongs to the notice before
+            self.marks -= {"announced", "asked", "said", "final"}
+        if act == "speak" and self.case.detail["statement"]["final"]:
+            self.marks.add("final")
+        gone = {"contest_end": "contested", "resume": "paused"}.get(act)
+        mark = {
+            "announce": "announced", "publish": "published", "contest": "contested",
+            "ask_hearing": "asked", "speak": "said", "hold": "said", "pause": "paused",
+        }.get(act)  # fmt: skip
+        self.marks = (self.marks | {mark}) - {gone, None}
 
     def beside(self) -> list[str]:
         """A hearing that is announced anew each time would never be held."""

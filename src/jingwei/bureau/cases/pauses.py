@@ -1,16 +1,17 @@
 """The pause ledger: a case's own deadline stands still while the case cannot be handled.
 
 A pause has a reason and a legal basis. On resumption the deadline moves by the working time that
-passed meanwhile, reckoned as periods are: of days, the working days after the day on which the
-pause began up to that on which it ended; of hours, the office hours in it, full ones. The level
+passed meanwhile, reckoned as periods are: of working days, the working days after the day on which
+the pause began up to that on which it ended; of days, all days; of hours, the office hours in it,
+full ones. The level
 clock of whoever has the case goes on. `case.pauses` is the ledger, folded from the events; the
 step that moves a deadline stands in its derivation (`proof` checks one against the other).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +84,28 @@ def _pause(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
 
 
 def _resume(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    due, step = moved(case.due, case.paused, now, case.derivation[-1]["unit"], in_force(now))
+    unit, span, calendar = case.derivation[-1]["unit"], (case.paused, now), in_force(now)
+    if unit == "days":
+        due, step = moved_days(case.derivation, case.due, *span, calendar)
+    else:
+        due, step = moved(case.due, *span, unit, calendar)
     ended = {**case.pauses[-1], "to": now.astimezone(UTC).isoformat()}
     changes: dict[str, Any] = {"paused": None, "pauses": [*case.pauses[:-1], ended]}
     if step:
         changes |= {"due": due, "derivation": [*case.derivation, step]}
     return changes
+
+
+def longer(
+    steps: Sequence[Mapping[str, Any]], days: int, calendar: workdays.Calendar | None = None
+) -> tuple[datetime, list[int]]:
+    """(due, years without holiday notice) of a period in days that gets so many more: reckoned
+    from its beginning, so that a last day that was moved over a weekend is not moved twice."""
+    whole = sum(int(step["amount"]) for step in steps) + days
+    start = parse_datetime(steps[0]["start"])
+    assert start is not None
+    due, found = workdays.deadline(workdays.Rule(whole, "days"), start, calendar)
+    return due.astimezone(UTC), list(found.unknown_years)
 
 
 def moved(
@@ -124,6 +141,33 @@ def moved(
     }
 
 
+def moved_days(
+    steps: Sequence[Mapping[str, Any]],
+    due: datetime,
+    begun: datetime,
+    ended: datetime,
+    calendar: workdays.Calendar | None = None,
+) -> tuple[datetime, dict[str, Any] | None]:
+    """The same of a deadline in days, whose derivation so far is `steps`."""
+    days = (timezone.localdate(ended) - timezone.localdate(begun)).days
+    if not days:
+        return due, None
+    new, unknown = longer(steps, days, calendar)
+    span = [workdays.clock(moment) for moment in (begun, ended, due, new)]
+    return new, {
+        "amount": days,
+        "unit": "days",
+        "start": due.astimezone(UTC).isoformat(),
+        "due": new.isoformat(),
+        "unknown_years": unknown,
+        "pause": [begun.astimezone(UTC).isoformat(), ended.astimezone(UTC).isoformat()],
+        "counted": [],
+        "zh": f"{span[0]} 至 {span[1]} 中止计时，其间 {days} 日 → 期限由 {span[2]} 顺延至 {span[3]}",
+        "en": f"paused from {span[0]} to {span[1]}, in which {days} days passed → the deadline moves"
+        f" from {span[2]} to {span[3]}",
+    }
+
+
 def ledger(case: Case) -> list[dict[str, Any]]:
     """The pauses of a case for a reader: times as times, grounds in words."""
     return [
@@ -156,6 +200,9 @@ def proof(case: Case) -> Iterator[str]:
         first, last = (timezone.localdate(parse_datetime(t)).isoformat() for t in (begun, ended))
         outside = [d for d in step["counted"] if not first < d <= last]
         if step["unit"] == "working_days" and (outside or len(step["counted"]) != step["amount"]):
+            yield f"the pause from {begun} moves the deadline by other days than lie in it"
+        days = (date.fromisoformat(last) - date.fromisoformat(first)).days
+        if step["unit"] == "days" and days != step["amount"]:
             yield f"the pause from {begun} moves the deadline by other days than lie in it"
     standing = [p for p in case.pauses if p["to"] is None]
     if len(standing) > 1 or bool(standing) != (case.paused is not None):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -295,9 +295,26 @@ def _turn(user: Any) -> Q:
     elif user.role == Role.LEADER:
         mine |= Q(escalated__gte=3)
         mine |= Q(asks=Role.LEADER.value)
+    if user.role in (Role.DISTRICT, Role.DEPARTMENT):
+        mine |= _joint(user)
     colleagues = User.objects.filter(role=user.role, is_active=True)
     others = colleagues.exclude(pk__in=[person.pk for person in user.acts_for()])
     return mine & ~Q(holder__in=others.values("pk"))
+
+
+def _joint(user: Any) -> Q:
+    """Joint handling in which the user's office takes part and has not yet said what it did."""
+    offices = user.department_ids()
+    parties = Case.parties.through.objects.filter(department_id__in=offices)
+    waits = Q(pk__in=[])
+    for flow in FLOWS.values():
+        for act in flow.transitions:
+            if act.only == "joint":
+                did = CaseEvent.objects.filter(
+                    case=OuterRef("pk"), transition=act.name, department_id__in=offices
+                )
+                waits |= Q(flow=flow.name, state__in=act.sources) & ~Exists(did)
+    return Q(pk__in=parties.values("case_id")) & waits
 
 
 def key_figures(user: Any, now: datetime | None = None) -> dict[str, Any]:

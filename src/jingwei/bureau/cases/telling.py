@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import Role
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import people
-from jingwei.bureau.cases.flow import ESCALATE
-from jingwei.bureau.cases.models import Case, CaseEvent
+from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER
+from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent
 from jingwei.bureau.notices.services import settle, tell
 from jingwei.bureau.prepared import Prepared
 
@@ -94,3 +94,35 @@ def told(event: CaseEvent, case: Case) -> None:
 
         if not case.at.final:
             tell(turn(case), due, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
+    elif event.actor is None:  # the clock found something undone that moves nothing
+
+        def undone() -> str:
+            return f"{event.label}: {case}"
+
+        to = list(superiors(case, 2)) + _who_may_know(event, case)
+        tell(to, undone, kind="overdue", url=url, key=key, now=event.at)
+    elif event.transition != HAND_OVER:  # which tells by itself
+        _news(event, case, url, key)
+
+
+def _who_may_know(event: CaseEvent, case: Case) -> list[User]:
+    """Those for whom the case waits; of an internal act nobody outside the bureau."""
+    return [u for u in turn(case) if not (event.internal and u.role in OUTSIDE)]
+
+
+def _news(event: CaseEvent, case: Case, url: str, key: str) -> None:
+    """What moves nothing, but concerns others: a new deadline, a pause, a listing, a comment."""
+
+    def joined() -> str:
+        return _("Joint handling, your office takes part: %s") % case
+
+    def happened() -> str:
+        return f"{event.label}: {case}"
+
+    if "party_ids" in event.changes:
+        parties = list(case.parties.all())
+        tell(parties, joined, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
+    to = _who_may_know(event, case)
+    if case.issued and not event.internal and Role.ENTERPRISE in case.rules.known_to:
+        to += people(Role.ENTERPRISE, enterprise=case.enterprise.uscc) if case.enterprise else ()
+    tell(to, happened, kind="case", url=url, key=key, besides=event.actor, now=event.at)

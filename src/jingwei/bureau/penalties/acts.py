@@ -19,6 +19,8 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from jingwei.bureau.accounts.calendar import in_force
+from jingwei.bureau.cases import pauses
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.numbers import document_number
@@ -37,9 +39,10 @@ Changes = dict[str, Any]
 
 
 def period(step: str, start: datetime) -> tuple[datetime, dict[str, Any]]:
-    """The end of a period of the procedure (UTC), and the sentence that says how it was reckoned."""
+    """The end of a period of the procedure (UTC) by the bureau's calendar, and the sentence that
+    says how it was reckoned."""
     rule = law.procedure()[step]
-    due, derivation = rule.end(start)
+    due, derivation = rule.end(start, in_force())
     said = {
         "amount": rule.rule.amount,
         "unit": rule.rule.unit,
@@ -341,13 +344,19 @@ def refer(case: Case, data: Data, now: datetime) -> Changes:
 
 
 def notify(case: Case, data: Data, now: datetime) -> Changes:
-    until, said = period("statement", now)
+    """The party has been told: its five working days run from the day of receipt."""
+    received: date = data["received"]
+    proposed = datetime.fromisoformat(case.detail["proposal"]["at"])
+    if not _local(proposed) <= received.isoformat() <= _local(now):
+        raise Refused(_("The day of receipt lies between the proposal and today."))
+    until, said = period("statement", midnight(received))
     return {
         "issued": case.issued or now,
         "detail": {
             "notice": {
                 "number": _number("罚告", now),
                 "at": _utc(now),
+                "received": received.isoformat(),
                 "until": _utc(until),
                 "derivation": said,
                 "amount": case.detail["proposal"]["amount"],
@@ -368,11 +377,19 @@ def _until(case: Case) -> datetime:
 def _in_time(case: Case, now: datetime) -> None:
     if now > _until(case):
         raise Refused(_("The time to be heard ran out on %s.") % _local(_until(case)))
+    if _has_said_all(case):
+        raise Refused(_("The party said that it has nothing to add and wants no hearing."))
+
+
+def _has_said_all(case: Case) -> bool:
+    return bool((case.detail.get("statement") or {}).get("final"))
 
 
 def speak(case: Case, data: Data, now: datetime) -> Changes:
+    """A statement leaves the rest of the five days, and the hearing, to the party, unless it gives
+    them up (`final`)."""
     _in_time(case, now)
-    return {"detail": {"statement": {"at": _utc(now)}}}
+    return {"detail": {"statement": {"at": _utc(now), "final": bool(data.get("final"))}}}
 
 
 def ask_hearing(case: Case, data: Data, now: datetime) -> Changes:
@@ -380,9 +397,13 @@ def ask_hearing(case: Case, data: Data, now: datetime) -> Changes:
     return {"detail": {"hearing": {"asked": _utc(now)}}}
 
 
-def lapse(case: Case, data: Data, now: datetime) -> Changes:
-    if now <= _until(case):
+def _time_is_over(case: Case, now: datetime) -> None:
+    if now <= _until(case) and not _has_said_all(case):
         raise Refused(_("The party may still be heard until the end of %s.") % _local(_until(case)))
+
+
+def lapse(case: Case, data: Data, now: datetime) -> Changes:
+    _time_is_over(case, now)
     return {}
 
 
@@ -424,13 +445,13 @@ def _after_hearing(case: Case, now: datetime, **facts: Any) -> Changes:
     """The time of the hearing does not count towards the 90 days."""
     asked = datetime.fromisoformat(case.detail["hearing"]["asked"])
     days = (timezone.localtime(now).date() - timezone.localtime(asked).date()).days
-    due = case.due + timedelta(days=days)
+    due, unknown = pauses.longer(case.derivation, days, in_force())
     said = {
         "amount": days,
         "unit": "days",
-        "start": _utc(asked),
+        "start": _utc(case.due),
         "due": _utc(due),
-        "unknown_years": [],
+        "unknown_years": unknown,
         "zh": f"听证期间（{_local(asked)} 至 {_local(now)}，{days} 日）不计入办案期限，截止 {_local(due)} 24:00",
         "en": f"the hearing ({_local(asked)} to {_local(now)}, {days} days) does not count: due {_local(due)} 24:00",
     }
@@ -442,6 +463,14 @@ def _after_hearing(case: Case, now: datetime, **facts: Any) -> Changes:
 
 
 def recheck(case: Case, data: Data, now: datetime) -> Changes:
+    _time_is_over(case, now)
+    silent = not case.detail.get("statement") and "held" not in (case.detail["hearing"] or {})
+    if (data["accepted"] == "nothing") != silent:
+        raise Refused(
+            _("Nothing was said that could be accepted or not.")
+            if silent
+            else _("The party has said something: tell what became of it.")
+        )
     amount = law.yuan(data["amount"])
     exactly(case, amount)
     if amount > Decimal(case.detail["notice"]["amount"]):
@@ -476,6 +505,7 @@ def decide(case: Case, data: Data, now: datetime) -> Changes:
     publish, said = period("publish", now)
     return {
         "number": number,
+        "wake_at": publish,
         "due": None,
         "derivation": [],
         "detail": {
@@ -505,7 +535,7 @@ def basis_of(case: Case) -> law.Penalty:
 
 
 def end(case: Case, data: Data, now: datetime) -> Changes:
-    return {"closed": now}
+    return {"closed": now, "wake_at": None}
 
 
 def end_without(case: Case, data: Data, now: datetime) -> Changes:
@@ -652,4 +682,4 @@ def facts_of_decision(case: Case) -> dict[str, Any]:
 
 def publish(case: Case, data: Data, now: datetime) -> Changes:
     entry = record("penalty", f"case:{case.pk}", facts_of_decision(case))
-    return {"detail": {"published": {"at": _utc(now), "entry": entry.pk}}}
+    return {"detail": {"published": {"at": _utc(now), "entry": entry.pk}}, "wake_at": None}

@@ -15,6 +15,7 @@ from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
+from jingwei.bureau.cases.pauses import suspension
 from jingwei.bureau.penalties import acts, fields, guards
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ def _contests(case: Case | None) -> list[tuple[str, Text]]:
 
 
 def _accepted(case: Case | None) -> list[tuple[str, Text]]:
-    return [("all", _("accepted")), ("part", _("accepted in part")), ("none", _("not accepted"))]
+    return [
+        ("all", _("accepted")),
+        ("part", _("accepted in part")),
+        ("none", _("not accepted")),
+        ("nothing", _("nothing was said")),
+    ]
 
 
 def _draft(found: Sequence[Finding]) -> dict[str, Any]:
@@ -150,6 +156,8 @@ RUNNING = (
     "deciding",
 )
 EXECUTING = ("served", "enforcing")
+# Where the 90 days may stand still: appraisal, monitoring, public notice do not count.
+PAUSABLE = ("investigating", "reviewing", "noticing", "rechecking", "deciding")
 
 PENALTY = Flow(
     name="penalty",
@@ -177,7 +185,7 @@ PENALTY = Flow(
         State("notified", _("Party may be heard"), (Role.ENTERPRISE, Role.DISTRICT),
               Limit(days=5), business=True),
         State("hearing", _("Hearing asked for"), Role.DISPATCHER, Limit(days=15)),
-        State("rechecking", _("Statement to be rechecked"), Role.DISPATCHER, Limit(days=5),
+        State("rechecking", _("Statement to be rechecked"), Role.DISPATCHER, Limit(days=10),
               business=True),
         State("deciding", _("To be decided"), Role.LEADER, Limit(days=5), business=True),
         State("decided", _("Decision to be served"), Role.DISTRICT, Limit(days=7),
@@ -252,14 +260,22 @@ PENALTY = Flow(
         Transition("back", _("Send back to the investigation"), ("reviewing",), "investigating",
                    CITY, (REASON,), guard=guards.not_investigator, internal=True, tone="danger"),
         Transition("notify", _("Tell the party"), ("noticing",), "notified", DISTRICT,
-                   (Field("method", _("How it was served"), "choice", choices=_methods), REMARK),
+                   (Field("received", _("Received on"), "date",
+                          help=_("By public notice: the day on which it counts as received.")),
+                    Field("method", _("How it was served"), "choice", choices=_methods), REMARK),
                    effect=acts.notify, tone="primary", only="lead",
-                   help=_("From now on the party sees the case, and has five working days.")),
-        Transition("speak", _("Make a statement"), ("notified",), "rechecking", ENTERPRISE,
-                   (Field("text", _("Statement and defence")), FILES), effect=acts.speak,
-                   tone="primary"),
-        Transition("ask_hearing", _("Ask for a hearing"), ("notified",), "hearing", ENTERPRISE,
-                   (REASON,), guard=guards.may_be_heard, effect=acts.ask_hearing),
+                   help=_("From now on the party sees the case; it has five working days from the"
+                          " receipt.")),
+        Transition("speak", _("Make a statement"), ("notified", "rechecking"), "rechecking",
+                   ENTERPRISE,
+                   (Field("text", _("Statement and defence")), FILES,
+                    Field("final", _("This is all: no further statement, no hearing"), "bool",
+                          required=False,
+                          help=_("Else more can be said, and a hearing asked for, until the time"
+                                 " is over."))),
+                   effect=acts.speak, tone="primary"),
+        Transition("ask_hearing", _("Ask for a hearing"), ("notified", "rechecking"), "hearing",
+                   ENTERPRISE, (REASON,), guard=guards.may_be_heard, effect=acts.ask_hearing),
         Transition("waive", _("Give up the right to be heard"), ("notified",), "deciding",
                    ENTERPRISE, (REMARK,), tone="danger"),
         Transition("lapse", _("The party said nothing"), ("notified",), "deciding", DISTRICT,
@@ -273,9 +289,9 @@ PENALTY = Flow(
         Transition("hold", _("Hearing held"), ("hearing",), "rechecking", CITY,
                    (Field("text", _("What was said")), FILES),
                    guard=guards.announced, effect=acts.hold, tone="primary"),
-        Transition("absent", _("The party stayed away"), ("hearing",), "deciding", CITY, (REMARK,),
+        Transition("absent", _("The party stayed away"), ("hearing",), "rechecking", CITY, (REMARK,),
                    guard=guards.announced, effect=acts.absent),
-        Transition("withdraw", _("Withdraw the request"), ("hearing",), "deciding", ENTERPRISE,
+        Transition("withdraw", _("Withdraw the request"), ("hearing",), "rechecking", ENTERPRISE,
                    (REMARK,), effect=acts.give_up, tone="danger"),
         Transition("recheck", _("Recheck what the party said"), ("rechecking",), "deciding", CITY,
                    (Field("accepted", _("Result"), "choice", choices=_accepted), AMOUNT,
@@ -318,6 +334,8 @@ PENALTY = Flow(
         Transition("publish", _("Publish the decision"), ("decided", *EXECUTING, "paid"), None,
                    CITY | DISTRICT, (), guard=guards.unpublished, effect=acts.publish,
                    help=_("On the public page, without any person.")),
+        Transition("unpublished", _("The decision is not published in time"),
+                   ("decided", *EXECUTING, "paid"), None, frozenset(), clock=True, internal=True),
         Transition("pay", _("Record the last payment"), EXECUTING, "paid", DISTRICT,
                    (Field("on", _("Paid on"), "date"),
                     Field("amount", _("Amount (yuan)"), fields.yuan, initial=_rest),
@@ -347,6 +365,7 @@ PENALTY = Flow(
         Transition("close", _("Close the case"), ("paid",), "closed", DISTRICT,
                    (Field("text", _("Conclusion")),), guard=guards.published, effect=acts.end,
                    tone="primary", only="lead"),
+        *suspension(PAUSABLE, CITY, internal=True),
         Transition("comment", _("Comment"),
                    ("filing", *RUNNING, "decided", *EXECUTING, "paid"), None, BUREAU,
                    (Field("text", _("Comment")), FILES), locks=False, internal=True),

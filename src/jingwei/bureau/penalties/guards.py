@@ -90,6 +90,8 @@ def decides(kind: str) -> Any:
 def may_be_heard(case: Case, user: User) -> Text | None:
     if Decimal(case.detail["notice"]["amount"]) < law.HEARING:
         return _("The fine is below the amount from which on a hearing can be asked for.")
+    if case.detail.get("hearing"):
+        return _("A hearing was asked for already.")
     return None
 
 

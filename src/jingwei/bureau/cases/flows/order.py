@@ -59,7 +59,7 @@ def extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     from jingwei.bureau.cases.deadlines import deadline
     from jingwei.bureau.cases.errors import Refused
 
-    due, derivation = deadline(case.due, Limit(days=data["days"]))
+    due, derivation = deadline(case.due, Limit(days=data["days"]), known=now)
     if due <= now:
         raise Refused(_("The new deadline would be past already: give more working days."))
     return {"due": due, "derivation": case.derivation + derivation}
