@@ -42,9 +42,12 @@ def test_a_steady_west_wind_comes_from_the_west() -> None:
 def test_a_turning_wind_bends_the_way() -> None:
     found = come([4.0] * 7, [360.0] * 3 + [270.0] * 4, hours=6, every=6)
     (way,) = found.tracks
-    assert way[12, 0] < -20e3  # the last three hours the air came from the west
-    assert way[12, 1] == pytest.approx(0, abs=1e-6)
-    assert way[-1, 1] > 15e3  # before that from the north
+    # The air of the hour from six on arrives in its middle: the last three and a half hours it came
+    # from the west, the two and a half before from the north.
+    assert way[8, 1] == pytest.approx(0, abs=1e-6)
+    west, north = -way[-1, 0], way[-1, 1]
+    assert west / north == pytest.approx(3.5 / 2.5, rel=0.1)
+    assert north > 2.5 * 3600 * 4
 
 
 def test_a_long_gap_costs_the_ways_that_cross_it_and_no_others() -> None:

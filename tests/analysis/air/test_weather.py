@@ -96,13 +96,44 @@ def test_calm_hours_take_the_direction_of_those_around_and_keep_their_speed() ->
     speed[6], direction[6] = 0.2, 90.0
     found = weather.from_stations(PLACES, speed, direction, START, plane=PLANE)
     assert found.calm == 1
+    assert found.speed[6] == pytest.approx(0.2)
     assert (found.winds.u[6] > 0).all()
-    assert np.hypot(found.winds.u[6], found.winds.v[6]).max() < found.winds.u[5].min() / 5
+    # At both ends of the calm hour the wind is half that of the hour beside it.
+    assert found.winds.u[6:8].max() < 0.6 * found.winds.u[5].min()
 
 
 def test_always_calm_is_refused() -> None:
     with pytest.raises(weather.WeatherError, match="direction"):
         weather.from_stations(PLACES, *steady(speed=0.1), START, plane=PLANE)
+
+
+def night(*rows: float) -> weather.Weather:
+    """A winter's night from 18:00 on, one row an hour with 3 m/s from these directions."""
+    direction = np.repeat(np.array(rows)[:, None], 4, axis=1)
+    start = datetime(2026, 12, 21, 10, tzinfo=UTC)
+    return weather.from_stations(
+        PLACES, np.full(direction.shape, 3.0), direction, start, plane=PLANE
+    )
+
+
+def test_hourly_means_are_means_of_their_hour_and_no_moments() -> None:
+    """West until 06:00, then east: the air turns round at six and comes back as far as it went."""
+    found = night(*[270.0] * 6, *[90.0] * 7)
+    (way,) = weather.trajectories(found.winds, (0.0, 0.0), [9], 6, 600.0)
+    hour = found.winds.u[3].mean() * 3600
+    assert abs(way[-1][0]) < 0.01 * hour  # three hours there, three hours back
+    assert np.argmax(way[:, 0]) * 600.0 == 3 * 3600
+    assert way[18, 0] == pytest.approx(2.5 * hour, rel=0.01)  # half an hour to slow down
+    assert found.direction[:7] == pytest.approx([270.0] * 6 + [90.0])  # the hours stay as sent
+
+
+def test_the_sun_of_an_hour_is_that_of_its_middle() -> None:
+    """At 120° E the sun is highest at noon: hours on both sides of it are alike."""
+    start = datetime(2026, 6, 20, 16, tzinfo=UTC)
+    found = weather.from_stations(PLACES, *steady(24), start, plane=weather.Plane(120.0, 39.9))
+    length = found.winds.obukhov.mean(axis=(1, 2))
+    for before, after in ((9, 14), (6, 17)):
+        assert length[before] == pytest.approx(length[after], rel=0.05)
 
 
 def test_impossible_wind_does_not_count() -> None:

@@ -24,9 +24,9 @@ METHODS = ("angle", "euclid")
 
 @dataclass(frozen=True)
 class Ways:
-    """`arrival` (n,): hour of each arrival; `tracks` (n, steps + 1, 2): x, y in m of the plane from
-    the arrival back, one place each `STEP`; `lost`: arrivals without a way, since for more than
-    `weather.LONGEST_GAP` hours no station had wind; `calm`, `filled`: hours as in `Weather`;
+    """`arrival` (n,): hour of each arrival, in the middle of it; `tracks` (n, steps + 1, 2): x, y in m
+    of the plane from the arrival back, one place each `STEP`; `lost`: arrivals without a way, since for
+    more than `weather.LONGEST_GAP` hours no station had wind; `calm`, `filled`: hours as in `Weather`;
     `outside`: share of the places farther than `REACH` from all stations with wind, 0…1."""
 
     arrival: Ints
@@ -65,7 +65,7 @@ def backward(
         mine = wanted[(wanted - hours >= first) & (wanted <= last)]
         if not len(mine):
             continue
-        cut = slice(first, last + 1)
+        cut = np.r_[first : last + 1, last]  # for the wind at the end of the last hour
         try:
             air = weather.from_stations(
                 xy, s[cut], d[cut], start + timedelta(hours=first),
@@ -75,7 +75,8 @@ def backward(
             continue  # calm throughout: it has no direction
         calm += air.calm
         filled += air.filled
-        found = weather.trajectories(air.winds, place, (mine - first).tolist(), hours, STEP)
+        middle = (mine - first + 0.5).tolist()
+        found = weather.trajectories(air.winds, place, middle, hours, STEP)
         arrivals.append(mine)
         tracks.append(np.stack([way[: steps + 1, :2] for way in found]))
     if not arrivals:

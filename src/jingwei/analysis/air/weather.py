@@ -46,7 +46,8 @@ class Plane:
 @dataclass(frozen=True)
 class Weather:
     """`winds` from `start` on; `calm` and `filled`: hours in which no station had wind enough for a
-    direction, and hours without any wind that were filled; `stations`: how many had some."""
+    direction, and hours without any wind that were filled; `stations`: how many had some; `speed`
+    and `direction` of each hour."""
 
     start: datetime
     winds: Winds
@@ -120,7 +121,9 @@ def from_stations(
 ) -> Weather:
     """Hourly weather from stations: places (n, 2) in m of `plane`, speed (hours + 1, n) in m/s at
     10 m, direction (hours + 1, n) in degrees from which the wind comes; NaN where missing. Row h is
-    the whole hour `start` + h.
+    the mean of the hour that begins at `start` + h, as stations send it; so the wind at the moment
+    `start` + h, from which `Winds` goes on linearly, is the mean of the rows before and after it,
+    and sun and turbulence of row h are those of its middle.
 
     Wind between stations: weights 1 / (distance² + smooth²), divergence taken out, raised to
     `CARRIED` by the similarity profile. Where the wind is below `CALM` the direction of the station
@@ -171,7 +174,7 @@ def from_stations(
             hu, hv = hu * scale, hv * scale
         u[hour], v[hour] = divergence_free(hu, hv, size)
     blind = ~np.isfinite(u[:, 0, 0])
-    calm = int((blind & some).sum())
+    calm = int((blind & some)[:-1].sum())
     if blind.all():
         raise WeatherError("no station ever has wind enough for a direction")
     known = np.flatnonzero(~blind)
@@ -179,7 +182,7 @@ def from_stations(
         flat = array.reshape(hours, -1)
         for column in range(flat.shape[1]):
             flat[:, column] = np.interp(np.arange(hours), known, flat[known, column])
-    if calm:  # a direction from the hours around, but the speed that was measured
+    if (blind & some).any():  # a direction from the hours around, but the speed that was measured
         for hour in np.flatnonzero(blind & some).tolist():
             told = float(np.nanmean(s[hour][still[hour]]))
             ratio = told / max(float(np.hypot(u[hour], v[hour]).mean()), 1e-6)
@@ -193,16 +196,27 @@ def from_stations(
         x0=float(x0),
         y0=float(y0),
         size=size,
-        u=u * raised,
-        v=v * raised,
+        u=_moments(u * raised),
+        v=_moments(v * raised),
         ustar=ustar,
         obukhov=obukhov,
         zi=zi,
         temperature=temperature,
     )
     return Weather(
-        start, winds, int((sure | still).any(axis=0).sum()), calm, int((~some).sum()), mean, vane
+        start,
+        winds,
+        int((sure | still).any(axis=0).sum()),
+        calm,
+        int((~some)[:-1].sum()),
+        mean,
+        vane,
     )
+
+
+def _moments(rows: Floats) -> Floats:
+    """At the beginning of each hour, from hourly means (hours, ...): the mean of both sides."""
+    return np.concatenate([rows[:1], (rows[:-1] + rows[1:]) / 2])
 
 
 def _mean(values: Floats, where: npt.NDArray[np.bool_]) -> float:
@@ -223,7 +237,8 @@ def _turbulence(
     ustar, obukhov, zi = (np.empty_like(speed) for _ in range(3))
     heat = 0.0
     for hour in range(len(speed)):
-        sun = sun_elevation(start + timedelta(hours=hour), plane.longitude, plane.latitude)
+        middle = start + timedelta(hours=hour + 0.5)
+        sun = sun_elevation(middle, plane.longitude, plane.latitude)
         flux = float(boundary.heat_flux(sun, cloud, temperature)) if sun > 0 else 0.0
         heat = heat + flux * 3600 / (boundary.AIR_DENSITY * boundary.AIR_HEAT) if flux > 0 else 0.0
         s = np.maximum(speed[hour], 0.3)
@@ -241,10 +256,10 @@ def _turbulence(
 
 
 def trajectories(
-    winds: Winds, place: Sequence[float], arrivals: Sequence[int], hours: int, step: float = 600.0
+    winds: Winds, place: Sequence[float], arrivals: Sequence[float], hours: int, step: float = 600.0
 ) -> list[Floats]:
-    """Ways of the air that arrives at a place at whole hours: a list of (steps + 1, 3) x, y, age in
-    hours, from the arrival back; shorter where it leaves the weather in time. Heun's method."""
+    """Ways of the air that arrives at a place so many hours after the weather begins (the mean of an
+    hour arrives half an hour after its beginning): a list of (steps + 1, 3) x, y, age in hours, from the arrival back; shorter where it leaves the weather in time. Heun's method."""
     when = np.asarray(arrivals, float)
     count = round(hours * 3600 / step)
     ways = np.full((len(when), count + 1, 3), np.nan)

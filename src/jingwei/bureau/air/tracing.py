@@ -254,7 +254,7 @@ def answer(q: Question) -> dict[str, Any]:
         raise RefusedError("nothing", str(error)) from None
     asked = range(q.first, len(q.values))
     ways = weather.trajectories(
-        found.winds, places[q.station][:2], [*asked][::3] or [q.first], MEMORY, 900.0
+        found.winds, places[q.station][:2], [h + 0.5 for h in asked[::3]], MEMORY, 900.0
     )
     pk = [o.pk for o in q.outlets]
     rises = np.isfinite(velocity) & np.isfinite(gas) & (np.asarray(sources.diameter) > 0)
