@@ -136,6 +136,16 @@ def test_the_sun_of_an_hour_is_that_of_its_middle() -> None:
         assert length[before] == pytest.approx(length[after], rel=0.05)
 
 
+def test_the_mixed_layer_does_not_know_when_the_question_begins() -> None:
+    """By 16:00 of a June day the sun has heated the ground since sunrise, whatever row is the first."""
+    depth = []
+    for first in (0, 5, 9, 12, 14):
+        start = datetime(2026, 6, 20, 16, tzinfo=UTC) + timedelta(hours=first)  # local midnight
+        found = weather.from_stations(PLACES, *steady(25 - first), start, plane=PLANE)
+        depth.append(found.winds.zi[16 - first].mean())
+    assert depth == pytest.approx([depth[0]] * 5, rel=1e-6)
+
+
 def test_impossible_wind_does_not_count() -> None:
     speed, direction = steady()
     speed[:, 1], direction[:, 2] = -9.0, 999.0

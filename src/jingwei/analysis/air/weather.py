@@ -233,14 +233,22 @@ def _turbulence(
 ) -> tuple[Floats, Floats, Floats]:
     """u*, L and zi (hours, ny, nx). By day the layer grows with the heat that came since sunrise,
     zi² = 2 (1 + 2 * 0.2) / 0.005 * sum(H / rho cp) dt: Carson (1973) Q. J. R. Meteorol. Soc. 99, 450,
-    with a lapse rate of 5 K/km and Deardorff's entrainment of 0.2; never below Venkatram (1980)."""
-    ustar, obukhov, zi = (np.empty_like(speed) for _ in range(3))
-    heat = 0.0
-    for hour in range(len(speed)):
+    with a lapse rate of 5 K/km and Deardorff's entrainment of 0.2; never below Venkatram (1980). The
+    sum goes back beyond row 0 to sunrise, a day at most, and ends in the middle of the row."""
+
+    def heating(hour: int) -> float:
         middle = start + timedelta(hours=hour + 0.5)
         sun = sun_elevation(middle, plane.longitude, plane.latitude)
-        flux = float(boundary.heat_flux(sun, cloud, temperature)) if sun > 0 else 0.0
-        heat = heat + flux * 3600 / (boundary.AIR_DENSITY * boundary.AIR_HEAT) if flux > 0 else 0.0
+        return max(float(boundary.heat_flux(sun, cloud, temperature)), 0.0) if sun > 0 else 0.0
+
+    ustar, obukhov, zi = (np.empty_like(speed) for _ in range(3))
+    unit = 3600 / (boundary.AIR_DENSITY * boundary.AIR_HEAT)
+    heat, before = 0.0, -1
+    while before >= -24 and (flux := heating(before)) > 0:
+        heat, before = heat + flux * unit, before - 1
+    for hour in range(len(speed)):
+        flux = heating(hour)
+        heat = heat + flux * unit if flux > 0 else 0.0
         s = np.maximum(speed[hour], 0.3)
         if flux > 0:
             ustar[hour], obukhov[hour] = boundary.unstable_scales(
@@ -250,7 +258,7 @@ def _turbulence(
             ustar[hour], obukhov[hour] = boundary.stable_scales(
                 s, 10.0, roughness, cloud, temperature
             )
-        grown = np.sqrt(2 * 1.4 / 0.005 * heat)
+        grown = np.sqrt(2 * 1.4 / 0.005 * (heat - flux * unit / 2))
         zi[hour] = np.clip(np.maximum(boundary.mechanical_depth(ustar[hour]), grown), 100.0, 4000.0)
     return ustar, obukhov, zi
 
