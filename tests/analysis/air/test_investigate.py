@@ -222,13 +222,23 @@ def test_bad_files_are_named(
     assert words in err
 
 
-def test_hours_without_wind_are_not_made_up(
+def test_hours_without_wind_are_not_judged_and_the_others_are(
     app: typer.Typer, tmp_path: Path, measured: list[dict[str, object]]
 ) -> None:
     table = [dict(r) for r in measured]
     for r in table:
         if "2024-05-02 03" <= str(r["time"])[:13] <= "2024-05-02 08":
             r["WSPM"] = r["wd"] = ""
+    status, out, err = run(app, files(tmp_path, table))
+    assert status == 0, err
+    # Judged is the longer side of the gap, from three hours before its first wind at 09:00 on.
+    assert "16 of 43 hours have no wind within 3 hours and are not judged" in err
+    assert "wind was missing in 3 hours" in err
+    found = json.loads(out.strip().splitlines()[-1])
+    assert found["hours"] == 27
+    assert found["suspects"][0]["name"] == f"works {GUILTY}"
+    for r in table:
+        r["WSPM"] = r["wd"] = ""
     status, _, err = run(app, files(tmp_path, table))
     assert status == 2
-    assert "no station has wind from 2024-05-02 03:00 on" in err
+    assert "no station has wind from 2024-05-01" in err

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jingwei.analysis.air import weather
+from jingwei.analysis.air import tracing, weather
+from jingwei.analysis.air.puffs import Sources
 
 START = datetime(2026, 6, 21, 0, tzinfo=UTC)
 PLANE = weather.Plane(116.4, 39.9)
@@ -85,10 +86,37 @@ def test_a_long_gap_is_refused_with_its_beginning() -> None:
     speed[4:9] = np.nan
     with pytest.raises(weather.WeatherError, match="2026-06-21 04:00"):
         weather.from_stations(PLACES, speed, direction, START, plane=PLANE)
+    with pytest.raises(weather.WeatherError, match="2026-06-21 00:00"):
+        weather.from_stations(
+            PLACES[:1], np.full((2, 1), np.nan), np.zeros((2, 1)), START, plane=PLANE
+        )
+
+
+def test_short_gaps_at_the_ends_take_the_nearest_hour() -> None:
     speed, direction = steady()
-    speed[-1] = np.nan  # it ends before the question
-    with pytest.raises(weather.WeatherError, match="12:00"):
+    speed[:2] = speed[-3:] = np.nan
+    found = weather.from_stations(PLACES, speed, direction, START, plane=PLANE)
+    assert found.filled == 4  # the last row only closes the last hour
+    assert found.winds.u[0] == pytest.approx(found.winds.u[2], rel=0.2)
+    assert (found.winds.u > 3).all()
+    speed[:4] = np.nan
+    with pytest.raises(weather.WeatherError, match="2026-06-21 00:00"):
         weather.from_stations(PLACES, speed, direction, START, plane=PLANE)
+
+
+def test_hours_near_wind_can_be_judged() -> None:
+    speed, direction = steady(25)
+    everything = np.ones(24, bool)
+    assert weather.judged(speed, direction, everything) == (0, 24)
+    speed[:6] = np.nan  # a late beginning costs what lies more than three hours before it
+    assert weather.judged(speed, direction, everything) == (3, 24)
+    speed[12:20] = np.nan  # of two sides that with more of the wanted hours
+    assert weather.judged(speed, direction, everything) == (3, 14)
+    assert weather.judged(speed, direction, np.arange(24) > 15) == (17, 24)
+    for part in ((3, 14), (17, 24)):  # and each of them is taken as it is
+        cut = slice(part[0], part[1] + 1)
+        weather.from_stations(PLACES, speed[cut], direction[cut], START, plane=PLANE)
+    assert weather.judged(speed * np.nan, direction, everything) is None
 
 
 def test_calm_hours_take_the_direction_of_those_around_and_keep_their_speed() -> None:
@@ -102,9 +130,22 @@ def test_calm_hours_take_the_direction_of_those_around_and_keep_their_speed() ->
     assert found.winds.u[6:8].max() < 0.6 * found.winds.u[5].min()
 
 
-def test_always_calm_is_refused() -> None:
-    with pytest.raises(weather.WeatherError, match="direction"):
-        weather.from_stations(PLACES, *steady(speed=0.1), START, plane=PLANE)
+def test_always_calm_the_air_stands_and_spreads() -> None:
+    found = weather.from_stations(PLACES, *steady(speed=0.1), START, plane=PLANE)
+    assert found.still
+    assert found.calm == 12
+    assert np.isnan(found.direction).all()
+    assert (found.winds.u == 0).all()
+    assert not weather.from_stations(PLACES, *steady(), START, plane=PLANE).still
+    # What stands near reaches the station from every side alike, what stands far does not.
+    around = Sources(
+        x=np.array([1e3, -1e3, 0.0, 20e3]), y=np.array([0.0, 0.0, 1e3, 0.0]),
+        height=np.full(4, 20.0), rate=np.ones(4),
+    )  # fmt: skip
+    a = tracing.matrix(around, found.winds, [[0.0, 0.0, 3.0]], memory=6, threads=1).toarray()[-1]
+    assert a[:3] == pytest.approx([a[0]] * 3, rel=1e-6)
+    assert a[0] > 0
+    assert a[3] < 1e-3 * a[0]
 
 
 def night(*rows: float) -> weather.Weather:

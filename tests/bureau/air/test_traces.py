@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -126,6 +127,58 @@ def test_what_cannot_be_answered_is_refused_with_its_reason(
     assert trace.state == Trace.State.REFUSED
     assert trace.reason.startswith(reason)
     assert selectors.why(trace) != trace.reason
+
+
+def blow(monkeypatch, change) -> None:
+    """Change speed and direction (hours + 1, points) of what the stations sent."""
+    real = tracing.means
+
+    def means(points, factors, start, hours):
+        found = real(points, factors, start, hours)
+        if tracing.SPEED in found:
+            change(found[tracing.SPEED], found[tracing.DIRECTION])
+        return found
+
+    monkeypatch.setattr(tracing, "means", means)
+
+
+def test_missing_wind_costs_its_hours_and_not_the_answer(world, data, monkeypatch, client) -> None:
+    """No wind for six hours of the lead-in, and none at the end of the question."""
+    send(data, world)
+
+    def change(speed, _direction) -> None:
+        speed[:6] = np.nan
+        speed[-6:] = np.nan
+
+    blow(monkeypatch, change)
+    trace = services.run(ask(world))
+    assert trace.state == Trace.State.DONE, trace.reason
+    told = trace.result["said"]
+    assert (told["short"], told["unjudged"]) == (3, 3)
+    assert len(trace.result["series"]) == len(trace.result["wind"]) == 12
+    assert [r[3] is None for r in trace.result["series"]] == [False] * 9 + [True] * 3
+    assert Outlet.objects.get(pk=trace.result["shares"][0]["outlet"]).code == "DA002"
+    client.force_login(world.users["dispatcher"])
+    page = client.get(trace.get_absolute_url()).content.decode()
+    assert "少回溯 3 小时" in page
+    assert "3 个小时未作判断" in page
+
+
+def test_a_calm_time_is_judged_without_direction_and_says_so(
+    world, data, monkeypatch, client
+) -> None:
+    send(data, world)
+
+    def change(speed, _direction) -> None:
+        speed[:] = 0.2
+
+    blow(monkeypatch, change)
+    trace = services.run(ask(world))
+    assert trace.state == Trace.State.DONE, trace.reason
+    assert trace.result["wind"][0] == [0.2, None]
+    client.force_login(world.users["dispatcher"])
+    page = client.get(trace.get_absolute_url()).content.decode()
+    assert "全程静风" in page
 
 
 def test_rates_of_monitors_come_before_permits(world, data) -> None:

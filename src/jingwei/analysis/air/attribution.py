@@ -24,6 +24,8 @@ STUCK = 6  # equal hours in a row that no station measures
 LIVELY = 20.0  # steps of its rounding; a value below may well stand still
 MEMORY = 12  # hours that a puff is followed back
 THRESHOLD = 3.0  # times the known rate that counts as far more
+RELATIVE = 0.3  # error of the model by value
+CALM_RELATIVE = 1.0  # the same where the air stands: how far it drifts is unknown (own choice)
 INSTRUMENT, UNEVEN = 2.0, 0.2  # µg/m³; share of the background that differs from place to place
 
 
@@ -137,6 +139,7 @@ def attribute(
         (v - base[:, None]).ravel(),
         micro,
         hours=hours,
+        relative=CALM_RELATIVE if weather.still else RELATIVE,
         noise=np.repeat(np.nan_to_num(noise, nan=INSTRUMENT), len(places)),
         shifted=(turned, faster),
         threshold=THRESHOLD,

@@ -163,8 +163,28 @@ def city_wind(
     if found.filled:
         notes.append(f"wind was missing in {found.filled} hours and was bridged")
     if found.calm:
-        notes.append(f"{found.calm} hours were calm: the direction of the hours around was taken")
+        notes.append(
+            "calm throughout: the air has no direction, the list goes by distance and inventory alone"
+            if found.still
+            else f"{found.calm} hours were calm: the direction of the hours around was taken"
+        )
     return found.winds, notes
+
+
+def _with_wind(
+    history: History, pollutant: str, station: str, first: int, last: int, memory: int
+) -> tuple[int, int]:
+    """Hours begin…stop (not included) that can be judged: `weather.judged`, or all if there is none."""
+    begin = max(first - memory, 0)
+    if not history.weather:
+        return begin, last + 1
+    at = np.minimum(np.arange(begin, last + 2), len(history) - 1)
+    u, v, speed = (history.weather[k][at, None] for k in ("u", "v", "speed"))
+    wanted = np.isfinite(history.values[pollutant][at[:-1], history.stations.index(station)])
+    wanted[: first - begin] = False
+    direction = np.degrees(np.arctan2(-u, -v)) % 360
+    some = weather.judged(speed, direction, wanted) or (0, len(wanted))
+    return begin + some[0], begin + some[1]
 
 
 def trace(
@@ -217,9 +237,16 @@ def trace(
         notes.append(
             f"{len(px) - len(near)} sources lie beyond {REACH / 1e3:g} km and are left out"
         )
-    air, more = city_wind(history, max(first - memory, 0), last, centre)
+    begin, stop = _with_wind(history, pollutant, station, first, last, memory)
+    if (lost_hours := last + 1 - first - (stop - max(first, begin))) > 0:
+        notes.append(
+            f"{lost_hours} of {last - first + 1} hours have no wind within"
+            f" {weather.LONGEST_GAP} hours and are not judged"
+        )
+    first, last = max(first, begin), stop - 1
+    air, more = city_wind(history, begin, last, centre)
     notes += more
-    lead = first - max(first - memory, 0)
+    lead = first - begin
     if lead < memory:
         notes.append(f"only {lead} hours of wind before the period: older air is not followed")
     y = history.values[pollutant][first : last + 1][:, [history.stations.index(s) for s in placed]]

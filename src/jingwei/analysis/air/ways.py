@@ -61,7 +61,7 @@ def backward(
     wanted = np.arange(hours, len(s), every)
     steps = round(hours * 3600 / STEP)
     arrivals, tracks, calm, filled = [], [], 0, 0
-    for first, last in _stretches(s, d):
+    for first, last in weather.stretches(s, d):
         mine = wanted[(wanted - hours >= first) & (wanted <= last)]
         if not len(mine):
             continue
@@ -72,6 +72,8 @@ def backward(
                 plane=plane, reach=REACH, temperature=temperature,
             )  # fmt: skip
         except weather.WeatherError:
+            continue
+        if air.still:
             continue  # calm throughout: it has no direction
         calm += air.calm
         filled += air.filled
@@ -89,18 +91,6 @@ def backward(
     return Ways(
         arrival, ways, len(wanted) - len(arrival), calm, filled, float(np.mean(near > REACH))
     )
-
-
-def _stretches(speed: Floats, direction: Floats) -> list[tuple[int, int]]:
-    """First and last rows of the stretches whose gaps without wind can be filled."""
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(speed) & (speed >= 0) & (speed < 75)
-        known &= (speed < weather.CALM) | ((direction >= 0) & (direction <= 360))
-    rows = np.flatnonzero(known.any(axis=1))
-    if not len(rows):
-        return []
-    parts = np.split(rows, np.flatnonzero(np.diff(rows) > weather.LONGEST_GAP + 1) + 1)
-    return [(int(p[0]), int(p[-1])) for p in parts if len(p) > 1]
 
 
 def distances(tracks: npt.ArrayLike, method: str) -> Floats:

@@ -20,7 +20,7 @@ from jingwei.analysis.air.puffs import Winds
 EARTH = 6_371_000.0  # mean radius, m
 CALM = 0.5  # m/s; below it a vane says nothing
 CARRIED = 50.0  # m; the height whose wind carries the plumes
-LONGEST_GAP = 3  # hours without any wind that are filled from both sides
+LONGEST_GAP = 3  # hours without any wind that are filled from the hours around
 
 
 class WeatherError(ValueError):
@@ -56,6 +56,11 @@ class Weather:
     filled: int
     speed: Floats
     direction: Floats
+
+    @property
+    def still(self) -> bool:
+        """No station ever had wind enough for a direction: `direction` is NaN, the wind 0."""
+        return bool(np.isnan(self.direction).all())
 
 
 def sun_elevation(time: datetime, longitude: float, latitude: float) -> float:
@@ -127,8 +132,9 @@ def from_stations(
 
     Wind between stations: weights 1 / (distance² + smooth²), divergence taken out, raised to
     `CARRIED` by the similarity profile. Where the wind is below `CALM` the direction of the station
-    is not believed and that of the others taken. Raises `WeatherError` where more than `LONGEST_GAP`
-    hours in a row have no wind at all.
+    is not believed and that of the others taken; calm throughout, the air stands and only spreads.
+    Hours without any wind are filled from those around. Raises `WeatherError` where more than
+    `LONGEST_GAP` of them follow each other.
     """
     at, s, d = floats(places).reshape(-1, 2), floats(speed), floats(direction)
     if s.shape != d.shape or s.ndim != 2 or s.shape[1] != len(at) or len(s) < 2:
@@ -144,7 +150,7 @@ def from_stations(
     gap = 0
     for hour, known in enumerate(some):
         gap = 0 if known else gap + 1
-        if gap > LONGEST_GAP or (gap and hour == len(some) - 1) or (gap and hour == 0):
+        if gap > LONGEST_GAP or gap == len(some):
             began = start + timedelta(hours=hour - gap + 1)
             raise WeatherError(f"no station has wind from {began:%Y-%m-%d %H:%M} on")
     rad = np.radians(d)
@@ -175,11 +181,12 @@ def from_stations(
         u[hour], v[hour] = divergence_free(hu, hv, size)
     blind = ~np.isfinite(u[:, 0, 0])
     calm = int((blind & some)[:-1].sum())
-    if blind.all():
-        raise WeatherError("no station ever has wind enough for a direction")
     known = np.flatnonzero(~blind)
     for array in (u, v):
         flat = array.reshape(hours, -1)
+        if not len(known):
+            flat[:] = 0.0
+            continue
         for column in range(flat.shape[1]):
             flat[:, column] = np.interp(np.arange(hours), known, flat[known, column])
     if (blind & some).any():  # a direction from the hours around, but the speed that was measured
@@ -192,6 +199,7 @@ def from_stations(
     raised = boundary.wind(CARRIED, 1.0, 10.0, obukhov, roughness)
     mean = np.array([_mean(s[h], sure[h] | still[h]) for h in range(hours)])
     vane = np.degrees(np.arctan2(-u.mean(axis=(1, 2)), -v.mean(axis=(1, 2)))) % 360
+    vane = vane if len(known) else np.full(hours, np.nan)
     winds = Winds(
         x0=float(x0),
         y0=float(y0),
@@ -212,6 +220,34 @@ def from_stations(
         mean,
         vane,
     )
+
+
+def stretches(speed: npt.ArrayLike, direction: npt.ArrayLike) -> list[tuple[int, int]]:
+    """First and last rows of the stretches of (rows, n) whose gaps without wind can be filled."""
+    s, d = floats(speed), floats(direction)
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(s) & (s >= 0) & (s < 75)
+        known &= (s < CALM) | ((d >= 0) & (d <= 360))
+    rows = np.flatnonzero(known.any(axis=1))
+    if not len(rows):
+        return []
+    parts = np.split(rows, np.flatnonzero(np.diff(rows) > LONGEST_GAP + 1) + 1)
+    return [(int(p[0]), int(p[-1])) for p in parts]
+
+
+def judged(
+    speed: npt.ArrayLike, direction: npt.ArrayLike, wanted: npt.ArrayLike
+) -> tuple[int, int] | None:
+    """Hours begin…stop (not included) with wind, or with some at most `LONGEST_GAP` hours away: of
+    the stretches of wind (hours + 1, n) the one that has most of the `wanted` hours (hours,). None
+    where none has any."""
+    want = np.asarray(wanted, bool)
+    best, most = None, 0
+    for first, last in stretches(speed, direction):
+        begin, stop = max(first - LONGEST_GAP, 0), min(last + LONGEST_GAP, len(want))
+        if (count := int(want[begin:stop].sum())) > most:
+            best, most = (begin, stop), count
+    return best
 
 
 def _moments(rows: Floats) -> Floats:

@@ -158,12 +158,16 @@ def said(trace: Trace) -> list[str]:
         ("no_height", _("%d outlets without a stack height: 15 m was assumed.")),
         ("no_rise", _("%d outlets without diameter, gas velocity or gas temperature: no plume rise was counted, so their share may be too high.")),
         ("calm", _("%d hours with calm at all stations: the direction of the hours around was taken.")),
-        ("filled", _("%d hours without any wind were filled from both sides.")),
+        ("filled", _("%d hours without any wind were filled from the hours around.")),
+        ("short", _("Air is followed back %d hours less than usual: before that no station had wind.")),
+        ("unjudged", _("%d of the asked hours were not judged: no station had wind within three hours of them.")),
         ("dropped_negative", _("%d negative concentrations were left out.")),
         ("dropped_stuck", _("%d concentrations that did not move for six hours or more were left out.")),
     ):  # fmt: skip
         if about[key]:
             found.append(text % about[key])
+    if about["still"]:
+        found.append(_("Calm at all stations throughout: the air has no direction. The list goes by distance and known emissions alone and is much less sure; ask again for hours with wind."))  # fmt: skip
     if trace.factor in ("a34002", "a34004"):
         found.append(_("Particles: only what stacks emit as particles is traced; dust of roads and sites, and particles formed in the air, are not."))  # fmt: skip
     if trace.factor == "a21004":

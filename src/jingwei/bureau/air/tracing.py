@@ -228,10 +228,15 @@ def answer(q: Question) -> dict[str, Any]:
     plane = weather.Plane(middle.longitude, middle.latitude)
     x, y = plane.to([p.longitude for p in q.points], [p.latitude for p in q.points])
     places = np.column_stack([x, y, np.full(len(x), 3.0)])
+    asked = range(q.first, len(q.values))
+    wanted = np.isfinite(q.values[:, q.station])
+    wanted[: q.first] = False
+    begin, stop = weather.judged(q.wind[0], q.wind[1], wanted) or (0, len(q.values))
     try:
         found = weather.from_stations(
-            places[:, :2], *q.wind, q.start, plane=plane, temperature=q.warmth + 273.15
-        )
+            places[:, :2], q.wind[0, begin : stop + 1], q.wind[1, begin : stop + 1],
+            q.start + begin * HOUR, plane=plane, temperature=q.warmth + 273.15,
+        )  # fmt: skip
     except WeatherError as error:
         raise RefusedError("wind", str(error)) from None
     sx, sy = plane.to([o.longitude for o in q.outlets], [o.latitude for o in q.outlets])
@@ -248,19 +253,36 @@ def answer(q: Question) -> dict[str, Any]:
     monitored = np.array([b == "monitor" for b in q.basis])
     try:
         told = attribute(
-            sources, monitored, found, places, q.values, station=q.station, first=q.first
-        )
+            sources, monitored, found, places, q.values[begin:stop],
+            station=q.station, first=max(q.first - begin, 0),
+        )  # fmt: skip
     except AttributionError as error:
         raise RefusedError("nothing", str(error)) from None
-    asked = range(q.first, len(q.values))
+    told_hours = range(max(q.first, begin), stop)
     ways = weather.trajectories(
-        found.winds, places[q.station][:2], [h + 0.5 for h in asked[::3]], MEMORY, 900.0
+        found.winds,
+        places[q.station][:2],
+        [h - begin + 0.5 for h in told_hours[::3]],
+        MEMORY,
+        900.0,
     )
+
+    def row(h: int) -> list[Any]:
+        if h not in told_hours:
+            return [_figure(float(q.values[h, q.station])), None, None]
+        return [_figure(a[h - begin]) for a in (told.measured, told.background, told.modelled)]
+
+    def blown(h: int) -> list[Any]:
+        if h not in told_hours:
+            return [None, None]
+        way = float(found.direction[h - begin])
+        return [_figure(found.speed[h - begin]), None if way != way else round(way)]
+
     pk = [o.pk for o in q.outlets]
     rises = np.isfinite(velocity) & np.isfinite(gas) & (np.asarray(sources.diameter) > 0)
     return {
         "series": [
-            [(q.start + h * HOUR).isoformat(), *(_figure(a[h]) for a in (told.measured, told.background, told.modelled))]
+            [(q.start + h * HOUR).isoformat(), *row(h)]
             for h in asked
         ],
         "increment": _figure(told.increment),
@@ -281,7 +303,7 @@ def answer(q: Question) -> dict[str, Any]:
             }
             for s in told.shares
         ],
-        "wind": [[_figure(found.speed[h]), round(float(found.direction[h]))] for h in asked],
+        "wind": [blown(h) for h in asked],
         "ways": [
             [[round(float(c), 4) for c in (*plane.back(px, py), age)] for px, py, age in way[::2]]
             for way in ways
@@ -289,8 +311,11 @@ def answer(q: Question) -> dict[str, Any]:
         "said": {
             "stations": len(q.points),
             "wind_stations": found.stations,
-            "calm": found.calm,
+            "calm": 0 if found.still else found.calm,
             "filled": found.filled,
+            "still": int(found.still),
+            "short": min(begin, q.first),
+            "unjudged": len(asked) - len(told_hours),
             **{f"dropped_{k}": n for k, n in told.dropped.items()},
             **{f"basis_{k}": n for k, n in Counter(q.basis).items()},
             "no_height": int((~np.isfinite(height)).sum()),

@@ -209,7 +209,7 @@ def said(found: Found, want: dict[str, Any]) -> list[str]:
     for text, n in (
         (_("%d arrivals have no way: more than three hours in a row before them are without wind, or all of them calm."), ways.lost),
         (_("%d hours with calm at all stations: the direction of the hours around was taken."), ways.calm),
-        (_("%d hours without any wind were filled from both sides."), ways.filled),
+        (_("%d hours without any wind were filled from the hours around."), ways.filled),
     ):  # fmt: skip
         if n:
             out.append(text % n)
