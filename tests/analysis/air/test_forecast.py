@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from jingwei.analysis.air import commands
-from jingwei.analysis.air.forecast import cases, classes, history, model, verify, weather
+from jingwei.analysis.air.forecast import cases, classes, history, model, store, verify, weather
 
 HOURS, STATIONS = 9000, 3
 CUT = 7500
@@ -221,6 +221,54 @@ def test_index_is_that_of_the_worst_pollutant() -> None:
     assert p.cumsum()[:4] == pytest.approx([0.1, 0.5, 0.75, 0.9])
     old = classes.index({"PM2.5": pm}, "2012")
     assert old.index[0, 0, 0, 3] == 82  # 75 µg/m³ was IAQI 100
+
+
+def test_independent_pollutants_are_seldom_high_together() -> None:
+    """Each is above 100 every other time: one of them three times of four, not every other."""
+    pm = flat("PM2.5", [20, 35, 50, 60, 115, 150, 250])
+    no2 = flat("NO2", [20, 50, 150, 200, 700, 900, 1000])  # IAQI 100 at 200 µg/m³ an hour
+    random = np.random.default_rng(1)
+    apart = random.random((1500, 2))
+    same = np.repeat(random.random((1500, 1)), 2, axis=1)
+    bound = classes.index({"PM2.5": pm, "NO2": no2})
+    assert bound.over(100) == pytest.approx(0.5)
+    assert classes.index({"PM2.5": pm, "NO2": no2}, together=same).over(100) == pytest.approx(0.5, abs=0.04)  # fmt: skip
+    found = classes.index({"PM2.5": pm, "NO2": no2}, together=apart)
+    assert found.over(100) == pytest.approx(0.75, abs=0.04)
+    assert (found.index[..., :5] >= bound.index[..., :5]).all()
+    assert (np.diff(found.index, axis=-1) >= 0).all()
+    assert found.probability.sum(axis=-1) == pytest.approx(1)
+    # With one alone there is nothing to join.
+    alone = classes.index({"PM2.5": pm}, together=apart[:, :1])
+    np.testing.assert_array_equal(alone.index, classes.index({"PM2.5": pm}).index)
+    with pytest.raises(ValueError, match="no upper bound"):
+        found.over(120)
+
+
+def test_chances_of_the_index_hold_for_pollutants_that_go_their_own_ways(
+    city: history.History,
+) -> None:
+    other = made_up(11).values["PM2.5"]
+    own = replace(city, values={"PM2.5": city.values["PM2.5"], "NO2": 3.0 * other})
+    made = {n: model.train(own, n, CUT, **FEW) for n in own.values}
+    told = {n: m.at(own, STARTS) for n, m in made.items()}
+    ranks = classes.joint(list(made.values()))
+    assert ranks is not None
+    assert 0 <= ranks.min() < 0.01
+    assert abs(np.corrcoef(ranks.T)[0, 1]) < 0.15
+    came = verify.index_truth(own, told, "2026")
+    joined, bound = (verify.chances(classes.index(told, "2026", r), came, (100,))[0] for r in (ranks, None))  # fmt: skip
+    assert 0.1 < joined.came < 0.9
+    assert joined.brier < joined.usual
+    assert bound.told < joined.told
+    assert abs(joined.told - joined.came) < abs(bound.told - bound.came)
+    assert joined.brier < bound.brier
+    # Models that drew other cases cannot be joined, nor those kept before there were ranks.
+    strange = replace(made["NO2"], drawn="other")
+    assert classes.joint([made["PM2.5"], strange]) is None
+    assert classes.joint([replace(m, drawn="") for m in made.values()]) is None
+    again = store.load(store.dump(made))
+    np.testing.assert_array_equal(classes.joint([again[n] for n in own.values]), ranks)
 
 
 def test_episodes_say_where_and_when() -> None:

@@ -198,6 +198,12 @@ def test_a_run_for_every_station_with_weather(learned, tmp_path) -> None:
     assert made.weather_id == row.pk
     assert made.about["reach"] == 48
     assert made.about["pollutants"] == ["PM2.5", "NO2"]
+    assert (
+        made.about["joint"] is True
+    )  # learned from the same cases: how they miss together is known
+    assert any("同时偏高的实际频度" in s for s in selectors.said(made))
+    made.about["joint"] = False
+    assert any("可能的最低值" in s for s in selectors.said(made))
     assert made.stations.count() == 2
     for part in made.stations.all():
         q = np.array(part.result["series"]["PM2.5"]["q"])

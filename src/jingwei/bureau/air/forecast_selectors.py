@@ -145,7 +145,10 @@ def said(forecast: Forecast) -> list[str]:
         found += field_said(model)
         if about["reach"] and not model.about["dewpoint"]:
             found.append(_("The stations report no humidity: the dew point is not used."))
-        found.append(_("The pollutants' quantiles are taken together for the index: high classes are a little too likely, never too unlikely."))  # fmt: skip
+        if about.get("joint"):
+            found.append(_("The index takes the pollutants to be high together as often as they were on the days left out of the learning."))  # fmt: skip
+        else:
+            found.append(_("The pollutants are taken to be high all together for the index: its chances of high classes are the lowest possible, the true ones are as high or higher. Learn anew to have them better."))  # fmt: skip
     return found
 
 

@@ -396,6 +396,7 @@ def run(
     present = [n for n in FACTORS if n in known.values and f"{n} bare" in models]
     known = _shaped(known, models.values())
     told: dict[str, model.Forecast] = {}
+    learned: list[model.Model] = []
     for name in present:
         answer = models[f"{name} bare"].at(known, [begin])
         better = models.get(f"{name} weather")
@@ -403,12 +404,14 @@ def run(
             better = models[f"{name} field"]
         if reach and better is not None:
             answer = model.spliced(better.at(known, [begin]), answer, reach)
+        learned.append(better if reach and better is not None else models[f"{name} bare"])
         told[name] = answer
     if not told:
         raise ForecastError("silent")
     if not any(np.isfinite(t.last).any() for t in told.values()):
         raise ForecastError("old")
-    joint = classes.index(told, aqi.edition((start + timedelta(hours=8)).date()))
+    together = classes.joint(learned)
+    joint = classes.index(told, aqi.edition((start + timedelta(hours=8)).date()), together)
     found = {
         s.pk: _station(told, joint, i)
         for i, s in enumerate(stations)
@@ -436,6 +439,7 @@ def run(
         {
             "pollutants": list(told),
             "reach": reach,
+            "joint": together is not None or len(told) == 1,
             "wind": None if not reach else [
                 [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
             ],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis.air.boundary import Floats
-from jingwei.analysis.air.forecast.model import LEVELS, Forecast
+from jingwei.analysis.air.forecast.model import LEVELS, Forecast, Model
 from jingwei.standards import aqi
 
 _ITEM = {"PM2.5": "pm25", "PM10": "pm10", "SO2": "so2", "NO2": "no2", "CO": "co", "O3": "o3"}
+LEAST = 200  # cases with all pollutants, below which it is not told how they miss together
 _SCALE = {"CO": 1e-3}  # the index judges CO in mg/m³
 
 
@@ -27,36 +28,95 @@ class Index:
     leading: npt.NDArray[np.int64]
     probability: Floats
 
+    def over(self, above: int) -> Floats:
+        """Chance (starts, stations, LEADS) of an index above a class's upper bound."""
+        uppers = [x.upper for x in aqi.LEVELS]
+        if above not in uppers[:-1]:
+            raise ValueError(f"index: {above} is no upper bound of a class ({uppers[:-1]})")
+        return np.asarray(self.probability[..., uppers.index(above) + 1 :].sum(axis=-1))
 
-def index(forecasts: Mapping[str, Forecast], edition: str = "2026") -> Index:
-    """The AQI of forecasts of the same starts.
 
-    Its quantile is the largest IAQI of the pollutants' quantiles: pollutants are taken to be high
-    together, which makes high classes a little too likely, never too unlikely. Beyond the 5 % and
-    95 % quantiles the distribution goes on like a line through the two outermost.
+def hourly(pollutant: str, values: Floats, edition: str = "2026") -> Floats:
+    """IAQI of concentrations in µg/m³; NaN where there is none."""
+    found = aqi.iaqi_array(_ITEM[pollutant], values * _SCALE.get(pollutant, 1.0), edition)
+    return np.where(found < 0, np.nan, found.astype(float))
+
+
+def joint(models: Sequence[Model]) -> Floats | None:
+    """How the pollutants of the models miss together: ranks (cases, models) of the same left-out
+    cases; None where they were not learned from the same ones, or fewer than `LEAST` have all."""
+    if not models or not models[0].drawn or len({m.drawn for m in models}) > 1:
+        return None
+    found = np.stack([m.ranks for m in models], axis=1)
+    found = found[np.isfinite(found).all(axis=1)]
+    return found if len(found) >= LEAST else None
+
+
+def index(
+    forecasts: Mapping[str, Forecast], edition: str = "2026", together: Floats | None = None
+) -> Index:
+    """The AQI of forecasts of the same starts: the largest IAQI of the pollutants.
+
+    `together` (cases, pollutants in their order), of `joint`: the pollutants are high together as
+    often as they were in the left-out cases (empirical copula). Without it the quantile of the
+    index is the largest IAQI of the pollutants' quantiles, as if they were always high together;
+    then the chance of at most a value is the largest that is possible (Fréchet's upper bound), so
+    the chances of high classes are the lowest that are possible. Beyond the 5 % and 95 % quantiles
+    the distribution goes on like a line through the two outermost.
     """
     names = tuple(forecasts)
-    parts = []
-    for name in names:
-        given = forecasts[name].quantiles * _SCALE.get(name, 1.0)
-        parts.append(aqi.iaqi_array(_ITEM[name], given, edition).astype(float))
-    stacked = np.stack(parts)
-    top = np.maximum.accumulate(stacked.max(axis=0), axis=-1)
-    uppers = np.array([x.upper for x in aqi.LEVELS][:-1], float)
-    return Index(
-        names,
-        top,
-        stacked[..., LEVELS.index(0.5)].argmax(axis=0),
-        np.diff(_below(top, uppers), axis=-1, prepend=0.0, append=1.0),
+    given = [forecasts[n].quantiles * _SCALE.get(n, 1.0) for n in names]
+    stacked = np.stack(
+        [
+            aqi.iaqi_array(_ITEM[n], q, edition).astype(float)
+            for n, q in zip(names, given, strict=True)
+        ]
     )
+    leading = stacked[..., LEVELS.index(0.5)].argmax(axis=0)
+    uppers = np.array([x.upper for x in aqi.LEVELS][:-1], float)
+    if together is None or len(names) == 1:
+        top = np.maximum.accumulate(stacked.max(axis=0), axis=-1)
+        under = _below(top, uppers)
+    else:
+        if together.ndim != 2 or together.shape[1] != len(names):
+            raise ValueError(f"index: ranks {together.shape} of {len(names)} pollutants")
+        top = np.empty(given[0].shape)
+        under = np.empty((*top.shape[:-1], len(uppers)))
+        draw = [_drawing(together[:, k]) for k in range(len(names))]
+        for start in range(len(top)):  # one start at a time: all draws of a year would not fit
+            sample = np.full((*top.shape[1:-1], len(together)), -1, np.int16)
+            for n, q, weights in zip(names, given, draw, strict=True):
+                values = np.maximum(_widened(q[start]) @ weights, 0.0)
+                np.maximum(sample, aqi.iaqi_array(_ITEM[n], values, edition), out=sample)
+            top[start] = np.moveaxis(
+                np.quantile(sample, LEVELS, axis=-1, method="inverted_cdf"), 0, -1
+            )
+            under[start] = (sample[..., None] <= uppers).mean(axis=-2)
+    return Index(names, top, leading, np.diff(under, axis=-1, prepend=0.0, append=1.0))
+
+
+def _widened(quantiles: Floats) -> Floats:
+    """With those of 0 and 1, on the lines through the two outermost."""
+    first = 2 * quantiles[..., :1] - quantiles[..., 1:2]
+    last = 2 * quantiles[..., -1:] - quantiles[..., -2:-1]
+    return np.concatenate([first, quantiles, last], axis=-1)
+
+
+def _drawing(rank: Floats) -> Floats:
+    """Weights (len(LEVELS) + 2, cases) that make the quantiles of ranks from those at the levels."""
+    levels = np.array([0.0, *LEVELS, 1.0])
+    low = np.clip(np.searchsorted(levels, rank, side="right") - 1, 0, len(levels) - 2)
+    share = (rank - levels[low]) / (levels[low + 1] - levels[low])
+    found = np.zeros((len(levels), len(rank)))
+    found[low, np.arange(len(rank))] = 1 - share
+    found[low + 1, np.arange(len(rank))] = share
+    return found
 
 
 def _below(quantiles: Floats, bounds: Floats) -> Floats:
     """Probability of at most each bound, from quantiles at LEVELS: (…, len(bounds))."""
     levels = np.array([0.0, *LEVELS, 1.0])
-    first = 2 * quantiles[..., :1] - quantiles[..., 1:2]
-    last = 2 * quantiles[..., -1:] - quantiles[..., -2:-1]
-    q = np.concatenate([first, quantiles, last], axis=-1)
+    q = _widened(quantiles)
     out = np.empty((*q.shape[:-1], len(bounds)))
     for k, bound in enumerate(bounds):
         under = q <= bound
@@ -85,10 +145,7 @@ class Episode:
 def episodes(found: Index, start: int, above: int = 200, least: int = 3) -> list[Episode]:
     """Where and when the median AQI stays above a class's upper bound for `least` hours or more, from
     start number `start`; the worst first. 200: heavily polluted."""
-    uppers = [x.upper for x in aqi.LEVELS]
-    if above not in uppers[:-1]:
-        raise ValueError(f"episodes: {above} is no upper bound of a class ({uppers[:-1]})")
-    chance = found.probability[start, ..., uppers.index(above) + 1 :].sum(axis=-1)
+    chance = found.over(above)[start]
     median = found.index[start, ..., LEVELS.index(0.5)]
     out = []
     for s, series in enumerate(median):

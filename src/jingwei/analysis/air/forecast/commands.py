@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,7 @@ def forecast(
     }
     found: list[dict[str, Any]] = []
     lines = []
+    told_by: dict[str, dict[str, tuple[model.Model, model.Forecast]]] = {}
     with validate.refusing():
         known = history.read(data)
         how = model.learner(learner)
@@ -79,6 +81,7 @@ def forecast(
                 made = model.train(known, name, cut, weather=kinds[kind], learner=how, rows=rows)
                 learned = time.process_time() - clock
                 told = made.at(known, starts)
+                told_by.setdefault(kind, {})[name] = (made, told)
                 spans = verify.errors(known, told)
                 if not spans[-1].cases:
                     raise ValueError(f"{name}: nothing was measured after {train_to}")
@@ -101,6 +104,14 @@ def forecast(
         lines,
     )  # fmt: skip
     validate.tell(text)
+    chances = [c for kind, by in told_by.items() if len(by) > 1 for c in _chances(known, kind, by)]
+    if chances:
+        text += "\n\n" + table(
+            ["weather", "index", "pollutants high", "hours", "told", "came", "Brier", "of telling the mean"],
+            [[c["weather"], f"> {c['above']}", c["how"], str(c["hours"]), f"{c['told']:.3f}",
+              f"{c['came']:.3f}", f"{c['brier']:.4f}", f"{c['usual']:.4f}"] for c in chances],
+        )  # fmt: skip
+        validate.tell(text[text.rindex("\n\n") :])
     if report is not None:
         with validate.refusing():
             write(report, "forecast", text)
@@ -112,6 +123,7 @@ def forecast(
             "starts": len(starts),
             "stations": len(known.stations),
             "forecasts": found,
+            "index": chances,
             "goal": {f"rmse_{k}": v for k, v in _GOALS.items()},
             "met": all(f["rmse"] <= _GOALS[f["weather"]] for f in judged) if judged else None,
         }
@@ -130,6 +142,22 @@ def _cut(text: str) -> np.datetime64:
     except ValueError:
         pass
     raise ValueError(f"{text!r} is neither a month (2016-02) nor a day (2016-02-29)")
+
+
+def _chances(known: Any, kind: str, by: Any) -> list[dict[str, Any]]:
+    """Chances of high classes of the index against what came: the pollutants high together as in the
+    left-out cases, and as if they always were."""
+    from jingwei.analysis.air.forecast import classes, verify
+
+    told = {name: forecast for name, (_made, forecast) in by.items()}
+    together = classes.joint([made for made, _forecast in by.values()])
+    came = verify.index_truth(known, told, "2026")
+    out = []
+    for how, ranks in (("as left out", together), ("always", None)):
+        if how == "always" or ranks is not None:
+            for c in verify.chances(classes.index(told, "2026", ranks), came):
+                out.append({"weather": kind, "how": how, "pollutants": list(told), **asdict(c)})
+    return out
 
 
 def _figures(name: str, kind: str, learned: float, spans: Any, alarms: Any) -> dict[str, Any]:

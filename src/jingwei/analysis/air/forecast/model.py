@@ -4,9 +4,10 @@ persistence leaves over; its spread from how it missed where it had not learned.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,6 +23,7 @@ BLOCK = 15 * 24  # h; episodes last days, so hours are split into folds by block
 WARM = 168  # h before the first start
 _LEAD_EDGES = (3, 6, 12, 18, 24, 36)
 _BINS = 8
+JOINT = 1500  # left-out cases whose ranks are kept, to tell how pollutants miss together
 
 Weather = Callable[[History, Ints], Floats]
 Extra = Callable[[History, Ints], dict[str, Floats]]
@@ -220,14 +222,9 @@ class Spread:
     def fit(cls, lead: Ints, mean: Floats, miss: Floats) -> Spread:
         centres = np.zeros((len(_LEAD_EDGES) + 1, _BINS))
         misses = np.zeros((*centres.shape, len(LEVELS)))
-        part = np.searchsorted(_LEAD_EDGES, lead)
-        for k in range(len(centres)):
-            at = np.flatnonzero(part == k)
-            if len(at) < 4 * _BINS:
-                raise ValueError("forecast: too few hours to learn the spread from")
-            for b, some in enumerate(np.array_split(at[np.argsort(mean[at])], _BINS)):
-                centres[k, b] = mean[some].mean()
-                misses[k, b] = np.quantile(miss[some], LEVELS)
+        for k, b, some in _bins(lead, mean):
+            centres[k, b] = mean[some].mean()
+            misses[k, b] = np.quantile(miss[some], LEVELS)
         return cls(centres, misses)
 
     def __call__(self, mean: Floats) -> Floats:
@@ -241,9 +238,32 @@ class Spread:
         return floats(np.maximum(np.sort(out, axis=-1), 0.0))
 
 
+def _bins(lead: Ints, mean: Floats) -> Iterator[tuple[int, int, Ints]]:
+    """Cases by part of the leads and by level of the forecast. Raises ValueError for too few."""
+    part = np.searchsorted(_LEAD_EDGES, lead)
+    for k in range(len(_LEAD_EDGES) + 1):
+        at = np.flatnonzero(part == k)
+        if len(at) < 4 * _BINS:
+            raise ValueError("forecast: too few hours to learn the spread from")
+        for b, some in enumerate(np.array_split(at[np.argsort(mean[at])], _BINS)):
+            yield k, b, some
+
+
+def ranks(lead: Ints, mean: Floats, miss: Floats) -> Floats:
+    """Where each miss stands among those of the same lead and level, 0…1."""
+    found = np.full(len(miss), np.nan)
+    for _k, _b, some in _bins(lead, mean):
+        found[some[np.argsort(miss[some])]] = (np.arange(len(some)) + 0.5) / len(some)
+    return found
+
+
 @dataclass(frozen=True)
 class Model:
-    """A trained forecast of one pollutant: `at(history, starts)` forecasts."""
+    """A trained forecast of one pollutant: `at(history, starts)` forecasts.
+
+    `ranks` (JOINT,): of the left-out misses of the first cases drawn, NaN where nothing was measured;
+    models with the same `drawn` have drawn the same cases.
+    """
 
     pollutant: str
     stations: tuple[str, ...]
@@ -254,6 +274,8 @@ class Model:
     further: Extra | None
     past_weather: bool
     names: tuple[str, ...]
+    ranks: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
+    drawn: str = ""
 
     def _rows(self, history: History, starts: Ints) -> Rows:
         return Rows(
@@ -344,6 +366,7 @@ def train(
     n = random.integers(0, len(starts), rows)
     s = random.integers(0, len(history.stations), rows)
     h = random.integers(1, LEADS + 1, rows)
+    drawn = hashlib.sha256(np.stack([starts[n], s, h])[:, :JOINT].tobytes()).hexdigest()[:16]
     true = source.target(n, s, h)
     known = np.isfinite(true) & np.isfinite(source.persistence(n, s))
     n, s, h, true = n[known], s[known], h[known], true[known]
@@ -365,7 +388,10 @@ def train(
         members.append(member)
     told = np.maximum(true - misses, 0.0)
     spread = Spread.fit(h, told, true - told)
+    place = np.flatnonzero(known)
+    kept = np.full(min(JOINT, rows), np.nan)
+    kept[place[place < JOINT]] = np.round(ranks(h, told, true - told)[place < JOINT], 4)
     return Model(
         pollutant, history.stations, climate, tuple(members), spread,
-        weather, extra, past_weather, tuple(source.names),
+        weather, extra, past_weather, tuple(source.names), kept, drawn,
     )  # fmt: skip

@@ -38,6 +38,8 @@ def dump(models: Mapping[str, Model]) -> bytes:
             "misses": _array(m.spread.misses),
             "past_weather": m.past_weather,
             "names": list(m.names),
+            "ranks": _array(m.ranks),
+            "drawn": m.drawn,
         }
         for name, m in models.items()
     }
@@ -68,6 +70,9 @@ def load(
                 further=(further or {}).get(name),
                 past_weather=bool(m["past_weather"]),
                 names=tuple(m["names"]),
+                # Models kept before there were ranks have none: their index is told without them.
+                ranks=floats(_back(m["ranks"])) if "ranks" in m else np.zeros(0),
+                drawn=m.get("drawn", ""),
             )
             for name, m in given["models"].items()
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jingwei.analysis.air.boundary import Floats
+from jingwei.analysis.air.forecast.classes import Index, hourly
 from jingwei.analysis.air.forecast.history import History
 from jingwei.analysis.air.forecast.model import LEVELS, Forecast
 from jingwei.analysis.air.forecast.weather import LEADS
@@ -109,3 +110,51 @@ def alarms(history: History, forecast: Forecast, above: float) -> Alarms:
         pod=hits / int(came.sum()) if came.any() else nan,
         far=1 - hits / int(told.sum()) if told.any() else nan,
     )
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Told chances that the index is above `above` against what came: `told` the mean chance and
+    `came` the share of the hours; `brier` the mean of (chance - came)², `usual` that of telling
+    `came` every time; `bins`: lower edge of the chance, hours, mean chance, share that came."""
+
+    above: int
+    hours: int
+    told: float
+    came: float
+    brier: float
+    usual: float
+    bins: tuple[tuple[float, int, float, float], ...]
+
+
+def index_truth(history: History, forecasts: Mapping[str, Forecast], edition: str) -> Floats:
+    """The hourly index that came (starts, stations, LEADS) by the pollutants of the forecasts; NaN where
+    one of them was not measured."""
+    parts = [hourly(name, truth(history, f), edition) for name, f in forecasts.items()]
+    return np.asarray(np.stack(parts).max(axis=0) + 0 * np.stack(parts).sum(axis=0))
+
+
+def chances(found: Index, came: Floats, above: Sequence[int] = (100, 150, 200)) -> list[Chance]:
+    """How well the chances of high classes hold; `came` as from `index_truth`."""
+    out = []
+    use = np.isfinite(came)
+    for level in above:
+        told = found.over(level)[use]
+        high = came[use] > level
+        share = float(high.mean())
+        part = np.minimum((told * 5).astype(int), 4)
+        bins = tuple(
+            (
+                k / 5,
+                int((part == k).sum()),
+                float(told[part == k].mean()),
+                float(high[part == k].mean()),
+            )
+            for k in range(5)
+            if (part == k).any()
+        )
+        out.append(
+            Chance(level, int(use.sum()), float(told.mean()), share,
+                   float(np.mean((told - high) ** 2)), share * (1 - share), bins)
+        )  # fmt: skip
+    return out
