@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jingwei.analysis.validity import Fault
 from jingwei.bureau.monitoring import selectors
 from jingwei.bureau.monitoring.models import Exceedance, Judgement
+from jingwei.bureau.monitoring.observations import day_start, local_day
 from jingwei.bureau.registry.models import PermitLimit
+from jingwei.bureau.registry.selectors import problems
 
-from .conftest import NOW, City, hour, limit
+from .conftest import NOW, City, hour, limit, make_point, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -56,22 +60,76 @@ def test_a_limit_whose_unit_is_missing_or_wrong_judges_nothing(city: City, unit:
     assert judged(city) == ({"unit": 1}, 0)
 
 
-def test_a_limit_without_a_period_judges_nothing(city: City):
+def shown(city: City, client, factor: str = "a21002", resolution: str = "hour") -> str:
+    """The page of the value of hour 0, or of its day."""
+    client.force_login(make_user("dispatcher", name="looks"))
+    client.cookies["django_language"] = "en"
+    when = hour(0) if resolution == "hour" else day_start(local_day(hour(0)))
+    query = {"factor": factor, "resolution": resolution, "time": int(when.timestamp())}
+    url = reverse("monitoring:value", args=[city.point.mn, city.point.st])
+    page = client.get(url, query).content.decode()
+    assert client.get(city.permit.get_absolute_url()).status_code == 200
+    return html.unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("forced", "why", "found"),
+    [
+        ({"period": ""}, "It has no period", "has no period"),
+        ({"reference_o2": 21.0}, "Its reference oxygen is 21 %", "has a reference oxygen of 21 %"),
+        ({"reference_o2": -1.0}, "Its reference oxygen is -1 %", "has a reference oxygen of -1 %"),
+    ],
+)
+def test_a_limit_that_cannot_be_judged_by_says_why(city: City, client, forced, why, found):
     """The forms and imports refuse one; where it is there all the same it is not taken for another."""
-    PermitLimit.objects.filter(period="hour").update(period="")
+    PermitLimit.objects.filter(period="hour").update(**forced)
     city.send(hour(0), OVER)
     assert judged(city) == ({}, 0)
     assert not Exceedance.objects.exists()
+    page = shown(city, client)
+    assert "Nothing is judged by this limit." in page
+    assert why in page
+    assert "From the value to its validity" in page
+    assert why in html.unescape(client.get(city.permit.get_absolute_url()).content.decode())
+    assert why in html.unescape(client.get(city.point.get_absolute_url()).content.decode())
+    (problem,) = problems()
+    assert found in problem
+    assert "a21002" in problem
+
+
+def test_an_exceedance_goes_where_its_limit_cannot_be_judged_by_any_more(city: City):
+    city.send(hour(0), OVER)
+    assert judged(city) == ({}, 1)
+    PermitLimit.objects.filter(period="hour").update(reference_o2=21.0)
+    city.send(hour(0), {"a21002": 91.0, "a19001": 12.0})
+    assert judged(city) == ({}, 0)
+    assert Exceedance.objects.get().withdrawn == "limit"
 
 
 def test_an_unknown_factor_is_kept_beside_the_others(city: City):
     city.send(hour(0), {**OVER, "z99999": 5.0})
     assert judged(city) == ({}, 1)
     assert "a21002" in cells(city, hour(0))
-    limit(city.outlet, city.permit, "z99999", "1", unit="mg/m3", reference_o2=None)
-    city.send(hour(1), {**OVER, "z99999": 5.0})
-    not_judged, exceeded = judged(city)
-    assert (set(not_judged), exceeded) == ({"unit"}, 1)  # nobody knows in which unit it is sent
+
+
+@pytest.mark.parametrize("unit", ["", "mg/m3"])
+def test_nothing_is_judged_by_a_limit_of_an_unknown_factor(city: City, client, unit):
+    """Nobody knows in which unit it is sent: not even where the limit has none either."""
+    limit(city.outlet, city.permit, "z99999", "1", unit=unit, reference_o2=None)
+    city.send(hour(0), {**OVER, "z99999": 5.0})
+    assert judged(city) == ({}, 1)
+    assert Exceedance.objects.get().factor == "a21002"
+    assert "“z99999” is no factor of HJ 212" in shown(city, client, "z99999")
+    (problem,) = problems()
+    assert "'z99999' at DA001 is of a factor that is in no table" in problem
+
+
+def test_a_limit_of_ph_has_no_unit_and_is_judged_by(city: City):
+    limit(city.outlet, city.permit, "w01001", "6", unit="", lower=True, reference_o2=None)
+    water = make_point(city.outlet, city.region, 7, st="32", factors=["w01001"])
+    city.send(hour(0), {"w01001": 5.5}, point=water)
+    assert judged(city) == ({}, 1)
+    assert list(problems()) == []
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ from jingwei.bureau.monitoring.observations import (
 from jingwei.bureau.monitoring.spans import SPAN, neighbours, spans
 from jingwei.bureau.monitoring.transmission import GRACE, SAMPLE, due_factors
 from jingwei.bureau.monitoring.verdicts import as_limit, explain, is_rate, of_hours
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
 from jingwei.telemetry.lake import Lake
@@ -358,17 +359,13 @@ class Work:
         out: list[episodes.Verdict] = []
         bound = set()
         for row in self.limits.get(point.outlet_id or 0, []):
-            here = _while_in_force(row, times)
+            here = self._times(row, times)
             bound.update(here)
             out += self._ended(point, row, times, here)
             have = [s for s in here if row.factor in drafts[s].factors]
             if not have:
                 continue
-            try:
-                limit = as_limit(row)
-            except ValueError:
-                self.report.bad_limits += len(have)
-                continue
+            limit = as_limit(row)
             have = self._by_samples(row, have, drafts, out)
             if not have:
                 continue
@@ -398,6 +395,14 @@ class Work:
         if point.kind == Point.Kind.SOURCE:
             self.report.without_limits += len(times) - len(bound)
         return out
+
+    def _times(self, row: PermitLimit, times: list[int]) -> list[int]:
+        """Those of the times at which a limit is applied."""
+        here = _while_in_force(row, times)
+        if force.usable(row):
+            return here
+        self.report.bad_limits += len(here)
+        return []
 
     def _ended(
         self, point: Point, row: PermitLimit, times: Iterable[int], here: Iterable[int]
@@ -563,15 +568,13 @@ class Work:
                 if "fault" in one:
                     self.report.invalid.update(validity.names(one["fault"]))
         for row in rows:
-            here = set(_while_in_force(row, [d.second for d in drafts]))
+            here = set(self._times(row, [d.second for d in drafts]))
             bound |= here
             out += self._ended(point, row, [d.second for d in drafts], here)
             have = [d for d in drafts if d.second in here and row.factor in d.factors]
-            try:
-                limit = as_limit(row)
-            except ValueError:
-                self.report.bad_limits += len(have)
+            if not have:
                 continue
+            limit = as_limit(row)
             by_second = {d.second: d for d in have}
             left = self._by_samples(row, list(by_second), by_second, out)
             have = [by_second[s] for s in left]

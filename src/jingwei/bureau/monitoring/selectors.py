@@ -322,11 +322,12 @@ def verdicts_on(
     point: Point, factors: Mapping[str, Any], factor: str, resolution: str, moment: datetime
 ) -> list[tuple[PermitLimit, JudgedSteps | None]]:
     """The way from the raw value to the verdict, for every limit in force for it; None stands for a
-    limit that cannot be judged by."""
+    limit that cannot be judged by, one without a period among them."""
     code = current_code(factor, point.version)
     if code not in factors:
         return []
-    found = limits_on(limits_of(point), code, resolution, local_day(moment))
+    rows = [r for r in in_force(limits_of(point), local_day(moment)) if r.factor == code]
+    found = [r for r in rows if r.period == resolution or r.period not in PermitLimit.Period]
     return [(row, explain(point, row, factors, resolution)) for row in found]
 
 

@@ -13,6 +13,7 @@ from jingwei.analysis.incineration import Problem
 from jingwei.bureau.language import english, factor_name, table_text
 from jingwei.bureau.monitoring import gas, selectors, verdicts
 from jingwei.bureau.monitoring.models import Basis, Judgement
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import codes
 
@@ -321,16 +322,8 @@ def limit_row(row: PermitLimit) -> dict[str, Any]:
         "value": f"{row.value:f}".rstrip("0").rstrip(".") if "." in f"{row.value:f}" else f"{row.value:f}",
         "unit": codes.symbol(row.unit),
         "sure": row.verified == PermitLimit.Verified.VERIFIED,
-        "usable": row.period in PermitLimit.Period.values and _usable(row),
+        "why": force.defect_text(row),
     }  # fmt: skip
-
-
-def _usable(row: PermitLimit) -> bool:
-    try:
-        selectors.as_limit(row)
-    except ValueError:
-        return False
-    return True
 
 
 def state_reason(s: selectors.PointState) -> str:

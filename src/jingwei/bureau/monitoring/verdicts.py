@@ -31,6 +31,7 @@ from jingwei.bureau.monitoring.observations import (
     normal_marks,
     value_unit,
 )
+from jingwei.bureau.registry.force import defect, is_rate, usable
 from jingwei.bureau.registry.models import PermitLimit, Point
 from jingwei.standards import units
 
@@ -55,12 +56,9 @@ SOURCE_RATE = "HJ 212-2017 App. D (33), (8)"
 
 def as_limit(row: PermitLimit) -> Limit:
     """The limit as the laboratory wants it; `ValueError` for one that cannot be judged by."""
+    if not usable(row):
+        raise ValueError(defect(row))
     return Limit(float(row.value), row.unit, row.reference_o2, row.lower)
-
-
-def is_rate(row: PermitLimit) -> bool:
-    """Whether a limit bounds the mass an hour (kg/h), not the concentration."""
-    return units.scale(row.unit, RATE) is not None
 
 
 def known(cell: Mapping[str, Any] | None) -> int:

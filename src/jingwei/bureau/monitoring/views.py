@@ -39,6 +39,7 @@ from jingwei.bureau.monitoring.services import (
     local_day,
     sent_code,
 )
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Point
 from jingwei.standards import aqi, codes
 
@@ -380,7 +381,7 @@ def series(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     limits = []
     for row in data.limits:
         scale = selectors.unit_scale(row.unit, data.unit)
-        if scale is not None:
+        if scale is not None and force.usable(row):
             limits.append(
                 {"name": _("Limit"), "value": float(row.value) * scale, "lower": row.lower}
             )
@@ -461,6 +462,8 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
     unit = selectors.value_unit(code, found)
     flag = (observation or {}).get("flag") or ""
     judged = selectors.judgements(found, resolution, moment)
+    ways = _ways(found, cells or {}, factor, resolution, moment)
+    alone = cell if cell and not any(shown for _limit, shown in ways) else None
     template = "monitoring/value_part.html" if request.htmx else "monitoring/value.html"
     return render(
         request,
@@ -477,8 +480,8 @@ def value(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "faults": steps.fault_texts(cell.get("fault", 0)) if cell else "",
             "unit": unit,
             "mark": selectors.mark_name(flag, found.version),
-            "opening": steps.opening(found, cell, code, unit) if cell else None,
-            "judgements": _ways(found, cells or {}, factor, resolution, moment),
+            "opening": steps.opening(found, alone, code, unit) if alone else None,
+            "judgements": ways,
             "earlier": [
                 (j, _ways(found, j.factors, factor, resolution, moment))
                 for j in judged

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.registry import changes, imports, selectors, services, sheets
+from jingwei.bureau.registry import changes, force, imports, selectors, services, sheets
 from jingwei.bureau.registry.forms import PermitForm, UploadForm
 from jingwei.bureau.registry.lines import PERIODS, WHOLE, Line, initial_of, line_of, line_set
 from jingwei.bureau.registry.models import Enterprise, Permit, PermitLimit
@@ -69,7 +69,7 @@ def permit(request: HttpRequest, pk: int) -> HttpResponse:
             "on": on,
             "valid": found.valid_from <= on <= found.valid_to,
             "rows": [
-                (shown(line_of(row)), row)
+                (shown(line_of(row)), row, [text] if (text := force.defect_text(row)) else [])
                 for row in [
                     *changes.rows_on(found, on),
                     *(r for r in changes.assumed_on(found, on) if r.valid_from <= on),

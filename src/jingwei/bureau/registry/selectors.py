@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
@@ -16,15 +16,16 @@ from django.utils import timezone
 
 from jingwei.bureau.access import RestrictedQuerySet, may
 from jingwei.bureau.language import factor_name
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import (
     Enterprise,
     Outlet,
     Permit,
+    PermitAmount,
     PermitLimit,
     Point,
     Region,
 )
-from jingwei.standards import codes
 
 LATEST = 8  # findings and cases that the file of an enterprise shows
 
@@ -257,6 +258,14 @@ def boundaries() -> dict[str, Any]:
     }
 
 
+_DEFECTS: dict[str, Callable[[Any], str]] = {
+    "period": lambda row: "has no period",
+    "factor": lambda row: "is of a factor that is in no table of HJ 212-2017",
+    "reference": lambda row: f"has a reference oxygen of {row.reference_o2:g} %",
+    "unit": lambda row: f"has the unit {row.unit!r}, which does not fit",
+}
+
+
 def problems() -> Iterator[str]:
     """What does not fit together in the reference data: one sentence each."""
     overlapping = PermitLimit.objects.select_related("outlet__enterprise", "permit").order_by(
@@ -282,8 +291,9 @@ def problems() -> Iterator[str]:
                 f"Permit {limit.permit} has a limit for {limit.outlet.code} of another enterprise,"
                 f" {limit.outlet.enterprise}."
             )
-        if codes.factor(limit.factor) is None:
-            yield (
-                f"Permit {limit.permit}: factor {limit.factor!r} at {limit.outlet.code} is in no"
-                " table of HJ 212-2017."
-            )
+    amounts = PermitAmount.objects.select_related("outlet", "permit").order_by("pk")
+    for row in chain(overlapping.iterator(), amounts.iterator()):
+        if found := force.defect(row):
+            where = row.outlet.code if row.outlet else "the whole enterprise"
+            kind = "limit" if isinstance(row, PermitLimit) else "amount"
+            yield f"Permit {row.permit}: the {kind} of {row.factor!r} at {where} {_DEFECTS[found](row)}: nothing is judged by it."
