@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jingwei.analysis import permits
 from jingwei.analysis.compliance import Reason, Verdict
-from jingwei.analysis.permits import AmountVerdict, Plan, Result, Term, amount, completion
+from jingwei.analysis.permits import AmountVerdict, Plan, Result, amount, completion
 from jingwei.standards import codes, tax
 
 NAN = float("nan")
@@ -150,16 +150,6 @@ def test_totals_do_not_depend_on_the_order_or_on_splitting(rows, random):
 
 
 # Permits over time ------------------------------------------------------------------------------
-
-
-def test_overlapping_permits_are_no_guess():
-    old = Term("A", date(2024, 1, 1), date(2026, 6, 30))
-    new = Term("B", date(2026, 7, 1))
-    assert permits.in_force([old, new], date(2026, 6, 30)) == old
-    assert permits.in_force([old, new], date(2026, 7, 1)) == new
-    assert permits.in_force([old, new], date(2023, 1, 1)) is None
-    with pytest.raises(ValueError, match="A, C overlap"):
-        permits.in_force([old, Term("C", date(2026, 6, 1))], date(2026, 6, 15))
 
 
 # Self-monitoring --------------------------------------------------------------------------------

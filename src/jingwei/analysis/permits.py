@@ -189,31 +189,6 @@ def totals(masses: Iterable[tuple[K, float]]) -> dict[K, float]:
     return {key: math.fsum(some) for key, some in parts.items()}
 
 
-# Permits over time ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A permitted limit's time of force, `begins` and `ends` (last day; None: open), both with."""
-
-    key: str
-    begins: date
-    ends: date | None = None
-
-    def holds(self, on: date) -> bool:
-        return self.begins <= on and (self.ends is None or on <= self.ends)
-
-
-def in_force(terms: Iterable[Term], on: date) -> Term | None:
-    """The one term that holds on a day. Raises ValueError where several do: permits overlap, and
-    which of them counts is not guessed.
-    """
-    found = [t for t in terms if t.holds(on)]
-    if len(found) > 1:
-        raise ValueError(f"{on}: {', '.join(t.key for t in found)} overlap")
-    return found[0] if found else None
-
-
 # Self-monitoring --------------------------------------------------------------------------------
 
 Every = Literal["day", "week", "month", "quarter", "half_year", "year"]

@@ -326,7 +326,7 @@ def test_checks(city):
     )  # fmt: skip
     found = list(check())
     assert len(found) == 3
-    assert any("two limits for a21002" in x for x in found)
+    assert any("a21002" in x and "are in force at once" in x for x in found)
     assert any("of another enterprise" in x for x in found)
     assert any("'zz'" in x for x in found)
 

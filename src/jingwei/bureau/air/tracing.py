@@ -20,9 +20,9 @@ from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
 from jingwei.bureau.air.models import Trace
-from jingwei.bureau.monitoring.amounts import in_force
 from jingwei.bureau.monitoring.models import EmissionDay
 from jingwei.bureau.monitoring.observations import local_day, medium, normal_marks, value_unit
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Medium, Outlet, PermitAmount, PermitLimit, Point
 from jingwei.standards import units
 from jingwei.telemetry.lake import Lake
@@ -164,7 +164,7 @@ def emissions(
     amounts: dict[int, float] = defaultdict(float)
     shared: dict[int, float] = defaultdict(float)
     yearly = PermitAmount.objects.filter(factor__in=codes, period=PermitAmount.Period.YEAR)
-    for amount in in_force(yearly, day):
+    for amount in force.amounts(yearly, day):
         scale = units.scale(amount.unit, "kg")
         rate = float(amount.value) * (scale or np.nan) * 1000 / (8760 * 3600)
         if amount.outlet_id:

@@ -38,6 +38,8 @@ LABELS = {
     "high": gettext_lazy("By the year's end at the fastest pace of 30 days"),
     "used_up": gettext_lazy("Used up on"),
     "permit": gettext_lazy("Permit"),
+    "expired": gettext_lazy("Expired on"),
+    "days_with_data": gettext_lazy("Days with data since"),
     "wanted": gettext_lazy("Results wanted"),
     "lacking": gettext_lazy("Results lacking"),
 }

@@ -43,6 +43,7 @@ from jingwei.bureau.monitoring.observations import (
     value_unit,
 )
 from jingwei.bureau.monitoring.transmission import GRACE, STOPPED
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Point
 from jingwei.standards import units
 
@@ -397,7 +398,7 @@ class Line:
             return "over"
         if self.year is not None and self.year.verdict == permits.AmountVerdict.AHEAD:
             return "ahead"
-        return "within" if self.known else "none"
+        return "within" if self.known and not force.defect(self.amount) else "none"
 
 
 def lines(amounts: Iterable[PermitAmount], year: int, today: date) -> list[Line]:
@@ -446,6 +447,7 @@ def _line(
     hours of all of them are known that are due (each counted with 24)."""
     rate = amount.period == PermitAmount.Period.RATE
     scale = units.scale(amount.unit, "kg/h" if rate else "kg") or float("nan")
+    wrong = force.defect(amount)
     permitted = float(amount.value) * scale
     places = [amount.outlet_id] if amount.outlet_id else outlets[amount.permit.enterprise_id]
     series = [sums[o, amount.factor] for o in places if (o, amount.factor) in sums]
@@ -457,7 +459,7 @@ def _line(
     both = sum((hours[o, amount.factor] for o in places if (o, amount.factor) in hours), np.zeros((2, length)))  # fmt: skip
     share = both[0] / np.maximum(both[1], 1)
     yearly = permits.amount(
-        year, days.tolist(), None if rate else permitted,
+        year, days.tolist(), None if rate or wrong else permitted,
         substituted=filled.tolist(), covered=share.tolist(),
     )  # fmt: skip
     line = Line(amount, permitted, yearly.total, yearly.substituted, int(known.sum()), length)
@@ -486,16 +488,6 @@ def _line(
     return line
 
 
-def in_force(amounts: Any, day: date) -> Any:
-    """The amounts in force on a day, of permits valid on it."""
-    return amounts.filter(
-        Q(valid_to=None) | Q(valid_to__gte=day),
-        valid_from__lte=day,
-        permit__valid_from__lte=day,
-        permit__valid_to__gte=day,
-    ).select_related("permit__enterprise", "outlet")
-
-
 def judge(enterprises: Iterable[Enterprise], rows: Iterable[EmissionDay], today: date) -> int:
     """Findings for amounts over the permitted ones; how many are new. In the caller's transaction.
 
@@ -511,7 +503,7 @@ def judge(enterprises: Iterable[Enterprise], rows: Iterable[EmissionDay], today:
     with translation.override("zh-hans"):  # a record, written in the language of the office
         for year in sorted({row.day.year for row in rows} | {yesterday.year}):
             if year <= yesterday.year:
-                amounts = in_force(of_chosen, min(yesterday, date(year, 12, 31)))
+                amounts = force.amounts(of_chosen, min(yesterday, date(year, 12, 31)))
                 made += sum(_findings(line, year, today) for line in lines(amounts, year, today))
     return made
 

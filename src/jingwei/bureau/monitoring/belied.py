@@ -21,7 +21,14 @@ from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import marking
 from jingwei.bureau.monitoring.marking import Sort
 from jingwei.bureau.monitoring.models import Cursor, Judgement
-from jingwei.bureau.monitoring.observations import day_start, local_day, moves, seconds, value_unit
+from jingwei.bureau.monitoring.observations import (
+    day_start,
+    in_force,
+    local_day,
+    moves,
+    seconds,
+    value_unit,
+)
 from jingwei.bureau.monitoring.transmission import GRACE
 from jingwei.bureau.registry.models import Medium, PermitLimit, Point
 from jingwei.standards import units
@@ -75,7 +82,7 @@ def _examine(start: datetime) -> int:
     air, steady = [], set()
     for pk, found in hours.items():
         point = points[pk]
-        limits = _limits(point)
+        limits = _limits(point, end)
         state = _state(point, [factors for factors, _marked in found], limits)
         if any(marked for _, marked in found):
             made += _hold(point, state, [marked for _, marked in found], start)
@@ -88,11 +95,10 @@ def _examine(start: datetime) -> int:
     return made
 
 
-def _limits(point: Point) -> dict[str, PermitLimit]:
-    return {
-        row.factor: row
-        for row in PermitLimit.objects.filter(outlet=point.outlet_id, period="hour", lower=False)
-    }
+def _limits(point: Point, end: datetime) -> dict[str, PermitLimit]:
+    """The hourly limits that are applied on the day that ends, by factor."""
+    rows = PermitLimit.objects.filter(outlet=point.outlet_id, period="hour", lower=False)
+    return {row.factor: row for row in in_force(rows, local_day(end - timedelta(days=1)))}
 
 
 def _state(
@@ -155,7 +161,7 @@ def _half_month(point: Point, end: datetime, air: bool) -> int:
     times = range(seconds(begin), seconds(end), 3600)
     made = 0
     half = f"{local_day(end - timedelta(days=1)):%Y%m}{'a' if local_day(end - timedelta(days=1)).day <= 15 else 'b'}"
-    state = _state(point, [rows.get(s, {}) for s in times], _limits(point))
+    state = _state(point, [rows.get(s, {}) for s in times], _limits(point, end))
     said = [c for c in laboratory.contradictions(state, [False] * len(times)) if c.rule == "A18-16"]
     for one in said if air else []:
         with translation.override("zh-hans"):

@@ -225,6 +225,7 @@ class Work:
     def __init__(self, lake: Lake, now: datetime, report: Report) -> None:
         self.lake, self.now, self.report = lake, now, report
         self.limits: dict[int, list[PermitLimit]] = defaultdict(list)
+        self.displaced: Mapping[int, list[PermitLimit]] = {}
         self.ranges: dict[int, dict[str, float]] = defaultdict(dict)
         self.bases: dict[int, list[Basis]] = defaultdict(list)
         self.furnaces: dict[int, list[Furnace]] = defaultdict(list)
@@ -250,6 +251,7 @@ class Work:
         self.checks = quality.periods(points)
         for row in PermitLimit.objects.filter(outlet__in=outlets, period=period):
             self.limits[row.outlet_id].append(row)
+        self.displaced = force.displaced(row for rows in self.limits.values() for row in rows)
         for point_id, factor, high in InstrumentRange.objects.filter(point__in=points).values_list(
             "point", "factor", "high"
         ):
@@ -399,10 +401,12 @@ class Work:
     def _times(self, row: PermitLimit, times: list[int]) -> list[int]:
         """Those of the times at which a limit is applied."""
         here = _while_in_force(row, times)
-        if force.usable(row):
-            return here
-        self.report.bad_limits += len(here)
-        return []
+        if not force.usable(row):
+            self.report.bad_limits += len(here)
+            return []
+        for other in self.displaced.get(row.pk, ()):
+            here = sorted(set(here) - set(_while_in_force(other, here)))
+        return here
 
     def _ended(
         self, point: Point, row: PermitLimit, times: Iterable[int], here: Iterable[int]

@@ -20,6 +20,7 @@ from jingwei.bureau.language import english, table_text
 from jingwei.bureau.monitoring import amounts
 from jingwei.bureau.monitoring.models import EmissionDay
 from jingwei.bureau.monitoring.steps import number
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Medium, PermitAmount, PermitLimit, Point
 from jingwei.standards import codes, units
 
@@ -353,7 +354,7 @@ def rate_of(point: Point, factor: str, day: date) -> tuple[PermitAmount, float] 
     outlet and the enterprise have one."""
     if point.outlet is None:
         return None
-    rows = amounts.in_force(
+    rows = force.amounts(
         PermitAmount.objects.filter(outlet=point.outlet, factor=factor, period=Period.RATE),
         day,
     )

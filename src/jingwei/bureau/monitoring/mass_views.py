@@ -18,7 +18,8 @@ from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import amounts, mass_steps
 from jingwei.bureau.monitoring.models import EmissionDay
 from jingwei.bureau.monitoring.observations import local_day
-from jingwei.bureau.monitoring.report_views import shown_line
+from jingwei.bureau.monitoring.report_views import shown_line, shown_lines
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Medium, PermitAmount, Point
 from jingwei.standards import codes
 
@@ -77,7 +78,10 @@ def amount(request: HttpRequest, amount: int) -> HttpResponse:
         "monitoring/amount.html",
         {
             "amount": found,
-            "row": shown_line(line),
+            "row": shown_line(
+                line, force.remarks(found, force.amounts_beside([found], today), today)
+            ),
+            "why": force.defect_text(found),
             "place": found.outlet.code if found.outlet else _("Whole enterprise"),
             "factor": factor_name(found.factor),
             "steps": shown,
@@ -178,7 +182,7 @@ def of_outlet(point: Point, user: Any, today: date) -> list[dict[str, Any]]:
     """The amounts in force for the outlet of a point, for the point's own page."""
     if point.outlet_id is None:
         return []
-    rows = amounts.in_force(
+    rows = force.amounts(
         PermitAmount.objects.restrict(user, "enterprise.view").filter(outlet=point.outlet_id), today
     )
-    return [shown_line(line) for line in amounts.lines(rows, today.year, today)]
+    return shown_lines(rows, today.year, today)

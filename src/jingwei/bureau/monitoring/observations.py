@@ -15,6 +15,7 @@ from django.utils import timezone
 from jingwei.analysis import validity
 from jingwei.analysis.compliance import LARGEST
 from jingwei.analysis.validity import Fault
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Medium, PermitLimit, Point
 from jingwei.standards import codes
 from jingwei.telemetry.lake import Lake
@@ -78,11 +79,8 @@ def value_unit(factor: str, point: Point) -> str:
 
 
 def in_force(limits: Iterable[PermitLimit], day: date) -> list[PermitLimit]:
-    return [
-        row
-        for row in limits
-        if row.valid_from <= day and (row.valid_to is None or day <= row.valid_to)
-    ]
+    """The limits that are applied on a day."""
+    return force.applied(limits, day)
 
 
 def medium(point: Point) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -20,6 +21,7 @@ from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import amounts, totals
 from jingwei.bureau.monitoring.services import local_day
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.models import Medium, Permit, PermitAmount, PermitLimit, Region
 from jingwei.standards import tax
 
@@ -96,8 +98,14 @@ class TaxForm(PeriodForm):
 # Amounts against permits ------------------------------------------------------------------------
 
 
-def shown_line(line: amounts.Line) -> dict[str, Any]:
-    """A permitted amount with the words that a page needs."""
+def shown_lines(rows: list[PermitAmount], year: int, today: date) -> list[dict[str, Any]]:
+    """Permitted amounts against what was emitted in a year, with the words that a page needs."""
+    said = force.said(rows, force.amounts_beside(rows, today), today)
+    return [shown_line(line, said[line.amount.pk]) for line in amounts.lines(rows, year, today)]
+
+
+def shown_line(line: amounts.Line, remarks: list[str]) -> dict[str, Any]:
+    """One of them. `remarks`: what is to be said of the amount."""
     colour, label = STATES[line.state]
     amount = line.amount
     return {
@@ -108,6 +116,7 @@ def shown_line(line: amounts.Line) -> dict[str, Any]:
         "unit": "kg/h" if amount.period == PermitAmount.Period.RATE else "kg",
         "colour": colour,
         "label": label,
+        "remarks": remarks,
         "share": None if line.share is None else 100 * line.share,
         "bar": min(1.0, line.share or 0.0),
         "substituted": 100 * line.substituted / line.so_far if line.so_far else None,
@@ -129,11 +138,11 @@ def permit_amounts(request: HttpRequest, permit: int) -> HttpResponse:
         pk=permit,
     )
     today = local_day(timezone.now())
-    rows = amounts.in_force(PermitAmount.objects.filter(permit=found), today)
+    rows = force.amounts(PermitAmount.objects.filter(permit=found), today)
     context = {
         "permit": found,
         "year": today.year,
-        "rows": [shown_line(x) for x in amounts.lines(rows, today.year, today)],
+        "rows": shown_lines(rows, today.year, today),
     }
     part = "monitoring/amount_rows.html"
     return render(request, part if request.htmx else "monitoring/permit_amounts.html", context)
@@ -144,12 +153,12 @@ def _all_amounts(request: HttpRequest) -> tuple[dict[str, str], list[dict[str, A
         k: request.GET.get(k, "").replace("\x00", "").strip() for k in ("q", "state", "region")
     }
     today = local_day(timezone.now())
-    found = amounts.in_force(PermitAmount.objects.restrict(request.user, "enterprise.view"), today)
+    found = PermitAmount.objects.restrict(request.user, "enterprise.view")
     if query["q"]:
         found = found.filter(permit__enterprise__name__icontains=query["q"])
     if query["region"]:
         found = found.filter(permit__enterprise__region=query["region"])
-    rows = [shown_line(x) for x in amounts.lines(found, today.year, today)]
+    rows = shown_lines(force.amounts(found, today), today.year, today)
     if query["state"]:
         rows = [r for r in rows if r["line"].state == query["state"]]
     order = list(STATES)

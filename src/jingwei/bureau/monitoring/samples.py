@@ -30,14 +30,16 @@ from jingwei.bureau.monitoring.observations import (
     LENGTH,
     current_code,
     day_start,
+    in_force,
     local_day,
     moment,
     seconds,
     value_unit,
 )
 from jingwei.bureau.monitoring.transmission import GRACE, SAMPLE
+from jingwei.bureau.registry.force import is_rate
 from jingwei.bureau.registry.models import PermitLimit, Point
-from jingwei.standards import codes, units
+from jingwei.standards import codes
 
 Cell = dict[str, Any]
 
@@ -61,9 +63,9 @@ def put(factors: dict[str, Cell], code: str, one: Cell | None) -> None:
 def unit_of(point: Point, factor: str, period: str, when: datetime) -> str:
     """The unit of the limit that holds then, else the one in which the point sends the factor."""
     day = local_day(when)
-    for row in PermitLimit.objects.filter(outlet=point.outlet_id, factor=factor, period=period):
-        in_force = row.valid_from <= day and (row.valid_to is None or day <= row.valid_to)
-        if in_force and units.scale(row.unit, "kg/h") is None:
+    rows = PermitLimit.objects.filter(outlet=point.outlet_id, factor=factor, period=period)
+    for row in in_force(rows, day):
+        if not is_rate(row):
             return row.unit
     return value_unit(factor, point)
 

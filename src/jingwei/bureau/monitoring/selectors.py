@@ -277,7 +277,8 @@ def limits_of(point: Point) -> list[PermitLimit]:
     """Every version of every limit of the point's outlet."""
     if not point.outlet_id:
         return []
-    return list(PermitLimit.objects.filter(outlet=point.outlet_id).select_related("permit"))
+    rows = PermitLimit.objects.filter(outlet=point.outlet_id).select_related("permit", "outlet")
+    return list(rows.prefetch_related("permit__versions"))
 
 
 def limits_on(rows: list[PermitLimit], factor: str, period: str, day: Any) -> list[PermitLimit]:

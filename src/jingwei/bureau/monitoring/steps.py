@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -313,8 +314,11 @@ def problem_text(problem: Problem) -> str:
     return f"{text % n} ({problem.rule})"
 
 
-def limit_row(row: PermitLimit) -> dict[str, Any]:
-    """A limit with the words that a page needs."""
+def limit_row(
+    row: PermitLimit, others: Sequence[PermitLimit] = (), day: date | None = None
+) -> dict[str, Any]:
+    """A limit with the words that a page needs; what is to be said of it on a day, of all the limits
+    of its outlet."""
     return {
         "limit": row,
         "name": factor_name(row.factor),
@@ -323,6 +327,7 @@ def limit_row(row: PermitLimit) -> dict[str, Any]:
         "unit": codes.symbol(row.unit),
         "sure": row.verified == PermitLimit.Verified.VERIFIED,
         "why": force.defect_text(row),
+        "remarks": force.remarks(row, others, day) if day else [],
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from jingwei.bureau.monitoring import (
     detection,
     device_gaps,
     device_services,
+    expired,
     furnaces,
     naming,
     national,
@@ -26,6 +27,7 @@ def tick(now: datetime) -> None:
     national.enter(now)
     services.catch_up(now)
     services.expect(now)
+    expired.look(now)
     naming.look(now)
     unexcused.look(now)
     furnaces.follow(now)

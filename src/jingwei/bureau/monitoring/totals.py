@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from jingwei.bureau.monitoring.models import EmissionDay, Exceedance
-from jingwei.bureau.monitoring.observations import day_start, local_day
+from jingwei.bureau.monitoring.observations import day_start, in_force, local_day
 from jingwei.bureau.monitoring.verdicts import is_rate
 from jingwei.bureau.registry.models import Medium, PermitLimit, Region
 from jingwei.standards import codes, tax, units
@@ -195,10 +195,8 @@ def _share(
     wanted = "mg/m³" if medium == Medium.AIR else "mg/L"
     values = [
         float(row.value) * scale
-        for row in bounds
-        if row.valid_from <= day
-        and (row.valid_to is None or day <= row.valid_to)
-        and row.value > 0
+        for row in in_force(bounds, day)
+        if row.value > 0
         and (scale := units.scale(row.unit or codes.unit(factor), wanted)) is not None
     ]
     return mean / min(values) if values and mean is not None else None

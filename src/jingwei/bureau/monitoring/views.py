@@ -297,7 +297,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "aqi": state.aqi,
             "aqi_time": state.aqi_time,
             "iaqi": _iaqi(state.aqi),
-            "limits": [steps.limit_row(x) for x in valid],
+            "limits": [steps.limit_row(x, limits, local_day(now)) for x in valid],
             "other_limits": [steps.limit_row(x) for x in limits if x not in valid],
             "replay": steps.replayed(found.replay),
             "form": form.settled(),
@@ -497,9 +497,10 @@ def _ways(
     found: Point, cells: dict[str, Any], factor: str, resolution: str, moment: datetime
 ) -> list[tuple[dict[str, Any], list[dict[str, str]] | None]]:
     """Each limit with the steps to its verdict."""
+    limits = selectors.limits_of(found)
     return [
         (
-            steps.limit_row(row),
+            steps.limit_row(row, limits, local_day(moment)),
             steps.rendered([s.to_json() for s in one.steps], found) if one else None,
         )
         for row, one in selectors.verdicts_on(found, cells, factor, resolution, moment)
@@ -606,7 +607,9 @@ def exceedance(request: HttpRequest, pk: int) -> HttpResponse:
             "point": point,
             "name": factor_name(found.factor),
             "steps": steps.rendered(found.steps, point),
-            "limit": steps.limit_row(found.limit),
+            "limit": steps.limit_row(
+                found.limit, selectors.limits_of(found.point), local_day(found.time)
+            ),
             "may_prove": may(request.user, "evidence.view"),
             "value_url": reverse("monitoring:value", args=[point.mn, point.st])
             + "?"

@@ -19,7 +19,7 @@ from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry import changes, force, imports, selectors, services, sheets
 from jingwei.bureau.registry.forms import PermitForm, UploadForm
 from jingwei.bureau.registry.lines import PERIODS, WHOLE, Line, initial_of, line_of, line_set
-from jingwei.bureau.registry.models import Enterprise, Permit, PermitLimit
+from jingwei.bureau.registry.models import Enterprise, Permit, PermitAmount, PermitLimit
 from jingwei.bureau.registry.views import csv_lines
 from jingwei.standards import codes
 
@@ -61,15 +61,21 @@ def permit(request: HttpRequest, pk: int) -> HttpResponse:
     )
     on = _day(request.GET.get("on", "")) or timezone.localdate()
     history = changes.history(found)
+    limits = PermitLimit.objects.filter(outlet__enterprise=found.enterprise_id)
+    amounts = PermitAmount.objects.filter(permit__enterprise=found.enterprise_id)
+    beside: dict[type, list[Any]] = {
+        table.model: list(force.on(table, on).select_related("outlet", "permit__enterprise"))
+        for table in (limits, amounts)
+    }
     return render(
         request,
         "registry/permit.html",
         {
             "permit": found,
             "on": on,
-            "valid": found.valid_from <= on <= found.valid_to,
+            "valid": force.valid_on(found, on),
             "rows": [
-                (shown(line_of(row)), row, [text] if (text := force.defect_text(row)) else [])
+                (shown(line_of(row)), row, _notes(row, beside, on))
                 for row in [
                     *changes.rows_on(found, on),
                     *(r for r in changes.assumed_on(found, on) if r.valid_from <= on),
@@ -82,6 +88,20 @@ def permit(request: HttpRequest, pk: int) -> HttpResponse:
             "may_prove": may(request.user, "evidence.view"),
         },
     )
+
+
+def _notes(row: Any, beside: dict[type, list[Any]], on: date) -> list[str]:
+    """What is to be said of a row beside its words. That the permit has expired the page says once."""
+    others = beside[type(row)]
+    text = force.defect_text(row)
+    for other in force.displaced(others).get(row.pk, [])[:1]:
+        said = {
+            "other": force.value_text(other),
+            "begin": other.valid_from,
+            "permit": other.permit.number,
+        }
+        text = _("Not applied: %(other)s, in force from %(begin)s (permit %(permit)s), takes its place.") % said  # fmt: skip
+    return [text] if text else force.overlaps(others, on).get(row.pk, [])
 
 
 def _day(text: str) -> date | None:

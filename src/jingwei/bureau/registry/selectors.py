@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import chain, groupby
 from typing import Any
 
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
@@ -60,20 +59,10 @@ def enterprises(user: Any) -> RestrictedQuerySet:
             permit_count=_count(
                 Permit.objects.filter(valid_from__lte=on, valid_to__gte=on), "enterprise"
             ),
-            limit_count=_count(in_force(PermitLimit.objects.all(), on), "permit__enterprise"),
+            limit_count=_count(force.on(PermitLimit.objects.all(), on), "permit__enterprise"),
             outlet_count=_count(Outlet.objects.all(), "enterprise"),
             point_count=_count(Point.objects.filter(enabled=True), "outlet__enterprise"),
         )
-    )
-
-
-def in_force(limits: QuerySet, on: date) -> QuerySet:
-    """The limits that are in force on a day, of permits valid on it."""
-    return limits.filter(
-        Q(valid_to=None) | Q(valid_to__gte=on),
-        valid_from__lte=on,
-        permit__valid_from__lte=on,
-        permit__valid_to__gte=on,
     )
 
 
@@ -178,6 +167,7 @@ def enterprise_file(user: Any, uscc: str) -> File:
         .prefetch_related(
             Prefetch("permits", Permit.objects.order_by("-valid_to", "number")),
             Prefetch("permits__limits", limits),
+            "permits__versions",
             "outlets",
             "outlets__points",
         )
@@ -198,15 +188,13 @@ def enterprise_file(user: Any, uscc: str) -> File:
 
 
 def _permit(permit: Permit, on: date) -> PermitPart:
-    valid = permit.valid_from <= on <= permit.valid_to
+    valid = force.valid_on(permit, on)
     lines = [
         LimitLine(
             limit=limit,
             factor=factor_name(limit.factor),
             value=plain(limit.value),
-            in_force=valid
-            and limit.valid_from <= on
-            and (limit.valid_to is None or on <= limit.valid_to),
+            in_force=force.holds(limit, on),
         )
         for limit in permit.limits.all()
     ]
@@ -258,6 +246,7 @@ def boundaries() -> dict[str, Any]:
     }
 
 
+_KINDS = {PermitLimit: "a limit", PermitAmount: "an amount"}
 _DEFECTS: dict[str, Callable[[Any], str]] = {
     "period": lambda row: "has no period",
     "factor": lambda row: "is of a factor that is in no table of HJ 212-2017",
@@ -268,32 +257,29 @@ _DEFECTS: dict[str, Callable[[Any], str]] = {
 
 def problems() -> Iterator[str]:
     """What does not fit together in the reference data: one sentence each."""
-    overlapping = PermitLimit.objects.select_related("outlet__enterprise", "permit").order_by(
-        "outlet_id", "factor", "period", "lower", "valid_from"
-    )
-    for _key, versions in groupby(
-        overlapping.iterator(), key=lambda x: (x.outlet_id, x.factor, x.period, x.lower)
-    ):
-        before: PermitLimit | None = None
-        for limit in versions:
-            if before is not None and (
-                before.valid_to is None or before.valid_to >= limit.valid_from
-            ):
-                yield (
-                    f"{limit.outlet.enterprise}: two limits for {limit.factor} at"
-                    f" {limit.outlet.code} ({limit.get_period_display()}) are in force from"
-                    f" {limit.valid_from}; end the earlier one (permit {before.permit})."
-                )
-            before = limit
-    for limit in overlapping.iterator():
-        if limit.permit.enterprise_id != limit.outlet.enterprise_id:
+    limits = PermitLimit.objects.select_related("outlet__enterprise", "permit").order_by("pk")
+    amounts = PermitAmount.objects.select_related("outlet", "permit__enterprise").order_by("pk")
+    rows: list[Any] = [*limits, *amounts]
+    for row in rows:
+        if row.outlet and row.permit.enterprise_id != row.outlet.enterprise_id:
             yield (
-                f"Permit {limit.permit} has a limit for {limit.outlet.code} of another enterprise,"
-                f" {limit.outlet.enterprise}."
+                f"Permit {row.permit} has {_KINDS[type(row)]} for {row.outlet.code} of another"
+                f" enterprise, {row.outlet.enterprise}."
             )
-    amounts = PermitAmount.objects.select_related("outlet", "permit").order_by("pk")
-    for row in chain(overlapping.iterator(), amounts.iterator()):
         if found := force.defect(row):
             where = row.outlet.code if row.outlet else "the whole enterprise"
-            kind = "limit" if isinstance(row, PermitLimit) else "amount"
-            yield f"Permit {row.permit}: the {kind} of {row.factor!r} at {where} {_DEFECTS[found](row)}: nothing is judged by it."
+            yield (
+                f"Permit {row.permit}: {_KINDS[type(row)]} of {row.factor!r} at {where}"
+                f" {_DEFECTS[found](row)}: nothing is judged by it."
+            )
+    for table in (limits, amounts):
+        by_key = {r.pk: r for r in table}
+        for pk, others in force.displaced(by_key.values()).items():
+            row, other = by_key[pk], others[0]
+            yield (
+                f"{row.permit.enterprise}: {row.factor} at"
+                f" {row.outlet.code if row.outlet else 'the whole enterprise'} ({row.period}):"
+                f" {force.value_text(row)} (permit {row.permit}, from {row.valid_from}) and"
+                f" {force.value_text(other)} (permit {other.permit}, from {other.valid_from}) are in"
+                " force at once: the latter is applied; end the former."
+            )

@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
+from jingwei.bureau.registry import force
 from jingwei.bureau.registry.lines import misfit
 from jingwei.bureau.registry.models import (
     Device,
@@ -114,15 +115,27 @@ def create_permit(enterprise: Enterprise, **values: Any) -> Permit:
     return permit
 
 
+EXTENSION = timedelta(days=60)  # before its end: Regulation on discharge permits, art. 14
+SOON = timedelta(days=120)  # so long before its end a permit's page says so; preset
+
+
 def permit_flags(permit: Permit, today: date) -> list[str]:
     """What is wrong with a permit that exists, one sentence each; empty when all is well."""
     found: list[str] = []
     if not permit.limits.exists():
         found.append(str(_("This permit has no limits: nothing is judged for it.")))
     if today > permit.valid_to:
-        found.append(str(_("This permit has ended.")))
+        found.append(force.expired_text(permit))
     elif today < permit.valid_from:
         found.append(str(_("This permit is not in force yet.")))
+    elif today >= permit.valid_to - SOON:
+        days = {"end": permit.valid_to, "by": permit.valid_to - EXTENSION}
+        found.append(
+            _(
+                "This permit ends on %(end)s. An extension must be applied for 60 days before: by %(by)s."
+            )
+            % days
+        )
     return found
 
 
