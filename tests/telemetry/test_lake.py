@@ -12,6 +12,7 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,11 +20,12 @@ from hypothesis import strategies as st
 
 from jingwei import hj212
 from jingwei.telemetry import ingest as ingest_module
-from jingwei.telemetry import journal
+from jingwei.telemetry import journal, repeats
 from jingwei.telemetry.catalog import partition
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.telemetry.keys import NAME, KeyBox
 from jingwei.telemetry.lake import SERIES, Lake, LakeError
 from jingwei.telemetry.parquet import SCHEMA
 
@@ -170,13 +172,98 @@ def test_the_same_bytes_are_stored_once_and_a_correction_wins(house, frame):
 
 
 def test_different_frames_with_the_same_hash_are_both_stored(house, frame, monkeypatch):
-    monkeypatch.setattr(ingest_module, "_hash", lambda raw: 7)
+    monkeypatch.setattr(repeats, "hash64", lambda raw: 7)
+    monkeypatch.setattr(repeats, "_mixed", lambda state, word: state * np.uint64(0))
     house.put([frame(NOON), frame(NOON + HOUR)])
     ingest = house.ingest()
     ingest.step(1)
     ingest.step(1)
     table = house.lake.series(MN, "31", None, "hour", NOON, NOON + 2 * HOUR)
     assert table.num_rows == 2
+
+
+QN = "202603101300000{:02}"
+
+
+@pytest.mark.parametrize("batch", [1, 9])
+def test_a_telegram_sent_again_with_a_new_qn_is_stored_once(house, frame, batch):
+    ins = [{"a21026": "1", "a34013": "2"}, {"a21026": "1", "a34013": "2"}, {"a21026": "3"}]
+    back_fill = hj212.frame(
+        frame(values=ins[0], qn=QN.format(7))[6:-4].replace(b";CP", b";RF=1;CP")
+    )
+    first = [frame(values=values, qn=QN.format(k)) for k, values in enumerate(ins)]
+    seqs = house.put([*first, first[0], back_fill.rstrip()])
+    ingest = house.ingest()
+    while ingest.step(batch).telegrams:
+        pass
+    versions = house.lake.versions(MN, "31", "a21026", "hour", NOON)
+    # The back-filled one takes back what the third had corrected; the copy of the first does not.
+    assert [(v.value, v.seq) for v in versions] == [(1.0, seqs[0]), (3.0, seqs[2]), (1.0, seqs[4])]
+    assert [(p.kind, p.count) for p in house.lake.problems()] == [("repeated", 2)]
+
+
+def test_encrypted_telegrams_sent_again_with_a_new_qn_are_stored_once(house):
+    key = bytes(range(16))
+    sealed = KeyBox(house.root / NAME).seal(MN, key)
+    house.devices(MN, version="2025", keys=(sealed,))
+    cp = hj212.data_cp(NOON, [("a21026", {"Avg": "12.5", "Flag": "N"})])
+    house.put([
+        hj212.frame(
+            hj212.segment(
+                cn="2061", st="31", mn=MN, pw="123456", qn=QN.format(k), flag=9, cp=cp
+            ),
+            key=key,
+        ).rstrip()
+        for k in range(2)
+    ])  # fmt: skip
+    house.ingest().step()
+    assert len(house.lake.versions(MN, "31", "a21026", "hour", NOON)) == 1
+    assert [(p.kind, p.count) for p in house.lake.problems()] == [("repeated", 1)]
+
+
+def cut(number: int, items: str, qn: int = 0) -> bytes:
+    """Packet 1 or 2 of an hour."""
+    segment = hj212.segment(
+        cn="2061", st="31", mn=MN, pw="123456", qn=QN.format(qn or number), flag=5, pnum=2,
+        pno=number, cp=f"DataTime={hj212.seconds(NOON)};{items}",
+    )  # fmt: skip
+    return hj212.frame(segment).rstrip()
+
+
+SEAM = [
+    cut(1, "w01001-Avg=7.1,w01001-Flag=N;w01018-Avg=7.5,w01018-Min=1"),
+    cut(2, "w01018-Max=9,w01018-Flag=N;w21003-Avg=0.3,w21003-Flag=N"),
+]
+
+
+@pytest.mark.parametrize("batch", [1, 9])
+@pytest.mark.parametrize("packets", [SEAM, SEAM[::-1], [SEAM[0], cut(1, "w01018-Avg=7.4"), *SEAM]])
+def test_an_item_cut_between_two_packets_is_whole(house, packets, batch):
+    house.put(packets)
+    ingest = house.ingest()
+    while ingest.step(batch).telegrams:
+        pass
+    avg = 7.4 if len(packets) > 2 else 7.5  # what came last of packet 1, its late copy apart
+    table = house.lake.series(MN, "31", ["w01018"], "hour", NOON, NOON + HOUR)
+    (row,) = table.to_pylist()
+    wanted = {"value": avg, "max": 9.0, "flag": "N"}
+    assert {name: row[name] for name in wanted} == wanted
+    latest = {x.factor: (x.value, x.flag) for x in house.lake.latest("hour")}
+    assert latest["w01018"] == (avg, "N")
+    assert latest["w21003"] == (0.3, "N")
+    assert latest["w01001"] == (7.1, "N")
+
+
+def test_packets_of_another_time_or_hours_later_are_not_put_together(house):
+    other = hj212.frame(
+        SEAM[1][6:-4].replace(b"DataTime=20260310120000", b"DataTime=20260310130000")
+    )
+    house.put([SEAM[0], other.rstrip()])
+    house.put([SEAM[1]], NOON + 5 * HOUR)
+    house.ingest().step()
+    for when in (NOON, NOON + HOUR):
+        (row,) = house.lake.series(MN, "31", ["w01018"], "hour", when, when + HOUR).to_pylist()
+        assert (row["value"], row["max"]) == (None, 9.0)
 
 
 # ── against a model ────────────────────────────────────────────────────────────────────────────
@@ -219,11 +306,15 @@ def _play(folder, acts):
     frames: list[bytes] = []
     receptions = defaultdict(list)  # (st, factor, time) → [(received, seq, value)]
     stored: set[bytes] = set()
+    in_force: dict[tuple[str, datetime], tuple[datetime, int, dict[str, int]]] = {}
 
     def receive(raw, when, system, some, received):
         (seq,) = writer.append([Telegram(received, "p:1", raw)])
-        if raw not in stored:
+        one = (received, seq, some)
+        before = in_force.setdefault((system, when), one)
+        if raw not in stored and (before is one or before[2] != some):
             stored.add(raw)
+            in_force[system, when] = max(before, one, key=lambda found: found[:2])
             for code, value in some.items():
                 receptions[system, code, when].append((received, seq, float(value)))
 

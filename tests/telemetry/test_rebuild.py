@@ -96,6 +96,43 @@ def test_a_closed_day_is_bit_for_bit_what_the_journal_says(full):
     assert files(full) == before
 
 
+def test_what_was_split_and_what_was_sent_again_with_a_new_qn_is_derived_alike(house):
+    """Across segments and batches: an item cut between two packets, repetitions, a value that is
+    corrected and taken back."""
+    rng = random.Random(3)
+    at = MIDNIGHT + timedelta(hours=3)
+    writer = Journal(house.journal)
+
+    def send(pno: int, items: str, point: int, qn: int) -> None:
+        text = hj212.segment(
+            cn="2061", st="32", mn=MN.format(point), pw="123456", flag=5, pnum=2, pno=pno,
+            qn=hj212.qn(at + timedelta(seconds=qn)), cp=f"DataTime={hj212.seconds(at)};{items}",
+        )  # fmt: skip
+        received = at + timedelta(hours=1, seconds=qn)
+        writer.append([Telegram(received, "192.0.2.1:1", hj212.frame(text).rstrip())])
+
+    for point in range(20):
+        sent = [
+            (1, "w01001-Avg=7;w01018-Avg=5,w01018-Min=1"), (2, "w01018-Max=9,w01018-Flag=N"),
+            (1, "w01001-Avg=7;w01018-Avg=6,w01018-Min=1"), (2, "w01018-Max=8,w01018-Flag=D"),
+        ]  # fmt: skip
+        for k in range(12):
+            send(*rng.choice(sent), point, k)
+            if not rng.randrange(30):
+                writer.roll()
+    writer.append([Telegram(LATER, "192.0.2.1:1", b"##rubbish")])
+    writer.close()
+    ingest = house.ingest(lambda: LATER)
+    while ingest.step(rng.randrange(1, 9)).telegrams:
+        pass
+    ingest.tidy()
+    before = files(house)
+    (hour,) = derive(house, Local(1), only_compare=True)
+    assert 40 < hour.rows < 20 * 12 * 2, "some were repetitions, some corrections"
+    assert hour.same
+    assert files(house) == before
+
+
 def test_a_lost_a_damaged_and_a_forged_file_are_made_again(full):
     before = files(full)
     with catalog(full.lake.root) as db:

@@ -17,7 +17,7 @@ from jingwei.hj212.decoder import DIALECTS, VERSIONS, decode, decode_segment, op
 from jingwei.hj212.encoder import answer, data_cp, frame, segment
 from jingwei.hj212.message import Crc, Item, Message
 from jingwei.hj212.reader import Reader, Rubbish
-from jingwei.hj212.reassembly import Reassembler
+from jingwei.hj212.reassembly import Reassembler, Split, completed, split
 from jingwei.hj212.values import SHANGHAI, moment, number, qn, seconds
 
 __all__ = [
@@ -32,10 +32,12 @@ __all__ = [
     "Reader",
     "Reassembler",
     "Rubbish",
+    "Split",
     "Value",
     "Values",
     "answer",
     "command",
+    "completed",
     "content",
     "crc16",
     "data_cp",
@@ -51,5 +53,6 @@ __all__ = [
     "request",
     "seconds",
     "segment",
+    "split",
     "upload",
 ]

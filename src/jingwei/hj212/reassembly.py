@@ -9,12 +9,33 @@ own and are complete in themselves.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from jingwei.hj212.message import Item, Message
 
-_Key = tuple[str | None, str | None, str | None, int | None, str | None]
+Split = tuple[str | None, str | None, str | None, int | None, str | None]
+
+
+def split(message: Message) -> Split:
+    """What the packets of one split telegram have in common."""
+    return message.mn, message.st, message.cn, message.pnum, message.data_time
+
+
+def completed(packet: Message, others: Iterable[Message]) -> Message:
+    """The packet with the fields that other packets of its telegram give to its items, where an
+    item was cut between them; the packet itself where none was."""
+    more: dict[str, dict[str, str]] = {}
+    own = {item.code: item.fields for item in packet.items}
+    for other in others:
+        for item in other.items:
+            fields = more.get(item.code) or own.get(item.code)
+            if fields is not None and not fields.keys() & item.fields.keys():
+                more[item.code] = {**item.fields, **fields}
+    if not more:
+        return packet
+    items = tuple(Item(i.code, more.get(i.code, i.fields)) for i in packet.items)
+    return replace(packet, items=items)
 
 
 @dataclass(slots=True)
@@ -78,7 +99,7 @@ class Reassembler:
         self._max_open = max_open
         self._max_bytes = max_bytes
         self._clock = clock
-        self._open: dict[_Key, _Group] = {}  # in the order of their first packets
+        self._open: dict[Split, _Group] = {}  # in the order of their first packets
         self.size = 0  # bytes of the packets that are held
 
     @property
@@ -92,7 +113,7 @@ class Reassembler:
             return [message]
         assert message.pnum is not None
         assert message.pno is not None
-        key = (message.mn, message.st, message.cn, message.pnum, message.data_time)
+        key = split(message)
         group = self._open.get(key)
         if group is None:
             group = self._open[key] = _Group(self._clock())
@@ -128,7 +149,7 @@ class Reassembler:
         late = [key for key, group in self._open.items() if now - group.since >= self._timeout]
         return [self._give_up(key, f"not complete after {self._timeout:g} s") for key in late]
 
-    def _give_up(self, key: _Key, reason: str) -> Message:
+    def _give_up(self, key: Split, reason: str) -> Message:
         group = self._open.pop(key)
         self.size -= group.size
         total = key[3] or 0

@@ -17,7 +17,7 @@ from typing import Any
 
 from jingwei.telemetry.journal import make_folder
 
-VERSION = 3
+VERSION = 4
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -47,8 +47,16 @@ CREATE TABLE IF NOT EXISTS change(
     time INTEGER NOT NULL, PRIMARY KEY (resolution, batch, mn, st, time)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch(batch INTEGER PRIMARY KEY, at INTEGER NOT NULL);
--- Frames taken in lately: 64 bits of BLAKE2b → the telegram that came first (bytes are compared).
-CREATE TABLE IF NOT EXISTS seen(hash INTEGER PRIMARY KEY, seq INTEGER NOT NULL, batch INTEGER NOT NULL);
+-- What was taken in lately (`repeats`): slot → the telegram in force, and all bytes → one that was
+-- corrected; with hashes of what it says and of all its bytes. 64 bits; the bytes are compared.
+CREATE TABLE IF NOT EXISTS seen(
+    hash INTEGER PRIMARY KEY, received INTEGER NOT NULL, seq INTEGER NOT NULL,
+    content INTEGER NOT NULL, whole INTEGER NOT NULL, batch INTEGER NOT NULL
+);
+-- Where the packets of split telegrams lie, by a hash of what those of one telegram have in common.
+CREATE TABLE IF NOT EXISTS packet(
+    hash INTEGER NOT NULL, seq INTEGER NOT NULL, batch INTEGER NOT NULL, PRIMARY KEY (hash, seq)
+) WITHOUT ROWID;
 -- What was odd, counted by kind, device and local day of reception, with the last telegram.
 CREATE TABLE IF NOT EXISTS problem(
     day TEXT NOT NULL, kind TEXT NOT NULL, mn TEXT NOT NULL, count INTEGER NOT NULL,
@@ -71,12 +79,14 @@ INSERT INTO latest SELECT resolution, mn, st, factor, time, value, zs, flag, rec
     FROM latest_1;
 DROP TABLE latest_1;
 """  # noqa: S608
+_SEEN = "DROP TABLE seen;\n"  # it had hashes of other bytes; what comes again counts once more
 _DIGEST = "ALTER TABLE {} ADD COLUMN sha256 BLOB;\n"
 # What brings the tables of each version to this one; `_TABLES` makes those that are missing.
 _BRING = {
     0: _LATEST,
-    1: _FROM_1 + _DIGEST.format("file"),
-    2: _DIGEST.format("file") + _DIGEST.format("rollup"),
+    1: _FROM_1 + _DIGEST.format("file") + _SEEN,
+    2: _DIGEST.format("file") + _DIGEST.format("rollup") + _SEEN,
+    3: _SEEN,
 }
 
 

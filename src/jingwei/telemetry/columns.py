@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jingwei.hj212 import Message
 from jingwei.telemetry.catalog import CHINA, DAY, partition
 from jingwei.telemetry.observations import AHEAD, Keys, decode, observations
 from jingwei.telemetry.parquet import SCHEMA
@@ -37,10 +38,12 @@ TELEGRAM: Final = pa.field("telegram", pa.int32())  # the index in the batch tha
 class Columns:
     """What a batch of telegrams says. `rows`: by resolution a table of the columns `lake.SCHEMA` and
     `TELEGRAM`, in no particular order; `odd`: (index of the telegram, kind of `PROBLEMS`, MN);
-    `plain`: how many telegrams the kernel left to the plain decoder."""
+    `packets`: those of the telegrams with rows that are packets of a split one; `plain`: how many
+    telegrams the kernel left to the plain decoder."""
 
     rows: dict[str, pa.Table]
     odd: list[tuple[int, str, str]]
+    packets: dict[int, Message]
     plain: int
 
 
@@ -65,6 +68,7 @@ def read(
         status, tables = _kernel(raws, received, seq)
         left = np.flatnonzero(status == 0).tolist()
     odd: list[tuple[int, str, str]] = []
+    packets: dict[int, Message] = {}
     rows: dict[str, list[tuple[Any, ...]]] = {}
     for i in left:
         kinds: list[str] = []
@@ -72,21 +76,27 @@ def read(
         resolution, some = observations(message, int(received[i]), int(seq[i]), kinds.append)
         if some:
             rows.setdefault(resolution, []).extend((*row, i) for row in some)
+            if message.split:
+                packets[i] = message
         odd += [(i, kind, message.mn or "") for kind in kinds]
     for resolution, some in rows.items():
-        tables.setdefault(resolution, []).append(
-            pa.table(
-                [
-                    pa.array(column, field.type)
-                    for column, field in zip(zip(*some, strict=True), _WITH, strict=True)
-                ],
-                schema=_WITH,
-            )
-        )
+        tables.setdefault(resolution, []).append(tabled(some))
     return Columns(
         {resolution: pa.concat_tables(some) for resolution, some in tables.items()},
         odd,
+        packets,
         len(left),
+    )
+
+
+def tabled(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Rows of `observations`, each with the index of its telegram, as a table; at least one."""
+    return pa.table(
+        [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*rows, strict=True), _WITH, strict=True)
+        ],
+        schema=_WITH,
     )
 
 

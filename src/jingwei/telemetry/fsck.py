@@ -17,10 +17,10 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import journal, seal
+from jingwei.telemetry import journal, repeats, seal, splits
 from jingwei.telemetry.catalog import LakeError, catalog, partition
 from jingwei.telemetry.journal import ALL, JournalError, Segment, microseconds
-from jingwei.telemetry.observations import AHEAD, Row, decode, keys_beside, observations
+from jingwei.telemetry.observations import AHEAD, Keys, Row, decode, keys_beside, observations
 from jingwei.telemetry.parquet import query
 from jingwei.telemetry.remote import opened, place, scheme
 
@@ -235,9 +235,13 @@ def _compare(
     for seq, (resolution, day, rows) in wanted.items():
         rows = sorted(rows, key=lambda row: row[2])
         there = found.get(seq, [])
-        if there == rows or (
-            not there and _repeated(journal_root, seq, good.get((resolution, day), []), rows[0])
-        ):
+        if there == rows:
+            continue
+        others = _others(journal_root, good.get((resolution, day), []), seq, rows[0])
+        this = journal.get(journal_root, seq)
+        if there == _put_together([this, *others], seq, keys):
+            continue
+        if not there and any(repeats.said(o.raw) == repeats.said(this.raw) for o in others):
             continue
         yield (
             f"telegram {seq} of {segment.path} has {len(rows)} {resolution} values of {rows[0][0]};"
@@ -245,17 +249,28 @@ def _compare(
         )
 
 
-def _repeated(journal_root: Path, seq: int, files: list[str], row: Row) -> bool:
-    """Whether the same bytes are in the lake under the number of an earlier telegram."""
-    if not files:
-        return False
-    raw = journal.get(journal_root, seq).raw
-    for (other,) in _rows(
-        "SELECT seq FROM read_parquet(?) WHERE mn = ? AND st = ? AND factor = ?"
-        " AND epoch_us(time) = ? AND seq <> ?",
-        [files, row[0], row[1], row[2], row[3], seq],
+def _others(journal_root: Path, files: list[str], seq: int, row: Row) -> list[journal.Telegram]:
+    """The other telegrams of which the lake has values of this point and time."""
+    out = []
+    for (other,) in (
+        _rows(
+            "SELECT DISTINCT seq FROM read_parquet(?) WHERE mn = ? AND st = ?"
+            " AND epoch_us(time) = ? AND seq <> ?",
+            [files, row[0], row[1], row[3], seq],
+        )
+        if files
+        else ()
     ):
         with contextlib.suppress(JournalError, sqlite3.Error):
-            if journal.get(journal_root, other).raw == raw:
-                return True
-    return False
+            out.append(journal.get(journal_root, other))
+    return out
+
+
+def _put_together(telegrams: list[journal.Telegram], seq: int, keys: Keys) -> list[Row] | None:
+    """The rows of a packet of a split telegram with what the packets before it say of its items;
+    None where the telegram is no packet."""
+    packets = [(microseconds(t.received), t.seq, decode(t.raw, keys)) for t in telegrams]
+    for received, number, message in splits.completed(p for p in packets if p[2].split):
+        if number == seq:
+            return sorted(observations(message, received, seq)[1], key=lambda row: row[2])
+    return None

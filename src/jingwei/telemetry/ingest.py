@@ -6,23 +6,22 @@ change feed, the counters. Killed at any moment, the next step begins where the 
 files that no commit names are removed at the start. Between steps small files are merged and days
 that are over are rewritten, sorted by mn, st, factor, time.
 
-A telegram whose bytes have come before is counted and stored once. A text that is no number
-becomes null and is counted; nothing is dropped for it.
+A telegram that says what was said before (`repeats`) is counted and stored once. A text that is no
+number becomes null and is counted; nothing is dropped for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import columns, journal, rollups
+from jingwei import hj212
+from jingwei.hj212 import Message
+from jingwei.telemetry import columns, journal, repeats, rollups, splits
 from jingwei.telemetry.catalog import (
     LakeError,
     add_files,
@@ -51,10 +52,11 @@ from jingwei.telemetry.journal import (
     microseconds,
     sync_folder,
 )
-from jingwei.telemetry.observations import keys_beside
+from jingwei.telemetry.observations import decode, keys_beside, observations
 from jingwei.telemetry.packing import Record
 from jingwei.telemetry.parquet import reason, sources, write_sorted
 from jingwei.telemetry.remote import place, put, remove, scheme
+from jingwei.telemetry.repeats import Came, hash64
 
 log = logging.getLogger("jingwei.ingest")
 
@@ -62,7 +64,8 @@ MERGE = 12  # so many files of one level in a partition make one of the next
 CLOSE_AFTER = timedelta(hours=3)  # after the end of a partition's last day, local time
 QUIET = timedelta(minutes=1)  # a partition that is over is closed when nothing came for so long
 KEEP_RETIRED = timedelta(minutes=10)
-KEEP_SEEN = timedelta(days=30)  # a telegram that comes again later counts as a new reception
+KEEP_SEEN = timedelta(microseconds=repeats.KEEP)
+KEEP_PACKETS = timedelta(days=3)  # where the packets of split telegrams lie
 KEEP_CHANGES = {
     "realtime": timedelta(days=3),
     "minute": timedelta(days=3),
@@ -99,8 +102,15 @@ class Report:
 _Job = tuple[str, str, Callable[[sqlite3.Connection, datetime], None], str]
 
 
-def _hash(raw: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "big", signed=True)
+@dataclass(slots=True)
+class _Taken:
+    """What a batch brings: sorted rows by (resolution, partition); what `repeats` remembers; the
+    packets of split telegrams (hash of the telegram, `seq`); counted oddities."""
+
+    parts: dict[tuple[str, str], pa.Table] = field(default_factory=dict)
+    seen: dict[int, Came] = field(default_factory=dict)
+    packets: list[tuple[int, int]] = field(default_factory=list)
+    odd: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
 
 
 class Ingest:
@@ -237,11 +247,11 @@ class Ingest:
         if not moved:
             return Report(0, 0, last, tuple(problems))
         batch = last + 1 if telegrams else last
-        parts, seen, odd = self._decode(db, telegrams)
+        taken = self._decode(db, telegrams)
         written: list[tuple[Any, ...]] = []
         now = microseconds(self._clock())
         try:
-            for (resolution, day), table in sorted(parts.items()):
+            for (resolution, day), table in sorted(taken.parts.items()):
                 written.append(self._write(resolution, day, table, batch, now))
             with transaction(db):
                 add_files(db, written)
@@ -250,10 +260,14 @@ class Ingest:
                     db.execute("INSERT OR REPLACE INTO meta VALUES ('batch', ?)", (batch,))
                     db.execute("INSERT INTO batch VALUES (?, ?)", (batch, now))
                 db.executemany(
-                    "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)",
-                    [(hash_, seq, batch) for hash_, seq in seen.items()],
+                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)",
+                    [(hash_, *came, batch) for hash_, came in taken.seen.items()],
                 )
-                for (resolution, _day), table in parts.items():
+                db.executemany(
+                    "INSERT OR IGNORE INTO packet VALUES (?, ?, ?)",
+                    [(*packet, batch) for packet in taken.packets],
+                )
+                for (resolution, _day), table in taken.parts.items():
                     db.executemany(_NEWEST, columns.newest(table, resolution))
                     db.executemany(
                         "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?)",
@@ -262,31 +276,27 @@ class Ingest:
                 db.executemany(
                     "INSERT INTO problem VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                     " count = count + excluded.count, seq = excluded.seq",
-                    [(*key, count, seq) for key, (count, seq) in odd.items()],
+                    [(*key, count, seq) for key, (count, seq) in taken.odd.items()],
                 )
         except BaseException:
             for path, *_ in written:
                 (self.root / path).unlink(missing_ok=True)
             raise
-        count = sum(table.num_rows for table in parts.values())
+        count = sum(table.num_rows for table in taken.parts.values())
         return Report(len(telegrams), count, batch, tuple(problems))
 
-    def _decode(
-        self, db: sqlite3.Connection, telegrams: Sequence[tuple[int, Record]]
-    ) -> tuple[
-        dict[tuple[str, str], pa.Table],
-        dict[int, int],
-        dict[tuple[str, str, str], tuple[int, int]],
-    ]:
-        """Sorted rows by (resolution, partition), hashes of new frames, counted oddities."""
+    def _decode(self, db: sqlite3.Connection, telegrams: Sequence[tuple[int, Record]]) -> _Taken:
         count = len(telegrams)
         raws = [record[4] for _, record in telegrams]
         received = np.fromiter((record[1] for _, record in telegrams), np.int64, count)
         seqs = np.fromiter((number << 32 | r[0] for number, r in telegrams), np.int64, count)
         said = columns.read(raws, received, seqs, self._keys)
-        bearing = sorted({i for table in said.rows.values() for i in table["telegram"].to_pylist()})
-        repeated, seen = self._repeated(db, bearing, raws, seqs)
-        odd: dict[tuple[str, str, str], tuple[int, int]] = {}
+        repeated, seen = self._repeated(db, said, raws, received, seqs)
+        packets = self._completed(
+            db, {i: m for i, m in said.packets.items() if i not in repeated}, said, received, seqs
+        )
+        taken = _Taken(seen=seen, packets=packets)
+        odd = taken.odd
 
         def count_odd(i: int, kind: str, mn: str) -> None:
             key = (partition("hour", int(received[i])), kind, mn)
@@ -297,38 +307,84 @@ class Ingest:
                 count_odd(i, kind, mn)
         for i, mn in columns.senders(said.rows.values(), repeated).items():
             count_odd(i, "repeated", mn)
-        parts: dict[tuple[str, str], pa.Table] = {}
         for resolution, table in said.rows.items():
             for day, part in columns.partitions(columns.without(table, repeated), resolution):
-                parts[resolution, day] = columns.arranged(part)
-        return parts, seen, odd
+                taken.parts[resolution, day] = columns.arranged(part)
+        return taken
 
     def _repeated(
         self,
         db: sqlite3.Connection,
-        bearing: Sequence[int],
+        said: columns.Columns,
         raws: Sequence[bytes],
+        received: npt.NDArray[np.int64],
         seqs: npt.NDArray[np.int64],
-    ) -> tuple[set[int], dict[int, int]]:
-        """Which of the telegrams that bear data have come before, and the hashes of the others."""
-        hashes = [_hash(raws[i]) for i in bearing]
-        known: dict[int, int] = {}
-        for at in range(0, len(hashes), 30_000):
-            some = hashes[at : at + 30_000]
-            marks = ",".join("?" * len(some))
-            known.update(
-                db.execute(f"SELECT hash, seq FROM seen WHERE hash IN ({marks})", some)  # noqa: S608
+    ) -> tuple[set[int], dict[int, Came]]:
+        """Which of the telegrams that bear data have come before, and what is to be remembered."""
+        bearing, slots = repeats.slots(said.rows, said.packets, len(raws))
+        index = {int(seqs[i]): i for i in bearing}
+        came = [
+            (slot, repeats.came(int(received[i]), int(seqs[i]), raws[i]))
+            for i, slot in zip(bearing, slots, strict=True)
+        ]
+        known = self._seen(db, slots)
+        if known:  # what was corrected is remembered by its bytes
+            known |= self._seen(db, [one.whole for slot, one in came if slot in known])
+
+        def copy(seq: int, earlier: int, whole: bool) -> bool:
+            raw = raws[index[seq]]
+            before = raws[index[earlier]] if earlier in index else self._raw(earlier)
+            if whole or before is None:
+                return raw == before
+            return repeats.said(raw) == repeats.said(before)
+
+        found, seen = repeats.again(came, known, copy)
+        return {index[seq] for seq in found}, seen
+
+    def _seen(self, db: sqlite3.Connection, hashes: Sequence[int]) -> dict[int, Came]:
+        return {
+            hash_: Came(*came)
+            for hash_, *came in _those(
+                db,
+                "SELECT hash, received, seq, content, whole FROM seen WHERE hash IN ({})",
+                hashes,
             )
-        seen: dict[int, int] = {}
-        bytes_of: dict[int, bytes] = {}
-        repeated: set[int] = set()
-        for i, hash_ in zip(bearing, hashes, strict=True):
-            first = seen.get(hash_, known.get(hash_))
-            if first is None:
-                seen[hash_], bytes_of[int(seqs[i])] = int(seqs[i]), raws[i]
-            elif raws[i] == (bytes_of.get(first) or self._raw(first)):
-                repeated.add(i)
-        return repeated, seen
+        }
+
+    def _completed(
+        self,
+        db: sqlite3.Connection,
+        packets: Mapping[int, Message],
+        said: columns.Columns,
+        received: npt.NDArray[np.int64],
+        seqs: npt.NDArray[np.int64],
+    ) -> list[tuple[int, int]]:
+        """Put items together again that were cut between two packets: the rows of these telegrams
+        in `said`. What is to be remembered of the packets."""
+        if not packets:
+            return []
+        hashes = {i: hash64(repr(hj212.split(message)).encode()) for i, message in packets.items()}
+        index = {int(seqs[i]): i for i in packets}
+        every = [(int(received[i]), int(seqs[i]), message) for i, message in packets.items()]
+        for _, seq in _those(
+            db, "SELECT hash, seq FROM packet WHERE hash IN ({})", sorted(set(hashes.values()))
+        ):
+            with contextlib.suppress(journal.JournalError, sqlite3.Error):
+                before = journal.get(self.journal_root, seq)
+                message = decode(before.raw, self._keys)
+                every.append((microseconds(before.received), seq, message))
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        changed: list[int] = []
+        for at, seq, message in splits.completed(every):
+            i = index.get(seq)
+            if i is not None and message is not packets[i]:
+                resolution, some = observations(message, at, seq)
+                rows.setdefault(resolution, []).extend((*row, i) for row in some)
+                changed.append(i)
+        for resolution, some in rows.items():
+            others = columns.without(said.rows[resolution], changed)
+            said.rows[resolution] = pa.concat_tables([others, columns.tabled(some)])
+        return [(hash_, int(seqs[i])) for i, hash_ in hashes.items()]
 
     def _raw(self, seq: int) -> bytes | None:
         try:
@@ -489,6 +545,7 @@ class Ingest:
                     (resolution, batch_before(age)),
                 )
             db.execute("DELETE FROM seen WHERE batch <= ?", (batch_before(KEEP_SEEN),))
+            db.execute("DELETE FROM packet WHERE batch <= ?", (batch_before(KEEP_PACKETS),))
             db.execute(
                 "DELETE FROM batch WHERE batch < ?", (batch_before(max(KEEP_CHANGES.values())),)
             )
@@ -510,6 +567,13 @@ class Ingest:
         for path in self.root.glob("*/*/*.parquet"):
             if path.relative_to(self.root).as_posix() not in known:
                 path.unlink(missing_ok=True)
+
+
+def _those(db: sqlite3.Connection, query: str, values: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query with `IN ({})`, for any number of values."""
+    for at in range(0, len(values), 30_000):
+        some = values[at : at + 30_000]
+        yield from db.execute(query.format(",".join("?" * len(some))), some)
 
 
 def closes(resolution: str, day: date) -> datetime:

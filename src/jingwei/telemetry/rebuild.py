@@ -5,8 +5,9 @@ made again, and any day proved to be what the journal says: the rebuilt file of 
 the same bytes as the one that ingest made.
 
 Three rounds of independent tasks run on an `executor`: each journal segment becomes files by
-resolution and partition, with a 128-bit hash of each telegram; then the files of each partition
-become one, sorted, without repeated telegrams; at last each closed file is added up (`rollups`).
+resolution and partition, of rows and of telegrams with 128-bit hashes; then the files of each
+partition become one, sorted, without repetitions (`repeats`) and with split telegrams put together
+(`splits`), both in the order of the journal; at last each closed file is added up (`rollups`).
 The catalog takes the new files in one transaction, and only up to the position that ingest had
 reached at the start: what came since stays beside them.
 """
@@ -31,18 +32,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jingwei.telemetry import columns, journal, retention, rollups
+from jingwei.telemetry import columns, journal, repeats, retention, rollups, splits
 from jingwei.telemetry.catalog import LakeError, add_files, digest, drop_files, transaction
 from jingwei.telemetry.executor import Executor
-from jingwei.telemetry.ingest import KEEP_SEEN, Ingest, closes
+from jingwei.telemetry.ingest import Ingest, closes
 from jingwei.telemetry.journal import ALL, JournalError, make_folder, microseconds
-from jingwei.telemetry.observations import keys_beside
-from jingwei.telemetry.parquet import query, reason, sources, write_sorted
+from jingwei.telemetry.observations import decode, keys_beside, observations
+from jingwei.telemetry.parquet import SCHEMA, query, reason, sources, write_sorted
 from jingwei.telemetry.remote import opened, place
 
 PORTION = 50_000  # telegrams decoded at once
 AHEAD = timedelta(days=31)  # telegrams received so long before the first day are looked through too
-HASH = pa.field("hash", pa.binary(16))
+# A telegram of a partition: its slot, hashes of what it says and of all its bytes; the bytes of a
+# packet of a split telegram, whose rows are made when all packets are there.
+TELEGRAMS = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("received", pa.int64()),
+        ("slot", pa.int64()),
+        ("content", pa.binary(16)),
+        ("whole", pa.binary(16)),
+        ("packet", pa.binary()),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +110,15 @@ def rebuild(
                 if _within(resolution, day, start, end):
                     pieces.setdefault((resolution, day), [])
         jobs = [
-            (sorted(paths), str(work / f"{resolution}-{day}.sorted"))
+            (str(journal_root), sorted(paths), str(work / f"{resolution}-{day}.sorted"))
             for (resolution, day), paths in sorted(pieces.items())
             if now >= closes(resolution, date.fromisoformat(day))
         ]
-        names = [Path(out).stem.partition("-") for _, out in jobs]
+        names = [Path(out).stem.partition("-") for *_, out in jobs]
         closed: dict[str, Day] = {}
         for i, rows in executor.run(write_day, jobs):
             resolution, _, day = names[i]
-            made = Path(jobs[i][1])
+            made = Path(jobs[i][2])
             one, path = _take(ingest, resolution, day, made, rows, batch, now, only_compare)
             if path:
                 closed[path] = one
@@ -215,7 +227,7 @@ def scan_segment(
     root, first, last = Path(journal_root), date.fromisoformat(start), date.fromisoformat(end)
     (segment,) = (s for s in journal.segments(root) if s.number == number)
     keys = keys_beside(root)
-    found: dict[tuple[str, str], list[pa.Table]] = {}
+    found: dict[tuple[str, str, str], list[pa.Table]] = {}
     row = 0
     while True:
         records, _ = segment.take(row, PORTION)
@@ -226,20 +238,33 @@ def scan_segment(
         raws = [record[4] for record in records]
         received = np.fromiter((r[1] for r in records), np.int64, len(records))
         seqs = np.fromiter((number << 32 | r[0] for r in records), np.int64, len(records))
-        for resolution, table in columns.read(raws, received, seqs, keys).rows.items():
+        said = columns.read(raws, received, seqs, keys)
+        slots = dict(zip(*repeats.slots(said.rows, said.packets, len(raws)), strict=True))
+        for resolution, table in said.rows.items():
             for day, part in columns.partitions(table, resolution):
-                if _within(resolution, day, first, last):
-                    of = part["telegram"].to_pylist()
-                    hashes = {i: hashlib.blake2b(raws[i], digest_size=16).digest() for i in set(of)}
-                    part = part.drop_columns("telegram").append_column(
-                        HASH, pa.array([hashes[i] for i in of], HASH.type)
-                    )
-                    found.setdefault((resolution, day), []).append(part)
+                if not _within(resolution, day, first, last):
+                    continue
+                telegrams = [
+                    {
+                        "seq": int(seqs[i]),
+                        "received": int(received[i]),
+                        "slot": slots[i],
+                        "content": hashlib.blake2b(repeats.said(raws[i]), digest_size=16).digest(),
+                        "whole": hashlib.blake2b(raws[i], digest_size=16).digest(),
+                        "packet": raws[i] if i in said.packets else None,
+                    }
+                    for i in set(part["telegram"].to_pylist())
+                ]
+                part = columns.without(part, said.packets).drop_columns("telegram")
+                found.setdefault((resolution, day, "rows"), []).append(part)
+                found.setdefault((resolution, day, "telegrams"), []).append(
+                    pa.Table.from_pylist(telegrams, TELEGRAMS)
+                )
     paths = []
-    for (resolution, day), parts in found.items():
+    for (resolution, day, kind), parts in found.items():
         folder = Path(work) / f"{resolution}-{day}"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{number}.rows"
+        path = folder / f"{number}.{kind}"
         fresh = folder / f"{number}-{uuid.uuid4().hex}.part"
         pq.write_table(pa.concat_tables(parts), fresh, compression="zstd")
         fresh.rename(path)  # a task that runs twice leaves one whole file
@@ -247,28 +272,57 @@ def scan_segment(
     return paths
 
 
-def write_day(paths: list[str], out: str) -> int:
+def write_day(journal_root: str, paths: list[str], out: str) -> int:
     """A task: one sorted file of the rows of a partition, repeated telegrams once; its rows.
 
-    A telegram whose bytes come again within 30 days of the first is repeated (`KEEP_SEEN`).
+    Which are is told by the same rules as in ingest, in the order of the journal.
     """
     if not paths:
         return 0
-    kept = int(KEEP_SEEN / timedelta(microseconds=1))
     fresh = Path(f"{out}-{uuid.uuid4().hex}")
+    gone, whole = Path(f"{fresh}.gone"), Path(f"{fresh}.whole")
     try:
-        count = write_sorted(
-            f"SELECT * EXCLUDE (hash) FROM {sources(paths)}"  # noqa: S608
-            " WINDOW same AS (PARTITION BY hash ORDER BY seq"
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
-            " QUALIFY seq = min(seq) OVER same"
-            f" OR epoch_us(received) - epoch_us(first(received) OVER same) > {kept}",
-            fresh,
-        )
+        telegrams = sources(p for p in paths if p.endswith(".telegrams"))
+        repeated = _repeated(telegrams)
+        pq.write_table(pa.table({"seq": pa.array(sorted(repeated), pa.int64())}), gone)
+        pq.write_table(_packets(telegrams, repeated, Path(journal_root)), whole)
+        rows = sources([*(p for p in paths if p.endswith(".rows")), whole])
+        count = write_sorted(f"FROM {rows} WHERE seq NOT IN (FROM {sources([gone])})", fresh)
     except duckdb.Error as error:
         raise LakeError(f"{out}: {reason(error)}") from error
+    finally:
+        gone.unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
     fresh.rename(out)
     return count
+
+
+def _repeated(telegrams: str) -> set[int]:
+    """The telegrams of a partition that say what was said before, by number."""
+    found = query(
+        f"SELECT slot, received, seq, content, whole FROM {telegrams} WHERE slot IN"  # noqa: S608
+        f" (SELECT slot FROM {telegrams} GROUP BY slot HAVING count(*) > 1) ORDER BY seq",
+        [],
+    )
+    came = ((slot, repeats.Came(*one)) for slot, *one in found)
+    return repeats.again(came, {}, lambda *_: True)[0]  # hashes of 128 bits say it all
+
+
+def _packets(telegrams: str, repeated: set[int], journal_root: Path) -> pa.Table:
+    """The rows of the split telegrams of a partition."""
+    keys = keys_beside(journal_root)
+    found = query(
+        f"SELECT received, seq, packet FROM {telegrams} WHERE packet IS NOT NULL",  # noqa: S608
+        [],
+    )
+    packets = [(at, seq, decode(bytes(raw), keys)) for at, seq, raw in found if seq not in repeated]
+    rows = [
+        (*row, 0)
+        for at, seq, message in splits.completed(packets)
+        for row in observations(message, at, seq)[1]
+    ]
+    table = columns.tabled(rows) if rows else SCHEMA.empty_table()
+    return table.select(SCHEMA.names)
 
 
 def _take(
