@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from analysis.detection.conftest import FIT, HOUR, LIMITS, START, Make
 from analysis.detection.injections import EVERY, Columns
 from jingwei.analysis.detection import Finding, Findings, Monitor, Suite
+from jingwei.analysis.detection.complaints import complaints, complaints_later
 from jingwei.analysis.detection.suite import summary
 
 FIRST = FIT + 100
@@ -320,9 +321,45 @@ def test_two_years_without_recent_data(suite: Suite, columns: Columns) -> None:
 def test_two_years_without_a_calibration(columns: Columns) -> None:
     rows = 9000
     copy = {k: v[:rows].copy() for k, v in columns.items()}
-    suite = Suite.fit(Monitor(START, HOUR, copy, ["NOX"], LIMITS | {}, marks=["N"] * rows))
-    assert {(r.code, r.column) for r in suite.reasons} == {("uncalibrated", "NOX")}
-    assert not [k for k in suite.families if k == ("NOX", "low")]
+
+    def reasons(marks: list[str] | None, known: int | None) -> set[tuple[str, str]]:
+        since = None if known is None else {"NOX": START - timedelta(days=known)}
+        suite = Suite.fit(
+            Monitor(START, HOUR, copy, ["NOX"], LIMITS | {}, marks=marks, calibrated=since)
+        )
+        said = {(r.code, r.column) for r in suite.reasons}
+        assert (("NOX", "low") in suite.families) == (("uncalibrated", "NOX") not in said)
+        assert ("NOX", "quiet") in suite.families
+        return said
+
+    worked = ["N"] * rows
+    worked[8000] = "C"
+    assert reasons(["N"] * rows, 360) == {("uncalibrated", "NOX")}  # 375 days and 360 before
+    assert reasons(["N"] * rows, None) == set()
+    assert reasons(worked, 360) == set()
+
+
+def test_two_years_end_in_the_stretch(columns: Columns) -> None:
+    """365 days of history and 365 of the stretch: the reason comes with the stretch."""
+    n = 8760
+    parts = [
+        {k: v[a : a + n] if len(v) >= a + n else np.resize(v, n) for k, v in columns.items()}
+        for a in (0, 1)
+    ]
+
+    def whole(marks: list[str] | None) -> list[Monitor]:
+        return [
+            Monitor(START + i * n * HOUR, HOUR, part, ["NOX"], marks=marks)
+            for i, part in enumerate(parts)
+        ]
+
+    for marks, code in ((None, "unmarked"), (["N"] * n, "uncalibrated")):
+        history, later = whole(marks)
+        suite = Suite(history)  # not learnt: only the reasons are asked for
+        assert [r.code for r in complaints_later(suite, later)] == [code]
+    assert [r.code for r in complaints(whole(["N"] * n)[0])] == []
+    history, later = whole(["N"] * (n - 1) + ["C"])
+    assert [r.code for r in complaints_later(Suite(history), later)] == []
 
 
 GOOD = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=8)))

@@ -344,3 +344,15 @@ def test_roles_of_codes() -> None:
     assert detection.role("g10402") == "power_treatment"
     assert detection.role("a01901") == "state"
     assert detection.role("a21026") == ""
+
+
+@pytest.mark.parametrize("mark", ["N", "C"])
+def test_two_years_without_a_calibration_are_said(plant, mark: str) -> None:
+    """What is learnt from is a year at most; the marks are looked for in the year before, too."""
+    put(plant, {"a21002": series(2)["a21002"]}, END - timedelta(days=731))
+    put(plant, {"a21002": series(1)["a21002"]}, END - timedelta(days=400), marks={5: mark})
+    put(plant, {k: v for k, v in series(80).items() if k in ("a21002", "a01011")})
+    (result,) = detection.run(NOW)
+    assert result.error == ""
+    codes = {(r["code"], r["column"]) for r in result.reasons}
+    assert (("uncalibrated", "a21002") in codes) == (mark == "N")

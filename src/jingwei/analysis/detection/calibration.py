@@ -84,7 +84,7 @@ def peaks(score: Floats, apart: int, most: int = 400) -> Floats:
     """Heights of the peaks of a stream, at least `apart` rows apart, highest first."""
     left = np.where(np.isnan(score), -np.inf, score)
     out: list[float] = []
-    while len(out) < most:
+    while len(left) and len(out) < most:
         row = int(np.argmax(left))
         if left[row] == -np.inf:
             break

@@ -15,7 +15,9 @@ from jingwei.analysis.detection.reasons import reason
 if TYPE_CHECKING:
     from jingwei.analysis.detection.suite import Suite
 
+HALF = 0.5  # of the values: with no more of them nothing is judged by statistics
 SHORT = 60 * 24.0  # hours of valid history that the statistical tier needs
+UNCALIBRATED = timedelta(days=730)  # without a mark of calibration
 UNIT = 8.0  # a level that differs by more than this factor for days is taken for another unit
 
 
@@ -41,20 +43,36 @@ def complaints(monitor: Monitor) -> list[Reason]:
         valid = y[~np.isnan(y)]
         if not len(valid):
             out.append(reason("empty", target))
-        elif len(valid) < 0.5 * n:
-            out.append(reason("missing", target, share=1 - len(valid) / n))
-        elif valid.max() - valid.min() <= 1e-9 * max(1.0, abs(float(valid.max()))):
+        elif _constant(valid):
             out.append(reason("constant", target))
+        elif len(valid) <= HALF * n:
+            out.append(reason("missing", target, share=1 - len(valid) / n))
         else:
-            moved = np.abs(np.diff(valid)) > 0
-            if moved.mean() < 0.02:
-                out.append(reason("constant", target))
-            else:
-                out += _unit_change(target, y, h)
-        marks = monitor.mark(target)
-        if marks is not None and n > 365 * 24 * h and not np.isin(marks, ["C"]).any():
-            out.append(reason("uncalibrated", target, days=n / h / 24))
+            out += _unit_change(target, y, h)
+        out += _calibration(monitor, None, target)
     return out
+
+
+def _constant(valid: Floats) -> bool:
+    """Whether values never move, or fewer than one in fifty do."""
+    if valid.max() - valid.min() <= 1e-9 * max(1.0, abs(float(valid.max()))):
+        return True
+    return len(valid) > 1 and float(np.mean(np.diff(valid) != 0)) < 0.02
+
+
+def _calibration(monitor: Monitor, history: Monitor | None, target: str) -> list[Reason]:
+    """Two years without a mark of calibration, or without any marks, at the end of the rows."""
+    marks, last = monitor.mark(target), monitor.calibrated_before(target, len(monitor))
+    if history is not None and (marks is None or not (marks == "C").any()):
+        known = [
+            history.calibrated_before(target, len(history)),
+            (monitor.calibrated or {}).get(target),
+        ]
+        last = max((time for time in known if time is not None), default=None)
+    start = monitor.start if history is None else history.start
+    code, since = ("unmarked", start) if last is None else ("uncalibrated", last)
+    passed = monitor.end - since
+    return [reason(code, target, days=passed / timedelta(days=1))] if passed >= UNCALIBRATED else []
 
 
 def _unit_change(target: str, y: Floats, per_hour: float) -> list[Reason]:
@@ -76,23 +94,29 @@ def _unit_change(target: str, y: Floats, per_hour: float) -> list[Reason]:
 
 def complaints_later(suite: Suite, monitor: Monitor) -> list[Reason]:
     out = []
-    known = {r.column for r in suite.reasons}
+    known = {(r.column, r.code) for r in suite.reasons}
     if len(monitor) == 0:
         return [reason("missing", "", share=1.0)]
     for target in monitor.targets:
         y = monitor.values[target]
         valid = y[~np.isnan(y)]
-        if target in known:
+        out += [
+            r for r in _calibration(monitor, suite.history, target) if (target, r.code) not in known
+        ]
+        if target in suite.silent:
             continue
         if not len(valid):
             out.append(reason("empty", target))
+            continue
+        if len(valid) <= HALF * len(y):
+            out.append(reason("missing", target, share=1 - len(valid) / len(y)))
             continue
         old = suite.history.values[target]
         old = old[~np.isnan(old)]
         if len(valid) >= 168 * monitor.hour and len(old):
             middle, usual = float(np.median(valid)), float(np.median(old))
             low, high = (float(v) for v in np.quantile(old, [0.01, 0.99]))
-            if middle > UNIT * max(high, usual) or (0 < middle * 50 < low):
+            if (high > 0 and middle > UNIT * max(high, usual)) or (0 < middle * 50 < low):
                 out.append(reason("unit", target, ratio=middle / usual))
     if suite.scaler is not None:
         for i, name in enumerate(suite.scaler.names):

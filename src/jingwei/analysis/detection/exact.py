@@ -1,7 +1,8 @@
 """The exact tier: contradictions that honest data do not contain. No training beyond counting.
 
-Each function returns `Hit`s. p is an upper bound of the chance that honest data of this outlet
-show the like somewhere in the stretch judged (Bonferroni over its rows). The identities (conversion,
+Each function returns `Hit`s. p, where it is computed (runs and exact copies), is the chance that honest
+data of this outlet show the like somewhere in the stretch judged, if values repeated independently
+(Bonferroni over its rows); else it is None: nobody has counted how often honest data do it. The identities (conversion,
 means) stand in `identities`, what is usual for an outlet in `habit`.
 """
 
@@ -24,6 +25,7 @@ NEAR_REST = 0.1  # of the median step: what the median step of a scaled copy may
 STOPPED = "F"  # HJ 212-2017 data mark: stopped
 RUNNING_SHARE = 0.1  # of the history's median that counts as running
 MARK_ROWS = 2
+LEAST_SIGNS = 2  # channels that show running, before a mark of standstill is contradicted
 BOUND_ROWS = 2
 
 
@@ -182,7 +184,7 @@ def copied_scaled(
             begin,
             last,
             float(correlation[first : last + 1].max()),
-            1e-9,
+            None,
             {"rows": last - begin + 1, "lag_rows": back, "factor": slope, "offset": offset},
             {"rows": NEAR_ROWS, "least_correlation": NEAR_CORRELATION},
             found=first,
@@ -225,15 +227,14 @@ class Running:
 def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterator[Hit]:
     """Marked as stopped, while at least two channels show that the plant runs."""
     signs = running.signs(monitor)
-    if not signs:
+    if len(signs) < LEAST_SIGNS:
         return
     count = np.sum([s.astype(np.int64) for s in signs.values()], axis=0)
-    need = min(2, len(signs))
     for target in monitor.targets:
         marks = monitor.mark(target)
         if marks is None:
             continue
-        flags = (marks == STOPPED) & (count >= need)
+        flags = (marks == STOPPED) & (count >= LEAST_SIGNS)
         flags[:start] = False
         for first, last in stretches(flags, 2):
             rows = np.flatnonzero(flags[first : last + 1]) + first
@@ -250,9 +251,13 @@ def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterat
                 first,
                 last,
                 float(len(rows)),
-                1e-6,
+                None,
                 {"rows": len(rows), "mark": STOPPED, "medians": values},
-                {"least_signs": need, "running_share": RUNNING_SHARE, "usual": running.medians},
+                {
+                    "least_signs": LEAST_SIGNS,
+                    "running_share": RUNNING_SHARE,
+                    "usual": running.medians,
+                },
                 found=int(rows[MARK_ROWS - 1]),
             )
 
@@ -283,7 +288,7 @@ def parameter_change(monitor: Monitor, before: dict[str, float], start: int) -> 
                         row,
                         row,
                         abs(value / last - 1) if last else abs(value),
-                        1e-6,
+                        None,
                         {"before": last, "after": value},
                         {"hours_without_work_mark": 24},
                         found=row,
@@ -328,7 +333,7 @@ def physical_bounds(monitor: Monitor, running: Running, start: int) -> Iterator[
                 first,
                 last,
                 float(len(rows)),
-                1e-6,
+                None,
                 {
                     "rows": len(rows),
                     "rule": rule,

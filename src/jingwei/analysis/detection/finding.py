@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+NOT_ESTIMATED = 1e-6  # stands for the p of exact findings where none is known: it only sorts them
+
 
 @dataclass(frozen=True)
 class Words:
@@ -84,7 +86,7 @@ class Finding:
     start, end: the suspicious stretch (end = end of its last row). found: the end of the first row
     with which it could be known. score: -log10 of the rate (per outlet and month) at which honest
     history shows the like. p_value: chance of such a thing in an honest month. tier: exact |
-    statistical | rule. grade: evidence | inspection | screening, by that rate (0.01, 0.1, 1).
+    statistical | rule; for an exact one without "p" among its numbers it is `NOT_ESTIMATED`. grade: evidence | inspection | screening, by that rate (0.01, 0.1, 1).
     hidden_share: None where no model may say. also: the other detectors that raised this case.
     """
 

@@ -72,8 +72,8 @@ def resolution(valid: Floats) -> float:
 def digit_of(y: Floats, unit: float) -> Ints:
     """The decimal digit of y at the place of unit (its decade), -1 where missing."""
     scaled = np.abs(np.where(np.isnan(y), 0.0, y)) / unit
-    digit = np.floor(scaled + 1e-6).astype(np.int64) % 10
-    return np.where(np.isnan(y), -1, digit)
+    digit = np.floor(scaled + 1e-6) % 10
+    return np.where(np.isnan(y), -1, digit).astype(np.int64)
 
 
 def _digits(plain: Floats, noise: float) -> tuple[tuple[float, tuple[float, ...]], ...]:

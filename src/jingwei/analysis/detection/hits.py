@@ -20,7 +20,7 @@ class Hit:
     first: int
     last: int
     score: float
-    p: float
+    p: float | None  # chance in honest data; None: not estimated
     numbers: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     found: int = -1  # the row at which it could first be known

@@ -81,7 +81,7 @@ def convert_identity(
             first,
             last,
             float(np.max(np.abs(error[rows]))),
-            1e-6,
+            None,
             {
                 "rows": len(rows),
                 "reported": float(y[worst]),
@@ -135,7 +135,7 @@ def average_identity(
                     first,
                     last,
                     float(abs(y[worst] / expected[worst] - 1)) if expected[worst] else 1.0,
-                    1e-6,
+                    None,
                     {
                         "rows": int(flags[first : last + 1].sum()),
                         "reported": float(y[worst]),

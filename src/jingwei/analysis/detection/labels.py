@@ -28,6 +28,7 @@ TINY = 1e-12
 
 NUMBERS: dict[str, Words] = {
     "rows": W("涉及数据（个）", "Values concerned"),
+    "rows_before": W("其中在此时段之前（个）", "Of them before this stretch"),
     "value": W("恒定值", "The constant value"),
     "moving": W(
         "同时段变化的其他通道（最小至最大）", "Other channels that moved (lowest to highest)"
@@ -89,27 +90,46 @@ def numbers(given: Mapping[str, Any]) -> list[tuple[Words, str]]:
     ]
 
 
-def rare(tier: str, p_value: float, score: float) -> Words:
-    """How rarely honest data show the like, in one sentence."""
-    if tier == "exact" and p_value < 1e-6:
+FARTHEST = 3.0  # times the months that were counted: how rare something is called by extrapolation
+
+
+def rare(tier: str, p: float | None, score: float, months: float | None = None) -> Words:
+    """How rarely honest data show the like, in one sentence.
+
+    p: of an exact finding, None where nobody estimated it. score: -log10 of the rate a month.
+    months: of the honest history by which that rate was counted.
+    """
+    if tier == "exact" and p is None:
+        return W(
+            "按数据之间必须成立的关系判定；正常数据出现这种情形的概率未作估计。",
+            "Judged by what must hold between the data; the chance in honest data was not estimated.",
+        )
+    if tier == "exact" and p is not None and p < 1e-6:
         return W(
             "正常数据几乎不可能出现这种情形（概率低于百万分之一）。",
             "Honest data hardly ever show the like: the chance is below one in a million.",
         )
     if tier == "exact":
         return W(
-            f"正常数据出现这种情形的概率不超过 {p_value:.2g}。",
-            f"Honest data show the like with a chance of at most {p_value:.2g}.",
+            f"正常数据出现这种情形的概率不超过 {p:.2g}。",
+            f"Honest data show the like with a chance of at most {p:.2g}.",
         )
     if tier == "rule":
         return W(
             "按监管规则的条文判定，不表示罕见程度。",
             "A rule applied as written; it says nothing of rarity.",
         )
-    every = min(10.0**score, 1e6)
+    most = 1e6 if months is None else max(1.0, FARTHEST * months)
+    every = min(10.0 ** min(score, 6.0), most)
     years = every / 12
     zh = f"{every:.0f} 个月" if years < 2 else f"{years:.0f} 年"
     en = f"{every:.0f} months" if years < 2 else f"{years:.0f} years"
+    if months is not None and 10.0 ** min(score, 6.0) > most:
+        return W(
+            f"比每 {zh}一次更罕见；用来计数的正常历史只有 {months:.1f} 个月，不再往外推算。",
+            f"Rarer than once in {en}; the honest history that was counted has {months:.1f} months"
+            " and says no more than that.",
+        )
     return W(
         f"本排放口的正常历史中，这样的偏离约每 {zh}才出现一次。",
         f"In honest history of this outlet the like comes about once in {en}.",

@@ -178,7 +178,7 @@ class Later:
     def band(self, suite: Suite, factor: str) -> tuple[Floats, Floats, Floats] | None:
         """Expected value and its normal band (2 sigma) over the stretch, in the channel's unit."""
         track = next((t for t in self.tracks if t.name == factor), None)
-        if track is None or factor not in suite.channels:
+        if track is None or not track.modelled:
             return None
         back = suite.channels[factor].transform.back
         e, s = track.fast[self.shift :], track.sigma[self.shift :]

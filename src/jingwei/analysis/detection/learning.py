@@ -64,8 +64,8 @@ def fit_models(suite: Suite, monitor: Monitor, blocked: set[str], reasons: list[
         channel.memories = memories
         late = use.copy()
         late[: round(BURN * monitor.hour)] = False
-        channel.quality = model.quality(
-            y, transform.back(model.corrected(walked.f, walked.fast, use, monitor.hour)), late
+        channel.quality = model.measured(
+            transform, y, walked.f, walked.fast, use, monitor.hour, late
         )
         suite.quality[name] = channel.quality
         suite.channels[name] = channel
@@ -176,6 +176,8 @@ def _fit_fused(
     months = (n - burn) / per_hour / MONTH
     outside = _outside(suite, found, edges, months, apart)
     fused = suite.fuse(outside)
+    if not len(fused):
+        return
     suite.fused = Tail.fit(peaks(fused, apart), months)
     cases = {1.0: 0, 0.3: 0, 0.1: 0}
     for a, b in pairwise(edges.tolist()):

@@ -11,6 +11,7 @@ import numpy as np
 from jingwei.analysis.detection import kernels, model, streams, texts
 from jingwei.analysis.detection.calibration import APART, MODELLED
 from jingwei.analysis.detection.finding import (
+    NOT_ESTIMATED,
     Draft,
     Evidence,
     Finding,
@@ -65,8 +66,10 @@ class Look:
             f = channel.transform.forward(y)
             fast = self.later.paths[name][0]
             use = ~np.isnan(y)
-            near = model.corrected(f, fast, use, self.later.monitor.hour)
-            out[name] = model.quality(y[shift:], channel.transform.back(near)[shift:], use[shift:])
+            of = use & (np.arange(len(y)) >= shift)
+            out[name] = model.measured(
+                channel.transform, y, f, fast, use, self.later.monitor.hour, of
+            )
         return out
 
     def _alarms(self, budget: float) -> list[Draft]:
@@ -146,7 +149,11 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
             numbers.setdefault("expected_mean", float(e[both].mean()))
         if factor in monitor.targets and suite.quality[factor].passed:
             share = _share(suite, factor, later, d)
-    numbers["rate_per_month"] = rate
+    limits: dict[str, Any] = {}
+    if d.tier == "statistical":
+        numbers["rate_per_month"] = rate
+        if suite.fused is not None:
+            limits = {"months": suite.fused.months}
     text = texts.DETECTORS[d.detector]
     return Finding(
         d.detector,
@@ -155,7 +162,7 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
         monitor.time(d.last) + monitor.step,
         monitor.time(d.found) + monitor.step,
         digits(score),
-        digits(1.0 - math.exp(-rate)) if d.tier != "exact" else digits(d.numbers["p"]),
+        digits(d.numbers.get("p", NOT_ESTIMATED) if d.tier == "exact" else 1.0 - math.exp(-rate)),
         d.tier,
         grade,
         texts.sentence(d, factor, monitor, digits(numbers), share),
@@ -168,6 +175,7 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
                 {
                     **d.parameters,
                     **_reasons_of(suite, d, later),
+                    **limits,
                     "budget": budget,
                     "step_seconds": monitor.step.total_seconds(),
                     "suite": texts.VERSION,

@@ -20,7 +20,7 @@ younger than `lag` is learnt from, so that a falsification shows before it is le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import factorial
 
 import numpy as np
@@ -246,12 +246,25 @@ def corrected(f: Floats, fast: Floats, use: Bools, per_hour: float) -> Floats:
 
 @dataclass(frozen=True)
 class Quality:
-    """How a model did out of time on the history. `passed`: it may accuse."""
+    """How a model did out of time. `passed`: it may accuse.
+
+    r2, mae: of the expectation that accuses (`Walk.fast`). r2_corrected: with its recent error taken
+    off (`corrected`): the best prediction, which has learnt from recent reports and opens no gate.
+    """
 
     r2: float
     mae: float
     rows: int
     passed: bool
+    r2_corrected: float = float("nan")
+
+
+def measured(
+    transform: Transform, y: Floats, f: Floats, fast: Floats, use: Bools, per_hour: float, of: Bools
+) -> Quality:
+    """The quality of a walk in the unit of y: judged on the rows `of`, corrected by those of `use`."""
+    near = quality(y, transform.back(corrected(f, fast, use, per_hour)), of)
+    return replace(quality(y, transform.back(fast), of), r2_corrected=near.r2)
 
 
 def quality(y: Floats, predicted: Floats, use: Bools) -> Quality:

@@ -15,6 +15,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 HOUR = timedelta(hours=1)
+MOST = 1e12  # in any unit; squares and sums of what is larger would overflow
 ROLES = frozenset(
     {
         "target",  # a pollutant as reported, converted where conversion is due
@@ -41,7 +42,8 @@ class Monitor:
     """The observations of one outlet.
 
     start: aware time of the first row (a period is named by its start); rows follow every `step`.
-    values: column -> array (T,), float; NaN = missing. Units: as the limits'; they must not change.
+    values: column -> array (T,), float; NaN = missing, and so is what is beyond `MOST` (no quantity
+    of a stack is). Units: as the limits'; they must not change.
     targets: the columns to be judged. limits: target -> limit in the target's unit (may be empty).
     roles: column -> one of `ROLES`; by default `O2`, `FLOW`, `X_raw` for a target `X`, else state.
     reference_o2: % oxygen (one number, or target -> number) to which targets are converted from
@@ -49,6 +51,8 @@ class Monitor:
     marks: column -> sequence (T,) of marks (HJ 212-2017: N normal, F stopped, M maintenance,
     D fault, C calibration, …; "" none sent), or one such sequence for all targets.
     peers: target -> array (n, T) of what comparable outlets reported in the same hours.
+    calibrated: target -> aware time of the last calibration known before the first row or, where none
+    is known, since when marks are known; by default the first row.
 
     Errors: ValueError in one sentence for what cannot be a monitor at all (lengths, names, times).
     Data that are merely bad (missing, constant, short) are accepted; the suite says what it
@@ -64,6 +68,7 @@ class Monitor:
     reference_o2: float | Mapping[str, float] | None = None
     marks: Mapping[str, Sequence[str]] | Sequence[str] | None = None
     peers: Mapping[str, Floats] | None = None
+    calibrated: Mapping[str, datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.start.utcoffset() is None:
@@ -80,7 +85,7 @@ class Monitor:
                 raise ValueError(f"column {name} holds something that is no number") from None
             if array.ndim != 1:
                 raise ValueError(f"column {name} has {array.ndim} dimensions, not one")
-            array[np.isinf(array)] = np.nan
+            array[np.abs(array) > MOST] = np.nan
             array.setflags(write=False)
             columns[name] = array
         lengths = {len(a) for a in columns.values()}
@@ -191,7 +196,17 @@ class Monitor:
             self.reference_o2,
             None if self.marks is None else {k: v[cut] for k, v in self.marks.items()},
             None if self.peers is None else {k: v[:, cut] for k, v in self.peers.items()},
+            {t: time for t in self.targets if (time := self.calibrated_before(t, cut.start))},
         )
+
+    def calibrated_before(self, target: str, stop: int) -> datetime | None:
+        """When a target was last calibrated before row `stop`, or since when its marks are known
+        without any; None without marks."""
+        marks, known = self.mark(target), (self.calibrated or {}).get(target)
+        if marks is None:
+            return known
+        rows = np.flatnonzero(marks[:stop] == "C")
+        return self.time(int(rows[-1])) if len(rows) else known or self.start
 
 
 def _role(name: str, targets: Sequence[str]) -> str:

@@ -8,6 +8,9 @@ from jingwei.analysis.detection.finding import Reason, Words
 
 W = Words
 
+SILENT = frozenset({"empty", "constant", "missing", "unit"})  # statistics say nothing of the column
+NOTES = frozenset({"identity", "unmarked"})  # to be known, but they stop nothing
+
 REASONS: dict[str, Words] = {
     "short": W(
         "历史只有 {days:.0f} 天，统计检测需要 60 天以上，只做精确检测",
@@ -15,16 +18,16 @@ REASONS: dict[str, Words] = {
     ),
     "empty": W("没有任何有效数据，无法判断", "There are no values at all: no judgement"),
     "missing": W(
-        "缺失 {share:.0%}，超过一半，无法判断",
-        "{share:.0%} of the values are missing: no judgement",
+        "缺失 {share:.0%}，达到或超过一半，不作统计判断，只做精确检测",
+        "{share:.0%} of the values are missing: no statistical judgement, only exact checks",
     ),
     "constant": W(
         "历史数据基本不变，看不出正常习惯，无法判断",
         "The history hardly ever changes, so nothing shows what is normal: no judgement",
     ),
     "unit": W(
-        "数值水平变为原来的 {ratio:.3g} 倍，像换了单位，统一单位后才能判断",
-        "The level is {ratio:.3g} times the former one, as after a change of unit: no judgement until units agree",
+        "数值水平变为原来的 {ratio:.3g} 倍，像换了单位，统一单位后才能作统计判断，目前只做精确检测",
+        "The level is {ratio:.3g} times the former one, as after a change of unit: only exact checks until units agree",
     ),
     "state_unit": W(
         "工况参数 {name} 超出历史范围，像换了单位或量程，暂停与工况有关的判断",
@@ -47,8 +50,12 @@ REASONS: dict[str, Words] = {
         "The history ended {days:.0f} days before and nothing lies between: give recent data first",
     ),
     "uncalibrated": W(
-        "{days:.0f} 天内没有任何校准标记，读数漂移与真实变化无法区分，不判断水平变化",
-        "No mark of a calibration in {days:.0f} days: drift of the reading and real change cannot be told apart, so levels are not judged",
+        "{days:.0f} 天内没有任何校准标记，读数漂移与真实变化无法区分，不作与工况有关的判断",
+        "No mark of a calibration in {days:.0f} days: drift of the reading and real change cannot be told apart, so nothing that rests on operation is judged",
+    ),
+    "unmarked": W(
+        "{days:.0f} 天的数据没有数据标记，无法知道是否做过校准，水平变化也可能是仪器漂移",
+        "{days:.0f} days of data came without marks: whether it was calibrated is not known, and a change of level may be the instrument's drift",
     ),
     "identity": W(
         "历史上折算值与实测值、氧量就对不上，不做折算检查",

@@ -41,7 +41,9 @@ def page(finding: Finding) -> str:
             "<h2>估计少报比例 Estimated hidden share</h2>"
             f"<p>{s.estimate:.0%}（90 %: {s.low:.0%} … {s.high:.0%}）</p>"
         )
-    rare = labels.rare(finding.tier, finding.p_value, finding.score)
+    rare = labels.rare(
+        finding.tier, evidence.numbers.get("p"), finding.score, evidence.parameters.get("months")
+    )
     also = (
         f"<p>同时触发 Raised also by: {escape(', '.join(finding.also))}</p>" if finding.also else ""
     )

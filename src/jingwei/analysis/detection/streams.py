@@ -100,6 +100,13 @@ def _log(x: Floats) -> Floats:
         return np.log(x)
 
 
+def _ratio(a: Floats, b: Floats) -> Floats:
+    """a / b (T,); NaN where b is not positive: nothing moved, so there is no scale to measure by."""
+    out = np.full(len(a), np.nan)
+    np.divide(a, b, out=out, where=b > 0)
+    return out
+
+
 def model_free(t: Track, first: int = 0) -> dict[str, dict[str, Floats]]:
     """family -> window -> stream, from the reports alone."""
     f = t.f
@@ -113,15 +120,15 @@ def model_free(t: Track, first: int = 0) -> dict[str, dict[str, Floats]]:
     held2 = np.clip(d2, -5.0 * usual, 5.0 * usual)
     families: dict[str, dict[str, Floats]] = {"quiet": {}, "smooth": {}, "rough": {}}
     for h in (24, 72):
-        families["quiet"][f"{h}"] = -_log(e1[h] / past)
+        families["quiet"][f"{h}"] = -_log(_ratio(e1[h], past))
     for h in (24, 48, 72, 120):
-        families["smooth"][f"{h}"] = -_log(t.mean(held2**2, h) / t.mean(held1**2, h))
-    families["rough"]["72"] = _log(e1[72] / past)
+        families["smooth"][f"{h}"] = -_log(_ratio(t.mean(held2**2, h), t.mean(held1**2, h)))
+    families["rough"]["72"] = _log(_ratio(e1[72], past))
     top = {}
     sigma = np.sqrt(past)
     for h in (168, 336):
         top[f"{h}"] = -_log(
-            kernels.top_spread(f, t.rows(h), max(6, round(h / 12)), t.rows(6)) / sigma
+            _ratio(kernels.top_spread(f, t.rows(h), max(6, round(h / 12)), t.rows(6)), sigma)
         )
     families["ceiling"] = top
     correlation, _ = replayed(t, first)
@@ -296,6 +303,8 @@ def _deficit(t: Track) -> dict[str, Floats]:
         if not len(valid):
             return out
         limit = float(np.quantile(valid, 0.95))
+        if limit <= 0:
+            return out
     for share in (0.9, 0.95, 1.0):
         cut = limit * (np.sqrt(share) if t.root else share)
         p = ndtr((t.fast - cut) / t.sigma)
@@ -456,9 +465,9 @@ def peer(t: Track, block: Floats) -> dict[str, dict[str, Floats]]:
     with np.errstate(divide="ignore", invalid="ignore"), Quiet():
         own = np.log(np.where(t.y > 0, t.y, np.nan))
         rest = np.nanmedian(np.where(block > 0, np.log(np.abs(block)), np.nan), axis=0)
+        rank = np.nanmean(np.where(np.isnan(block), np.nan, (block > t.y).astype(float)), axis=0)
     d = own - rest
     out = {f"{h}": _drift(t, d, h) for h in (24, 72, 168)}
-    rank = np.nanmean(np.where(np.isnan(block), np.nan, (block > t.y).astype(float)), axis=0)
     out["rank"] = _drift(t, -rank, 168)
     return {"peer": out}
 

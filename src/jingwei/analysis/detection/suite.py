@@ -12,7 +12,7 @@ import numpy as np
 from jingwei.analysis.detection import exact, kernels, model, streams
 from jingwei.analysis.detection.calibration import MODELLED, SHARES, Family, Tail, bend
 from jingwei.analysis.detection.complaints import complaints, same
-from jingwei.analysis.detection.finding import Draft, Findings, Reason, digits
+from jingwei.analysis.detection.finding import NOT_ESTIMATED, Draft, Findings, Reason, digits
 from jingwei.analysis.detection.habit import Habit, digit_preference
 from jingwei.analysis.detection.hits import Hit
 from jingwei.analysis.detection.identities import Identity, convert_identity, fit_identity
@@ -21,7 +21,7 @@ from jingwei.analysis.detection.later import Later
 from jingwei.analysis.detection.learning import calibrate, fit_models
 from jingwei.analysis.detection.look import Look
 from jingwei.analysis.detection.monitor import Bools, Floats, Monitor
-from jingwei.analysis.detection.reasons import reason
+from jingwei.analysis.detection.reasons import NOTES, SILENT, reason
 from jingwei.analysis.detection.steps import Steps, step_scores
 from jingwei.analysis.detection.tracks import Path
 
@@ -87,7 +87,7 @@ class Suite:
             for first, last in exact.flat(y, monitor.hour):
                 dirty[first : last + 1] = True
             suite.screened[target] = dirty
-        blocked = {r.column for r in reasons if r.code != "identity"}
+        blocked = {r.column for r in reasons if r.code not in NOTES}
         if "" in blocked:
             suite.reasons = tuple(reasons)
             return suite
@@ -95,6 +95,11 @@ class Suite:
         calibrate(suite, monitor, blocked, reasons)
         suite.reasons = tuple(reasons)
         return suite
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """Targets of which the statistical tier says nothing."""
+        return frozenset(r.column for r in self.reasons if r.code in SILENT)
 
     def plain(
         self,
@@ -227,11 +232,14 @@ class Suite:
         look.exact = self._exact(later)
         if self.fused is not None:
             look.streams = self.streams_of(later.tracks, later.channels, later.whole, later.shift)
+            quiet = {r.column for r in later.reasons if r.code in SILENT}
+            loose = {r.column for r in later.reasons if r.code not in SILENT | NOTES}
+            for key in list(look.streams):
+                modelled = key[1] in MODELLED and ("" in loose or key[0] in loose)
+                if key[0] in quiet or modelled:
+                    del look.streams[key]
             look.streams.update(weigh(self, look.streams, self.families))
-            quiet = {r.column for r in later.reasons}
             for key, group in look.streams.items():
-                if key[0] in quiet or ("" in quiet and key[1] in MODELLED):
-                    continue
                 plain = self.plain(key, group)
                 if plain is not None:
                     score = self.weighed(key, plain)
@@ -261,13 +269,17 @@ class Suite:
     def _exact(self, later: Later) -> list[Draft]:
         monitor, shift = later.monitor, later.shift
         hits: list[Hit] = []
+        # What never changed in all history is no news, and how often values repeat is not known.
+        still = {r.column for r in self.reasons if r.code == "constant"}
         for target in monitor.targets:
-            if target not in self.habits:
+            if target not in self.habits or target in still:
                 continue
             y = later.long(target)
             start = len(y) - len(monitor)
             series = self.series_hits(monitor, target, y, start, later)
             for hit in series:
+                if hit.first < start:
+                    hit.numbers["rows_before"] = start - hit.first
                 hit.first, hit.last = max(hit.first - start, 0), hit.last - start
                 hit.found = max(hit.found - start, hit.first)
             hits += series
@@ -297,9 +309,9 @@ class Suite:
                 h.first,
                 h.last,
                 h.found,
-                -math.log(max(h.p, 1e-30)),
+                -math.log(max(NOT_ESTIMATED if h.p is None else h.p, 1e-30)),
                 "exact",
-                {**h.numbers, "p": h.p},
+                h.numbers if h.p is None else {**h.numbers, "p": h.p},
                 h.parameters,
             )
             for h in hits
@@ -334,7 +346,15 @@ def summary(suite: Suite) -> dict[str, Any]:
     """What an outlet's page shows of its detectors: models, gates, rates, what is not judged."""
     return {
         "quality": {
-            k: digits({"r2": q.r2, "mae": q.mae, "rows": q.rows, "passed": q.passed})
+            k: digits(
+                {
+                    "r2": q.r2,
+                    "r2_corrected": q.r2_corrected,
+                    "mae": q.mae,
+                    "rows": q.rows,
+                    "passed": q.passed,
+                }
+            )
             for k, q in suite.quality.items()
         },
         "importance": digits(suite.importance),

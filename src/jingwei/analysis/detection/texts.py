@@ -52,6 +52,14 @@ def _n(x: Any) -> str:
     return f"{x:.4g}" if isinstance(x, int | float) else "?"
 
 
+def _earlier(m: Mapping[str, Any], language: str) -> str:
+    """How many of the rows lie before the stretch that is judged."""
+    n = m.get("rows_before")
+    if not n:
+        return ""
+    return f"，其中 {n} 个在此之前" if language == "zh" else f", {n} of them before"
+
+
 def _levels(m: Mapping[str, Any]) -> tuple[str, str]:
     if "reported_mean" not in m:
         return "", ""
@@ -71,9 +79,11 @@ DETECTORS: dict[str, Text] = {
         "run of equal reported values >= n, p = T * P(equal to previous) ** (n - 1), other channels moving",
         (FAULT, MAINTENANCE, LOGGER),
         LOGS,
-        lambda m: f"连续 {m['rows']} 个数据完全相同（{_n(m['value'])}），而同时段其他通道在变化",
         lambda m: (
-            f"{m['rows']} consecutive values are identical ({_n(m['value'])}) while other channels moved"
+            f"连续 {m['rows']} 个数据完全相同（{_n(m['value'])}{_earlier(m, 'zh')}），而同时段其他通道在变化"
+        ),
+        lambda m: (
+            f"{m['rows']} consecutive values are identical ({_n(m['value'])}{_earlier(m, 'en')}) while other channels moved"
         ),
     ),
     "copy_exact": Text(
@@ -82,10 +92,10 @@ DETECTORS: dict[str, Text] = {
         (RESEND, FAULT, MAINTENANCE),
         LOGS,
         lambda m: (
-            f"连续 {m['rows']} 个数据与 {m['lag_rows']} 行之前的数据逐个相同（其中 {m['distinct']} 个不同数值）"
+            f"连续 {m['rows']} 个数据与 {m['lag_rows']} 行之前的数据逐个相同（其中 {m['distinct']} 个不同数值{_earlier(m, 'zh')}）"
         ),
         lambda m: (
-            f"{m['rows']} consecutive values equal those {m['lag_rows']} rows earlier one by one ({m['distinct']} distinct values)"
+            f"{m['rows']} consecutive values equal those {m['lag_rows']} rows earlier one by one ({m['distinct']} distinct values{_earlier(m, 'en')})"
         ),
     ),
     "copy_scaled": Text(

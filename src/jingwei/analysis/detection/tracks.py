@@ -55,6 +55,8 @@ def tracks_of(
         y = values.get(name, monitor.values[name])
         channel = suite.channels.get(name)
         is_target = name in monitor.targets
+        if is_target and name in suite.silent:
+            continue
         if channel is None:
             if is_target and name in suite.habits:
                 full = y if later is None else later.column(name)

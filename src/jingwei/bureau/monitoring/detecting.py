@@ -14,7 +14,7 @@ import pickle
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -149,6 +149,7 @@ def _one(task: Task, outlet: Outlet) -> Result:
         history = _fine(_without(whole.rows(0, cut), outlet.left_out), result)
         if history is None:
             return result
+        history = replace(history, calibrated=calibrated(lake, outlet, history))
         suite = detection.Suite.fit(_limited(history, outlet), outlet.shares)
         _keep(task.store / key, suite)
     else:
@@ -253,6 +254,26 @@ def read(
     return Monitor(begin, HOUR, values, targets, {}, roles, None, marks)
 
 
+def calibrated(lake: Lake, outlet: Outlet, history: Monitor) -> dict[str, datetime]:
+    """Target -> the last calibration marked before the history, or the first hour known of the two
+    years up to its end."""
+    from jingwei.analysis.detection.complaints import UNCALIBRATED
+
+    wanted = {(c.mn, c.st, c.factor): c.name for c in outlet.columns if c.name in history.targets}
+    table = lake.scan(
+        "hour", history.end - UNCALIBRATED - FIRST, history.start,
+        points=sorted({(mn, st) for mn, st, _ in wanted}), factors=sorted({f for *_, f in wanted}),
+    )  # fmt: skip
+    known: dict[str, tuple[bool, datetime]] = {}
+    for mn, st, factor, time, flag in zip(
+        *(table.column(k).to_pylist() for k in ("mn", "st", "factor", "time", "flag")), strict=True
+    ):
+        name = wanted.get((mn, st, factor))
+        if name is not None and (flag == "C" or name not in known):
+            known[name] = (flag == "C", time)
+    return {name: time.astimezone(history.start.tzinfo) for name, (_, time) in known.items()}
+
+
 def _rows(a: datetime, b: datetime, begin: datetime, n: int) -> slice:
     return slice(max(0, int((a - begin) // HOUR)), min(n, max(0, int(-(-(b - begin) // HOUR)))))
 
@@ -324,7 +345,7 @@ def _made(
     return Monitor(
         monitor.start, monitor.step, values, monitor.targets,
         monitor.limits if limits is None else limits, monitor.roles, monitor.reference_o2,
-        monitor.marks,
+        monitor.marks, None, monitor.calibrated,
     )  # fmt: skip
 
 
