@@ -33,13 +33,12 @@ def test_from_the_fleet_to_the_sheet_and_the_outlet(person: Callable, phone: boo
     assert who.errors == []
 
 
-def test_a_standard_gas_check_is_drafted_in_two_clicks(person: Callable) -> None:
+def test_a_standard_gas_check_is_drafted_in_one_click(person: Callable) -> None:
     who = person("dispatcher")
     page = who.page
     page.goto("/monitoring/detection/?detector=copy_exact")
     page.locator("table a", has_text="数据复制").first.click()
-    page.click("summary:has-text('下达标准气核查')")
-    page.click("button:has-text('起草督办单')")
+    page.click("button:has-text('下达标准气核查')")
     page.wait_for_url(lambda url: "/cases/" in url)
     assert "采样探头" in page.inner_text("main")
     assert "标准气核查" in page.inner_text("h1")

@@ -109,7 +109,9 @@ def test_a_finding_opens_as_its_sheet(raised, dispatcher) -> None:
     for said in (
         "氮氧化物：某时，上报浓度持续低于按工况应有的水平。",  # the factor by name
         "该时段上报均值", "31.5", "按工况应有均值", "53.1",
-        "估计少报 41 %（90 % 区间 30 % 至 50 %）", "约每 21 年才出现一次",
+        "估计少报 41 %（按正常波动 30 % 至 50 %）",
+        # 10^2.4 months by extrapolation, but 7.5 months were counted: not beyond three times these
+        "比每 22 个月一次更罕见；用来计数的正常历史只有 7.5 个月",
         "分析仪漂移", "通标准气", "下达标准气现场核查", "累计偏低（氮氧化物）",
         "-mean z", "ef" * 32, "ab" * 32, "九成以上是设备故障", "下达标准气核查",
     ):  # fmt: skip
@@ -118,6 +120,7 @@ def test_a_finding_opens_as_its_sheet(raised, dispatcher) -> None:
     assert chart is not None
     assert next(s["name"] for s in chart["series"]) in ("上传值",)
     assert len(chart["series"]) == 4
+    assert [chart["series"][i]["name"] for i in chart["band"]] == ["正常范围下限", "正常范围上限"]
     flagged = [cell for cell in chart["series"][0]["data"] if len(cell) == 3]
     assert len(flagged) == 6
     assert flagged[0][0] == int(raised.began.timestamp() * 1000)
@@ -146,7 +149,7 @@ def test_one_click_drafts_the_order_and_opens_the_case(raised, dispatcher) -> No
     assert Case.objects.count() == 2
     assert "alert-error" in again.content.decode()
     page = text(dispatcher, raised.finding.get_absolute_url())
-    assert "起草督办单" not in page
+    assert "gas-check" not in page
 
 
 def test_a_district_officer_gets_the_case_but_no_order(raised) -> None:
@@ -219,6 +222,8 @@ def test_expected_hits_are_what_the_budget_does_not_explain(raised, dispatcher) 
 def test_the_false_discovery_list_drops_what_a_fleet_explains(raised) -> None:
     assert detection_selectors.kept([raised], 10, 30) == {raised.pk}
     assert detection_selectors.kept([raised], 1000, 30) == set()
+    raised.tier = Detected.Tier.EXACT  # its p was not estimated: it stays, whatever the others' are
+    assert detection_selectors.kept([raised], 1000, 30) == {raised.pk}
 
 
 @pytest.mark.parametrize("name", ["detection", "detection_csv", "detection_outlets"])

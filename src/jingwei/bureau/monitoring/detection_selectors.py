@@ -65,13 +65,19 @@ def sheet(row: Detected) -> dict[str, Any]:
     parameters = {k: v for k, v in evidence["parameters"].items() if k != "budget"}
     fit = row.fit
     share = found.get("hidden_share")
+    realised = (fit.learnt.get("realised") or {}) if fit else {}
+    counted = evidence["parameters"].get("months") or next(
+        (r.get("months") for r in realised.values()), None
+    )
     return {
         "row": row,
         "sentence": words(found["sentence"]).replace(f"{row.factor}：", f"{name}：", 1)
         .replace(f"{row.factor},", f"{name},", 1),
         "detector": detector_name(row.detector),
         "also": [_also(text) for text in found["also"]],
-        "rare": words(labels.rare(row.tier, row.p_value, found["score"])),
+        "rare": words(
+            labels.rare(row.tier, evidence["numbers"].get("p"), found["score"], counted)
+        ),
         "numbers": [
             (words(label), _named(text)) for label, text in labels.numbers(evidence["numbers"])
         ],
@@ -165,6 +171,7 @@ def chart(row: Detected) -> dict[str, Any] | None:
     return {
         "label": row.finding.title,
         "series": shown,
+        "band": [len(shown) - 2, len(shown) - 1] if "high" in series else None,
         "step": int(step * 1000),
         "flags": {"?": _("suspicious stretch")},
         "exact": "minute",
@@ -357,9 +364,14 @@ def false_share(detector: str) -> float:
 
 def kept(rows: Iterable[Detected], outlets: int, days: int) -> set[int]:
     """Cases that a list with an expected share of false ones of at most `Q` shows: by Benjamini and
-    Hochberg over one p value an outlet, the rest of the outlets counting as 1."""
+    Hochberg over one p value an outlet, the rest of the outlets counting as 1; and the exact ones,
+    whose chance nobody estimated."""
+    rows = list(rows)
+    exact = {r.pk for r in rows if r.tier == Detected.Tier.EXACT}
     best: dict[int, Detected] = {}
     for row in rows:
+        if row.pk in exact:
+            continue
         other = best.get(row.outlet_id)
         if other is None or row.p_value < other.p_value:
             best[row.outlet_id] = row
@@ -368,7 +380,7 @@ def kept(rows: Iterable[Detected], outlets: int, days: int) -> set[int]:
     p = [1.0 if r.tier == Detected.Tier.RULE else 1 - (1 - r.p_value) ** span for r in held]
     passing = fleet(p + [1.0] * max(0, outlets - len(held)), Q)
     good = {r.outlet_id for r, ok in zip(held, passing, strict=False) if ok}
-    return {r.pk for r in rows if r.outlet_id in good and r.p_value <= 0.5}
+    return exact | {r.pk for r in rows if r.outlet_id in good and r.p_value <= 0.5}
 
 
 def outcome(rows: Iterable[Detected], said: Mapping[int, str]) -> tuple[int, int]:

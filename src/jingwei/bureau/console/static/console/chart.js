@@ -6,6 +6,7 @@
  *     series: [{ name, unit, data: [[time, value | null, flag?], …], decimals?, axis?: 0 | 1,
  *                dashed?: true }],             // time: ISO text or ms; flag: mark of HJ 212
  *     limits: [{ name, value, lower?: true, axis?: 0 | 1 }],   // horizontal lines
+ *     band: [1, 2],                            // shaded between these two series: lower, upper
  *     step: 3600000,                           // ms between two values: longer distances are gaps
  *     flags: { M: 'Maintenance', … },          // words for the marks
  *     exact: 'minute' | 'second' | 'day',      // how times are written
@@ -115,6 +116,19 @@ function option(options) {
       });
     }
   });
+  if (options.band) {
+    const [low, high] = options.band.map((number) => options.series[number]);
+    const edge = { type: 'line', stack: 'band', stackStrategy: 'all', symbol: 'none', silent: true,
+      yAxisIndex: low.axis || 0, tooltip: { show: false }, lineStyle: { opacity: 0 }, z: 1 };
+    const at = low.data.map(([time]) => wall(millis(time)));
+    const height = low.data.map(([, value], i) => (value === null || high.data[i][1] === null
+      ? null : high.data[i][1] - value));
+    series.push(
+      { ...edge, data: low.data.map(([, value], i) => [at[i], value]) },
+      { ...edge, data: height.map((value, i) => [at[i], value]),
+        areaStyle: { color: INK[options.band[1] % INK.length], opacity: 0.12 } },
+    );
+  }
   const axis = (number) => ({
     type: 'value', name: units[number], scale: false, position: number ? 'right' : 'left',
     nameTextStyle: { ...ink, align: number ? 'right' : 'left' }, axisLabel: ink,
