@@ -4,7 +4,7 @@
     … python bench/detection.py quality FOLDER [--trials 15] [--write docs/validation/detection.md]
 
 `kernels` measures the fused screen and the suite beside pandas, bottleneck and DuckDB (each where it
-is installed) in one run, in CPU time of one core. `quality` needs the five yearly files
+is installed; a page is only written with all three) in one run, in CPU time of one core. `quality` needs the five yearly files
 `gt_2011.csv.gz` … `gt_2015.csv.gz` of the gas-turbine set (UCI 551, doi 10.24432/C5WC95): it learns
 from 2011-2013, injects into 2014-2015 and writes the tables of the validation page.
 """
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import beta, chi2
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -45,6 +46,7 @@ LEAD = 1650
 BUDGETS = (1.0, 0.3, 0.1)
 MONTH = 730.5
 EXACT = ("K01 constant", "K04 copied")
+PEERS = ("pandas", "bottleneck", "duckdb")
 
 
 # -- speed -------------------------------------------------------------------------------------
@@ -102,16 +104,21 @@ def speed(seconds: float) -> dict[str, Any]:
         out["duckdb window mean and variance"] = rate(
             lambda: base.sql(query).to_arrow_table(), hours, seconds / 4
         )
-    year = 60_000 * 8 * 8760 / (2 * fused * 1e6)
-    out["fleet-year hourly, two cores, s"] = year
-    out["minute-day of the fleet, two cores, s"] = 60_000 * 8 * 1440 / (2 * fused * 1e6)
-    tick = block[:3].copy()
-    blocks = 480_000 // lanes
-    kernels.screen(tick, w, 0.8, 1.0, 0.5)
-    begin = time.process_time()
-    for _ in range(blocks):
-        kernels.screen(tick, w, 0.8, 1.0, 0.5)
-    out["hourly tick of 480,000 values, ms"] = (time.process_time() - begin) * 1000
+    # 480,000 series, run whole; from memory, not from the cache: some 100 MB of blocks in turn.
+    count = 480_000 // lanes
+    for name, rows, cores in (
+        ("fleet-year hourly, two cores, s", hours, 2),
+        ("minute-day of the fleet, two cores, s", 1440, 2),
+        ("hourly tick of 480,000 values, ms", 3, 0.001),
+    ):
+        many = min(count, 100_000_000 // (4 * rows * lanes))
+        blocks = [np.roll(block[:rows], k, axis=1).copy() for k in range(many)]
+        kernels.screen(blocks[0], w, 0.8, 1.0, 0.5)
+        begin = time.process_time()
+        for i in range(count):
+            kernels.screen(blocks[i % many], w, 0.8, 1.0, 0.5)
+        out[name] = (time.process_time() - begin) / cores
+        del blocks
     return out
 
 
@@ -192,17 +199,23 @@ def measure(columns: Columns, first: int, trials: int, seed: int) -> dict[str, A
     }
     out["months"] = months
     out["models"] = {
-        name: {"r2": q.r2, "mae": q.mae, "history_r2": suite.quality[name].r2}
+        name: {
+            "r2": q.r2,
+            "r2_corrected": q.r2_corrected,
+            "mae": q.mae,
+            "history_r2": suite.quality[name].r2,
+        }
         for name, q in look.quality().items()
         if name in ("NOX", "CO")
     }
     kinds: dict[str, Any] = {}
-    errors: dict[str, list[float]] = defaultdict(list)
-    inside: list[bool] = []
+    hidden: list[dict[str, Any]] = []
     null = dict.fromkeys(BUDGETS, 0)
     windows = 0
     for number, (kind, (function, least, most)) in enumerate(EVERY.items()):
         hits = {t: dict.fromkeys(BUDGETS, 0) for t in ("NOX", "CO")}
+        calm = dict.fromkeys(BUDGETS, 0)  # windows of which the untouched slice has no case
+        calm_hits = dict.fromkeys(BUDGETS, 0)
         delays: list[float] = []
         detectors: list[str] = []
         for which, target in enumerate(hits):
@@ -219,27 +232,23 @@ def measure(columns: Columns, first: int, trials: int, seed: int) -> dict[str, A
                 windows += 1
                 for b in BUDGETS:
                     untouched = two.findings(b)
-                    null[b] += any(from_ < f.found <= until for f in untouched)
+                    own = any(from_ < f.found <= until for f in untouched)
+                    null[b] += own
                     found = new_cases(one.findings(b), untouched, from_, until)
                     hits[target][b] += bool(found)
+                    calm[b] += not own
+                    calm_hits[b] += bool(found) and not own
                     if b == 1.0 and found:
                         delays.append((found[0].found - from_).total_seconds() / 3600)
                         detectors.append(found[0].detector)
-                        share = found[0].hidden_share
-                        rows = slice(
-                            max(a, round((found[0].start - START) / HOUR)),
-                            min(a + length, round((found[0].end - START) / HOUR)),
+                        hidden.append(
+                            {"kind": kind, "target": target}
+                            | estimate(found[0], columns[target], copy[target], target, a, length)
                         )
-                        before, after = columns[target][rows], copy[target][rows]
-                        ok = ~np.isnan(after)
-                        if share is not None and ok.sum() > 3:
-                            truth = 1 - float(after[ok].sum() / before[ok].sum())
-                            if truth >= 0.1 and found[0].factor == target:
-                                errors[target].append(abs(share.estimate - truth))
-                                inside.append(share.low <= truth <= share.high)
         kinds[kind] = {
             "hits": {t: {str(b): h / trials for b, h in hits[t].items()} for t in hits},
             "all": {str(b): sum(hits[t][b] for t in hits) / 2 / trials for b in BUDGETS},
+            "calm": {str(b): [calm_hits[b], calm[b]] for b in BUDGETS},
             "delay_h": float(np.median(delays)) if delays else None,
             "by": dict(_count(detectors)),
         }
@@ -251,14 +260,72 @@ def measure(columns: Columns, first: int, trials: int, seed: int) -> dict[str, A
         str(b): float(np.mean([kinds[k]["all"][str(b)] for k in KINDS])) for b in BUDGETS
     }
     out["worst"] = {str(b): min((kinds[k]["all"][str(b)], k) for k in KINDS) for b in BUDGETS}
-    together = [e for t in errors.values() for e in t]
-    out["hidden"] = {
-        "median_error": {t: float(np.median(e)) for t, e in errors.items()},
-        "median_error_all": float(np.median(together)) if together else None,
-        "cases": len(together),
-        "interval_holds_truth": float(np.mean(inside)) if inside else None,
+    out["without K12"] = {
+        str(b): float(np.mean([kinds[k]["all"][str(b)] for k in KINDS if k != "K12 generated"]))
+        for b in BUDGETS
     }
+    out["hidden"] = hidden
     return out
+
+
+def estimate(
+    finding: Any, before: Any, after: Any, target: str, a: int, length: int
+) -> dict[str, Any]:
+    """The hidden share that a hit states, and the truth: over the stretch it names, and over the
+    injected window."""
+    stretch = slice(
+        max(0, round((finding.start - START) / HOUR)), round((finding.end - START) / HOUR)
+    )
+
+    def truth(rows: slice) -> float | None:
+        ok = ~(np.isnan(before[rows]) | np.isnan(after[rows]))
+        if ok.sum() <= 3 or before[rows][ok].sum() <= 0:
+            return None
+        return 1 - float(after[rows][ok].sum() / before[rows][ok].sum())
+
+    share = finding.hidden_share if finding.factor == target else None
+    return {
+        "window": truth(slice(a, a + length)),
+        "stretch": truth(stretch),
+        "share": None if share is None else share.to_json(),
+        "detector": finding.detector,
+    }
+
+
+def judged(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """How near the estimates come where at least a tenth is hidden: in points of the share, and as a
+    part of the hidden mass (share / (1 - share) of what was reported)."""
+    hiding = [r for r in records if r["window"] is not None and r["window"] >= 0.1]
+    told = [r for r in hiding if r["share"] is not None and (r["stretch"] or 0) >= 0.1]
+    points, mass, inside = defaultdict(list), defaultdict(list), []
+    for r in told:
+        e, t = r["share"]["estimate"], r["stretch"]
+        points[r["target"]].append(abs(e - t))
+        mass[r["target"]].append(abs(e / (1 - e) / (t / (1 - t)) - 1))
+        inside.append(r["share"]["low"] <= t <= r["share"]["high"])
+    return {
+        "hits": len(hiding),
+        "without": sum(r["share"] is None for r in hiding),
+        "told": len(told),
+        "points": {t: float(np.median(v)) for t, v in points.items()},
+        "mass": {t: float(np.median(v)) for t, v in mass.items()},
+        "mass_all": float(np.median([x for v in mass.values() for x in v])),
+        "points_all": float(np.median([x for v in points.values() for x in v])),
+        "inside": [sum(inside), len(inside)],
+    }
+
+
+def share_interval(k: int, n: int) -> tuple[float, float]:
+    """95 % of a share of k in n (Clopper and Pearson 1934)."""
+    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
+    return low, 1.0 if k == n else float(beta.ppf(0.975, k + 1, n - k))
+
+
+def count_interval(k: int) -> tuple[float, float]:
+    """95 % of the mean of a Poisson count (Garwood 1936)."""
+    return (0.0 if k == 0 else float(chi2.ppf(0.025, 2 * k)) / 2), float(
+        chi2.ppf(0.975, 2 * k + 2)
+    ) / 2
 
 
 def _count(names: Any) -> list[tuple[str, int]]:
@@ -268,44 +335,91 @@ def _count(names: Any) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
+Row = tuple[str, str, str, str, str]
+
+
+def verdict(ok: bool, sure: bool) -> str:
+    """Of a goal: whether the figure reaches it, and whether its whole interval does."""
+    return "**missed**" if not ok else "met" if sure else "met, not shown"
+
+
 def tables(m: dict[str, Any], s: dict[str, Any]) -> str:
     """The generated part of the validation page."""
+    clean, trials = m["clean"], m["trials"]
 
-    def mark(ok: bool) -> str:
-        return "met" if ok else "**missed**"
+    def hits(kinds: Any, b: str) -> tuple[int, int]:
+        """Hits and trials of some kinds."""
+        own = [m["kinds"][k]["hits"][t][b] for k in kinds for t in ("NOX", "CO")]
+        return round(sum(own) * trials), len(own) * trials
 
-    core, worst, clean = m["core"], m["worst"], m["clean"]
-    exact = min(m["kinds"][k]["all"]["0.1"] for k in EXACT)
+    def row(name: str, goal: str, kinds: Any, b: str, least: float, more: str = "") -> Row:
+        k, n = hits(kinds, b)
+        low, high = share_interval(k, n)
+        return (
+            name,
+            goal,
+            f"{k / n:.1%}{more}",
+            f"{low:.1%} – {high:.1%}",
+            verdict(k / n >= least, low >= least),
+        )
+
+    def plain(name: str, goal: str, text: str, ok: bool, sure: bool = True) -> Row:
+        return name, goal, text, "", verdict(ok, sure)
+
+    worst = {b: min(KINDS, key=lambda k: m["kinds"][k]["all"][b]) for b in ("1.0", "0.1")}
+    honest = max(HONEST, key=lambda k: m["kinds"][k]["all"]["0.3"])
+    k, n = hits([honest], "0.3")
+    reach = share_interval(k, n)
+    rates = []
+    for b in BUDGETS:
+        c = clean[str(b)]
+        low, high = (x / m["months"] / b for x in count_interval(c["cases"]))
+        r = c["realised / nominal"]
+        rates.append((
+            f"realised / nominal at {b}", "0.5–1.3", f"{r:.2f} ({c['cases']} cases)",
+            f"{low:.2f} – {high:.2f}", verdict(0.5 <= r <= 1.3, low >= 0.5 and high <= 1.3),
+        ))  # fmt: skip
     falsely = sum(len(c["exact"]) for c in clean.values())
-    honest = max(m["kinds"][k]["all"]["0.3"] for k in HONEST)
-    ratios = [clean[str(b)]["realised / nominal"] for b in BUDGETS]
-    nox, co = m["models"]["NOX"]["r2"], m["models"]["CO"]["r2"]
-    hidden = m["hidden"]["median_error_all"]
+    h = judged(m["hidden"])
+    nox, co = m["models"]["NOX"], m["models"]["CO"]
     fused = s["fused screen, six statistics"]
     year, day = s["fleet-year hourly, two cores, s"], s["minute-day of the fleet, two cores, s"]
     tick = s["hourly tick of 480,000 values, ms"]
+    alone = " (kernel alone, in no product path)"
     rows = [
-        ("12 core kinds at 1", "≥ 95 %", f"{core['1.0']:.1%}", core["1.0"] >= 0.95),
-        ("12 core kinds at 0.1", "≥ 88 %", f"{core['0.1']:.1%}", core["0.1"] >= 0.88),
-        ("worst kind at 1", "≥ 80 %", f"{worst['1.0'][0]:.0%} ({worst['1.0'][1]})", worst["1.0"][0] >= 0.8),
-        ("worst kind at 0.1", "≥ 60 %", f"{worst['0.1'][0]:.0%} ({worst['0.1'][1]})", worst["0.1"][0] >= 0.6),
-        ("exact kinds (K01, K04)", "100 %", f"{exact:.0%}", exact >= 1.0),
-        ("false exact cases, clean 2014–15", "0", str(falsely), falsely == 0),
-        ("honest events raising a case at 0.3, worst kind", "≤ 2 %", f"{honest:.1%}", honest <= 0.02),
-        ("realised / nominal at 1, 0.3, 0.1", "0.5–1.3", ", ".join(f"{r:.2f}" for r in ratios), all(0.5 <= r <= 1.3 for r in ratios)),
-        ("R² out of time, NOX", "≥ 0.78", f"{nox:.3f}", nox >= 0.78),
-        ("R² out of time, CO", "≥ 0.70", f"{co:.3f}", co >= 0.70),
-        ("hidden share, median absolute error (points)", "≤ 20 %", f"{hidden:.1%}", hidden <= 0.2),
-        ("fused kernel, M values/s/core", "≥ 60", f"{fused:.0f}", fused >= 60),
-        ("fleet-year through the screen, 2 cores", "≤ 600 s", f"{year:.0f} s", year <= 600),
-        ("minute-day through the screen, 2 cores", "≤ 60 s", f"{day:.1f} s", day <= 60),
-        ("hourly tick of 480,000 values", "≤ 100 ms", f"{tick:.0f} ms", tick <= 100),
+        row("12 core kinds at 1", "≥ 95 %", KINDS, "1.0", 0.95),
+        row("12 core kinds at 0.1", "≥ 88 %", KINDS, "0.1", 0.88),
+        row("worst kind at 1", "≥ 80 %", [worst["1.0"]], "1.0", 0.8, f" ({worst['1.0']})"),
+        row("worst kind at 0.1", "≥ 60 %", [worst["0.1"]], "0.1", 0.6, f" ({worst['0.1']})"),
+        row("exact kinds (K01, K04)", "100 %", EXACT, "0.1", 1.0),
+        plain("false exact cases, clean 2014–15", "0", str(falsely), falsely == 0),
+        ("honest events raising a case at 0.3, worst kind", "≤ 2 %", f"{k / n:.1%} ({honest})",
+         f"{reach[0]:.1%} – {reach[1]:.1%}", verdict(k / n <= 0.02, reach[1] <= 0.02)),
+        *rates,
+        plain("R² out of time, NOX, as it accuses", "≥ 0.78", f"{nox['r2']:.3f}", nox["r2"] >= 0.78),
+        plain("R² out of time, CO, as it accuses", "≥ 0.70", f"{co['r2']:.3f}", co["r2"] >= 0.70),
+        plain("hidden mass, median relative error", "≤ 20 %", f"{h['mass_all']:.1%}", h["mass_all"] <= 0.2),
+        plain(f"fused kernel, M values/s/core{alone}", "≥ 60", f"{fused:.0f}", fused >= 60),
+        plain(f"fleet-year through the screen, CPU s on 2 cores{alone}", "≤ 600 s", f"{year:.0f} s", year <= 600),
+        plain(f"minute-day through the screen, CPU s on 2 cores{alone}", "≤ 60 s", f"{day:.1f} s", day <= 60),
+        plain(f"hourly tick of 480,000 values, no state carried{alone}", "≤ 100 ms", f"{tick:.0f} ms", tick <= 100),
     ]  # fmt: skip
-    lines = ["| | goal | measured | |", "|---|---|---|---|"]
-    lines += [f"| {a} | {b} | {c} | {mark(d)} |" for a, b, c, d in rows]
+    lines = ["| | goal | measured | 95 % | |", "|---|---|---|---|---|"]
+    lines += ["| " + " | ".join(cells) + " |" for cells in rows]
     lines += [
         "",
-        f"{m['trials']} injections a kind and pollutant; {m['months']:.1f} clean outlet-months.",
+        f"{trials} injections a kind and pollutant; {m['months']:.1f} clean outlet-months. *Met, not "
+        "shown*: the figure reaches the goal, its 95 % interval (binomial or Poisson, exact) does not.",
+        "",
+        "Without K12, which the detector `deaf` was built for after the third report: "
+        + ", ".join(f"{m['without K12'][str(b)]:.1%} at {b}" for b in BUDGETS)
+        + ". The 12 core kinds only in windows of which the untouched slice has no case of its own: "
+        + ", ".join(
+            f"{sum(c[0] for c in calm) / sum(c[1] for c in calm):.1%} of {sum(c[1] for c in calm)} at {b}"
+            for b in BUDGETS
+            for calm in [[m["kinds"][k]["calm"][str(b)] for k in KINDS]]
+        )
+        + f". R² put right by the last days' error: NOX {nox['r2_corrected']:.3f}, CO {co['r2_corrected']:.3f}.",
         "",
         "| kind | NOX at 1 / 0.3 / 0.1 | CO at 1 / 0.3 / 0.1 | median delay at 1, h | first found by |",
         "|---|---|---|---|---|",
@@ -328,13 +442,16 @@ def tables(m: dict[str, Any], s: dict[str, Any]) -> str:
         lines.append(
             f"| {b} | {c['cases']} | {c['a month']:.2f} | {c['realised / nominal']:.2f} | {by} |"
         )
-    h = m["hidden"]
     null = m["windows with a clean case"]
     lines += [
         "",
-        f"Hidden share: {h['cases']} cases hiding at least 10 %; median absolute error "
-        + ", ".join(f"{t} {e:.1%}" for t, e in h["median_error"].items())
-        + f"; the 90 % interval holds the truth in {h['interval_holds_truth']:.0%}.",
+        f"Hidden share: of {h['hits']} hits at 1 in windows hiding at least 10 % of their pollutant, "
+        f"{h['without']} state no share (no model may say, or another factor leads). {h['told']} whose "
+        "stretch hides 10 %: median error of the share "
+        + ", ".join(f"{t} {e:.1%}" for t, e in h["points"].items())
+        + " (points), of the hidden mass "
+        + ", ".join(f"{t} {e:.1%}" for t, e in h["mass"].items())
+        + f" (of the mass); the stated range holds the truth in {h['inside'][0]} of {h['inside'][1]}.",
         "",
         "Share of the untouched windows in which the clean run has a case of its own (these are no "
         "hits): " + ", ".join(f"{v:.1%} at {b}" for b, v in null.items()) + ".",
@@ -366,13 +483,23 @@ def main() -> None:
     two.add_argument("--trials", type=int, default=15)
     two.add_argument("--seed", type=int, default=2026)
     two.add_argument("--write", type=Path)
+    two.add_argument(
+        "--measured", type=Path, help="JSON of an earlier run: only write the page anew"
+    )
     arguments = parser.parse_args()
     if arguments.what == "kernels":
         print(json.dumps(speed(arguments.seconds), indent=1))
         return
-    columns, first = load(arguments.folder)
-    shared_walks()
-    measured = measure(columns, first, arguments.trials, arguments.seed)
+    if arguments.write is not None:
+        gone = [name for name in PEERS if importlib.util.find_spec(name) is None]
+        if gone:
+            parser.error(f"the page compares with {', '.join(gone)}, which is not installed")
+    if arguments.measured is not None:
+        measured = json.loads(arguments.measured.read_text(encoding="utf-8"))
+    else:
+        columns, first = load(arguments.folder)
+        shared_walks()
+        measured = measure(columns, first, arguments.trials, arguments.seed)
     print(json.dumps(measured, indent=1))
     if arguments.write is not None:
         text = arguments.write.read_text(encoding="utf-8")
