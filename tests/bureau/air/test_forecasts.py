@@ -20,7 +20,7 @@ from django.utils import timezone
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
-from jingwei.bureau.air import beside, forecasting, report, tasks
+from jingwei.bureau.air import beside, forecasting, report, tasks, taylor
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services as services
 from jingwei.bureau.air.models import (
@@ -399,6 +399,45 @@ def test_a_hindcast_knows_nothing_later_than_its_start(learned) -> None:
     assert told["spans"][0]["mae"] == pytest.approx(
         np.mean(np.abs(np.array(median) - true)), abs=0.1
     )
+
+
+def test_a_hindcast_takes_only_weather_that_was_there_in_time(learned, tmp_path) -> None:
+    """A newer forecast of the weather begins as early but was received after the start."""
+    early = START - timedelta(hours=40)
+    row = services.take_weather(weather(tmp_path / "w.parquet", 60))
+    WeatherForecast.objects.filter(pk=row.pk).update(start=early + timedelta(hours=1))
+    assert services.forecast_now(early).about["reach"] == 0
+    before = START - timedelta(hours=46)
+    WeatherForecast.objects.filter(pk=row.pk).update(
+        start=before + timedelta(hours=1), received=before + timedelta(hours=1)
+    )
+    again = services.forecast_now(before)
+    assert (again.weather_id, again.about["reach"]) == (row.pk, 48)
+
+
+def test_a_hindcast_is_made_with_what_had_not_learned_from_its_days(learned) -> None:
+    early = START - timedelta(hours=40)
+    newer = ForecastModel.objects.create(
+        state=State.DONE, until=early + timedelta(hours=2), digest=learned.digest,
+        about=learned.about,
+    )  # fmt: skip
+    made = services.forecast_now(early)
+    assert any("均不晚于起报时刻" in s for s in selectors.said(made))
+    assert made.model_id == learned.pk
+    assert not made.hindsight
+    part = made.stations.first()
+    assert selectors.recent(part, "PM2.5", NOW) is not None
+    # Only one that knows those days: it is said, and it proves nothing.
+    Forecast.objects.filter(pk=made.pk).update(model=newer)
+    made.refresh_from_db()
+    assert made.hindsight
+    assert any("已包含所预报的日子" in s for s in selectors.said(made))
+    assert not any("均不晚于起报时刻" in s for s in selectors.said(made))
+    assert selectors.recent(part, "PM2.5", NOW) is None
+    first = early.date()
+    assert taylor.pairs(part.station, "PM2.5", first, first, NOW).runs == 0
+    Forecast.objects.filter(pk=made.pk).update(model=learned)
+    assert taylor.pairs(part.station, "PM2.5", first, first, NOW).runs == 1
 
 
 def test_bad_files_are_refused_by_name(world, tmp_path) -> None:

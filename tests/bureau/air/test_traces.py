@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 import world as worlds
 from jingwei import hj212
 from jingwei.bureau.air import selectors, services, tasks, tracing
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.evidencelog.models import EvidenceEntry
-from jingwei.bureau.registry.models import Outlet, PermitAmount, Point
+from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.registry.models import Outlet, PermitAmount, PermitLimit, Point
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
 
@@ -253,6 +255,52 @@ def test_a_finding_proposes_station_pollutant_and_hours(world, client: Client) -
     assert timedelta(0) < wanted["end"] - wanted["start"] <= tracing.LONGEST
     page = client.get(reverse("air:new"), {"finding": finding.pk}).content.decode()
     assert finding.title in page
+
+
+def exceedance(world, **more) -> Exceedance:
+    limit = PermitLimit.objects.create(
+        permit=world.permit, outlet=world.point.outlet, factor=more.get("factor", "a21002"),
+        period="hour", value=100, unit="mg/m³", valid_from=date(2024, 1, 1), source="示例",
+    )  # fmt: skip
+    about = {
+        "point": world.point, "factor": "a21002", "period": "hour", "time": START, "value": 150.0,
+        "unit": "mg/m³", "limit": limit, "limit_value": 100.0, "steps": [], "telegrams": [1],
+    }  # fmt: skip
+    return Exceedance.objects.create(**about | more)
+
+
+def test_an_exceedance_leads_to_the_question(world, client: Client) -> None:
+    over = exceedance(world)
+    user = world.users["dispatcher"]
+    client.force_login(user)
+    asked = f"{reverse('air:new')}?exceedance={over.pk}"
+    pages = (reverse("monitoring:exceedance", args=[over.pk]), reverse("monitoring:exceedances"))
+    for page in pages:
+        assert asked in client.get(page).content.decode(), page
+    wanted = selectors.proposed_by(user, over, datetime.now(UTC))
+    assert wanted["station"] == world.station  # it stands nearest
+    assert wanted["factor"] == "a21004"
+    assert (wanted["start"], wanted["end"]) == (START - timedelta(hours=3), START + timedelta(hours=4))  # fmt: skip
+    page = client.get(asked).content.decode()
+    assert over.point.name in page
+    assert f'value="{timezone.localtime(wanted["start"]):%Y-%m-%dT%H:%M}"' in page
+    assert "不能追溯" not in page
+    given = {"station": world.station.pk, "factor": "a21004", "start": "2026-11-19T21:00", "end": "2026-11-20T04:00"}  # fmt: skip
+    assert client.post(asked, given).status_code == 302
+    assert Trace.objects.get().start == datetime(2026, 11, 19, 13, tzinfo=UTC)
+    # Of what no station traces it is said, and something else can be chosen.
+    other = exceedance(world, factor="a05002")
+    page = client.get(reverse("air:new"), {"exceedance": other.pk}).content.decode()
+    assert "不能追溯" in page
+    # Neither what was withdrawn nor what went into water is asked for, nor by who may not ask.
+    Exceedance.objects.filter(pk=over.pk).update(withdrawn="within")
+    assert asked not in client.get(pages[0]).content.decode()
+    assert selectors.asked_exceedance(user, str(over.pk)) is None
+    Exceedance.objects.filter(pk=over.pk).update(withdrawn="")
+    client.force_login(world.users["auditor"])
+    assert asked not in client.get(pages[0]).content.decode()
+    Outlet.objects.filter(pk=world.point.outlet_id).update(medium="water")
+    assert selectors.asked_exceedance(user, str(over.pk)) is None
 
 
 def test_the_command_prints_the_list(world, data, capsys) -> None:

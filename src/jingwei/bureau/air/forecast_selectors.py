@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -27,6 +29,8 @@ LATE = timedelta(hours=6)  # made so long after its start, a forecast is a hindc
 RECENT = timedelta(days=10)
 SPANS = ((1, 6), (7, 12), (13, 24), (25, 48))
 INDEX = "AQI"
+# Of a station's part: its model has learned from hours after the start (`Forecast.hindsight`).
+HINDSIGHT = Q(forecast__model__until__gt=F("forecast__start") + HOUR)
 
 
 def newest() -> Forecast | None:
@@ -123,7 +127,9 @@ def said(forecast: Forecast) -> list[str]:
     about, model = forecast.about, forecast.model
     found = []
     late = (forecast.finished or forecast.asked) - forecast.start - HOUR
-    if late > LATE:
+    if late > LATE and forecast.hindsight and model is not None:
+        found.append(_("Computed %(hours)d hours after its start with what was learned from days until %(until)s: it knows days that it forecasts and looks better than it could have been, so it is left out wherever forecasts are compared with what came.") % {"hours": late / HOUR, "until": date_format(timezone.localtime(model.until), "Y-m-d")})  # fmt: skip
+    elif late > LATE:
         found.append(_("Computed %d hours after its start: a hindcast, from nothing later than the start.") % (late / HOUR))  # fmt: skip
     reach = about["reach"]
     if reach == 0:
@@ -473,7 +479,9 @@ def recent(row: StationForecast, pollutant: str, now: datetime) -> dict[str, Any
         s
         for s in StationForecast.objects.filter(
             station=row.station, forecast__start__gte=now - RECENT, forecast__start__lt=now - HOUR
-        ).select_related("forecast")
+        )
+        .exclude(HINDSIGHT)
+        .select_related("forecast")
         if name in s.result["series"]
     ]
     if not past:

@@ -89,7 +89,7 @@ def take_weather(source: Path, name: str = "", user: Any = None) -> WeatherForec
     found = airs.read(source)
     rows = [[None if v != v else round(float(v), 2) for v in row] for row in found.values]
     return WeatherForecast.objects.create(
-        actor=_person(user), source=name or source.name[:120],
+        received=timezone.now(), actor=_person(user), source=name or source.name[:120],
         start=forecasting.moment(found.times[0]), hours=rows,
         digest=hashlib.sha256(canonical.dumps(rows)).hexdigest(),
     )  # fmt: skip
@@ -192,13 +192,20 @@ def _learned(pk: int, end: Future[Any]) -> None:
 
 
 def _forecasting(row: Forecast) -> beside.Begun:
-    made = ForecastModel.objects.filter(state=State.DONE).first()
+    known_then = row.start + HOUR
+    all_made = ForecastModel.objects.filter(state=State.DONE)
+    # The newest that has not learned from the days it is to forecast, else the newest, and that is said.
+    made = all_made.filter(until__lte=known_then).first() or all_made.first()
     if made is None:
         return beside.refused(ForecastError("no_model")), lambda end: _told(row.pk, None, None, end)
     known = stations(made.about["stations"])
     if len(known) != len(made.about["stations"]):
         return beside.refused(ForecastError("gone")), lambda end: _told(row.pk, None, None, end)
-    handed = WeatherForecast.objects.filter(start__lte=row.start + HOUR)
+    now = timezone.now()
+    late = now - row.start >= LATE
+    handed = WeatherForecast.objects.filter(
+        start__lte=known_then, received__lte=known_then + SETTLED if late else now
+    )
     weather = handed.order_by("-start", "-pk").first()
     sky = None
     if weather is not None and weather.start + len(weather.hours) * HOUR > row.start + HOUR:

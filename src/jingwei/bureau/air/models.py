@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -138,6 +140,13 @@ class Forecast(models.Model):
         ordering = ["-start"]
         verbose_name = _("forecast")
         verbose_name_plural = _("forecasts")
+
+    @property
+    def hindsight(self) -> bool:
+        """What it was made with had learned from hours after its start: it looks better than it could
+        have been."""
+        made = self.model
+        return bool(made and made.until and made.until > self.start + timedelta(hours=1))
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%d %H:%M}"

@@ -16,7 +16,7 @@ from django.utils.translation import pgettext
 from jingwei.analysis.air import statistics
 from jingwei.bureau.air import readings
 from jingwei.bureau.air.analysis import figure
-from jingwei.bureau.air.forecast_selectors import LATE, SPANS
+from jingwei.bureau.air.forecast_selectors import HINDSIGHT, LATE, SPANS
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, MEDIAN
 from jingwei.bureau.air.models import State, StationForecast
 from jingwei.bureau.monitoring.observations import day_start, value_unit
@@ -82,6 +82,7 @@ def pairs(station: Point, name: str, first: date, last: date, now: datetime) -> 
             station=station, forecast__state=State.DONE, forecast__start__gte=day_start(first),
             forecast__start__lt=day_start(last + timedelta(days=1)),
         )
+        .exclude(HINDSIGHT)
         .order_by("forecast__start")
         .annotate(told=KeyTransform(name, KeyTransform("series", "result")))
         .values_list("forecast__start", "forecast__asked", "forecast__finished", "told")
