@@ -19,7 +19,10 @@ from jingwei.bureau.air.tracing import EMITTED, HOUR, LONGEST
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import findings
 from jingwei.bureau.language import factor_name
-from jingwei.bureau.registry.models import Enterprise, Outlet, Point
+from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.monitoring.observations import medium
+from jingwei.bureau.monitoring.selectors import exceedances
+from jingwei.bureau.registry.models import Enterprise, Medium, Outlet, PermitLimit, Point
 from jingwei.standards import geo
 
 SUSPECT = 0.5  # probability from which a source is named as one to look at
@@ -50,26 +53,50 @@ def factors() -> list[tuple[str, str]]:
 def proposed(user: Any, finding: Finding, now: datetime) -> dict[str, Any]:
     """What to ask for a finding: the nearest station, what it was about, its hours with 3 on both
     sides, at most `LONGEST`."""
-    end = min(finding.ended + 3 * HOUR, now).replace(minute=0, second=0, microsecond=0)
-    start = (finding.began - 3 * HOUR).replace(minute=0, second=0, microsecond=0)
-    start = max(start, end - LONGEST)
     own = finding.point if finding.point and finding.point.kind == Point.Kind.AIR_STATION else None
-    near = own or min(
+    place = (finding.longitude, finding.latitude)
+    emitted = str(finding.facts.get("factor", ""))
+    found = _asked(user, place, emitted, finding.began, finding.ended, now)
+    return found | ({"station": own} if own else {}) | {"factor": found["factor"] or "a34004"}
+
+
+def proposed_by(user: Any, exceedance: Exceedance, now: datetime) -> dict[str, Any]:
+    """What to ask for an exceedance of a stack: what it did to the nearest station in its hours and 3
+    on both sides. `factor` is empty where nothing in the air is traced back to what it emitted."""
+    point = exceedance.point
+    long = 24 if exceedance.period == PermitLimit.Period.DAY else 1
+    end = exceedance.time + long * HOUR
+    return _asked(
+        user, (point.longitude, point.latitude), exceedance.factor, exceedance.time, end, now
+    )
+
+
+def _asked(
+    user: Any, place: tuple[float, float], emitted: str, began: datetime, ended: datetime,
+    now: datetime,
+) -> dict[str, Any]:  # fmt: skip
+    end = min(ended + 3 * HOUR, now).replace(minute=0, second=0, microsecond=0)
+    start = (began - 3 * HOUR).replace(minute=0, second=0, microsecond=0)
+    near = min(
         stations(user),
-        key=lambda p: geo.distance(
-            (p.longitude, p.latitude), (finding.longitude, finding.latitude)
-        ),
+        key=lambda p: geo.distance((p.longitude, p.latitude), place),
         default=None,
     )
-    emitted = str(finding.facts.get("factor", ""))
-    factor = next((f for f, codes in EMITTED.items() if emitted == f or emitted in codes), "a34004")
-    return {"station": near, "factor": factor, "start": start, "end": end}
+    factor = next((f for f, codes in EMITTED.items() if emitted == f or emitted in codes), "")
+    return {"station": near, "factor": factor, "start": max(start, end - LONGEST), "end": end}
 
 
 def asked_finding(user: Any, number: str) -> Finding | None:
     if not number.isdigit():
         return None
     return findings(user).filter(pk=int(number)).first()
+
+
+def asked_exceedance(user: Any, number: str) -> Exceedance | None:
+    """One that stands, of a stack; what water exceeds is not in the air."""
+    found = exceedances(user).filter(pk=int(number)).first() if number.isdigit() else None
+    stands = found is not None and not found.withdrawn and medium(found.point) == Medium.AIR
+    return found if stands else None
 
 
 @dataclass

@@ -45,8 +45,11 @@ def traces(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires("air.trace")
 def new(request: HttpRequest) -> HttpResponse:
-    """Ask; `?finding=` fills the form from a finding, `?station=` chooses a station."""
+    """Ask; `?finding=` or `?exceedance=` fills the form from one, `?station=` chooses a station."""
     finding = selectors.asked_finding(request.user, request.GET.get("finding", ""))
+    over = selectors.asked_exceedance(request.user, request.GET.get("exceedance", ""))
+    if over and not finding and over.finding_id:
+        finding = selectors.asked_finding(request.user, str(over.finding_id))
     now = timezone.now()
     if request.method == "POST":
         form = TraceForm(request.user, request.POST)
@@ -59,13 +62,19 @@ def new(request: HttpRequest) -> HttpResponse:
     else:
         hour = now.replace(minute=0, second=0, microsecond=0)
         initial = {"start": hour - 24 * selectors.HOUR, "end": hour, "factor": "a34004"}
-        if finding:
+        if over:
+            initial = selectors.proposed_by(request.user, over, now)
+        elif finding:
             initial = selectors.proposed(request.user, finding, now)
         elif request.GET.get("station", "").isdigit():
             initial["station"] = int(request.GET["station"])
         form = TraceForm(request.user, initial=initial)
     status = 422 if form.errors else 200
-    return render(request, "air/new.html", {"form": form, "finding": finding}, status=status)
+    context = {"form": form, "finding": finding, "exceedance": over}
+    if over:
+        context["exceeded"] = factor_name(over.factor)
+        context["traced"] = bool(selectors.proposed_by(request.user, over, now)["factor"])
+    return render(request, "air/new.html", context, status=status)
 
 
 def _trace(request: HttpRequest, pk: int) -> Trace:

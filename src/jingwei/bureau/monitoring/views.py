@@ -31,6 +31,7 @@ from jingwei.bureau.monitoring.forms import (
 )
 from jingwei.bureau.monitoring.hourly import hourly
 from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.monitoring.observations import medium
 from jingwei.bureau.monitoring.selectors import SPANS, STEP, PointState, Series
 from jingwei.bureau.monitoring.services import (
     current_code,
@@ -40,7 +41,7 @@ from jingwei.bureau.monitoring.services import (
     sent_code,
 )
 from jingwei.bureau.registry import force
-from jingwei.bureau.registry.models import Point
+from jingwei.bureau.registry.models import Medium, Point
 from jingwei.standards import aqi, codes
 
 PER_PAGE = 50
@@ -306,7 +307,7 @@ def point(request: HttpRequest, mn: str, st: str) -> HttpResponse:
             "page": page,
             "shown": [(row, _value_url(series, row.time)) for row in page] if series else [],
             "choice": urlencode(choice),
-            "exceedances": [_exceedance_row(e) for e in own.filter(withdrawn="")[:10]],
+            "exceedances": [_exceedance_row(request, e) for e in own.filter(withdrawn="")[:10]],
             "own": found.kind == Point.Kind.SOURCE,
             "amounts": mass_views.of_outlet(found, request.user, local_day(now)),
             "samples": found.samples.filter(withdrawn=None).count(),
@@ -543,8 +544,14 @@ def _chosen_exceedances(request: HttpRequest) -> tuple[ExceedanceFilter, QuerySe
     return form, rows
 
 
-def _exceedance_row(e: Exceedance) -> dict[str, Any]:
+def _may_trace(request: HttpRequest, e: Exceedance) -> bool:
+    """Whether one can ask what it did to the air around."""
+    return may(request.user, "air.trace") and not e.withdrawn and medium(e.point) == Medium.AIR
+
+
+def _exceedance_row(request: HttpRequest, e: Exceedance) -> dict[str, Any]:
     return {
+        "may_trace": _may_trace(request, e),
         "exceedance": e,
         "name": factor_name(e.factor),
         "limit_unit": e.unit,
@@ -563,7 +570,7 @@ def exceedances(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "page": page,
-            "rows": [_exceedance_row(e) for e in page],
+            "rows": [_exceedance_row(request, e) for e in page],
             "query": request.GET.urlencode(),
         },
     )
@@ -611,6 +618,7 @@ def exceedance(request: HttpRequest, pk: int) -> HttpResponse:
                 found.limit, selectors.limits_of(found.point), local_day(found.time)
             ),
             "may_prove": may(request.user, "evidence.view"),
+            "may_trace": _may_trace(request, found),
             "value_url": reverse("monitoring:value", args=[point.mn, point.st])
             + "?"
             + urlencode(
