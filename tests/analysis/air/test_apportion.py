@@ -154,6 +154,36 @@ def test_displacement_is_where_q_has_risen(samples: pmf.Samples) -> None:
     assert low[0] <= value <= high[0]
 
 
+def test_displacement_does_not_mind_the_unit(samples: pmf.Samples) -> None:
+    """ng instead of mg: the same intervals, a million times the numbers."""
+    relative = []
+    for unit in (1.0, 1e6):
+        same = pmf.Samples(samples.values * unit, samples.errors * unit, SPECIES)
+        base = pmf.factorise(same, 3, starts=4, tolerance=1e-8)
+        at = (np.arange(3), base.profiles.argmax(axis=1))  # the most of each factor
+        found = pmf.displace(
+            same, base, elements=[(int(a), int(j)) for a, j in zip(*at, strict=True)]
+        )
+        assert (found.low[at] < base.profiles[at]).all()
+        assert (found.high[at] > base.profiles[at]).all()
+        relative.append([found.low[at] / unit, found.high[at] / unit])
+    assert relative[1] == pytest.approx(np.array(relative[0]), rel=1e-3)
+
+
+def test_displacement_goes_as_far_up_as_q_allows(samples: pmf.Samples) -> None:
+    base = pmf.factorise(samples, 3, starts=8, tolerance=1e-8)
+    # A trace of one species, hardly measured: only many times its mean raises Q.
+    vague = samples.errors.copy()
+    vague[:, 1] *= 300
+    dim = pmf.Samples(samples.values, vague, SPECIES)
+    top = pmf.displace(dim, base, elements=[(0, 1)])
+    assert max(2 * base.profiles[0, 1], samples.values[:, 1].mean()) < top.high[0, 1] < np.inf
+    vague[:, 1] *= 1e9
+    none = pmf.Samples(samples.values, vague, SPECIES)
+    found = pmf.displace(none, base, elements=[(0, 1)])
+    assert (found.low[0, 1], found.high[0, 1]) == (0.0, np.inf)
+
+
 @pytest.mark.parametrize(
     ("values", "errors", "words"),
     [

@@ -15,6 +15,7 @@ from jingwei.analysis.air.apportion import kernels
 from jingwei.analysis.air.boundary import Floats, floats
 
 ROBUST = 4.0  # scaled residuals beyond this count linearly, Paatero (1997)
+DOUBLINGS = 20  # of the way up before a value is held to have no end
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,8 @@ def displace(
     """Displacement of every value of the profiles, or of `elements` (factor, species) only.
 
     A value is the species' level in a factor of contributions with mean 1. The others follow by a
-    few sweeps a step, so an interval is a little too narrow rather than too wide.
+    few sweeps a step, so an interval is a little too narrow rather than too wide. Its end is 0 or inf
+    where Q rises by less than `rise` however far a value goes.
     """
     x, w = samples.filled, np.ascontiguousarray(samples.weights)
     limit = ROBUST if robust else 0.0
@@ -268,28 +270,37 @@ def displace(
     g0, f0 = base.contributions.copy(), base.profiles.copy()
     q0 = float(kernels.descend(x, w, g0, f0, under, over, 200, 1e-7, limit)[0])
     g0, f0 = _normal(g0, f0)
+
+    def too_far(a: int, j: int, value: float) -> tuple[bool, int]:
+        g, f = g0.copy(), f0.copy()
+        risen = _held(x, w, g, f, a, j, value, limit) - q0 > rise
+        return risen, int(_matches(g0, g, 0.6)[a] not in (a, -1))
+
     swaps = 0
     mean = np.maximum(x.mean(axis=0), 1e-12)
     wanted = elements or [(a, j) for a in range(base.factors) for j in range(x.shape[1])]
     for a, j in wanted:
         for sign, out in ((-1, low), (1, high)):
-            at = f0[a, j]
-            inner, outer = at, 0.0 if sign < 0 else max(2 * at, at + mean[j])
-            for _ in range(steps):
-                probe = outer if inner == at else 0.5 * (inner + outer)
-                g, f = g0.copy(), f0.copy()
-                q = _held(x, w, g, f, a, j, probe, limit)
-                if q - q0 > rise:
-                    outer = probe
-                    if inner == at:
-                        # The first probe went too far: from here halve towards the base.
-                        inner = at + 1e-12 * sign
-                elif probe == outer:
-                    inner = probe
+            inner = f0[a, j]
+            far = -inner if sign < 0 else max(inner, mean[j])
+            for _ in range(1 if sign < 0 else DOUBLINGS):
+                outer = f0[a, j] + far
+                risen, swapped = too_far(a, j, outer)
+                if risen:
                     break
+                inner, far = outer, 2 * far
+                swaps += swapped
+            else:  # never: down to nothing, or without end
+                out[a, j] = 0.0 if sign < 0 else np.inf
+                continue
+            for _ in range(steps - 1):
+                probe = 0.5 * (inner + outer)
+                risen, swapped = too_far(a, j, probe)
+                if risen:
+                    outer = probe
                 else:
                     inner = probe
-                    swaps += int(_matches(g0, g, 0.6)[a] not in (a, -1))
+                    swaps += swapped
             out[a, j] = inner
     return Displacement(rise, np.minimum(low, f0), np.maximum(high, f0), swaps)
 
