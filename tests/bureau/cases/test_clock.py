@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.utils import translation
 
+from bureau.cases import city as cities
 from bureau.cases.city import FORMS, NOW, bring, files_for, open_case
-from jingwei.bureau.cases import checks, selectors, services, tasks
+from jingwei.bureau.cases import checks, selectors, services, statistics, tasks
 from jingwei.bureau.cases.deadlines import sentences
-from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import CaseEvent
+from jingwei.bureau.notices.models import Message
 
 pytestmark = pytest.mark.django_db
 
@@ -216,3 +218,88 @@ def test_key_figures(city):
     assert figures["median_days"] == 3
     assert case.state == "accepted"
     assert selectors.key_figures(city.district2)["open"] == 0
+
+
+def act(who, case, name, now, **data):
+    case.refresh_from_db()
+    form = {**FORMS[name], **data}
+    services.act(who, case.pk, name, case.version, form, files_for(name), now=now)
+    case.refresh_from_db()
+    return case
+
+
+def test_a_late_case_stays_late_when_it_comes_back(city):
+    """An answer that is rejected does not end the delay: level and superiors are as before."""
+    case = bring(city, open_case(city), "rectifying")
+    late = case.due + timedelta(days=10)
+    tasks.tick(late)
+    act(city.enterprise, case, "answer", late)
+    assert case.escalated == 0
+    Message.objects.all().delete()
+    act(city.grid, case, "reject", late)
+    assert (case.state, case.escalated, case.escalate_at) == ("rectifying", 2, None)
+    people = (city.enterprise, city.district, city.dispatcher)
+    assert all(selectors.waiting_for(u).filter(pk=case.pk).exists() for u in people)
+    told = Message.objects.filter(kind="overdue").values_list("user__username", flat=True)
+    assert sorted(told) == ["dispatcher", "district"]
+    tasks.tick(late + timedelta(days=100))
+    assert len(escalations(case)) == 2  # each once, however often it comes back
+    assert list(checks.check()) == []
+
+
+def test_a_level_that_passed_while_the_clock_stood_rises_at_the_next_tick(city):
+    case = bring(city, open_case(city), "answered")
+    late = case.due + timedelta(days=10)
+    act(city.grid, case, "reject", late)
+    assert [e[0] for e in escalations(case)] == ["level", "level"]  # the grid's
+    assert (case.escalated, case.escalate_at) == (0, case.due)
+    tasks.tick(late)
+    case.refresh_from_db()
+    assert case.escalated == 2
+    assert list(checks.check()) == []
+
+
+def test_a_delay_that_no_tick_has_seen_is_written_by_the_act_that_ends_it(city):
+    case = bring(city, open_case(city), "rectifying")
+    late = case.due + timedelta(days=6)
+    act(city.enterprise, case, "answer", late)
+    assert escalations(case) == [
+        ("business", 1, "2026-12-04T15:59:59+00:00"),
+        ("business", 2, "2026-12-08T15:59:59+00:00"),
+    ]
+    assert case.escalated == 0
+    for who, name in ((city.grid, "verify"), (city.district, "accept"), (city.dispatcher, "close")):
+        act(who, case, name, late)
+    tasks.tick(late)
+    assert len(escalations(case)) == 2
+    whole, _each = statistics.figures(
+        city.dispatcher, date(2026, 11, 1), date(2026, 12, 31), now=late
+    )
+    assert (whole.missed, whole.on_time) == (1, 0)
+    assert list(checks.check()) == []
+
+
+def test_a_refused_act_writes_no_delay(city):
+    case = bring(city, open_case(city), "rectifying")
+    with pytest.raises(Invalid):
+        act(city.enterprise, case, "answer", case.due + timedelta(days=6), text="")
+    assert escalations(case) == []
+
+
+def test_who_gets_a_case_passed_on_has_a_level_clock_of_its_own(city):
+    case = cities.do(
+        city.dispatcher, cities.handle(city), "dispatch", department=city.districts[0].pk
+    )
+    due, later = case.due, case.level_due + timedelta(days=9)
+    tasks.tick(later)
+    cities.do(city.district, case, "transfer", now=later, department=city.districts[1].pk)
+    assert (case.state, case.level_since, case.due) == ("dispatched", later, due)
+    assert case.level_due > later
+    assert case.escalated == 0  # the delay was that of the department before
+    assert list(checks.check()) == []
+
+    order = bring(city, open_case(city, 2), "issued")
+    since = order.level_since
+    act(city.dispatcher, order, "transfer", NOW + timedelta(hours=1))
+    assert (order.state, order.level_since) == ("issued", since + timedelta(hours=1))
+    assert list(checks.check()) == []

@@ -11,7 +11,7 @@ from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.cases.services import COLUMNS, FOLDED, next_escalation, plain, testimony
+from jingwei.bureau.cases.services import COLUMNS, FOLDED, plain, standing, testimony
 from jingwei.bureau.findings import immutable
 from jingwei.evidence import digest
 
@@ -81,8 +81,11 @@ def replay(case: Case) -> Iterator[str]:
     case.derive()
     if stored != (case.clock, case.asks):
         yield f"it is sorted by {stored}, not by {(case.clock, case.asks)}"
-    if case.escalate_at != next_escalation(case):
-        yield f"the next escalation is set to {case.escalate_at}, not to {next_escalation(case)}"
+    level, rises = standing(case)
+    if case.escalated != level:
+        yield f"it stands at level {case.escalated}, but of its clocks level {level} was written"
+    if case.escalate_at != rises:
+        yield f"the next escalation is set to {case.escalate_at}, not to {rises}"
 
 
 def _evidence(event: CaseEvent, number: str | None) -> Iterator[str]:

@@ -230,7 +230,9 @@ def act(
         if not form.is_valid():
             raise Invalid(form)
         absent = Case.objects.absent(user, case.pk)
-        source, target = case.state, step.target_from(case.state)
+        if case.escalate_at and case.escalate_at <= now:
+            _escalate(case, now)  # a delay that no tick has seen yet does not go with this act
+        source, target, before = case.state, step.target_from(case.state), case.escalated
         changes = _effect(step, case, form, now)
         if target != source:
             changes["state"] = target
@@ -249,6 +251,7 @@ def act(
             internal=step.internal,
             key=key,
             written=written,
+            risen=range(before + 1, case.escalated + 1),
         )
 
 
@@ -365,6 +368,7 @@ def _escalate(case: Case, now: datetime) -> list[CaseEvent]:
                 changes=changes,
                 internal=True,
                 key=key,
+                risen=(level,),
             )
         )
     left = [
@@ -433,16 +437,20 @@ def escalation_key(case: Case, rule: str, level: int, due: datetime) -> str:
     return f"escalate:{case.pk}:{rule}:{level}:{due.astimezone(UTC):%Y%m%dT%H%M%S.%f}"
 
 
-def next_escalation(case: Case, possible: list[Any] | None = None) -> datetime | None:
-    """When the next escalation falls due that has not been written; None where none will.
-    `possible`: what `escalations` answered, where the caller knows it."""
-    if possible is None:
-        possible = escalations(case)
-    if case.pk is None or not possible:
-        return min((m for m, *_rest in possible), default=None)
-    written = _written(case, possible)
-    left = [m for m, r, level, d in possible if escalation_key(case, r, level, d) not in written]
-    return min(left, default=None)
+def standing(case: Case) -> tuple[int, datetime | None]:
+    """The highest level that was written of the clocks that run, 0 for none, and when the next
+    falls due that was not; None where none will."""
+    possible = escalations(case)
+    if not possible:
+        return 0, None
+    written = _written(case, possible) if case.pk else set()
+    highest, left = 0, []
+    for reached, rule, level, due in possible:
+        if escalation_key(case, rule, level, due) in written:
+            highest = max(highest, level)
+        else:
+            left.append(reached)
+    return highest, min(left, default=None)
 
 
 def _written(case: Case, possible: list[Any]) -> set[str]:
@@ -452,25 +460,25 @@ def _written(case: Case, possible: list[Any]) -> set[str]:
 
 
 def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Apply the changes; apply and return what they do to the clocks.
+    """Apply the changes; apply and return what follows from them, in whatever flow.
 
-    Only a new state starts the level clock anew: no edit, extension or comment does.
+    The level clock starts anew with a new state or department: no edit, extension or comment
+    starts it. Whoever is late in a state stays late in it: a case that comes back there has the
+    level again that was written of its deadline.
     """
+    moved = changes.get("department_id", case.department_id) != case.department_id
     _apply(case, changes)
-    if not {"state", "due", "paused"} & set(changes):
+    if not moved and not {"state", "due", "paused"} & set(changes):
         return {}
     result: dict[str, Any] = {}
-    if "state" in changes:
+    if moved or "state" in changes:
         limit = case.at.limit
         level_due, derivation = deadline(now, limit) if limit else (None, [])
         result = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
         _apply(case, result)
-    # An escalation stands as long as the clock that it came from is past its time.
-    possible = escalations(case)
-    standing = max((level for m, _r, level, _d in possible if m <= now), default=0)
-    if case.escalated > standing:
-        result["escalated"] = case.escalated = standing
-    case.escalate_at = next_escalation(case, possible)
+    level, case.escalate_at = standing(case)
+    if case.escalated != level:
+        result["escalated"] = case.escalated = level
     return result
 
 
@@ -517,8 +525,10 @@ def _append(
     internal: bool,
     key: str | None,
     written: list[str] | None = None,
+    risen: Iterable[int] = (),
 ) -> CaseEvent:
-    """The event, its files and its evidence entry. The case's lock is held."""
+    """The event, its files and its evidence entry. The case's lock is held. `risen`: the levels
+    of delay whose superiors hear of it by this event."""
     said = {**(form.said if form else {}), **(data or {})}
     text = said.pop("text", "")
     event = CaseEvent(
@@ -560,7 +570,7 @@ def _append(
             file=filing.store("cases", upload, written if written is not None else []),
             **found,
         )
-    told(event, case)
+    told(event, case, risen)
     return event
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -63,21 +66,21 @@ def superiors(case: Case, level: int) -> QuerySet[User]:
     )
 
 
-def told(event: CaseEvent, case: Case) -> None:
-    """Tell whose turn it is now, or the superiors of whoever is late. In the act's transaction."""
+def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
+    """Tell whose turn it is now, and the superiors of whoever is late. In the act's transaction.
+
+    `risen`: the levels of delay that the event brought about; who is superior at several hears of
+    the highest.
+    """
     url, key = case.get_absolute_url(), f"case:{case.pk}:{event.seq}"
+    for level in sorted(risen, reverse=True):
+        tell(
+            superiors(case, level), partial(_late, case, level), kind="overdue", url=url,
+            key=f"{key}:late", besides=event.actor, now=event.at,
+        )  # fmt: skip
     if event.transition == ESCALATE:
-        level = event.data["level"]
-
-        def late() -> str:
-            return _("Overdue, level %(level)s: %(case)s. Waits for: %(role)s") % {
-                "level": level,
-                "case": case,
-                "role": case.at.waits_label,
-            }
-
-        tell(superiors(case, level), late, kind="overdue", url=url, key=key, now=event.at)
-    elif event.changes.get("detail", {}).get("asks"):
+        return
+    if event.changes.get("detail", {}).get("asks"):
 
         def asked() -> str:
             return _("To be decided: %(act)s, %(case)s") % {"act": event.label, "case": case}
@@ -126,3 +129,11 @@ def _news(event: CaseEvent, case: Case, url: str, key: str) -> None:
     if case.issued and not event.internal and Role.ENTERPRISE in case.rules.known_to:
         to += people(Role.ENTERPRISE, enterprise=case.enterprise.uscc) if case.enterprise else ()
     tell(to, happened, kind="case", url=url, key=key, besides=event.actor, now=event.at)
+
+
+def _late(case: Case, level: int) -> str:
+    return _("Overdue, level %(level)s: %(case)s. Waits for: %(role)s") % {
+        "level": level,
+        "case": case,
+        "role": case.at.waits_label,
+    }
