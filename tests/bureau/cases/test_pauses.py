@@ -9,7 +9,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bureau.cases.city import FORMS, NOW, bring, open_case
+from bureau.cases.city import FORMS, NOW, bring, do, handle, open_case
 from jingwei.bureau.cases import checks, selectors, services, tasks
 from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Refused
@@ -108,6 +108,54 @@ def test_fsck_finds_a_step_that_counts_days_outside_of_the_pause(city):
     steps[-1]["counted"] = ["2026-12-01", *steps[-1]["counted"][1:]]
     Case.objects.filter(pk=case.pk).update(derivation=steps)
     assert any("other days than lie in it" in p for p in checks.check())
+
+
+@pytest.mark.django_db
+def test_what_is_reported_while_it_stands_is_not_paused_any_more(city):
+    """Paused Monday to Monday a week later, when the rectification is reported."""
+    case = do(city.dispatcher, handle(city), "dispatch", department=city.districts[0].pk)
+    for name in ("sign", "found"):
+        do(city.district, case, name)
+    do(city.dispatcher, case, "pause", now=MONDAY)
+    do(city.district, case, "rectified", now=MONDAY + timedelta(days=7))
+    assert (case.paused, case.due) == (None, datetime(2026, 12, 11, 15, 59, 59, tzinfo=UTC))
+    assert [p["to"] for p in case.pauses] == ["2026-11-30T02:00:00+00:00"]
+    assert list(checks.check()) == []
+    do(city.grid, case, "reject", now=MONDAY + timedelta(days=8))
+    assert (case.running_due, case.escalate_at) == (case.due, case.due)
+    do(city.district, case, "rectified", now=MONDAY + timedelta(days=9))
+    do(city.grid, case, "verify", now=MONDAY + timedelta(days=9))
+    do(city.dispatcher, case, "close", now=MONDAY + timedelta(days=9))
+    do(city.dispatcher, case, "reopen", now=MONDAY + timedelta(days=100))
+    assert case.running_due == case.due > MONDAY + timedelta(days=100)
+    assert list(checks.check()) == []
+
+
+@pytest.mark.django_db
+def test_a_pause_goes_on_where_it_can_be_ended(city):
+    case = do(city.dispatcher, handle(city), "dispatch", department=city.districts[0].pk)
+    do(city.dispatcher, case, "pause", now=MONDAY)
+    for name in ("sign", "found"):
+        do(city.district, case, name, now=MONDAY + timedelta(days=1))
+    assert (case.state, case.paused) == ("rectifying", MONDAY)
+    do(city.dispatcher, case, "resume", now=MONDAY + timedelta(days=2))
+    assert list(checks.check()) == []
+
+
+@pytest.mark.django_db
+def test_a_case_that_was_closed_while_it_stood_is_found_and_reopens_with_its_new_deadline(city):
+    """As they could be closed before; written by hand."""
+    case = do(city.dispatcher, handle(city), "dispatch", department=city.districts[0].pk)
+    for name in ("sign", "nothing"):
+        do(city.district, case, name)
+    do(city.dispatcher, case, "confirm")
+    begun = {"from": NOW.isoformat(), "to": None, "ground": "other", "reason": "x", "basis": "x"}
+    Case.objects.filter(pk=case.pk).update(paused=NOW, pauses=[begun])
+    assert any("paused, but the case is over" in p for p in checks.check())
+    do(city.dispatcher, case, "reopen", now=MONDAY)
+    assert (case.paused, case.pauses[0]["to"]) == (None, MONDAY.isoformat())
+    assert case.running_due == datetime(2026, 11, 30, 15, 59, 59, tzinfo=UTC)
+    assert len(case.derivation) == 1
 
 
 minutes = st.integers(0, 60 * 24 * 40)

@@ -68,7 +68,7 @@ def replay(case: Case) -> Iterator[str]:
         folded |= event.changes | {"detail": detail}
         if event.target != folded["state"]:
             yield f"event {number} ends in {event.target!r}, but changed the state to {folded['state']!r}"
-        version += step is not None and step.locks
+        version += step.locks if step else event.transition == HAND_OVER
         yield from _evidence(event, folded["number"])
     for name in FOLDED:
         row = plain(getattr(case, name))

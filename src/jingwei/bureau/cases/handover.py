@@ -1,7 +1,9 @@
 """Hand-over: what waits for one person goes to another of the same role, with a reason.
 
 The new holder reaches the case wherever it lies, and it waits for this person alone of all people
-of the role, until it is handed over again. Other roles, clocks and escalations are not touched.
+of the role, until it is handed over again or goes to another department or district. What only the
+responsible department may do goes to its people alone. Other roles, clocks and escalations are not
+touched.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from django.utils.translation import ngettext
 
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import User
+from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases import selectors
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import HAND_OVER
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.cases.services import _append
+from jingwei.bureau.cases.services import _append, _save
 from jingwei.bureau.notices.services import tell
 
 
@@ -64,10 +67,19 @@ def hand_over(
     locked = list(Case.objects.select_for_update(of=("self",)).filter(pk__in=held).order_by("pk"))
     if len(locked) != len(wanted):
         raise Refused(_("Some of these cases wait for somebody else by now. Look again."))
+    for case in locked:
+        if case.at.lead and to.role in case.at.roles and to.department_id != case.department_id:
+            raise Refused(
+                _(
+                    "“%(case)s” waits for %(department)s: leave it out, or choose somebody who"
+                    " works there."
+                )
+                % {"case": case, "department": department_label(case.department)}
+            )
     events = []
     for case in locked:
         case.holder = to
-        case.save(update_fields=["holder"])
+        _save(case, case.version, {"holder_id": to.pk})
         events.append(
             _append(
                 case,

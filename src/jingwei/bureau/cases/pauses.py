@@ -3,9 +3,10 @@
 A pause has a reason and a legal basis. On resumption the deadline moves by the working time that
 passed meanwhile, reckoned as periods are: of working days, the working days after the day on which
 the pause began up to that on which it ended; of days, all days; of hours, the office hours in it,
-full ones. The level
-clock of whoever has the case goes on. `case.pauses` is the ledger, folded from the events; the
-step that moves a deadline stands in its derivation (`proof` checks one against the other).
+full ones. The level clock of whoever has the case goes on. A case that goes where nobody could
+resume it (it is reported as rectified, refused, closed) is not paused any more. `case.pauses` is
+the ledger, folded from the events; the step that moves a deadline stands in its derivation (`proof`
+checks one against the other).
 """
 
 from __future__ import annotations
@@ -108,6 +109,20 @@ def longer(
     return due.astimezone(UTC), list(found.unknown_years)
 
 
+def left(case: Case, changes: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """What ends the pause of a case that comes, by these changes, where nobody could end it.
+
+    A deadline that the act itself sets is not moved.
+    """
+    resume = case.rules.transition("resume")
+    if resume is None or case.paused is None or "paused" in changes:
+        return {}
+    if {case.state, changes.get("state", case.state)} <= set(resume.sources):
+        return {}
+    ended = _resume(case, {}, now)
+    return {name: value for name, value in ended.items() if name not in changes}
+
+
 def moved(
     due: datetime,
     begun: datetime,
@@ -204,6 +219,8 @@ def proof(case: Case) -> Iterator[str]:
         days = (date.fromisoformat(last) - date.fromisoformat(first)).days
         if step["unit"] == "days" and days != step["amount"]:
             yield f"the pause from {begun} moves the deadline by other days than lie in it"
+    if case.paused and case.at.final:
+        yield "its deadline is paused, but the case is over"
     standing = [p for p in case.pauses if p["to"] is None]
     if len(standing) > 1 or bool(standing) != (case.paused is not None):
         yield "the ledger of pauses and the clock do not agree on whether it stands"

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.calendar import in_force
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.cases import search, selectors
+from jingwei.bureau.cases import pauses, search, selectors
 from jingwei.bureau.cases.deadlines import deadline, moment
 from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Stale, Unknown
 from jingwei.bureau.cases.flow import ESCALATE, Transition
@@ -467,19 +467,36 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
     level again that was written of its deadline.
     """
     moved = changes.get("department_id", case.department_id) != case.department_id
-    _apply(case, changes)
+    result = {**_let_go(case, changes), **pauses.left(case, changes, now)}
+    _apply(case, {**changes, **result})
     if not moved and not {"state", "due", "paused"} & set(changes):
-        return {}
-    result: dict[str, Any] = {}
+        return result
     if moved or "state" in changes:
         limit = case.at.limit
         level_due, derivation = deadline(now, limit) if limit else (None, [])
-        result = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
-        _apply(case, result)
+        clock = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
+        _apply(case, clock)
+        result |= clock
     level, case.escalate_at = standing(case)
     if case.escalated != level:
         result["escalated"] = case.escalated = level
     return result
+
+
+def _let_go(case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What frees a case of its holder, where it goes to another department or district than the
+    one for which the holder has it. Who works for the whole city keeps it, and so does a grid
+    officer while the case stays in the district."""
+    gone = {
+        name
+        for name in ("department_id", "region_id")
+        if changes.get(name, getattr(case, name)) != getattr(case, name)
+    }
+    if not gone or case.holder is None or case.holder.role in CITY:
+        return {}
+    if case.holder.role == Role.GRID and "region_id" not in gone:
+        return {}
+    return {"holder_id": None}
 
 
 # --- what people keep for themselves -----------------------------------------------------------

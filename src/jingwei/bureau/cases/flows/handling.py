@@ -454,7 +454,7 @@ HANDLING = Flow(
             ),
             effect=_again, reopens=True, tone="danger",
         ),
-        *suspension(("dispatched", "investigating", "rectifying"), CITY),
+        *suspension(("dispatched", "disputed", "investigating", "rectifying"), CITY),
         Transition(
             "extend", _("Extend the deadline"), ("dispatched", "investigating", "rectifying"), None,
             CITY, (Field("days", _("By (working days)"), "days", initial=lambda case: 5), REASON),
