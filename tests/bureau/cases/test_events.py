@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from bureau.cases.city import NOW, PNG, bring, open_case, photo
+from bureau.cases.city import NOW, PNG, bring, finding, open_case, photo
 from jingwei.bureau.cases import checks, services
 from jingwei.bureau.cases.apps import APPEND_ONLY
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
@@ -39,9 +39,48 @@ def test_the_orm_cannot_either(case):
             change()
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no REPLACE")
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_nor_to_replace_by_any_unique_key(case, city, table):
+    """INSERT OR REPLACE asks no trigger of DELETE: of a row with the id, or with another key."""
+    services.act(city.grid, case.pk, "comment", 0, {"text": "x"}, token="t", now=NOW)
+    with connection.cursor() as cursor:
+        rules = connection.introspection.get_constraints(cursor, table).values()
+        keys = {tuple(r["columns"]) for r in rules if r["unique"] or r["primary_key"]}
+        assert ("id",) in keys
+        assert len(keys) > 1
+        columns = [c.name for c in connection.introspection.get_table_description(cursor, table)]
+        # A row apart from the last one in every unique column; then with one key of it.
+        cursor.execute(f"SELECT * FROM {table} WHERE id = (SELECT MAX(id) FROM {table})")
+        row = dict(zip(columns, cursor.fetchone(), strict=True))
+        marks = ", ".join(["%s"] * len(columns))
+        for key in sorted(keys):
+            unlike = {
+                c: f"{row[c]}0" if isinstance(row[c], str) else 10**6 for k in keys for c in k
+            }
+            forged = {**row, **unlike, **{c: row[c] for c in key}}
+            assert None not in [row[c] for c in key]
+            refused = pytest.raises(IntegrityError, match="append-only")
+            with refused, transaction.atomic():
+                cursor.execute(
+                    f"INSERT OR REPLACE INTO {table} VALUES ({marks})", list(forged.values())
+                )
+    assert list(checks.check()) == []
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no TRUNCATE")
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_nor_to_empty_the_table(case, table):
+    refused = pytest.raises(IntegrityError, match="append-only")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what the rows before still wait for
+        with refused, transaction.atomic():
+            cursor.execute(f"TRUNCATE {table} CASCADE")
+
+
 def test_triggers_come_back_with_migrate(case):
     immutable.remove(APPEND_ONLY)
-    assert len([p for p in checks.check() if "trigger" in p]) == 4
+    assert len([p for p in checks.check() if "trigger" in p]) == 6
     immutable.install(APPEND_ONLY)
     immutable.install(APPEND_ONLY)
     assert list(checks.check()) == []
@@ -115,6 +154,15 @@ def test_an_event_that_was_changed_is_found(case, change):
     CaseEvent.objects.filter(pk=event.pk).update(**change)
     immutable.install(APPEND_ONLY)
     assert any(p.startswith(f"case {case.pk}: event") for p in checks.check())
+
+
+def test_findings_that_were_put_in_or_taken_out_are_found(case, city):
+    [of_old], other = case.findings.all(), finding(city, 2)
+    case.findings.add(other)
+    said = f"case {case.pk}: it is of the findings {[of_old.pk, other.pk]}"
+    assert list(checks.check()) == [f"{said}, but was opened with {[of_old.pk]}"]
+    case.findings.set([])
+    assert any("it is of the findings []" in problem for problem in checks.check())
 
 
 def test_an_event_that_was_deleted_is_found(case):

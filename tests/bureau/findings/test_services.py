@@ -220,7 +220,7 @@ def test_what_people_wrote_is_held_against_its_digest(city):
 
 def test_missing_triggers_are_found(city):
     immutable.remove(APPEND_ONLY)
-    assert len(list(checks.check())) == 2
+    assert len(list(checks.check())) == 3
     immutable.install(APPEND_ONLY)
     assert list(checks.check()) == []
 

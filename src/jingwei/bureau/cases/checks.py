@@ -68,6 +68,11 @@ def replay(case: Case) -> Iterator[str]:
         folded |= event.changes | {"detail": detail}
         if event.target != folded["state"]:
             yield f"event {number} ends in {event.target!r}, but changed the state to {folded['state']!r}"
+        if number == 1:
+            told = sorted(event.data.get("findings", ()))
+            linked = sorted(case.findings.values_list("pk", flat=True))
+            if linked != told:
+                yield f"it is of the findings {linked}, but was opened with {told}"
         version += step.locks if step else event.transition == HAND_OVER
         yield from _evidence(event, folded["number"])
     for name in FOLDED:
