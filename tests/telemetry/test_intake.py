@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jingwei import hj212
+from jingwei.hj212.catalogue import COMMANDS
 from jingwei.telemetry import register
 from jingwei.telemetry.intake import REASONS, Intake, masked
 from jingwei.telemetry.register import Device, Register
@@ -113,7 +114,8 @@ def test_the_version_is_that_of_the_register(intake):
         ("2081", MN, 5, "9014"),
         ("3020", MN, 5, "9014"),
         ("1013", MN, 5, "9013"),
-        ("9015", "4" * 24, 9, "9014"),
+        ("9015", "4" * 24, 9, "9013"),
+        ("9015", "4" * 24, 8, None),
         ("9016", MN, 5, "9014"),
         ("9011", MN, 5, None),
         ("9012", MN, 5, None),
@@ -128,6 +130,30 @@ def test_what_is_answered_with_what(intake, cn, mn, flag, answer):
     verdict = intake.judge(hj212.frame(segment), PEER)
     assert verdict.accepted
     assert (verdict.answer and hj212.decode(verdict.answer).cn) == answer
+
+
+@pytest.mark.parametrize("version", hj212.VERSIONS)
+@pytest.mark.parametrize("cn", COMMANDS)
+def test_the_codec_and_the_gateway_agree_on_every_command(intake, cn, version):
+    """What only the host sends gets no answer; what the version does not have, that of data."""
+    mn = {"2005": "3" * 14, "2017": MN, "2025": "4" * 24}[version]
+    flag = {"2005": 1, "2017": 5, "2025": 9}[version]
+    verdict = intake.judge(
+        hj212.frame(
+            f"QN=20260310130001002;ST=31;CN={cn};PW=123456;MN={mn};Flag={flag};"
+            "CP=&&DataTime=20260310120000&&"
+        ),
+        PEER,
+    )
+    assert verdict.accepted
+    found = COMMANDS[cn].get(version)
+    wanted = "9014" if found is None else found.reply
+    if cn in ("9011", "9012", "9013", "9014"):
+        wanted = None
+    assert hj212.reply(verdict.message) == wanted
+    assert (verdict.answer and hj212.decode(verdict.answer, version=version).cn) == wanted
+    if found is not None and found.up is None:
+        assert wanted is None
 
 
 @settings(max_examples=300, deadline=None)

@@ -112,7 +112,7 @@ class Command:
     """A command of one version. `down` and `up`: what host and device send under this number.
 
     `reply`: what the host answers to the device's telegram where it asks for that: "9014" to
-    data, "9013" to notices, None to answers.
+    data, "9013" to notices, None to answers and where the device sends nothing.
     """
 
     cn: str
@@ -228,6 +228,8 @@ def _commands() -> dict[str, dict[str, Command]]:
             elif (cn, version) in _NOTICES:
                 reply = "9013"
             shapes = _shape(down, version), _shape(up, version)
+            if shapes[1] is None:
+                reply = None
             found.setdefault(cn, {})[version] = Command(cn, version, *shapes, reply)
     return found
 
@@ -538,9 +540,11 @@ def upload(
 def reply(message: Message) -> str | None:
     """The CN with which the host answers what a device sent: "9014", "9013", or None for nothing.
 
-    Nothing where the telegram does not ask, or is itself an answer. A command that no version has
-    is answered as data, so that the device does not send it for ever. The alarm of 2005 (2072) is
-    answered although its Flag is 0 (HJ/T 212-2005 appendix C).
+    Nothing where the telegram does not ask, is itself an answer, or is a command that only the host
+    gives. A command that the version does not have is answered as data, so that the device does not
+    send it for ever. The alarm of 2005 (2072) is answered although its Flag is 0 (HJ/T 212-2005
+    appendix C). The heartbeat of 2025 (9015) bears no data: a notice, answered with 9013, as it was
+    by loggers that had it before that standard (secondary sources only; they leave 9014 open).
     """
     cn, version = message.cn or "", message.version or "2017"
     if cn in ("9011", "9012", "9013", "9014"):

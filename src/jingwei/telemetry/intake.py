@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 from jingwei import hj212
 from jingwei.hj212 import Message
-from jingwei.standards import codes
 from jingwei.telemetry.register import Device, Register
 
 REASONS = {
@@ -120,14 +119,5 @@ def encrypted(message: Message) -> bool:
 
 
 def _answer(message: Message) -> bytes | None:
-    """9014 for data, 9013 for a notice, nothing for answers and for what asks for nothing."""
-    if not message.wants_answer:
-        # The alarm of 2005 is answered although its Flag is 0 (HJ/T 212-2005 appendix C).
-        if message.cn == "2072" and message.version == "2005" and message.qn:
-            return hj212.answer("9013", message)
-        return None
-    command = codes.command(message.cn or "", message.version or "2017")
-    kind = command.kind if command else "upload"  # 9016–9999 are free for extensions
-    if "notify" in kind:
-        return hj212.answer("9013", message)
-    return hj212.answer("9014", message) if "upload" in kind else None
+    cn = hj212.reply(message)
+    return None if cn is None else hj212.answer(cn, message)
