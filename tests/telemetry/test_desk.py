@@ -527,6 +527,30 @@ def test_the_book_remembers_devices_errors_and_strangers(house, frame, monkeypat
     play(act)
 
 
+def test_what_names_no_device_is_charged_to_the_only_one_of_the_line(house, frame, monkeypatch):
+    monkeypatch.setattr(desk, "WRITE", 0.05)
+    long = hj212.frame(b"x" * 9997 + b"&&")
+
+    async def act():
+        async with House(house, logger()) as site:
+            _, stranger = await asyncio.open_connection("127.0.0.1", site.port)
+            stranger.write(b"x" * 11_000 + long)  # of nobody
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            writer.write(frame(mn=MN) + b"\r\n" + long + frame(mn=MN) + b"\r\n")
+            writer.write(b"x" * 80_000)
+            for _ in range(500):
+                found = {kind: n for _, kind, n, _ in site.book.errors(0, MN)}
+                if "cut:rubbish" in found:
+                    break
+                await asyncio.sleep(0.02)
+            assert found.pop("rubbish") in (7, 8), "what was read before the cut, by 10 kB"
+            assert found == {"cut:rubbish": 1, "oversized": 1}
+            stranger.close()
+            writer.close()
+
+    play(act)
+
+
 def test_split_packets_that_never_end_are_bounded_and_counted(house):
     async def act():
         async with House(house, logger()) as site:

@@ -193,6 +193,20 @@ def test_an_oversized_telegram_is_refused_and_the_line_goes_on(play, frame, hous
     assert site.gateway.counts["refused:oversized"] == 2
 
 
+def test_rubbish_between_good_telegrams_does_not_add_up(play, frame, house):
+    async def act(site):
+        client = await site.client()
+        for n in range(1, 6):
+            client.writer.write(b"x" * 600 + b"\r\n")
+            client.send(frame(NOON + timedelta(hours=n)))
+            await client.wait_for(n)
+
+    site = play(act, rubbish=1000)
+    assert site.gateway.counts["refused:rubbish"] == 5
+    assert site.gateway.counts["cut:rubbish"] == 0
+    assert len(house.raws()) == 5
+
+
 def test_half_a_telegram_is_kept_with_its_reason_when_the_line_breaks(play, frame, house):
     half = frame()[:-30]
 
@@ -344,7 +358,14 @@ def test_a_device_that_sends_too_fast_is_read_slowly_and_at_last_shut_out(play, 
         assert site.gateway.devices[MN].slowed == counts["slowed"]
         await site.gateway.desk._remember(all_=True)
         kinds = {kind: count for mn, kind, count, _ in site.gateway.desk.book.errors(0, MN)}
-        assert kinds == {"slowed": counts["slowed"], "flood": counts["refused:flood"]}
+        assert (
+            kinds
+            == {
+                "slowed": counts["slowed"],
+                "flood": counts["refused:flood"],
+                "cut:flood": 1,  # of a line that was cut before the device was heard, the address bears it
+            }
+        )
 
     play(act, row=450, rate=300.0, flood=1.0, shut=5.0)
     assert {t.reason for t in journal.read(house.refused)} <= {"flood", "half"}

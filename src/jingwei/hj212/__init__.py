@@ -14,7 +14,7 @@ from jingwei.hj212.catalogue import (
 )
 from jingwei.hj212.crc import crc16
 from jingwei.hj212.decoder import DIALECTS, VERSIONS, decode, decode_segment, opened
-from jingwei.hj212.encoder import answer, data_cp, frame, segment
+from jingwei.hj212.encoder import MAX_SEGMENT, answer, data_cp, frame, segment
 from jingwei.hj212.message import Crc, Item, Message
 from jingwei.hj212.reader import Reader, Rubbish
 from jingwei.hj212.reassembly import Reassembler, Split, completed, split
@@ -22,6 +22,7 @@ from jingwei.hj212.values import SHANGHAI, moment, number, qn, seconds
 
 __all__ = [
     "DIALECTS",
+    "MAX_SEGMENT",
     "SHANGHAI",
     "VERSIONS",
     "Command",

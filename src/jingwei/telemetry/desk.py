@@ -233,15 +233,15 @@ class Desk:
     def refused(
         self, line: Line, message: Message | None, reason: str, frame: bytes, now: datetime
     ) -> None:
-        """A telegram was refused; `message` is what could be read of it."""
+        """A telegram, or what is none, was refused; `message` is what could be read of it."""
         mn = message.mn if message else None
-        if message is None or not mn:
-            return
-        if reason == "unknown_mn":
+        if reason == "unknown_mn" and message is not None and mn:
             self._stranger(line, message, mn, frame, now)
             return
-        if self.register.get(mn) is None:
-            return  # damaged, and of nobody known
+        if not mn or self.register.get(mn) is None:
+            if len(line.mns) != 1:
+                return  # damaged, and of nobody known
+            (mn,) = line.mns
         memory = self._devices.get(mn)
         if memory is None:
             memory = self._devices[mn] = _Memory()
@@ -256,6 +256,14 @@ class Desk:
         if memory is not None:
             self._error(memory, "slowed")
             memory.news = True
+
+    def cut(self, line: Line, why: str) -> None:
+        """A connection is ended by the gateway."""
+        for mn in line.mns:
+            memory = self._devices.get(mn)
+            if memory is not None:
+                self._error(memory, f"cut:{why}")
+                memory.news = True
 
     def lost(self, line: Line) -> None:
         """A connection has gone."""

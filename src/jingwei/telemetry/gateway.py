@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from jingwei.hj212 import Message, Reader, Reassembler, Rubbish
+from jingwei.hj212 import MAX_SEGMENT, Message, Reader, Reassembler, Rubbish
 from jingwei.telemetry import book, health
 from jingwei.telemetry.desk import Desk
 from jingwei.telemetry.dialogue import Timing
@@ -56,7 +56,7 @@ class Limits:
     connections_per_peer: int = 2_000
     waiting: int = 32 << 20  # bytes read and not yet on the disk, all connections
     waiting_per_connection: int = 256 << 10
-    rubbish: int = 64 << 10  # bytes that are no telegram, a connection
+    rubbish: int = 64 << 10  # bytes in a row that are no telegram, a connection
     refused: int = 200  # refused telegrams in a row, a connection
     refused_kept: int = 64 << 20  # bytes of refused telegrams kept, a peer and hour
     refused_kept_all: int = 512 << 20  # the same of all peers together: strangers fill no disk
@@ -79,9 +79,10 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        # A reader holds at most one frame and this much rubbish.
+        # A reader holds at most one frame and this much rubbish: the longest frame that four digits
+        # can declare is refused as one.
         size = gateway.limits.segment
-        self.reader = Reader(max_segment=size, max_rubbish=size + 16)
+        self.reader = Reader(max_segment=size, max_rubbish=max(size, MAX_SEGMENT) + 16)
         self.peer = self.host = ""
         self.transport: asyncio.Transport | None = None
         self.holds: set[str] = set()  # why reading is stopped
@@ -134,11 +135,13 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
 
-    def leave(self) -> None:
-        """Hand out what has come of an unfinished telegram."""
+    def leave(self, *, cut: bool = False) -> None:
+        """Hand out what has come of an unfinished telegram. `cut`: the gateway left it unfinished."""
         for piece in self.reader.flush():
             if isinstance(piece, Rubbish):
-                self.gateway.refuse(self, piece.data, "half", None)
+                reason = _reason(piece)
+                theirs = not (cut and reason == "half")
+                self.gateway.refuse(self, piece.data, reason, None, theirs=theirs)
         self.lost = True
         self.gateway.desk.lost(self)
 
@@ -160,13 +163,19 @@ class Connection(asyncio.Protocol):
         """End the connection and count why."""
         if not self.lost:
             self.gateway.cut(self, why)
-            self.leave()
+            self.leave(cut=why != "half")
             if self.transport is not None:
                 # What lies in the buffer of a client that does not read would keep it open.
                 if self.transport.get_write_buffer_size():
                     self.transport.abort()
                 else:
                     self.transport.close()
+
+
+def _reason(piece: Rubbish) -> str:
+    if piece.reason.startswith("unfinished"):
+        return "half"
+    return "oversized" if "over the limit" in piece.reason else "rubbish"
 
 
 _Entry = tuple[Connection, Telegram, "bytes | None", int]
@@ -257,7 +266,7 @@ class Gateway:
         self._server.close()
         for connection in list(self.connections):
             connection.hold("stop")
-            connection.leave()
+            connection.leave(cut=True)
         self._stopping.set()
         self._wake.set()
         with contextlib.suppress(TimeoutError):
@@ -300,13 +309,13 @@ class Gateway:
 
     def cut(self, connection: Connection, why: str) -> None:
         self.counts[f"cut:{why}"] += 1
+        self.desk.cut(connection, why)
         self._peer(connection.host).cut[why] += 1
 
     def received(self, connection: Connection, piece: bytes | Rubbish, now: float) -> None:
         if isinstance(piece, Rubbish):
             connection.rubbish += len(piece.data)
-            reason = "oversized" if "over the limit" in piece.reason else "rubbish"
-            self.refuse(connection, piece.data, reason, None)
+            self.refuse(connection, piece.data, _reason(piece), None)
             if connection.rubbish > self.limits.rubbish:
                 connection.cut("rubbish")
             return
@@ -327,7 +336,7 @@ class Gateway:
             self.refuse(connection, piece, "flood", message)
             connection.cut("flood")
             return
-        connection.refused_row = 0
+        connection.refused_row = connection.rubbish = 0
         time = datetime.now(UTC)
         self.counts["accepted"] += 1
         peer = self._peer(connection.host)
@@ -368,12 +377,20 @@ class Gateway:
         return False
 
     def refuse(
-        self, connection: Connection, data: bytes, reason: str, message: Message | None
+        self,
+        connection: Connection,
+        data: bytes,
+        reason: str,
+        message: Message | None,
+        *,
+        theirs: bool = True,
     ) -> None:
-        """Count what was refused, and keep it unless this peer has sent too much of it."""
+        """Count what was refused, and keep it unless this peer has sent too much of it. `theirs`:
+        it is told of the device."""
         self.counts[f"refused:{reason}"] += 1
         now = datetime.now(UTC)
-        self.desk.refused(connection, message, reason, data, now)
+        if theirs:
+            self.desk.refused(connection, message, reason, data, now)
         mn = message.mn if message else None
         peer = self._peer(connection.host)
         peer.refused[reason] += 1

@@ -10,8 +10,8 @@ from django.utils.translation import pgettext_lazy
 from jingwei.bureau.language import english
 from jingwei.standards import codes
 
-# Why a telegram was refused (`telemetry.intake.REASONS`), what the desk counts, and the deviations
-# that the decoder names (`hj212.Message.problems`).
+# Why a telegram was refused (`telemetry.intake.REASONS`) or the connection ended (`cut:…`), what the
+# desk counts, and the deviations that the decoder names (`hj212.Message.problems`).
 ERRORS = {
     "crc": _("Wrong check sum"),
     "format": _("Not a telegram of HJ 212"),
@@ -22,6 +22,15 @@ ERRORS = {
     "no_key": _("Encrypted, and no key is registered"),
     "wrong_key": _("Encrypted, and no key opens it"),
     "flood": _("More telegrams than are taken of one device"),
+    "oversized": _("Longer than a telegram may be"),
+    "rubbish": _("Bytes that are no telegram"),
+    "half": _("Telegram that never ended"),
+    "cut:idle": _("Cut off: silent for too long"),
+    "cut:half": _("Cut off: a telegram never ended"),
+    "cut:rubbish": _("Cut off: too many bytes that are no telegram"),
+    "cut:refused": _("Cut off: too many refused telegrams"),
+    "cut:flood": _("Cut off: more telegrams than are taken of one device"),
+    "cut:unread": _("Cut off: answers were not read"),
     "slowed": _("Read slowly: it sends more than is taken of one device"),
     "split_incomplete": _("Split telegram not complete"),
     "split_differs": _("Packet came again with other content"),
@@ -61,6 +70,14 @@ REFUSALS = (
     "no_key",
     "wrong_key",
     "flood",
+    "oversized",
+    "rubbish",
+    "half",
+    "cut:half",
+    "cut:rubbish",
+    "cut:refused",
+    "cut:flood",
+    "cut:unread",
 )
 
 WHY = {
