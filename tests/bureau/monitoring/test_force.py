@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import timezone, translation
 from hypothesis import given
@@ -168,6 +169,15 @@ def test_an_amount_in_another_unit_is_named_and_stops_nothing(city: City, client
     page = html.unescape(client.get(reverse("monitoring:amount", args=[row.pk])).content.decode())
     assert "Nothing is judged by this amount." in page
     assert "nan" not in page.lower()
+
+
+@pytest.mark.django_db
+def test_an_amount_of_an_unknown_factor_is_refused_and_named(city: City):
+    row = amount(city, factor="z99999")
+    with pytest.raises(ValidationError, match="z99999"):
+        changes.check_amount(row)
+    (problem,) = problems()
+    assert "an amount of 'z99999' at DA001 is of a factor that is in no table" in problem
 
 
 # Expired permits --------------------------------------------------------------------------------

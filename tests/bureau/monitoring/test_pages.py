@@ -255,7 +255,9 @@ def test_no_verdict_is_explained(web: Client, city: City):
 def test_a_limit_that_cannot_be_judged_by_is_said(web: Client, city: City):
     PermitLimit.objects.filter(period="hour").update(reference_o2=21)
     city.send(ago(0), OVER)
-    assert "该限值无法用于判定" in text(web.get(value_url(city, ago(0))))
+    page = text(web.get(value_url(city, ago(0))))
+    assert "未按此限值判定。" in page
+    assert "其基准氧含量为 21 %" in page
 
 
 @pytest.mark.parametrize(

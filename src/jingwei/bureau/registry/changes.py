@@ -29,6 +29,7 @@ from jingwei.bureau.registry.models import (
     PermitLimit,
     PermitVersion,
 )
+from jingwei.standards import codes
 
 DAY = timedelta(days=1)
 Row = PermitLimit | PermitAmount
@@ -103,11 +104,16 @@ def assumed_on(permit: Permit | None, day: date) -> list[PermitLimit]:
 
 
 def check_amount(amount: PermitAmount) -> None:
-    """Refuse an amount whose time of force overlaps another of the same kind."""
+    """Refuse an amount whose time of force overlaps another of the same kind, and one of an unknown
+    factor or another unit."""
     enterprise = amount.permit.enterprise_id
     Enterprise.objects.select_for_update().get(pk=enterprise)
     if amount.outlet and amount.outlet.enterprise_id != enterprise:
         raise ValidationError({"outlet": _("The outlet belongs to another enterprise")})
+    if codes.factor(amount.factor) is None:
+        raise ValidationError(
+            {"factor": _("%(code)s is no factor of HJ 212") % {"code": amount.factor}}
+        )
     if wrong := misfit(amount.factor, amount.period, amount.unit):
         raise ValidationError({"unit": wrong})
     amount.full_clean()
