@@ -28,6 +28,26 @@ def test_what_is_less_known_is_less_sure_and_many_are_surer_than_one() -> None:
     assert width("monitor", 200) > np.exp(2 * 1.6 * savings.MODEL)
 
 
+def test_of_nitrogen_oxides_and_particles_only_a_part_arrives() -> None:
+    assert savings.part("SO2") == savings.part("") == 1.0
+    for name, (low, high) in savings.PARTS.items():
+        assert low < savings.part(name) < high <= 1.0
+        (bare,), (told,) = (
+            savings.intervals([[2.0]], ["monitor"], pollutant=p, draws=40_000) for p in ("", name)
+        )
+        assert told.middle == pytest.approx(bare.middle, rel=0.02)
+        wide = [np.log(x.high / x.low) for x in (bare, told)]
+        assert np.hypot(wide[0], np.log(high / low)) == pytest.approx(wide[1], rel=0.03)
+
+
+def test_a_further_source_leaves_the_others_as_they_are() -> None:
+    (one,) = savings.intervals([[2.0]], ["permit"])
+    (same,) = savings.intervals([[2.0, 0.0]], ["permit", "assumed"])
+    (more,) = savings.intervals([[2.0, 0.1]], ["permit", "assumed"])
+    assert same == one
+    assert more.high > one.high
+
+
 def test_rows_are_sums_and_grow_with_what_is_added() -> None:
     found = savings.intervals([[1.0, 0.0], [1.0, 1.0], [2.0, 0.0], [0.0, 0.0]], ["permit"] * 2)
     assert found[2].high == pytest.approx(2 * found[0].high)

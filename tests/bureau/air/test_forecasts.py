@@ -275,6 +275,8 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     # Known by their permits: the interval is wide, holds the figure and shrinks with the cut.
     known = made.about["stacks"]["basis"]["NO2"]
     assert Outlet.objects.get(code="DA002").pk in known["permit"]
+    assert made.about["stacks"]["parts"] is True
+    assert "计为 NO2" in told["contributions"]
     part = one.enterprises[0]
     assert part.band.low < part.mean < part.band.high
     assert part.band.high / part.band.low > 5

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei import hj212
+from jingwei.analysis.air import savings
 from jingwei.bureau.air import selectors, services, tasks, tracing
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -195,6 +196,47 @@ def test_rates_of_monitors_come_before_permits(world, data) -> None:
     told = dict(zip([o.code for o in question.outlets], zip(question.basis, question.rates, strict=True), strict=True))  # fmt: skip
     assert told["DA001"] == ("monitor", pytest.approx(1.0))
     assert told["DA002"][0] == "permit"
+
+
+def test_nitrogen_oxides_count_once_and_in_part(world, data) -> None:
+    """Permits and monitors that tell both NOx and NO2: the first, and of it what arrives as NO2."""
+    from jingwei.bureau.monitoring.models import EmissionDay
+
+    two, three = (Outlet.objects.get(code=c) for c in ("DA002", "DA003"))
+    for outlet, factor, tons in (
+        (two, "a21002", 400),
+        (two, "a21004", 300),
+        (three, "a21004", 300),
+    ):
+        PermitAmount.objects.create(
+            permit=world.permit, outlet=outlet, factor=factor, period="year", value=Decimal(tons),
+            unit="t", source="示例", verified="verified", valid_from=date(2024, 1, 1),
+        )  # fmt: skip
+    for factor, kg in (("a21002", 86.4), ("a21004", 172.8)):
+        EmissionDay.objects.create(
+            point=world.point, factor=factor, day=date(2026, 11, 20), kg=kg, hours=24, valid=24
+        )
+    plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
+
+    def rates(factor):
+        outlets, found, _basis = tracing.emissions(factor, START, END, plane)
+        return dict(zip((o.code for o in outlets), found, strict=True))
+
+    no2, a_year = savings.part("NO2"), 1e6 / 8760 / 3600  # g/s of a ton a year
+    assert rates("a21004") == {
+        "DA001": pytest.approx(no2 * 1.0),
+        "DA002": pytest.approx(no2 * 400 * a_year),
+        "DA003": pytest.approx(300 * a_year),  # NO2 as emitted is NO2
+    }
+    EmissionDay.objects.create(
+        point=world.point, factor="a34013", day=date(2026, 11, 20), kg=86.4, hours=24, valid=24
+    )
+    assert rates("a34002")["DA001"] == pytest.approx(savings.part("PM10"))
+    assert rates("a34004")["DA001"] == pytest.approx(savings.part("PM2.5"))
+    asked = Trace(factor="a21004", result={"said": {"parts": 1}})
+    assert any("按 67 % 计为 NO2" in s for s in selectors.said(asked))
+    asked.result = {"said": {}}  # answered before parts were counted
+    assert any("上限" in s for s in selectors.said(asked))
 
 
 @pytest.fixture

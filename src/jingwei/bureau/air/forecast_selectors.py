@@ -17,8 +17,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jingwei.analysis.air import savings
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, ITEMS, MEDIAN
 from jingwei.bureau.air.models import Episode, Forecast, ForecastModel, State, StationForecast
+from jingwei.bureau.air.selectors import part_said
 from jingwei.bureau.language import english
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.bureau.registry.models import Enterprise, Outlet, Point
@@ -308,7 +310,12 @@ def stacks_said(forecast: Forecast) -> str:
             "wind": _("Without a forecast of the wind the contributions cannot be computed."),
             "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
         }.get(about["lacking"], "")  # fmt: skip
-    return _("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}  # fmt: skip
+    found = [_("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}]  # fmt: skip
+    if about.get("parts"):
+        found += [part_said(name) for name in savings.PARTS if name in forecast.about["pollutants"]]
+    else:
+        found.append(_("All nitrogen oxides of stacks are counted as NO2 and all their particles as PM10 and PM2.5: upper bounds."))  # fmt: skip
+    return (" " if english() else "").join(found)
 
 
 def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, Any]:

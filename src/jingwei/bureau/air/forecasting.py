@@ -444,7 +444,7 @@ def run(
                 [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
             ],
             "silent": silent,
-            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis},
+            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis, "parts": True},
             "dropped": dropped,
             "city": _city(told),
             "days": days(known, _city(told), start),

@@ -108,9 +108,13 @@ def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any
         o.enterprise.industry: o.enterprise.get_industry_display() for o in outlets.values()
     }
     group = group if group in industries else ""
-    basis = (forecast.about.get("stacks") or {}).get("basis", {})
+    stacks = forecast.about.get("stacks") or {}
+    basis, parts = stacks.get("basis", {}), bool(stacks.get("parts"))
     found = (
-        [_pollutant(n, rows, hours, outlets, group, cut, own, basis.get(n, {})) for n in names]
+        [
+            _pollutant(n, rows, hours, outlets, group, cut, own, basis.get(n, {}), parts)
+            for n in names
+        ]
         if hours
         else []
     )
@@ -140,7 +144,7 @@ def _measures(pollutants: list[Pollutant]) -> list[Measure]:
 
 def _pollutant(
     name: str, rows: list[StationForecast], hours: int, outlets: dict[int, Outlet], group: str,
-    cut: int, own: set[int], basis: dict[str, list[int]],
+    cut: int, own: set[int], basis: dict[str, list[int]], parts: bool,
 ) -> Pollutant:  # fmt: skip
     medians, other = [], np.zeros(len(rows))
     adds: dict[int, npt.NDArray[np.float64]] = {}
@@ -167,7 +171,7 @@ def _pollutant(
         by_station = table[some].sum(axis=0)
         mean, top = float(by_station.mean()), int(np.argmax(by_station))
         both = np.stack([table.mean(axis=1), table[:, top]]) * some
-        band, worst = savings.intervals(both, how)
+        band, worst = savings.intervals(both, how, pollutant=name if parts else "")
         watched = float(table[some & monitors].sum()) / max(float(table[some].sum()), 1e-12)
         return Part(
             label, key, mean, float(by_station[top]), rows[top].station.name, _share(mean, level),
@@ -194,7 +198,9 @@ def _pollutant(
     chosen = part_of(group, labels.get(group, ""), hit, True) if hit.any() else None
     rest = float(other.mean())
     # What is not named counts as one more source that is known by its permit.
-    (band,) = savings.intervals([[*table.mean(axis=1), rest]], [*how, "permit"])
+    (band,) = savings.intervals(
+        [[*table.mean(axis=1), rest]], [*how, "permit"], pollutant=name if parts else ""
+    )
     added = float(table.mean(axis=1).sum()) + rest
     return Pollutant(
         name,

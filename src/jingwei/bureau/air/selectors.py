@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from jingwei.analysis.air import savings
 from jingwei.bureau.access import may
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.air.tracing import EMITTED, HOUR, LONGEST
@@ -197,9 +198,24 @@ def said(trace: Trace) -> list[str]:
         found.append(_("Calm at all stations throughout: the air has no direction. The list goes by distance and known emissions alone and is much less sure; ask again for hours with wind."))  # fmt: skip
     if trace.factor in ("a34002", "a34004"):
         found.append(_("Particles: only what stacks emit as particles is traced; dust of roads and sites, and particles formed in the air, are not."))  # fmt: skip
-    if trace.factor == "a21004":
+    if name := NAMES.get(trace.factor) if "parts" in about else None:
+        found.append(part_said(name))
+    elif trace.factor == "a21004":
         found.append(_("Nitrogen oxides of stacks are counted as NO2: an upper bound."))
     return found
+
+
+# What a station measures and of whose emission only a part is that, as `savings.PARTS` names them.
+NAMES = {"a21004": "NO2", "a34002": "PM10", "a34004": "PM2.5"}
+
+
+def part_said(name: str) -> str:
+    """Which part of what stacks emit is counted as the pollutant."""
+    low, high = (round(100 * v) for v in savings.PARTS[name])
+    about = {"name": name, "part": round(100 * savings.part(name)), "low": low, "high": high}
+    if name == "NO2":
+        return _("Of the nitrogen oxides of stacks %(part)d %% are counted as NO2; the true part may be %(low)d to %(high)d %%.") % about  # fmt: skip
+    return _("Of the particles of stacks %(part)d %% are counted as %(name)s; the true part may be %(low)d to %(high)d %%.") % about  # fmt: skip
 
 
 def verdict(trace: Trace, rows: list[Line]) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.db.models import Sum
 
-from jingwei.analysis.air import weather
+from jingwei.analysis.air import savings, weather
 from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
@@ -33,13 +33,19 @@ REACH = 60_000.0  # m; sources and stations farther from the asked one do not co
 DEFAULT_HEIGHT = 15.0  # m; GB 16297-1996 7.4 wants an exhaust stack to be no lower
 SPEED, DIRECTION, TEMPERATURE = "a01007", "a01008", "a01001"
 GAS_VELOCITY, GAS_TEMPERATURE = "a01011", "a01012"
-# What is measured in the air, and which emission of a stack may be in it.
+# What is measured in the air, and which emission of a stack may be in it: the first that is known.
 EMITTED = {
     "a21026": ("a21026",),
     "a21004": ("a21002", "a21004"),
     "a21005": ("a21005",),
     "a34002": ("a34013",),
     "a34004": ("a34013",),
+}
+# Of these emissions only a part arrives (`savings.PARTS`).
+PART = {
+    ("a21004", "a21002"): "NO2",
+    ("a34002", "a34013"): "PM10",
+    ("a34004", "a34013"): "PM2.5",
 }
 
 
@@ -152,8 +158,9 @@ def means(
 def emissions(
     factor: str, start: datetime, end: datetime, plane: weather.Plane
 ) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
-    """Outlets in reach that emit the factor, their known rates in g/s, and whence each is known:
-    "monitor", else "permit", else "assumed" (the lower quartile of what is known)."""
+    """Outlets in reach that emit the factor, what of their known rates is the factor at a station, in
+    g/s, and whence each is known: "monitor", else "permit", else "assumed" (the lower quartile of what
+    is known)."""
     codes = EMITTED[factor]
     day = local_day(start)
     limited = set(
@@ -161,36 +168,42 @@ def emissions(
         .exclude(valid_to__lt=day)
         .values_list("outlet", flat=True)
     )
-    amounts: dict[int, float] = defaultdict(float)
-    shared: dict[int, float] = defaultdict(float)
+    amounts: dict[int, dict[str, float]] = defaultdict(dict)
+    shared: dict[int, dict[str, float]] = defaultdict(dict)
     yearly = PermitAmount.objects.filter(factor__in=codes, period=PermitAmount.Period.YEAR)
     for amount in force.amounts(yearly, day):
         scale = units.scale(amount.unit, "kg")
         rate = float(amount.value) * (scale or np.nan) * 1000 / (8760 * 3600)
-        if amount.outlet_id:
-            amounts[amount.outlet_id] += rate
-        else:
-            shared[amount.permit.enterprise_id] += rate
-    measured = {
-        row["point__outlet"]: row["kg"] * 1000 / (row["hours"] * 3600)
-        for row in EmissionDay.objects.filter(
-            factor__in=codes, day__gte=day, day__lte=local_day(end - HOUR)
-        )
-        .values("point__outlet")
+        own = amounts[amount.outlet_id] if amount.outlet_id else shared[amount.permit.enterprise_id]
+        own[amount.factor] = own.get(amount.factor, 0.0) + rate
+    measured: dict[int, dict[str, float]] = defaultdict(dict)
+    for row in (
+        EmissionDay.objects.filter(factor__in=codes, day__gte=day, day__lte=local_day(end - HOUR))
+        .values("point__outlet", "factor")
         .annotate(kg=Sum("kg"), hours=Sum("hours"))
         .order_by()
-        if row["hours"]
-    }
+    ):
+        if row["hours"]:
+            rate = row["kg"] * 1000 / (row["hours"] * 3600)
+            measured[row["point__outlet"]][row["factor"]] = rate
+
+    def first(of: dict[str, float]) -> float:
+        """The rate of the first emission that is known, its part that is the factor; 0 without one."""
+        for code in codes:
+            if of.get(code):
+                return of[code] * savings.part(PART.get((factor, code), ""))
+        return 0.0
+
     rows = Outlet.objects.filter(medium=Medium.AIR, pk__in=limited | set(amounts) | set(measured))
     outlets = near(plane, rows.select_related("enterprise"))
     parts = Counter(o.enterprise_id for o in outlets if o.pk not in amounts)
     rates, basis = [], []
     for o in outlets:
-        permitted = amounts.get(o.pk) or (
-            shared[o.enterprise_id] / parts[o.enterprise_id] if o.enterprise_id in shared else 0.0
+        permitted = first(amounts.get(o.pk, {})) or (
+            first(shared.get(o.enterprise_id, {})) / max(parts[o.enterprise_id], 1)
         )
-        if o.pk in measured and measured[o.pk] > 0:
-            rates.append(measured[o.pk])
+        if watched := first(measured.get(o.pk, {})):
+            rates.append(watched)
             basis.append("monitor")
         elif permitted > 0:
             rates.append(permitted)
@@ -314,6 +327,7 @@ def answer(q: Question) -> dict[str, Any]:
             "calm": 0 if found.still else found.calm,
             "filled": found.filled,
             "still": int(found.still),
+            "parts": 1,
             "short": min(begin, q.first),
             "unjudged": len(asked) - len(told_hours),
             **{f"dropped_{k}": n for k, n in told.dropped.items()},
