@@ -428,13 +428,13 @@ class Lake:
             row = db.execute("SELECT value FROM meta WHERE key = 'batch'").fetchone()
         return int(row[0]) if row else 0
 
-    def problems(self, since: date | None = None) -> list[Problem]:
-        """What ingest counted, newest day first, most frequent first."""
+    def problems(self, since: date | None = None, mn: str = "") -> list[Problem]:
+        """What ingest counted (of one device), newest day first, most frequent first."""
         with catalog(self.root) as db:
             rows = db.execute(
-                "SELECT day, kind, mn, count, seq FROM problem WHERE day >= ?"
+                "SELECT day, kind, mn, count, seq FROM problem WHERE day >= ? AND ? IN ('', mn)"
                 " ORDER BY day DESC, count DESC, kind, mn",
-                (since.isoformat() if since else "",),
+                (since.isoformat() if since else "", mn),
             ).fetchall()
         return [Problem(date.fromisoformat(d), k, mn, n, seq) for d, k, mn, n, seq in rows]
 

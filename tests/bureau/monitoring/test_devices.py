@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
+import re
 import threading
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
+from django.utils import translation
 
 import world as worlds
 from jingwei import hj212
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.monitoring import device_labels as labels
 from jingwei.bureau.monitoring import device_selectors as selectors
 from jingwei.bureau.monitoring import device_services as services
 from jingwei.bureau.monitoring.device_models import DeviceCommand
@@ -27,6 +32,7 @@ from jingwei.telemetry.dialogue import Timing
 from jingwei.telemetry.gateway import Gateway
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.telemetry.observations import PROBLEMS
 from jingwei.telemetry.replay_client import Delivered, Fleet
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
@@ -537,3 +543,52 @@ def test_from_the_form_to_the_device_and_back(world, data, client, commit):
     finally:
         stop.set()
         thread.join()
+
+
+def test_what_the_lake_finds_odd_stands_with_the_device(world, client, data):
+    """A clock ten years off: taken, counted, and said in words on the device's page."""
+    now = datetime.now(UTC)
+    when = now + timedelta(days=3650)
+    text = hj212.segment(
+        cn="2061", st="31", mn=world.point.mn, pw="123456", qn=hj212.qn(now), flag=5,
+        cp=f"DataTime={hj212.seconds(when)};a21026-Avg=5,a21026-Flag=N",
+    )  # fmt: skip
+    journal = Journal(data / "journal")
+    journal.append([Telegram(now, "10.0.0.1:1", hj212.frame(text).rstrip())])
+    journal.close()
+    ingest = Ingest(data / "journal", data / "lake")
+    while ingest.step().telegrams:
+        pass
+    ingest.close()
+    (row,) = selectors.devices(world.users["dispatcher"], world.point.mn, now=now)
+    (odd,) = row.errors
+    assert (odd.kind, odd.count, odd.harm) == ("clock_ahead", 1, False)
+    client.force_login(world.users["dispatcher"])
+    page = client.get(
+        reverse("monitoring:device", args=[world.point.mn]), headers={"accept-language": "zh-hans"}
+    )
+    assert "时钟超前" in page.content.decode()
+
+
+def test_every_kind_of_error_has_words():
+    """Whatever the decoder can name is said in Chinese on the console."""
+    values = {"version": hj212.VERSIONS, "name": ("Flag", "PNUM", "PNO")}
+    kinds = set(PROBLEMS)
+    for module in ("cp", "decoder"):
+        tree = ast.parse(Path(hj212.__file__).with_name(f"{module}.py").read_text("utf-8"))
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "problems.add"):
+                continue
+            match call.args[0]:
+                case ast.Constant(value=str(kind)):
+                    kinds.add(kind)
+                case ast.JoinedStr() as parts:
+                    (name,) = [
+                        p.value.id for p in parts.values if isinstance(p, ast.FormattedValue)
+                    ]
+                    for value in values[name]:
+                        kinds.add(eval(compile(ast.Expression(parts), "", "eval"), {name: value}))
+    assert len(kinds) > 30
+    with translation.override("zh-hans"):
+        silent = [k for k in kinds if not re.search("[\u4e00-\u9fff]", labels.error(k))]
+    assert not silent

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from jingwei import hj212
 from jingwei.bureau.language import english
 from jingwei.standards import codes
 
+<<<<<<< HEAD
 # Why a telegram was refused (`telemetry.intake.REASONS`) or the connection ended (`cut:…`), what the
 # desk counts, and the deviations that the decoder names (`hj212.Message.problems`).
+=======
+# Why a telegram was refused (`telemetry.intake.REASONS`), what the desk counts, the deviations that
+# the decoder names (`hj212.Message.problems`), and what the lake finds odd (`observations.PROBLEMS`).
+>>>>>>> ae24b33 (Show with each device what the lake finds odd, and say every error in Chinese)
 ERRORS = {
     "crc": _("Wrong check sum"),
     "format": _("Not a telegram of HJ 212"),
@@ -59,7 +66,35 @@ ERRORS = {
     "field not in the standard": _("Field not in the standard"),
     "parameter not in the standard": _("Parameter not in the standard"),
     "terminator '**' instead of CR LF": _("Ends with '**' instead of CR LF"),
-}
+    "header field not in the standard": _("Field of the header not in the standard"),
+    "',' for ';' in the header": _("Comma between fields of the header"),
+    "PNO before PNUM": _("PNO before PNUM"),
+    "no CP": _("No CP"),
+    "no ';' before CP": _("No semicolon before CP"),
+    "CP is not closed by '&&'": _("CP is not closed by '&&'"),
+    "ellipsis": _("CP ends with an ellipsis"),
+    "Flag says split, but there is no PNUM and PNO": _("The Flag says split, but PNUM or PNO is missing"),
+    "PNUM and PNO, but the Flag does not say split": _("PNUM and PNO, but the Flag does not say split"),
+    "CN in no version of the standard": _("Command in no version of the standard"),
+    **{
+        f"{what} not in the standard of {version}": format_lazy("{}（HJ 212-{}）", words, version)
+        for what, words in (
+            ("CN", _("Command not in this version of the standard")),
+            ("ST", _("System type not in this version of the standard")),
+        )
+        for version in hj212.VERSIONS
+    },
+    **{f"{name} is no number": format_lazy("{} {}", name, _("is no number"))
+       for name in ("Flag", "PNUM", "PNO")},
+    "unreadable": _("Cannot be read from the journal"),
+    "no_time": _("No time that can be"),
+    "clock_ahead": _("Clock ahead: the value is not taken for the latest"),
+    "clock_behind": _("Clock more than a year behind"),
+    "not_a_number": _("A value is no number"),
+    "no_value": _("A factor without any value"),
+    "given_twice": _("A factor twice in a telegram: the later one counts"),
+    "repeated": _("The same telegram again: stored once"),
+}  # fmt: skip
 REFUSALS = (
     "crc",
     "format",

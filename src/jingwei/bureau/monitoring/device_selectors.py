@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from jingwei.telemetry import book, health
 from jingwei.telemetry.book import Book, Seen, Stranger
 from jingwei.telemetry.dialogue import HISTORY
 from jingwei.telemetry.intake import encrypted, masked
+from jingwei.telemetry.lake import Lake
 from jingwei.telemetry.observations import decode
 from jingwei.telemetry.register import Register
 
@@ -36,13 +37,15 @@ def the_book() -> Book:
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """One kind of error of a device in the last days. `harm`: the telegram was refused."""
+    """One kind of error of a device in the last days. `harm`: the telegram was refused;
+    `whole_day`: of `last` the day alone is known."""
 
     kind: str
     label: str
     count: int
     last: datetime
     harm: bool
+    whole_day: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,8 @@ def devices(user: Any, mn: str = "", now: datetime | None = None) -> list[Row]:
                 errors[device].append(ErrorRow(kind, labels.error(kind), count, last, harm))
     finally:
         store.close()
+    for device, found in _odd(by_mn, mn, now).items():
+        errors[device] += found
     waiting: dict[str, int] = defaultdict(int)
     for (device,) in DeviceCommand.objects.filter(finished=None).values_list("point__mn"):
         waiting[device] += 1
@@ -185,6 +190,21 @@ def devices(user: Any, mn: str = "", now: datetime | None = None) -> list[Row]:
         for device, some in by_mn.items()
     ]
     return sorted(rows, key=lambda row: (row.points[0].name, row.mn))
+
+
+def _odd(mns: Container[str], mn: str, now: datetime) -> dict[str, list[ErrorRow]]:
+    """What the lake found odd in the telegrams of these loggers (`mn`: of one of them)."""
+    since = timezone.localdate(now) - timedelta(days=DAYS - 1)
+    counts: dict[tuple[str, str], tuple[int, date]] = {}
+    for problem in Lake(settings.ENV.lake).problems(since, mn):  # the newest day first
+        if problem.mn in mns:
+            count, last = counts.get((problem.mn, problem.kind), (0, problem.day))
+            counts[problem.mn, problem.kind] = (count + problem.count, last)
+    found: dict[str, list[ErrorRow]] = defaultdict(list)
+    for (mn, kind), (count, last) in counts.items():
+        moment = timezone.make_aware(datetime.combine(last, time()))
+        found[mn].append(ErrorRow(kind, labels.error(kind), count, moment, False, True))
+    return found
 
 
 def settled(mn: str) -> Device:
