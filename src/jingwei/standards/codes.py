@@ -140,6 +140,18 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Info:
+    """A log, state or parameter of a device. `kind`: log, state, parameter. `verified`: read in
+    the standard, not in an implementation alone."""
+
+    code: str
+    zh: str
+    unit: str
+    kind: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """A system type (ST)."""
 
@@ -316,6 +328,25 @@ def command(cn: str, version: str = "2017") -> Command | None:
     """What the command number means in `version`; None for one the version does not have."""
     _check(version)
     return _commands().get((version, cn))
+
+
+@cache
+def device_info(version: str = "2017") -> dict[str, Info]:
+    """The logs, states and parameters of instruments, loggers and auxiliary equipment that 3020
+    and 3021 name, by code (HJ 212-2017 table B.10; the few that HJ 212-2025 adds are known from an
+    implementation only). The place-holder x of a furnace's thermometers becomes 0 to 9."""
+    _check(version)
+    found: dict[str, Info] = {}
+    for r in tables.read("hj212/device_info.csv") if version != "2005" else ():
+        new = "2025" in r["source"]
+        if new and version != "2025":
+            continue
+        unit = "" if r["unit"] in ("--", "无量纲") else r["unit"]
+        for x in "0123456789" if "x" in r["code"] else ("",):
+            code = r["code"].replace("x", x)
+            name = r["name_zh"] + x
+            found[code] = Info(code, name, unit, r["group"].split()[-1], not new)
+    return found
 
 
 @cache

@@ -20,7 +20,8 @@ from jingwei.bureau.api.odata import (
 )
 
 NOON = datetime(2026, 3, 10, 4, tzinfo=UTC)
-ROW = {"name": "O'Neill 站", "result": 12.5, "phenomenonTime": NOON, "none": None}
+SPOT = {"type": "Point", "coordinates": [116.4, 39.9]}
+ROW = {"name": "O'Neill 站", "result": 12.5, "phenomenonTime": NOON, "none": None, "spot": SPOT}
 
 
 def value(path):
@@ -47,6 +48,21 @@ def value(path):
         ("none eq null and name ne null", True),
         ("none gt 1 or none lt 1", False),
         ("name gt 1", False),
+        ("phenomenonTime ge 2026-03-10 and phenomenonTime lt 2026-03-11", True),
+        ("year(phenomenonTime) eq 2026 and month(phenomenonTime) eq 3", True),
+        ("hour(phenomenonTime) eq 4", True),  # UTC
+        ("date(phenomenonTime) eq 2026-03-10", True),
+        ("phenomenonTime lt now()", True),
+        ("tolower(name) eq 'o''neill 站' and length(name) eq 9", True),
+        ("contains(toupper(name),'NEILL')", True),
+        ("year(none) eq 2026", False),
+        ("st_within(spot, geography'POLYGON((116 39, 117 39, 117 40, 116 40, 116 39))')", True),
+        ("st_within(spot, geography'POLYGON((116.5 39, 117 39, 117 40, 116.5 39))')", False),
+        (
+            "geo.intersects(spot, geography'SRID=4326;POLYGON((116 39,117 39,117 40,116 40,116 39))')",
+            True,
+        ),
+        ("not st_within(name, geography'POLYGON((116 39,117 39,117 40,116 39))')", True),
     ],
 )
 def test_filters(text, expected):
@@ -59,7 +75,12 @@ def test_filters(text, expected):
         ({"$top": "-1"}, QueryError, "whole number"),
         ({"$skip": "１"}, QueryError, "whole number"),
         ({"$count": "yes"}, QueryError, "true or false"),
-        ({"$resultFormat": "dataArray"}, UnsupportedError, "resultFormat is not offered"),
+        ({"$resultFormat": "CSV"}, UnsupportedError, "resultFormat is not offered"),
+        ({"$filter": "phenomenonTime gt 2026-13-10"}, QueryError, "no day"),
+        ({"$filter": "tolower(" * 60 + "a" + ")" * 60 + " eq 'a'"}, QueryError, "too many"),
+        ({"$filter": "st_within(a, geography'POINT(1 2)')"}, UnsupportedError, "POLYGON"),
+        ({"$filter": "st_within(a, geography'POLYGON((1 2, 3 4, 1 2))')"}, QueryError, "corners"),
+        ({"$filter": "st_within(a, geography'POLYGON((1, 3 4, 1 2))')"}, QueryError, "wanted"),
         ({"$filter": "result"}, QueryError, "wanted one of eq"),
         ({"$filter": "result gt"}, QueryError, "the end"),
         ({"$filter": "result gt 1 1"}, QueryError, "too much"),

@@ -212,6 +212,7 @@ def test_observations_of_several_datastreams_come_stream_after_stream(reader, to
         ("/Things", {"$expand": "Sensor"}, 400, "lead to no 'Sensor'"),
         ("/Things", {"$filter": "Datastreams/name eq 'x'"}, 501, "leads to one"),
         ("/Things", {"$format": "xml"}, 501, "$format"),
+        ("/Things", {"$resultFormat": "dataArray"}, 501, "Observations alone"),
         ("/Things", {"$skip": "1000000"}, 400, "filter instead"),
         ("/Observations", {"$orderby": "phenomenonTime"}, 501, "one datastream"),
     ],
@@ -220,6 +221,38 @@ def test_what_is_wrong_is_said(reader, path, query, status, says):
     found = reader(path, status, **query)
     assert (found["code"], found["type"]) == (status, "error")
     assert says in found["message"]
+
+
+def test_observations_as_tables_say_the_same(reader, stream):
+    whole = reader(f"{stream}/Observations", **{"$top": "7", "$count": "true"})
+    table = reader(
+        f"{stream}/Observations", **{"$top": "7", "$count": "true", "$resultFormat": "dataArray"}
+    )
+    assert table["@iot.count"] == whole["@iot.count"]
+    assert "%24resultFormat=dataArray" in table["@iot.nextLink"].replace("$", "%24")
+    (one,) = table["value"]
+    assert one["Datastream@iot.navigationLink"].endswith(stream)
+    assert one["dataArray@iot.count"] == 7
+    rows = [dict(zip(one["components"], row, strict=True)) for row in one["dataArray"]]
+    for row, told in zip(rows, whole["value"], strict=True):
+        assert row.pop("id") == told["@iot.id"]
+        assert row == {name: told[name] for name in row}
+    chosen = {"$top": "1", "$select": "result", "$resultFormat": "dataArray"}
+    assert reader(f"{stream}/Observations", **chosen)["value"][0]["components"] == ["result"]
+
+
+def test_places_within_a_polygon(reader):
+    every = reader("/Locations")["value"]
+    x, y = every[0]["location"]["coordinates"][:2]
+    around = (
+        f"{x - 0.01} {y - 0.01},{x + 0.01} {y - 0.01},{x + 0.01} {y + 0.01},{x - 0.01} {y - 0.01}"
+    )
+    there = reader(
+        "/Locations", **{"$filter": f"st_within(location,geography'POLYGON(({around}))')"}
+    )
+    assert every[0]["@iot.id"] in [one["@iot.id"] for one in there["value"]]
+    far = {"$filter": "st_within(location,geography'POLYGON((0 0,1 0,1 1,0 0))')"}
+    assert reader("/Locations", **far)["value"] == []
 
 
 def test_observations_of_a_stream_have_errors_of_their_own(reader, stream):

@@ -384,10 +384,13 @@ def test_each_command_of_each_version_has_a_form_that_can_be_sent(world, client,
             sent = {"cn": cn, "st": "31", "reason": "试", "token": str(uuid.uuid4())}
             for name, field in form.fields.items():
                 choices = list(getattr(field, "choices", ()))
+                if choices and isinstance(choices[0][1], list):  # by equipment
+                    choices = choices[0][1]
                 initial = field.initial
                 sent.setdefault(
                     name,
                     choices[0][0] if choices
+                    else "" if initial is None and not field.required
                     else initial.strftime("%Y-%m-%dT%H:%M") if hasattr(initial, "strftime")
                     else {"CstartTime": "01:00", "NewPW": "654321"}.get(
                         name, str(max(getattr(field, "min_value", None) or 0, 10))
@@ -592,3 +595,28 @@ def test_every_kind_of_error_has_words():
     with translation.override("zh-hans"):
         silent = [k for k in kinds if not re.search("[\u4e00-\u9fff]", labels.error(k))]
     assert not silent
+
+
+def test_a_log_is_asked_for_of_a_span(world, client, commit):
+    client.force_login(world.users["dispatcher"])
+    form = client.get(reverse("monitoring:device_form", args=[world.point.mn]), {"cn": "3020"})
+    groups = dict(form.context["form"].fields["InfoId"].choices)
+    assert sum(len(some) for some in groups.values()) == 74  # 38 rows, four of them with ten each
+    sent = {
+        "cn": "3020", "st": "31", "reason": "查运行日志", "token": str(uuid.uuid4()),
+        "PolId": world.point.factors[0], "InfoId": "i21001",
+        "BeginTime": "2026-11-19T08:00", "EndTime": "2026-11-20T08:00",
+    }  # fmt: skip
+    address = reverse("monitoring:device_ask", args=[world.point.mn])
+    assert commit(client.post, address, sent).status_code == 302
+    (there,) = selectors.the_book().waiting()
+    assert "i21001" in there.cp
+    assert "BeginTime=20261119080000,EndTime=20261120080000" in there.cp.replace(";", ",")
+
+
+def test_only_parameters_can_be_set():
+    settable = [code for _label, some in labels.informations("3021", "2017") for code, _l in some]
+    assert "i13007" in settable
+    assert not {"i11001", "i12001", "i21001"} & set(settable)
+    assert "i23005" in str(labels.informations("3020", "2025"))
+    assert "i23005" not in str(labels.informations("3020", "2017"))

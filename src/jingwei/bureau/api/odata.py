@@ -1,11 +1,16 @@
 """The query options of OGC SensorThings 1.1 (a careful part of OData), read and applied. Pure.
 
-`options` reads `$filter`, `$orderby`, `$select`, `$expand`, `$top`, `$skip`, `$count`; what is not
-offered is refused by name (`UnsupportedError`), what is ungrammatical with the place (`QueryError`).
+`options` reads `$filter`, `$orderby`, `$select`, `$expand`, `$top`, `$skip`, `$count` and
+`$resultFormat=dataArray`; what is not offered is refused by name (`UnsupportedError`), what is
+ungrammatical with the place (`QueryError`).
 
 Filters: `eq ne gt ge lt le`, `and or not`, parentheses, `contains`, `startswith`, `endswith` and
-`substringof`; numbers, 'texts', times of ISO 8601, `true`, `false`, `null`. An interval is compared
-by its start.
+`substringof`, `st_within` and `geo.intersects` of a place and a polygon; numbers, 'texts', dates and
+times of ISO 8601 (a date begins at midnight UTC), `true`, `false`, `null`; `tolower`, `toupper`,
+`trim`, `length`, `year` … `second`, `date` and `now` (in UTC). An interval is compared by its start.
+
+Not offered: arithmetic, `before`, `during`, `overlaps` and their like, `in`, other functions of
+geometry, other result formats.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 PAGE: Final = 100
@@ -25,12 +31,18 @@ TERMS: Final = 100  # comparisons of a filter
 LONGEST: Final = 4000  # characters of an option
 COMPARE: Final = ("eq", "ne", "gt", "ge", "lt", "le")
 FUNCTIONS: Final = ("contains", "startswith", "endswith", "substringof")
+PLACES: Final = ("st_within", "geo.intersects")
+_TEXT: Final[Mapping[str, Callable[[str], Any]]] = {
+    "tolower": str.lower, "toupper": str.upper, "trim": str.strip, "length": len,
+}  # fmt: skip
+_TIME: Final = ("year", "month", "day", "hour", "minute", "second", "date")
 
 Path = tuple[str, ...]
 Expression = tuple[Any, ...]
 _WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+ -]\d\d:?\d\d)"
 _TOKEN = re.compile(
-    rf"\s*(?:(?P<time>{_WHEN})|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))"
+    rf"\s*(?:(?P<time>{_WHEN})|(?P<date>\d{{4}}-\d\d-\d\d)(?![\w:])"
+    r"|geography(?P<place>'[^']*')|(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))"
     r"|(?P<text>'(?:[^']|'')*')|(?P<word>@?[A-Za-z_][\w.@]*(?:/@?[A-Za-z_][\w.@]*)*)"
     r"|(?P<sign>[(),]))"
 )
@@ -57,6 +69,7 @@ class Options:
     select: tuple[str, ...] | None = None
     expand: Mapping[str, Options] = field(default_factory=dict)
     token: str = ""  # where the page before ended
+    array: bool = False  # $resultFormat=dataArray
     given: Mapping[str, str] = field(default_factory=dict)  # as they were written
 
 
@@ -87,6 +100,8 @@ def options(given: Mapping[str, str], depth: int = 0) -> Options:
             known["expand"] = _expand(text, depth)
         elif name == "$skiptoken":
             known["token"] = text
+        elif name == "$resultFormat" and text == "dataArray" and not depth:
+            known["array"] = True
         elif name.startswith("$"):
             raise UnsupportedError(f"{name} is not offered here")
         # What has no $ is nobody's option (OData 4.01 §5.2) and is passed over.
@@ -229,7 +244,7 @@ class _Reader:
         if self._terms > TERMS:
             raise QueryError(f"$filter: at most {TERMS} comparisons")
         left = self._operand()
-        if left[0] in FUNCTIONS:
+        if left[0] in FUNCTIONS or left[0] in PLACES:
             if self._peek()[1] in ("eq", "ne") and self._peek()[0] == "word":
                 turn = self._take("ne")
                 if not turn:
@@ -247,7 +262,9 @@ class _Reader:
         self._at += 1
         return (text, left, self._operand())
 
-    def _operand(self) -> Expression:
+    def _operand(self, depth: int = 0) -> Expression:
+        if depth > NESTED:
+            raise QueryError("$filter: too many parentheses")
         kind, text = self._peek()
         self._at += 1
         if kind == "number":
@@ -259,18 +276,30 @@ class _Reader:
                 return ("value", datetime.fromisoformat(text.replace(" ", "+")))
             except ValueError:
                 raise QueryError(f"$filter: {text} is no time") from None
+        if kind == "date":
+            try:
+                return ("value", datetime.fromisoformat(text).replace(tzinfo=UTC))
+            except ValueError:
+                raise QueryError(f"$filter: {text} is no day") from None
+        if kind == "place":
+            return ("value", _polygon(text[1:-1]))
         if kind != "word":
             self._at -= 1
             raise QueryError(f"$filter: wanted a property or a value before {self._rest()}")
         if text in ("true", "false", "null"):
             return ("value", {"true": True, "false": False, "null": None}[text])
         if self._peek() == ("sign", "("):
-            if text not in FUNCTIONS:
+            if text in _TEXT or text in _TIME or text == "now":
+                self._at += 1
+                inner = () if text == "now" else (self._operand(depth + 1),)
+                self._demand(")")
+                return ("call", text, *inner)
+            if text not in FUNCTIONS and text not in PLACES:
                 raise UnsupportedError(f"$filter: the function {text} is not offered here")
             self._at += 1
-            first = self._operand()
+            first = self._operand(depth + 1)
             self._demand(",")
-            second = self._operand()
+            second = self._operand(depth + 1)
             self._demand(")")
             return (text, second, first) if text == "substringof" else (text, first, second)
         return ("path", _path(text))
@@ -286,6 +315,8 @@ def holds(tree: Expression, value: Callable[[Path], Any]) -> bool:
     if kind == "not":
         return not holds(tree[1], value)
     left, right = (_value(part, value) for part in tree[1:])
+    if kind in PLACES:
+        return _inside(left, right)
     if kind in FUNCTIONS:
         if not isinstance(left, str) or not isinstance(right, str):
             return False
@@ -300,7 +331,57 @@ def _value(operand: Expression, value: Callable[[Path], Any]) -> Any:
         return value(operand[1])
     if operand[0] == "value":
         return operand[1]
+    if operand[0] == "call":
+        return _called(operand[1], *(_value(part, value) for part in operand[2:]))
     raise QueryError("$filter: a function yields true or false and is compared with nothing else")
+
+
+def _called(name: str, *given: Any) -> Any:
+    if name == "now":
+        return datetime.now(UTC)
+    if name in _TEXT:
+        return _TEXT[name](given[0]) if isinstance(given[0], str) else None
+    moment = _moment(given[0]) if isinstance(given[0], str | datetime) else None
+    if moment is None:
+        return None
+    moment = moment.astimezone(UTC)
+    if name == "date":
+        return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return getattr(moment, name)
+
+
+_POLYGON = re.compile(r"\s*(?:SRID=4326;)?\s*POLYGON\s*\(\s*\(([^()]*)\)\s*\)\s*", re.IGNORECASE)
+
+
+def _polygon(text: str) -> tuple[tuple[float, float], ...]:
+    """The corners (longitude, latitude) of a polygon without holes, as WKT writes it."""
+    match = _POLYGON.fullmatch(text)
+    if match is None:
+        raise UnsupportedError(f"$filter: {text[:40]}: wanted POLYGON((longitude latitude, …))")
+    try:
+        corners = tuple((float(x), float(y)) for x, y in map(str.split, match[1].split(",")))
+    except ValueError:
+        raise QueryError(f"$filter: {text[:40]}: wanted POLYGON((longitude latitude, …))") from None
+    if len(corners) < 4 or corners[0] != corners[-1]:
+        raise QueryError("$filter: a polygon has three corners at least, and ends where it began")
+    return corners
+
+
+def _inside(place: Any, corners: Any) -> bool:
+    """Whether a place (GeoJSON point) lies in a polygon, by the crossings of a ray to the east."""
+    if isinstance(corners, dict):
+        place, corners = corners, place
+    if not isinstance(place, dict) or not isinstance(corners, tuple):
+        return False
+    place = place.get("geometry") or place
+    if place.get("type") != "Point":
+        return False
+    x, y = place["coordinates"][:2]
+    crossings = 0
+    for (x1, y1), (x2, y2) in pairwise(corners):
+        if (y1 > y) != (y2 > y):
+            crossings += x < x1 + (y - y1) / (y2 - y1) * (x2 - x1)
+    return crossings % 2 == 1
 
 
 def _compared(kind: str, left: Any, right: Any) -> bool:
@@ -336,7 +417,7 @@ def _moment(given: Any) -> datetime | None:
 
 def paths(tree: Expression | None) -> set[Path]:
     """Every property that a filter asks for."""
-    if tree is None:
+    if tree is None or tree[0] == "value":
         return set()
     if tree[0] == "path":
         return {tree[1]}

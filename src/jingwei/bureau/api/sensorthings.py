@@ -165,8 +165,33 @@ class Service:
         answer: dict[str, Any] = {"@iot.count": count} if options.count else {}
         if more:
             answer["@iot.nextLink"] = address(more)
-        answer["value"] = [self.shown(one, options) for one in found]
+        if options.array:
+            if kind != "Observations":
+                raise UnsupportedError("$resultFormat=dataArray is offered of Observations alone")
+            answer["value"] = self._arrays(found, options)
+        else:
+            answer["value"] = [self.shown(one, options) for one in found]
         return answer
+
+    def _arrays(self, found: list[Entity], options: Options) -> list[dict[str, Any]]:
+        """Observations as tables, one a datastream (18-088 section 12.1)."""
+        tables: dict[str, dict[str, Any]] = {}
+        for one in found:
+            body = {"@iot.id": one.id, **self.body(one)}
+            names = [n for n in body if options.select is None or n in options.select]
+            stream = self._followed(one, "Datastream")
+            table = tables.setdefault(
+                stream.id,
+                {
+                    "Datastream@iot.navigationLink": self._link(stream),
+                    "components": ["id" if n == "@iot.id" else n for n in names],
+                    "dataArray@iot.count": 0,
+                    "dataArray": [],
+                },
+            )
+            table["dataArray"].append([body[name] for name in names])
+            table["dataArray@iot.count"] += 1
+        return list(tables.values())
 
     def _check(self, kind: str, options: Options) -> None:
         """Properties that the options name must be there."""

@@ -73,7 +73,10 @@ class CommandForm(forms.Form):
             field = self._field(name)
             field.required = name in shape.required
             if name not in shape.required and name in ("PolId", "BeginTime", "EndTime"):
-                continue
+                # A log, or the real-time data of 2025, can be asked for of a span.
+                if name == "PolId" or cn not in ("2011", "3020"):
+                    continue
+                field.initial = None
             self.fields[name] = field
         if shape and shape.items:
             self.fields["Info"] = forms.CharField(label=labels.PARAMETERS["Info"], max_length=200)
@@ -104,7 +107,8 @@ class CommandForm(forms.Form):
             field.initial = hour - timedelta(hours=24 if name == "BeginTime" else 1)
             return field
         if name == "InfoId":
-            return forms.ChoiceField(label=label, choices=list(labels.INFORMATION.items()))
+            choices = labels.informations(self.cn, self.point.version)
+            return forms.ChoiceField(label=label, choices=choices)
         if name == "CalibrationType":
             return forms.ChoiceField(
                 label=label, choices=[("0", _("zero point")), ("1", _("span"))]

@@ -25,7 +25,7 @@ from jingwei.bureau.registry.models import Device, Point
 from jingwei.hj212 import moment
 
 EVERY = timedelta(minutes=5)
-BACK = timedelta(days=3)  # so far back is asked
+BACK = timedelta(days=14)  # so far back is asked: a line that was cut for a week, and more
 SETTLE = timedelta(hours=2)  # so long an hour may take to come by itself, a day likewise
 CALM = timedelta(minutes=10)  # a device that has just connected sends what it missed by itself
 AT_ONCE = 20  # requests under way, all devices together

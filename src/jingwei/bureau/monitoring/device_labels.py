@@ -12,13 +12,9 @@ from jingwei import hj212
 from jingwei.bureau.language import english
 from jingwei.standards import codes
 
-<<<<<<< HEAD
 # Why a telegram was refused (`telemetry.intake.REASONS`) or the connection ended (`cut:…`), what the
-# desk counts, and the deviations that the decoder names (`hj212.Message.problems`).
-=======
-# Why a telegram was refused (`telemetry.intake.REASONS`), what the desk counts, the deviations that
-# the decoder names (`hj212.Message.problems`), and what the lake finds odd (`observations.PROBLEMS`).
->>>>>>> ae24b33 (Show with each device what the lake finds odd, and say every error in Chinese)
+# desk counts, the deviations that the decoder names (`hj212.Message.problems`), and what the lake
+# finds odd (`observations.PROBLEMS`).
 ERRORS = {
     "crc": _("Wrong check sum"),
     "format": _("Not a telegram of HJ 212"),
@@ -176,7 +172,8 @@ PARAMETERS: dict[str, Any] = {
     "DataTime": _("Time"),
 }
 
-# Logs, states and parameters that 3020 and 3021 name (HJ 212-2017 table B.10), the common ones.
+# Of the logs, states and parameters that 3020 and 3021 name (`codes.device_info`), whose names are
+# Chinese, the common ones in English too.
 INFORMATION = {
     "i11001": _("Log of the instrument"),
     "i12001": _("State of the instrument"),
@@ -189,6 +186,30 @@ INFORMATION = {
     "i21001": _("Log of the data logger"),
     "i22001": _("State of the data logger"),
 }
+_EQUIPMENT = (
+    ("1", _("Instrument")),
+    ("2", _("Data logger")),
+    ("3", _("Auxiliary equipment")),
+)
+
+
+def information(code: str, version: str = "2025") -> str:
+    """What a code of device information means; the code itself where nobody knows."""
+    if code in INFORMATION:
+        return str(INFORMATION[code])
+    found = codes.device_info(version).get(code)
+    if found is None:
+        return code
+    return f"{found.zh} ({found.unit})" if found.unit else found.zh
+
+
+def informations(cn: str, version: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What a command can name, by equipment: 3020 reads everything, 3021 sets parameters."""
+    rows = [i for i in codes.device_info(version).values() if cn == "3020" or i.kind == "parameter"]
+    return [
+        (str(label), [(i.code, f"{information(i.code, version)} {i.code}") for i in rows if i.code[1] == digit])
+        for digit, label in _EQUIPMENT
+    ]  # fmt: skip
 
 
 def error(kind: str) -> str:

@@ -281,7 +281,7 @@ def _name(name: str) -> str:
     """A parameter, or the field of an item, in words."""
     code, _dash, field = name.rpartition("-")
     if field == "Info":
-        return str(labels.INFORMATION.get(code, code))
+        return labels.information(code)
     return f"{code} {labels.parameter(field)}".strip()
 
 
