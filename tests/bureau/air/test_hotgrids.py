@@ -99,11 +99,11 @@ def test_a_file_becomes_scenes_once(world: worlds.World, tmp_path: Path) -> None
 
 
 def test_what_shows_nothing_of_the_city_is_said(world: worlds.World, tmp_path: Path) -> None:
-    with pytest.raises(FieldError, match="shows no cell of the city: all its pixels there are cloudy"):  # fmt: skip
+    with pytest.raises(FieldError, match="没有覆盖本市任何网格：本市范围内的像元均有云"):
         services.take_scenes(scene(tmp_path, now(), days=2, cloud=1.0))
-    with pytest.raises(FieldError, match=r"covers 125.6 to 127.2° east.*the city lies at 116.0 to"):
+    with pytest.raises(FieldError, match=r"覆盖东经 125.6 至 127.2°.*本市位于 116.0"):
         services.take_scenes(scene(tmp_path, now(), days=2, shift=10.0))
-    with pytest.raises(FieldError, match="that has not come yet"):
+    with pytest.raises(FieldError, match="尚未到来"):
         services.take_scenes(scene(tmp_path, now() + timedelta(days=30), days=2))
     assert not SatelliteScene.objects.exists()
     Region.objects.update(geometry=None)

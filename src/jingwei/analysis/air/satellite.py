@@ -48,6 +48,16 @@ NAMES = {
     ),
 }  # fmt: skip
 GASES = ("no2", "hcho")
+UNPACKED = 1024**3  # bytes of the variables that are wanted
+
+
+class SceneError(FieldError):
+    """A file of a satellite cannot be used; `code` and `about` say the same as the text, for those who
+    tell it in another language."""
+
+    def __init__(self, code: str, text: str, **about: str) -> None:
+        super().__init__(text)
+        self.code, self.about = code, about
 
 
 @dataclass(frozen=True)
@@ -100,18 +110,23 @@ def read(
     given = names or {}
     unknown = sorted(set(given) - set(NAMES))
     if unknown:
-        raise FieldError(f"names: {', '.join(unknown)} is none of {', '.join(NAMES)}")
-    variables, about = _variables(source)
+        raise SceneError(
+            "names", f"names: {', '.join(unknown)} is none of {', '.join(NAMES)}",
+            names=", ".join(unknown), known=", ".join(NAMES),
+        )  # fmt: skip
+    variables, about = _variables(source, set(given.values()))
     found = {k: _find(variables, k, given, source) for k in NAMES}
     gases = [g for g in GASES if found[g] is not None]
     lacking = [k for k in ("latitude", "longitude") if found[k] is None]
     lacking += [] if gases else ["no2 or hcho"]
     if lacking:
         has = ", ".join(variables) or "nothing"
-        raise FieldError(
+        raise SceneError(
+            "lacks",
             f"{source.name}: lacks {', '.join(lacking)} under any known name (it has {has});"
-            " say which is which, for example no2=NAME"
-        )
+            " say which is which, for example no2=NAME",
+            file=source.name, names=", ".join(lacking), has=has,
+        )  # fmt: skip
     longitude, latitude, swath = _places(found["longitude"], found["latitude"], source)
     times = _times(found["time"], about, time, swath, source)
     scenes = []
@@ -119,9 +134,10 @@ def read(
         table, notes = _column(gas, found, swath, source)
         if len(table) != len(times):
             if len(times) != 1 and len(table) != 1:
-                raise FieldError(
-                    f"{source.name}: {gas} has {len(table)} times, time has {len(times)}"
-                )
+                raise SceneError(
+                    "times", f"{source.name}: {gas} has {len(table)} times, time has {len(times)}",
+                    file=source.name, gas=gas, values=str(len(table)), times=str(len(times)),
+                )  # fmt: skip
             times = times[:1] if len(table) == 1 else times * len(table)
         product = about.get("title") or about.get("Title") or about.get("id") or source.stem
         synthetic = "synthetic" in " ".join(str(v) for v in about.values()).lower()
@@ -132,14 +148,16 @@ def read(
     return scenes
 
 
-def _variables(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All variables of all groups, loaded as far as small, and the attributes of the file."""
+def _variables(source: Path, given: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All variables of all groups, loaded where they may be wanted, and the attributes of the file."""
+    names = {n for known in NAMES.values() for n in known} | {n.lower() for n in given}
     try:
         import xarray
     except ImportError as error:
-        raise FieldError(
-            f"{source.name}: satellite data need xarray: install jingwei[grids] ({error})"
-        ) from error
+        raise SceneError(
+            "library", f"{source.name}: satellite data need xarray: install jingwei[grids] ({error})",
+            file=source.name,
+        ) from error  # fmt: skip
     try:
         with source.open("rb") as f:
             head = f.read(8)
@@ -149,14 +167,31 @@ def _variables(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             groups = xarray.open_groups(source, engine="h5netcdf", decode_timedelta=False)
         variables: dict[str, Any] = {}
         about: dict[str, Any] = {}
+        size = 0
         for group in groups.values():
             with group:
                 about = {**group.attrs, **about}
-                for name in group.variables:
-                    variables.setdefault(str(name), group[name].load())
+                for name, variable in group.variables.items():
+                    if str(name) in variables:
+                        continue
+                    variables[str(name)] = group[name]
+                    if not {str(name).lower(), variable.attrs.get("standard_name")} & names:
+                        continue
+                    size += variable.nbytes
+                    if size > UNPACKED:
+                        raise SceneError(
+                            "large", f"{source.name}: is larger than 1 GiB unpacked: cut out the city"
+                            " first", file=source.name,
+                        )  # fmt: skip
+                    group[name].load()
+    except SceneError:
+        raise
     except (OSError, ValueError, ImportError, RuntimeError, EOFError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FieldError(f"{source.name}: cannot be read as NetCDF ({first})") from error
+        raise SceneError(
+            "unreadable", f"{source.name}: cannot be read as NetCDF ({first})", file=source.name,
+            why=first,
+        ) from error  # fmt: skip
     return variables, about
 
 
@@ -165,9 +200,11 @@ def _find(
 ) -> Any | None:
     if wanted in given:
         if given[wanted] not in variables:
-            raise FieldError(
-                f"{source.name}: has no {given[wanted]!r} (it has {', '.join(variables)})"
-            )
+            has = ", ".join(variables)
+            raise SceneError(
+                "has_no", f"{source.name}: has no {given[wanted]!r} (it has {has})",
+                file=source.name, name=given[wanted], has=has,
+            )  # fmt: skip
         return variables[given[wanted]]
     for variable in variables.values():
         if variable.attrs.get("standard_name") == NAMES[wanted][0]:
@@ -182,14 +219,18 @@ def _places(longitude: Any, latitude: Any, source: Path) -> tuple[Floats, Floats
     swath = lon.ndim == 2 and lon.shape == lat.shape
     if not swath:
         if lon.ndim != 1 or lat.ndim != 1 or min(len(lon), len(lat)) < 2:
-            raise FieldError(
-                f"{source.name}: latitude {lat.shape} and longitude {lon.shape} make no grid"
-            )
+            raise SceneError(
+                "no_grid",
+                f"{source.name}: latitude {lat.shape} and longitude {lon.shape} make no grid",
+                file=source.name, latitude=str(lat.shape), longitude=str(lon.shape),
+            )  # fmt: skip
         lon, lat = np.meshgrid(lon, lat)
     with np.errstate(invalid="ignore"):
         wrong = (np.abs(lat) > 90) | (np.abs(lon) > 360)
     if wrong.any() or not np.isfinite(lat).any():
-        raise FieldError(f"{source.name}: latitude and longitude are not in degrees")
+        raise SceneError(
+            "degrees", f"{source.name}: latitude and longitude are not in degrees", file=source.name
+        )
     return floats((lon + 180) % 360 - 180), floats(lat), swath
 
 
@@ -214,7 +255,9 @@ def _times(
             return [datetime.fromtimestamp(int(s), UTC) for s in seconds]
     if began:
         return [began]
-    raise FieldError(f"{source.name}: does not say when it was taken: give the time")
+    raise SceneError(
+        "no_time", f"{source.name}: does not say when it was taken: give the time", file=source.name
+    )
 
 
 def _moment(text: Any) -> datetime | None:
@@ -233,19 +276,24 @@ def _column(gas: str, found: dict[str, Any], swath: bool, source: Path) -> tuple
     times = scale(unit)
     if times is None:
         said = f"the unit {unit!r}" if unit else "no unit"
-        raise FieldError(
+        raise SceneError(
+            "unit" if unit else "no_unit",
             f"{source.name}: {variable.name} has {said}; wanted a column density"
-            " (mol m-2, umol m-2, molec cm-2 or DU)"
-        )
+            " (mol m-2, umol m-2, molec cm-2 or DU)",
+            file=source.name, name=str(variable.name), unit=unit,
+        )  # fmt: skip
     column = floats(variable.transpose(*order).values) * times
     shape = tuple(variable.sizes[d] for d in order[-2:])
     wanted = np.squeeze(found["longitude"].values).shape
     if not swath:
         wanted = (found["latitude"].size, found["longitude"].size)
     if column.ndim < 2 or shape != tuple(wanted) or column.size % int(np.prod(shape)):
-        raise FieldError(
-            f"{source.name}: {variable.name} has the shape {column.shape}, its places {tuple(wanted)}"
-        )
+        raise SceneError(
+            "shape",
+            f"{source.name}: {variable.name} has the shape {column.shape}, its places {tuple(wanted)}",
+            file=source.name, name=str(variable.name), shape=str(column.shape),
+            places=str(tuple(wanted)),
+        )  # fmt: skip
     notes = []
     good = np.isfinite(column.reshape(-1, *shape))
     for name in ("quality", "cloud"):
@@ -261,10 +309,13 @@ def _column(gas: str, found: dict[str, Any], swath: bool, source: Path) -> tuple
     column = column.reshape(-1, *shape)
     column = np.where(good, column, np.nan)
     if good.any() and float(np.median(np.abs(column[good]))) > MOST:
-        raise FieldError(
-            f"{source.name}: {variable.name} is around {np.median(np.abs(column[good])):.3g} µmol/m²,"
-            f" no column of {gas.upper()}: is its unit {unit!r} right?"
-        )
+        about = f"{np.median(np.abs(column[good])):.3g}"
+        raise SceneError(
+            "magnitude",
+            f"{source.name}: {variable.name} is around {about} µmol/m², no column of {gas.upper()}: is"
+            f" its unit {unit!r} right?",
+            file=source.name, name=str(variable.name), about=about, gas=gas.upper(), unit=unit,
+        )  # fmt: skip
     return column, notes
 
 

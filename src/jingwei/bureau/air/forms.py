@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jingwei.bureau.air import selectors
+from jingwei.bureau.air import scenes, selectors
 from jingwei.bureau.air.models import Episode
 from jingwei.bureau.air.tracing import LONGEST
 from jingwei.bureau.registry.models import Point
@@ -54,6 +54,49 @@ class TraceForm(forms.Form):
                 self.add_error("end", _("At most 72 hours: choose a shorter time."))
             elif end > timezone.now():
                 self.add_error("end", _("These hours are not over yet."))
+        return found
+
+
+class SceneForm(forms.Form):
+    """A file of a satellite, and what it does not say itself; `key`: of a file that was looked at."""
+
+    file = forms.FileField(
+        label=gettext_lazy("NetCDF file"), required=False,
+        widget=forms.FileInput(attrs={"accept": ".nc,.nc4,.h5,.hdf,.he5"}),
+        help_text=gettext_lazy("Level 2 or 3 with NO2 or HCHO (TROPOMI, GEMS …), at most 200 MB; larger ones: jingwei air satellite FILE …"),
+    )  # fmt: skip
+    time = forms.DateTimeField(
+        label=gettext_lazy("Taken at"), required=False,
+        widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
+        help_text=gettext_lazy("Only where the file does not say."),
+    )  # fmt: skip
+    names = forms.CharField(
+        label=gettext_lazy("Names of the variables"), required=False, max_length=500,
+        help_text=gettext_lazy("Only where they are not found: no2=NAME, hcho=, latitude=, longitude=, time=, quality=, cloud="),
+    )  # fmt: skip
+    key = forms.CharField(required=False, widget=forms.HiddenInput, max_length=64)
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file is not None and file.size > scenes.LARGEST:
+            raise forms.ValidationError(
+                _("The file is larger than 200 MB: cut out the city first, or ask the administrator to import it by the command line.")
+            )  # fmt: skip
+        return file
+
+    def clean_names(self) -> dict[str, str]:
+        found = scenes.pairs(self.cleaned_data["names"])
+        if found is None:
+            raise forms.ValidationError(
+                _("Write for example no2=vertical_column latitude=lat; known are %s.")
+                % ", ".join(scenes.NAMES)
+            )
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if not found.get("file") and not found.get("key") and "file" not in self.errors:
+            self.add_error("file", _("Choose the file."))
         return found
 
 

@@ -35,37 +35,37 @@ def satellite(
     import django
 
     django.setup()
-    from django.utils import timezone, translation
+    from django.utils import timezone
+    from django.utils.translation import gettext as _
     from rich.console import Console
 
     from jingwei.analysis.air.field.tables import FieldError
     from jingwei.bureau.air import hotgrid_selectors as selectors
     from jingwei.bureau.air import hotgrid_services as services
+    from jingwei.bureau.air import scenes
     from jingwei.bureau.air.tracing import RefusedError
 
     err = Console(stderr=True, soft_wrap=True)
     names = dict(n.partition("=")[::2] for n in name or [])
     if not all(names.values()):
-        err.print("--name wants KEY=NAME, for example no2=vertical_column", markup=False)
+        err.print(_("--name wants KEY=NAME, for example no2=vertical_column."), markup=False)
         raise typer.Exit(2)
     when = time and time.replace(tzinfo=time.tzinfo or timezone.get_default_timezone())
     taken = 0
-    with translation.override("en"):
-        for file in files:
-            try:
-                rows, left = services.take_scenes(file, names=names, time=when)
-            except FieldError as error:
-                err.print(str(error), markup=False)
-                continue
-            except RefusedError as error:
-                err.print(selectors.why(str(error)), markup=False)
-                raise typer.Exit(2) from None
-            taken += 1
-            for sentence in left:
-                err.print(sentence, markup=False)
-            for row in rows:
-                about = f", {', '.join(selectors.noted(row))}" if row.notes else ""
-                print(f"{row.gas} {row.taken:%Y-%m-%d %H:%M} UTC: {row.seen} of {row.cells} cells seen{about}")  # fmt: skip
+    for file in files:
+        try:
+            rows, left = services.take_scenes(file, names=names, time=when)
+        except FieldError as error:
+            err.print(scenes.refusal(error), markup=False)
+            continue
+        except RefusedError as error:
+            err.print(selectors.why(str(error)), markup=False)
+            raise typer.Exit(2) from None
+        taken += 1
+        for sentence in left:
+            err.print(sentence, markup=False)
+        for row in rows:
+            print(scenes.line(row))
     if taken < len(files):
         raise typer.Exit(1 if taken else 2)
 
@@ -88,11 +88,11 @@ def hotgrid() -> None:
     from jingwei.bureau.air.models import State
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    row = services.run_now()
+    if row.state != State.DONE:
+        err.print(selectors.why(row.reason), markup=False)
+        raise typer.Exit(1)
     with translation.override("en"):
-        row = services.run_now()
-        if row.state != State.DONE:
-            err.print(selectors.why(row.reason), markup=False)
-            raise typer.Exit(1)
         found = list(row.cells.select_related("region"))
         table = Table("cell", "district", "area", "false discovery rate", "Gi*", "high on")
         for cell in found[:20]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,30 @@ _beside = beside.Beside("hotgrid")
 # ---- satellite scenes ---------------------------------------------------------------------------
 
 
-def take_scenes(
-    source: Path,
-    *,
-    names: dict[str, str] | None = None,
-    time: datetime | None = None,
-    user: Any = None,
-) -> tuple[list[SatelliteScene], list[str]]:
-    """Keep what a file shows of the city: new scenes, and a sentence for each that was left out.
+@dataclass(frozen=True)
+class Seen:
+    """A scene, its columns in the city's cells, and how many of them were seen."""
+
+    scene: satellite.Scene
+    values: Any
+    seen: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a file shows of the city: scenes, and a sentence for each that is left out."""
+
+    name: str
+    sha256: str
+    city: hotgrids.City
+    found: list[Seen]
+    left: list[str]
+
+
+def look(
+    source: Path, *, names: dict[str, str] | None = None, time: datetime | None = None
+) -> Look:
+    """Read a file without keeping anything of it.
 
     Raises FieldError where the file cannot be used or shows nothing of the city, RefusedError
     `boundary` where no district has a boundary.
@@ -62,9 +79,13 @@ def take_scenes(
     try:
         size = source.stat().st_size
     except OSError as error:
-        raise FieldError(f"{source.name}: cannot be read ({error.strerror})") from error
+        raise FieldError(
+            _("%(file)s: cannot be read (%(why)s).") % {"file": source.name, "why": error.strerror}
+        ) from error
     if size > LARGEST:
-        raise FieldError(f"{source.name}: is larger than 2 GiB: cut out the city first")
+        raise FieldError(
+            _("%(file)s: is larger than 2 GB: cut out the city first.") % {"file": source.name}
+        )
     made = hashlib.sha256()
     scenes = satellite.read(source, names=names, time=time)
     with source.open("rb") as f:
@@ -78,17 +99,37 @@ def take_scenes(
         seen = int((np.isfinite(values) & inside).sum())
         if not seen:
             left.append(_unseen(source, scene, city))
-            continue
-        if scene.time > timezone.now() + timedelta(days=1):
-            left.append(f"{source.name}: {scene.gas} says that it was taken at {scene.time:%Y-%m-%d %H:%M} UTC: that has not come yet")  # fmt: skip
-            continue
-        found.append((scene, values, seen))
+        elif scene.time > timezone.now() + timedelta(days=1):
+            about = {
+                "file": source.name,
+                "gas": Gas(scene.gas).label,
+                "time": f"{scene.time:%Y-%m-%d %H:%M}",
+            }
+            left.append(_("%(file)s: %(gas)s says that it was taken at %(time)s UTC: that has not come yet.") % about)  # fmt: skip
+        else:
+            found.append(Seen(scene, values, seen))
     if not found:
         raise FieldError(left[0])
-    return [
-        _keep_scene(scene, values, seen, city, made.hexdigest(), source.name, user)
-        for scene, values, seen in found
-    ], left
+    return Look(source.name, made.hexdigest(), city, found, left)
+
+
+@transaction.atomic
+def take(looked: Look, user: Any = None) -> list[SatelliteScene]:
+    """Keep all scenes of a look, or none; those that are known already stay as they are."""
+    return [_keep_scene(s.scene, s.values, s.seen, looked, user) for s in looked.found]
+
+
+def take_scenes(
+    source: Path,
+    *,
+    names: dict[str, str] | None = None,
+    time: datetime | None = None,
+    user: Any = None,
+) -> tuple[list[SatelliteScene], list[str]]:
+    """Look at a file and keep what it shows: scenes, and the sentences on what was left out. Raises as
+    `look`."""
+    looked = look(source, names=names, time=time)
+    return take(looked, user), looked.left
 
 
 def _unseen(source: Path, scene: satellite.Scene, city: hotgrids.City) -> str:
@@ -96,27 +137,27 @@ def _unseen(source: Path, scene: satellite.Scene, city: hotgrids.City) -> str:
     x, y = scene.longitude, scene.latitude
     with np.errstate(invalid="ignore"):
         over = (x >= lon.min()) & (x <= lon.max()) & (y >= lat.min()) & (y <= lat.max())
-    when = f"{scene.time:%Y-%m-%d}"
+    about = {"file": source.name, "gas": Gas(scene.gas).label, "day": f"{scene.time:%Y-%m-%d}"}
     if over.any():
-        return f"{source.name}: {scene.gas} of {when} shows no cell of the city: all its pixels there are cloudy, of poor quality or empty"  # fmt: skip
-    return (
-        f"{source.name}: {scene.gas} of {when} covers {np.nanmin(x):.1f} to {np.nanmax(x):.1f}° east,"
-        f" {np.nanmin(y):.1f} to {np.nanmax(y):.1f}° north; the city lies at {lon.min():.1f} to"
-        f" {lon.max():.1f}, {lat.min():.1f} to {lat.max():.1f}"
-    )
+        return _("%(file)s: %(gas)s of %(day)s shows no cell of the city: all its pixels there are cloudy, of poor quality or empty.") % about  # fmt: skip
+    about |= {
+        "west": f"{np.nanmin(x):.1f}", "east": f"{np.nanmax(x):.1f}",
+        "south": f"{np.nanmin(y):.1f}", "north": f"{np.nanmax(y):.1f}",
+        "city": f"{lon.min():.1f}–{lon.max():.1f}°, {lat.min():.1f}–{lat.max():.1f}°",
+    }  # fmt: skip
+    return _("%(file)s: %(gas)s of %(day)s covers %(west)s to %(east)s° east, %(south)s to %(north)s° north; the city lies at %(city)s.") % about  # fmt: skip
 
 
-@transaction.atomic
 def _keep_scene(
-    scene: satellite.Scene, values: Any, seen: int, city: hotgrids.City, sha256: str, name: str,
-    user: Any,
-) -> SatelliteScene:  # fmt: skip
+    scene: satellite.Scene, values: Any, seen: int, looked: Look, user: Any
+) -> SatelliteScene:
+    sha256, city = looked.sha256, looked.city
     rows = [None if v != v else float(f"{v:.4g}") for v in values.ravel().tolist()]
     row, created = SatelliteScene.objects.get_or_create(
         sha256=sha256, gas=scene.gas, taken=scene.time,
         defaults={
             "day": timezone.localtime(scene.time).date(), "source": scene.source,
-            "name": name[:200], "synthetic": scene.synthetic, "notes": list(scene.notes),
+            "name": looked.name[:200], "synthetic": scene.synthetic, "notes": list(scene.notes),
             "actor": user if getattr(user, "pk", None) else None,
             "grid": hotgrids.told(city.grid), "values": rows, "seen": seen,
             "cells": int(city.inside.sum()),

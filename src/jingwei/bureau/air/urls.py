@@ -5,6 +5,7 @@ from jingwei.bureau.air import (
     episode_views,
     forecast_views,
     hotgrid_views,
+    scene_views,
     views,
     way_views,
 )
@@ -43,6 +44,7 @@ urlpatterns = [
     path("episodes/<int:pk>/effect/compute/", hotgrid_views.effect_compute, name="effect_compute"),
     path("hotgrids/", hotgrid_views.hotgrids, name="hotgrids"),
     path("hotgrids/cells.csv", hotgrid_views.hotgrids_csv, name="hotgrids_csv"),
+    path("hotgrids/satellite/", scene_views.satellite, name="satellite"),
     path("hotgrids/compute/", hotgrid_views.compute, name="hotgrids_compute"),
     path("hotgrids/cells/<int:pk>/raise/", hotgrid_views.raise_cell, name="raise_cell"),
     path("report/", forecast_views.report, name="report"),
