@@ -163,6 +163,54 @@ def test_bad_limits_and_lengths_are_refused():
         judge(*columns, limits=limits, normal=NORMAL, out=room)
 
 
+def page(rows) -> bulk.Page:
+    """A page of (mn, st, factor, hour, value, flag) as a file has them; the dictionaries as they come."""
+
+    def word(i):
+        known = list(dict.fromkeys(r[i] for r in rows if r[i] is not None))
+        return bulk.Words(
+            np.array([known.index(r[i]) if r[i] is not None else -1 for r in rows], np.int32), known
+        )
+
+    return bulk.Page(
+        word(0), word(1), word(2), word(5),
+        np.array([1000 + int(r[3] * bulk.HOUR_US) for r in rows], dtype=np.int64),
+        np.array([r[4] for r in rows], dtype=float),
+    )  # fmt: skip
+
+
+DESK = bulk.Desk(
+    points={("A", "31"): 0, ("C", "32"): 1},
+    version=np.array([0, 1], dtype=np.int8),
+    columns=({"02": 0, "S01": 1}, {"a21026": 0, "a19001": 1}),
+    words=({"": True, "N": True}, {"": True, "M": True}),
+    rest=2,
+)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_words_become_places_by_the_version_of_their_point(size):
+    rows = [
+        ("A", "31", "02", 0, 1.0, "N"), ("A", "31", "02", 23, 2.0, "M"),
+        ("A", "31", "a21026", 1, 3.0, None), ("A", "31", "02", 24, 9.0, "N"),
+        ("A", "32", "02", 0, 9.0, "N"), ("B", "31", "02", 0, 9.0, "N"),
+        ("C", "32", "a19001", 2, 4.0, "M"), ("C", "32", "a19001", 2.5, 9.0, "M"),
+        ("C", "32", "a21026", 3, 5.0, "N"),
+    ]  # fmt: skip
+    seen = np.zeros((2, 3), dtype=np.uint32)
+    got, odd = [], 0
+    for r in bulk.encode(page(rows), DESK, 1000, seen, size, bulk.Room.of(2)):
+        normal = DESK.normal[r.mark]
+        got += zip(*(x.tolist() for x in (r.point, r.factor, r.hour, r.value, normal)), strict=True)
+        odd += r.odd
+    assert got == [
+        (0, 0, 0, 1.0, True), (0, 0, 23, 2.0, False), (0, 2, 1, 3.0, True), (1, 1, 2, 4.0, True),
+        (1, 0, 3, 5.0, False),
+    ]  # fmt: skip
+    assert odd == 2, "of the next day, and at no full hour"
+    assert seen.tolist() == [[1 | 1 << 23, 0, 2], [8, 4, 0]]
+
+
 def test_nothing_is_judged_to_nothing():
     got = judge(*arrays([]), limits=Limits.empty(1, 1), normal=NORMAL)
     assert len(got.value) == 0

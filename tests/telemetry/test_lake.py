@@ -658,3 +658,40 @@ def test_times_are_exact_to_the_microsecond(us):
     from jingwei.telemetry.journal import moment
 
     assert lake._Moments()[us] == moment(us)
+
+
+def pieces(house, day: date, rows: int):
+    """The pieces of a day's hours as plain rows, and how many there are."""
+    found = list(house.lake.pieces("hour", day, ("value", "flag"), rows))
+    devices = [mn for piece in found for mn in set(piece.column("mn").to_pylist())]
+    assert len(devices) == len(set(devices)), "a device is cut in two"
+    return [row for piece in found for row in piece.to_pylist()], len(found)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_pieces_are_the_day_with_whole_devices(house, frame, closed, monkeypatch):
+    """What `scan` says, for who reads all of it: also of repeated observations the last alone."""
+    monkeypatch.setattr("jingwei.telemetry.parquet.ROWS_A_GROUP", 2048)
+    day, start = date(2026, 3, 10), NOON - 12 * HOUR
+    frames = []
+    for n in range(64):  # the last four again, with other values
+        for h in range(24):
+            at, qn = start + h * HOUR, f"20260310{n:03d}{h:02d}0000"
+            value = {"a21026": f"{n}.{h}", "a19001": f"{h}"}
+            frames.append(frame(at, value, mn=f"{n % 60:024d}", qn=qn))
+    house.put(frames)
+    ingest = house.ingest(lambda: NOON + timedelta(days=3 * closed))
+    while ingest.step(5000).telegrams:
+        pass
+    if closed:
+        ingest.tidy()
+    scanned = house.lake.scan("hour", start, start + 24 * HOUR).to_pylist()
+    wanted = [
+        {k: row[k] for k in ("mn", "st", "factor", "time", "value", "flag")} for row in scanned
+    ]
+    assert len(wanted) == 60 * 24 * 2
+    for rows in (100, 1 << 20):
+        got, count = pieces(house, day, rows)
+        assert got == wanted
+        assert (count > 1) == (closed and rows == 100)
+    assert list(house.lake.pieces("hour", day + timedelta(days=1), ("value",))) == []

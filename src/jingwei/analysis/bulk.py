@@ -1,18 +1,19 @@
 """`compliance.judge_hours` compiled: whole days of all points, each point and factor with its limit.
 
 The rule is the one of `compliance` and gives the same numbers to the last bit
-(`tests/analysis/test_bulk.py`); this module exists for its speed alone (`bench/compliance.py`). Rows
-are those of a file of the lake: sorted by point, the oxygen of a point among them. Nothing is held
-but the rows given, so memory is bounded by the piece that is read at a time; pieces end where a
-point ends (`pieces`).
+(`tests/analysis/test_bulk.py`); this module exists for its speed alone: `bureau.monitoring.sweep`
+goes through years of the lake with it, and `bench/compliance.py` measures that. Rows are those of a
+file of the lake: sorted by point, the oxygen of a point among them. Nothing is held but the rows
+given, so memory is bounded by the piece that is read at a time; pieces end where a point ends
+(`pieces`). `Desk` says what the words of a file mean and turns them into places (`encode`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba as nb
 import numpy as np
@@ -95,14 +96,22 @@ class Limits:
         self.high[point, factor] = math.inf if high is None else high
 
 
-def _digits(x: float, powers: Floats) -> float:
-    """`compliance._significant` of one number."""
-    if x == 0.0 or not math.isfinite(x):
-        return x
-    a = abs(x)
+def _power(a: float, powers: Floats, guess: int) -> int:
+    """The greatest e with 10^e <= `a`, which is finite and above zero. `guess` (-322 … 307) is tried
+    first: neighbouring values are mostly of one magnitude."""
+    if powers[guess - LOWEST_POWER] <= a < powers[guess + 1 - LOWEST_POWER]:
+        return guess
     e = math.floor((math.frexp(a)[1] - 1) * 0.30102999566398120)  # log10 2: at most one too low
     if e < 308 and powers[e + 1 - LOWEST_POWER] <= a:
         e += 1
+    return e
+
+
+_power = _njit(_power, inline="always")
+
+
+def _rounded(x: float, powers: Floats, e: int) -> float:
+    """`compliance._significant` of one number of that power."""
     places = min(max(DIGITS - 1 - e, -300), 300)
     up = powers[max(places, 0) - LOWEST_POWER]
     down = powers[max(-places, 0) - LOWEST_POWER]
@@ -110,7 +119,17 @@ def _digits(x: float, powers: Floats) -> float:
     return result
 
 
-_digits = _njit(_digits, inline="always")
+_rounded = _njit(_rounded, inline="always")
+
+
+def _digits(x: float, powers: Floats) -> float:
+    """`compliance._significant` of one number."""
+    if x == 0.0 or not math.isfinite(x):
+        return x
+    return _rounded(x, powers, _power(abs(x), powers, 0))
+
+
+_digits = _njit(_digits)
 
 _R = {r.name: int(r) for r in Reason}
 _JUDGED, _UNIT, _MISSING, _MARK = _R["JUDGED"], _R["UNIT"], _R["VALUE_MISSING"], _R["MARK"]
@@ -141,6 +160,7 @@ def _judge(
     reason: npt.NDArray[np.int8],
 ) -> None:
     n = len(point)
+    near = beside = 0  # powers of ten of the last value and the last multiple
     o2 = np.full(hours, np.nan)
     o2_normal = np.ones(hours, dtype=np.bool_)
     begin = 0
@@ -154,48 +174,71 @@ def _judge(
                 o2[hour[end]] = value[end]
                 o2_normal[hour[end]] = normal[mark[end]]
             end += 1
-        for i in range(begin, end):
+        i = begin
+        while i < end:
+            # Rows of one factor follow each other: its limit is looked up once.
             f = factor[i]
-            judged[i] = np.nan
-            multiple[i] = np.nan
-            verdict[i] = 0
-            limit = bound[p, f]
-            v = value[i]
-            c = v * scale[p, f]
-            why = _JUDGED
-            if math.isnan(limit):
-                why = _NO_LIMIT
-            elif math.isnan(scale[p, f]):
-                why = _UNIT
-            elif not abs(v) <= LARGEST:
-                why = _MISSING
-            elif not normal[mark[i]]:
-                why = _MARK
-            elif v < 0:
-                why = _NEGATIVE
-            elif v > high[p, f]:
-                why = _RANGE
-            elif not math.isnan(reference[p, f]):
-                x = o2[hour[i]]
-                if not math.isfinite(x):
-                    why = _O2_MISSING
-                elif not o2_normal[hour[i]]:
-                    why = _O2_MARK
-                elif x < 0:
-                    why = _O2_NEGATIVE
-                elif x >= AIR_O2:
-                    why = _O2_HIGH
-                else:
-                    c = c * (AIR_O2 - reference[p, f]) / (AIR_O2 - x)
-            reason[i] = why
-            if why != _JUDGED:
+            last = i + 1
+            while last < end and factor[last] == f:
+                last += 1
+            limit, k, most = bound[p, f], scale[p, f], high[p, f]
+            to, floor = reference[p, f], lower[p, f]
+            none = math.isnan(limit)
+            why = _NO_LIMIT if none else _UNIT
+            if none or math.isnan(k):
+                for row in range(i, last):
+                    judged[row] = np.nan
+                    multiple[row] = np.nan
+                    verdict[row] = 0
+                    reason[row] = why
+                i = last
                 continue
-            c = _digits(c, powers)
-            judged[i] = c
-            over = limit - c if lower[p, f] else c - limit
-            verdict[i] = _EXCEEDED if over > 0 else _WITHIN
-            if limit > 0:
-                multiple[i] = _digits(over / limit, powers)
+            converted = not math.isnan(to)
+            for row in range(i, last):
+                judged[row] = np.nan
+                multiple[row] = np.nan
+                verdict[row] = 0
+                v = value[row]
+                c = v * k
+                why = _JUDGED
+                if not abs(v) <= LARGEST:
+                    why = _MISSING
+                elif not normal[mark[row]]:
+                    why = _MARK
+                elif v < 0:
+                    why = _NEGATIVE
+                elif v > most:
+                    why = _RANGE
+                elif converted:
+                    x = o2[hour[row]]
+                    if not math.isfinite(x):
+                        why = _O2_MISSING
+                    elif not o2_normal[hour[row]]:
+                        why = _O2_MARK
+                    elif x < 0:
+                        why = _O2_NEGATIVE
+                    elif x >= AIR_O2:
+                        why = _O2_HIGH
+                    else:
+                        c = c * (AIR_O2 - to) / (AIR_O2 - x)
+                reason[row] = why
+                if why != _JUDGED:
+                    continue
+                if c != 0.0 and math.isfinite(c):
+                    e = _power(abs(c), powers, near)
+                    near = min(max(e, -322), 307)
+                    c = _rounded(c, powers, e)
+                judged[row] = c
+                over = limit - c if floor else c - limit
+                verdict[row] = _EXCEEDED if over > 0 else _WITHIN
+                if limit > 0:
+                    times = over / limit
+                    if times != 0.0 and math.isfinite(times):
+                        e = _power(abs(times), powers, beside)
+                        beside = min(max(e, -322), 307)
+                        times = _rounded(times, powers, e)
+                    multiple[row] = times
+            i = last
         begin = end
 
 
@@ -266,3 +309,163 @@ def pieces(point: Codes, size: int) -> Iterator[slice]:
             end = int(np.searchsorted(point, point[end - 1], side="right"))
         yield slice(begin, end)
         begin = end
+
+
+# From the words of a file to places --------------------------------------------------------------
+
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the words of a file mean: points, factors and marks as places, by protocol version.
+
+    `points`: row of the limits by (MN, ST); `version`: of each point, a place in `columns` and
+    `words`; `columns`: by version the column of a factor as sent, those that nobody asks for are put
+    into column `rest`; `words`: by version whether a value is judged under a mark as sent.
+    """
+
+    points: Mapping[tuple[str, str], int]
+    version: npt.NDArray[np.int8]
+    columns: tuple[Mapping[str, int], ...]
+    words: tuple[Mapping[str, bool], ...]
+    rest: int
+
+    @property
+    def normal(self) -> Bools:
+        """`judge`'s table of marks: by version a mark that is not normal and one that is."""
+        return np.tile(np.array([False, True]), len(self.words))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as `judge` takes them, arrays (n,); `odd`: rows that begin at no full hour of the day, which
+    are left out."""
+
+    point: Codes
+    factor: Codes
+    hour: Codes
+    value: Floats
+    mark: Codes
+    odd: int
+
+
+class Words(NamedTuple):
+    """A column of words: places (n,) in `known`, -1 for none."""
+
+    code: Codes
+    known: list[str]
+
+
+def _encode(
+    mn: Codes,
+    st: Codes,
+    factor: Codes,
+    flag: Codes,
+    time: npt.NDArray[np.int64],
+    value: Floats,
+    place: Codes,
+    version: npt.NDArray[np.int8],
+    column: Codes,
+    word: Codes,
+    begin: int,
+    seen: npt.NDArray[np.uint32],
+    out_point: Codes,
+    out_factor: Codes,
+    out_hour: Codes,
+    out_value: Floats,
+    out_mark: Codes,
+) -> tuple[int, int]:
+    k = odd = i = 0
+    n = len(mn)
+    while i < n:
+        # The rows of a factor of a point follow each other: what is the same for all is looked up once.
+        m, s, name = mn[i], st[i], factor[i]
+        end = i + 1
+        while end < n and factor[end] == name and mn[end] == m and st[end] == s:
+            end += 1
+        p = place[m, s]
+        if p < 0:
+            i = end
+            continue
+        v = version[p]
+        f = column[v, name]
+        came = np.uint32(0)
+        for row in range(i, end):
+            since = time[row] - begin
+            hour = since // HOUR_US
+            if hour * HOUR_US != since or hour < 0 or hour > 23:
+                odd += 1
+                continue
+            came |= np.uint32(1) << np.uint32(hour)
+            out_point[k] = p
+            out_factor[k] = f
+            out_hour[k] = hour
+            out_value[k] = value[row]
+            out_mark[k] = 2 * v + word[v, flag[row]]
+            k += 1
+        seen[p, f] |= came
+        i = end
+    return k, odd
+
+
+_encode = _njit(_encode)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Buffers of one thread for `encode` and `judge`, used again for every part."""
+
+    rows: Rows
+    judgements: Judgements
+
+    @classmethod
+    def of(cls, n: int) -> Room:
+        """For parts of up to `n` rows."""
+        point, factor, hour, mark = (np.empty(n, dtype=np.int32) for _ in range(4))
+        return cls(Rows(point, factor, hour, np.empty(n), mark, 0), buffers(n))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a file: words and numbers (n,), sorted by point; `time` in microseconds."""
+
+    mn: Words
+    st: Words
+    factor: Words
+    flag: Words
+    time: npt.NDArray[np.int64]
+    value: Floats
+
+
+def encode(
+    page: Page, desk: Desk, begin: int, seen: npt.NDArray[np.uint32], size: int, room: Room
+) -> Iterator[Rows]:
+    """The rows of a page as `judge` takes them, in parts of about `size` that end where a device ends.
+
+    Rows of points that are not on the desk fall out. `begin`: microseconds of the day's start. `seen`
+    (points, columns): which hours of the day came, a bit each, is filled in. Each part is good until
+    the next: `room` is used again.
+    """
+    mn, st, factor, flag = page.mn, page.st, page.factor, page.flag
+    place = np.array(
+        [[desk.points.get((m, s), -1) for s in st.known] for m in mn.known], dtype=np.int32
+    ).reshape(len(mn.known), len(st.known))
+    column = np.array(
+        [[table.get(name, desk.rest) for name in factor.known] for table in desk.columns],
+        dtype=np.int32,
+    ).reshape(len(desk.columns), len(factor.known))
+    # The last place is that of none (-1): no mark was sent.
+    word = np.array(
+        [[table.get(name, False) for name in (*flag.known, "")] for table in desk.words],
+        dtype=np.int32,
+    )
+    for part in pieces(mn.code, size):
+        n = part.stop - part.start
+        to = room.rows if n <= len(room.rows.point) else Room.of(n).rows
+        k, odd = _encode(
+            mn.code[part], st.code[part], factor.code[part], flag.code[part], page.time[part],
+            page.value[part], place, desk.version, column, word, begin, seen,
+            to.point, to.factor, to.hour, to.value, to.mark,
+        )  # fmt: skip
+        yield Rows(to.point[:k], to.factor[:k], to.hour[:k], to.value[:k], to.mark[:k], odd)

@@ -26,21 +26,23 @@ resolution "day" is kept by month). Columns:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jingwei.telemetry import rollups
 from jingwei.telemetry.catalog import LakeError, catalog, partition
 from jingwei.telemetry.journal import microseconds, moment
 from jingwei.telemetry.parquet import IN_FORCE, KEY, SCHEMA, engine, reason
-from jingwei.telemetry.remote import RemoteError, place
+from jingwei.telemetry.remote import RemoteError, opened, place
 
 RESOLUTIONS = ("realtime", "minute", "hour", "day", "state")
 MEASURED = RESOLUTIONS[:4]  # "state" is the running state of treatment facilities (CN 2021)
@@ -104,15 +106,41 @@ class Problem:
     seq: int
 
 
+DICTIONARIES = frozenset({"mn", "st", "factor", "flag"})
 _RESTLESS = "the files change faster than they can be read"
 
 
 class _Partition(NamedTuple):
-    """`single`: one file, no row of which came again; `rollup`: what was added up of it."""
+    """`single`: one file, no row of which came again; `rollup`: what was added up of it; `closed`:
+    one file, sorted, in which receptions of one observation follow each other."""
 
     paths: list[str]
     single: bool
     rollup: list[str]
+    closed: bool
+
+
+def _codes(table: pa.Table, name: str) -> Any:
+    """The places of a dictionary column that is in one chunk."""
+    return table.column(name).chunk(0).indices.to_numpy(zero_copy_only=False)
+
+
+def _last_point(table: pa.Table) -> int:
+    """Where the rows of the last device begin."""
+    mn = _codes(table, "mn")
+    other = np.flatnonzero(mn != mn[-1])
+    return int(other[-1]) + 1 if len(other) else 0
+
+
+def _once(table: pa.Table) -> pa.Table:
+    """Sorted rows without those of which a later reception follows."""
+    keys = [_codes(table, name) for name in KEY[:3]]
+    keys.append(table.column("time").cast("int64").to_numpy())
+    last = np.zeros(len(table), dtype=bool)
+    last[-1:] = True
+    for key in keys:
+        last[:-1] |= key[1:] != key[:-1]
+    return table if last.all() else table.filter(pa.array(last)).combine_chunks()
 
 
 class _Moments(dict[int, datetime]):
@@ -271,6 +299,55 @@ class Lake:
                 return found.cast(rollups.SCHEMA)
         raise LakeError(f"{self.root}: {_RESTLESS}")
 
+    def pieces(
+        self, resolution: str, day: date, columns: Sequence[str], rows: int = 1 << 20
+    ) -> Iterator[pa.Table]:
+        """A partition (local day; of daily values the month that `day` begins), piece by piece, for
+        who reads all of it: about `rows` rows each, no point in two, by mn, st, factor and time.
+
+        Columns mn, st, factor, flag (where asked for) are dictionaries; the latest reception of each
+        observation. No more than a piece is held of a closed day; one that is not closed yet is read
+        at once.
+        """
+        names = list(dict.fromkeys([*KEY, *columns]))
+        start = datetime.combine(day, datetime.min.time(), timezone(timedelta(hours=8)))
+        files = self._files(resolution, start, start + timedelta(microseconds=1))
+        if not files:
+            return
+        if not files[0].closed:
+            month = resolution == "day"
+            end = (
+                (start + timedelta(days=31)).replace(day=1) if month else start + timedelta(days=1)
+            )
+            whole = self._read(names, resolution, start, end, "true", [])
+            for name in DICTIONARIES & set(names):
+                at = whole.schema.get_field_index(name)
+                whole = whole.set_column(at, name, whole.column(at).dictionary_encode())
+            if len(whole):
+                yield whole.unify_dictionaries().combine_chunks()
+            return
+        rest: list[pa.Table] = []
+        (path,) = files[0].paths
+        try:
+            with (
+                opened(path) as stream,
+                pq.ParquetFile(stream, read_dictionary=sorted(DICTIONARIES & set(names))) as file,
+            ):
+                groups = file.num_row_groups
+                step = max(rows // max(file.metadata.num_rows // max(groups, 1), 1), 1)
+                for first in range(0, groups, step):
+                    some = range(first, min(first + step, groups))
+                    got = file.read_row_groups(some, columns=names, use_threads=False)
+                    table = pa.concat_tables([*rest, got]).unify_dictionaries().combine_chunks()
+                    last = some.stop == groups
+                    cut = len(table) if last else _last_point(table)
+                    rest = [] if last else [table.slice(cut)]
+                    if cut:
+                        piece = table.slice(0, cut)
+                        yield piece if files[0].single else _once(piece)
+        except (OSError, pa.ArrowException) as error:
+            raise LakeError(f"{path}: {error}") from error
+
     def _read(
         self,
         columns: Sequence[str],
@@ -314,7 +391,7 @@ class Lake:
         high = partition(resolution, microseconds(end) - 1)
         with catalog(self.root) as db:
             rows = db.execute(
-                "SELECT day, file.path, closed AND again = 0, rollup.path FROM file"
+                "SELECT day, file.path, closed, again, rollup.path FROM file"
                 " LEFT JOIN rollup ON source = file.path AND step = ?"
                 " WHERE resolution = ? AND day BETWEEN ? AND ? ORDER BY day, file.path",
                 (step, resolution, low, high),
@@ -325,9 +402,10 @@ class Lake:
             alone = len(some) == 1
             found.append(
                 _Partition(
-                    [place(self.root, path) for _, path, _, _ in some],
+                    [place(self.root, path) for _, path, *_ in some],
+                    alone and bool(some[0][2]) and some[0][3] == 0,
+                    [place(self.root, some[0][4])] if alone and some[0][4] else [],
                     alone and bool(some[0][2]),
-                    [place(self.root, some[0][3])] if alone and some[0][3] else [],
                 )
             )
         return found

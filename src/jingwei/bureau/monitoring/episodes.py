@@ -93,7 +93,7 @@ def settle(verdicts: list[Verdict], period: str, points: Iterable[Point], subjec
                 gone.append(old)
         elif old is None:
             new.append(v.exceedance)
-        elif not _same(old, v.exceedance):
+        elif not same(old, v.exceedance):
             old.withdrawn = Exceedance.Withdrawn.CORRECTED
             v.exceedance.finding_id = old.finding_id
             replaced.append((old, v.exceedance))
@@ -128,7 +128,7 @@ def settle(verdicts: list[Verdict], period: str, points: Iterable[Point], subjec
     return report
 
 
-def _same(old: Exceedance, new: Exceedance) -> bool:
+def same(old: Exceedance, new: Exceedance) -> bool:
     """Whether two judgements rest on the same numbers and come to the same value."""
     return _inputs(old) == _inputs(new) and isclose(old.value, new.value, rel_tol=1e-9)
 
