@@ -10,7 +10,12 @@ import pytest
 from analysis.detection.conftest import FIT, HOUR, LIMITS, START, Make
 from analysis.detection.injections import KINDS, Columns
 from jingwei.analysis.detection import Finding, Monitor, Suite, kernels
-from jingwei.analysis.detection.exact import NEAR_CORRELATION, copied_scaled
+from jingwei.analysis.detection.exact import (
+    NEAR_CORRELATION,
+    Running,
+    copied_scaled,
+    mark_contradiction,
+)
 from jingwei.analysis.detection.identities import average_identity, converted
 
 LOOSE = 1e-3  # the smallest budget: what is left is the exact tier
@@ -165,6 +170,20 @@ def test_marked_as_stopped_while_running(small: Suite) -> None:
     values["O2"][a : a + 10] = 20.8
     values["NOX"][a : a + 10] = values["NOX_raw"][a : a + 10] = 0.0
     assert exact(small, planted(values, N, N + 400, marks)) == []
+
+
+def test_one_channel_alone_contradicts_no_mark() -> None:
+    """A stuck load signal is no proof that a plant ran while it was marked as stopped."""
+    values = {"NOX": np.full(48, np.nan), "LOAD": np.full(48, 90.0), "FLOW": np.full(48, 300.0)}
+    running = Running({"LOAD": 100.0})
+
+    def hits(roles: dict[str, str], running: Running) -> int:
+        stopped = Monitor(START, HOUR, values, ["NOX"], roles=roles, marks=["F"] * 48)
+        return len(list(mark_contradiction(stopped, running, 0)))
+
+    roles = {"LOAD": "load"}
+    assert hits(roles, running) == 0
+    assert hits(roles, Running({"LOAD": 100.0, "FLOW": 300.0})) == 1
 
 
 def test_setting_changed_without_a_work_mark(small: Suite) -> None:

@@ -40,7 +40,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class Share:
-    """Estimated share of the emission that the reports hide, with a 90 % interval (fractions)."""
+    """Estimated share of the emission that the reports hide (fractions).
+
+    low, high: as honest stretches of that length scatter (1.645 deviations to both sides); how often
+    that range holds the truth is measured in docs/validation.
+    """
 
     estimate: float
     low: float

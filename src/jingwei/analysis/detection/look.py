@@ -242,10 +242,10 @@ def _stretch(d: Draft, later: Later) -> tuple[int, int]:
 
 
 def _share(suite: Suite, factor: str, later: Later, d: Draft) -> Share | None:
-    """Hidden share over the stretch: 1 - reported / expected, with a 90 % interval.
+    """Hidden share over the stretch: 1 - reported / expected, with a range.
 
     Expected: the model as it stood before the stretch, put half right by its mean ratio to
-    the reports over the 10 days before (`Later.frozen`). The interval: how this ratio scatters honestly between
+    the reports over the 10 days before (`Later.frozen`). The range: how this ratio scatters honestly between
     neighbouring stretches of that length.
     """
     band = later.band(suite, factor)

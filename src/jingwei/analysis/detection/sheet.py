@@ -39,7 +39,8 @@ def page(finding: Finding) -> str:
         s = finding.hidden_share
         share = (
             "<h2>估计少报比例 Estimated hidden share</h2>"
-            f"<p>{s.estimate:.0%}（90 %: {s.low:.0%} … {s.high:.0%}）</p>"
+            f"<p>{s.estimate:.0%}（按正常波动 as honest hours scatter: "
+            f"{s.low:.0%} … {s.high:.0%}）</p>"
         )
     rare = labels.rare(
         finding.tier, evidence.numbers.get("p"), finding.score, evidence.parameters.get("months")
