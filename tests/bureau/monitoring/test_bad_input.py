@@ -88,7 +88,7 @@ def test_a_limit_that_cannot_be_judged_by_says_why(city: City, client, forced, w
     assert not Exceedance.objects.exists()
     page = shown(city, client)
     assert "Nothing is judged by this limit." in page
-    assert why in page
+    assert f"≤ 100 mg/m³: {why}" in page
     assert "From the value to its validity" in page
     assert why in html.unescape(client.get(city.permit.get_absolute_url()).content.decode())
     assert why in html.unescape(client.get(city.point.get_absolute_url()).content.decode())

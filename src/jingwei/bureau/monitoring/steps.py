@@ -327,7 +327,7 @@ def limit_row(
         "unit": codes.symbol(row.unit),
         "sure": row.verified == PermitLimit.Verified.VERIFIED,
         "why": force.defect_text(row),
-        "remarks": force.remarks(row, others, day) if day else [],
+        "remarks": force.remarks(row, others, day) if day and force.usable(row) else [],
     }  # fmt: skip
 
 
