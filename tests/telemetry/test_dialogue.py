@@ -123,6 +123,16 @@ def test_history_counts_what_lies_in_its_time():
     assert "content" not in talk.result, "the data are in the journal"
 
 
+def test_history_that_goes_to_no_lake_is_kept_with_its_command():
+    talk = dialogue("2062", "BeginTime=20260310000000;EndTime=20260310030000")
+    talk.tick(0.0)
+    talk.hear(answer(talk, "9011", QnRtn=1), 1.0)
+    assert talk.hear(data(talk, "2062", "20260310010000"), 2.0)
+    (content,) = talk.result["content"]
+    assert content["time"] == "20260310010000"
+    assert content["items"] == [{"code": "a21026", "Avg": "1.5", "Flag": "N"}]
+
+
 def test_silence_after_data_ends_it_and_after_nothing_fails_it():
     talk = dialogue("2061", "BeginTime=20260310000000;EndTime=20260310030000")
     talk.tick(0.0)

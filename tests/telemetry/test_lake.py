@@ -85,6 +85,10 @@ def test_what_a_telegram_says_is_in_the_lake(house):
         ("2051", "minute", {"Data": "54.2"}, 54.2, None),
         ("2021", "state", {"RS": "1"}, 1, None),
         ("2031", "day", {"Cou": "3"}, None, None),
+        ("2041", "day", {"RT": "23.5"}, 23.5, None),
+        ("2111", "minute", {"Avg": "861", "Flag": "N"}, 861, None),
+        ("2013", "realtime", {"SampleType": "1", "Avg": "4", "Flag": "N"}, 4, None),
+        ("2052", "realtime", {"Data": "54.2"}, 54.2, None),
     ],
 )
 def test_each_command_goes_to_its_resolution(house, cn, resolution, fields, value, zs):
@@ -97,6 +101,14 @@ def test_each_command_goes_to_its_resolution(house, cn, resolution, fields, valu
     (latest,) = house.lake.latest(resolution)
     assert (latest.value, latest.resolution) == (value, resolution)
     assert house.lake.latest() == ([] if resolution == "state" else [latest])
+
+
+def test_data_that_the_lake_has_no_place_for_are_counted(house):
+    cp = hj212.data_cp(NOON, [("w01018", {"SampleRd": "51", "StandardValue": "50"})])
+    segment = hj212.segment(cn="2062", st="32", mn=MN, pw="123456", qn="20260310130003000", cp=cp)
+    house.put([hj212.frame(segment)])
+    assert house.ingest().step().observations == 0
+    assert [(p.kind, p.mn, p.count) for p in house.lake.problems()] == [("not_in_the_lake", MN, 1)]
 
 
 @pytest.mark.parametrize(

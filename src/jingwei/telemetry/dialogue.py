@@ -20,6 +20,7 @@ from jingwei import hj212
 from jingwei.hj212 import Message
 from jingwei.hj212.catalogue import command_segment
 from jingwei.standards import codes
+from jingwei.telemetry.envelope import COMMANDS
 
 HISTORY: Final = frozenset(("2013", "2031", "2041", "2051", "2052", "2061", "2062", "2071"))
 # What moves something at the site: it takes long, and must not be done twice unasked.
@@ -60,8 +61,8 @@ class Order:
 
 class Dialogue:
     """`state`: "sent", "accepted", and at last "done", "refused" or "failed"; `result` says more:
-    `qn`, `QnRtn`, `ExeRtn`, `why` (a key of `WHY`), and `telegrams`, `first`, `last` of history or
-    the `content` of the answer."""
+    `qn`, `QnRtn`, `ExeRtn`, `why` (a key of `WHY`), and `telegrams`, `first`, `last` of history and
+    the `content` of an answer that is not in the lake."""
 
     def __init__(
         self,
@@ -197,8 +198,8 @@ class Dialogue:
             text = time.isoformat()
             result["first"] = min(result.get("first", text), text)
             result["last"] = max(result.get("last", text), text)
-        if self.order.cn in HISTORY:
-            return
+        if self.order.cn in HISTORY and self.order.cn in COMMANDS:
+            return  # it is in the lake
         content = {
             "params": dict(message.params),
             "items": [{"code": i.code, **i.fields} for i in message.items],

@@ -24,20 +24,26 @@ from jingwei.evidence import canonical
 from jingwei.hj212 import Item, Message
 from jingwei.hj212.values import SHANGHAI, moment, number
 
-# The commands that bring data, and the resolution of the lake that each goes to.
+# The commands that bring data, and the resolution of the lake that each goes to; of those of one
+# resolution the first is the one that others are written as. Of 2025: 2013 original values of a
+# periodic instrument, 2052 single measurements of noise, 2111 five-minute means of a furnace.
 COMMANDS: Final = {
     "2011": "realtime",
     "2051": "minute",
     "2061": "hour",
     "2031": "day",
     "2021": "state",
+    "2013": "realtime",
+    "2052": "realtime",
+    "2111": "minute",
+    "2041": "day",  # how long a treatment facility ran
 }
 KIND: Final = "observations/1"
 LIMIT: Final = 64 << 10  # bytes
 FIELDS: Final = 16  # of one factor
 EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(minutes=10)  # that a clock may be fast
-CN: Final = {resolution: cn for cn, resolution in COMMANDS.items()}
+CN: Final = {resolution: cn for cn, resolution in reversed(COMMANDS.items())}
 VALUE: Final = dict.fromkeys(COMMANDS.values(), "Avg") | {"realtime": "Rtd"}
 
 _NAME = re.compile(r"[\x21-\x7e]{1,40}")

@@ -15,7 +15,8 @@ resolution "day" is kept by month). Columns:
     mn, st, factor        text
     time                  timestamp, UTC, microseconds: the start of the period, or the moment
     value                 double: Rtd of real-time data, Avg of the others (Data of noise), RS of
-                          device state; null where none came or the text was no number
+                          device state, RT (hours a device ran) of days; null where none came or
+                          the text was no number
     min, max, cou         double: lowest, highest, cumulative value of the period
     zs, zs_min, zs_max    double: the same values converted to the reference condition on site
     flag                  text: data mark as sent, null where none came

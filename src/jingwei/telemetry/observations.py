@@ -27,7 +27,7 @@ _VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "realtime": (("Rtd", "Avg", "Data"), ("ZsRtd", "ZsAvg")),
     "minute": _PERIOD,
     "hour": _PERIOD,
-    "day": _PERIOD,
+    "day": ((*_PERIOD[0], "RT"), _PERIOD[1]),
     "state": (("RS",), ()),
 }
 _KNOWN = {
@@ -46,6 +46,7 @@ PROBLEMS = {
     "clock_ahead": "the time lies ahead of the reception; not taken for the latest value",
     "clock_behind": "the time lies more than a year back",
     "repeated": "the same telegram came again; stored once",
+    "not_in_the_lake": "data of a kind that the lake has no place for; they stay in the journal",
     "unreadable": "the telegram in the journal cannot be read",
 }
 
@@ -88,6 +89,8 @@ def observations(
         odd("unreadable")
         return resolution, []
     if not resolution:
+        if message.items and (message.cn or "").startswith("2"):
+            odd("not_in_the_lake")
         return "", []
     when = message.time
     at = 0 if when is None else microseconds(when)
