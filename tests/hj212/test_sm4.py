@@ -67,6 +67,17 @@ def test_every_form_and_every_remainder(form: str, flag: int, length: int) -> No
     assert decode_segment(raw[6:-6], key=KEY).items == message.items
 
 
+@pytest.mark.parametrize("form", sm4.FORMS)
+@pytest.mark.parametrize("length", range(3, 24))
+def test_a_short_content_in_every_form(form: str, length: int) -> None:
+    """Under 16 bytes nothing is enciphered, and yet the content may come as hex or Base64."""
+    cp = "A=" + "1" * (length - 2)
+    head = HEAD25.replace("CN=2051", "CN=3020")
+    message = decode(frame(f"{head}CP=&&{cp}&&", key=KEY, form=form), key=KEY)
+    assert message.ok, message.error
+    assert message.params == {"A": "1" * (length - 2)}
+
+
 @pytest.mark.parametrize("form", ["hex", "base64", "literal"])
 def test_a_clear_remainder_behind_text(form: str) -> None:
     # Implementations differ in whether the remainder is inside the text encoding.

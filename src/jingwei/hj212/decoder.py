@@ -326,7 +326,8 @@ def _clear(region: bytes) -> bool:
 def _encrypted(segment: bytes, version: str | None) -> bool:
     """Whether CP holds ciphertext: a telegram of 2025 whose CP is no text that begins `name=`."""
     start, stop = _region(segment)
-    if stop - start < 16 or _clear(segment[start:stop]):
+    region = segment[start:stop]
+    if _clear(region):
         return False
     if version is None:
         flag = _FLAG.search(segment, 0, start)
@@ -334,10 +335,11 @@ def _encrypted(segment: bytes, version: str | None) -> bool:
             return False
     from jingwei.hj212 import sm4
 
-    region = segment[start:stop]
-    if _CONTROL.search(region) is not None or _text(region, Problems()) is None:
+    # Under 16 bytes nothing is enciphered: only a text form can make it unreadable.
+    strange = _CONTROL.search(region) is not None or _text(region, Problems()) is None
+    if len(region) >= 16 and (strange or not region.isascii()):
         return True
-    return any(form != "raw" for form, _ in sm4.read(region)) or not region.isascii()
+    return any(form != "raw" for form, _ in sm4.read(region))
 
 
 def _decrypted(segment: bytes, key: bytes, given: int | None) -> bytes:

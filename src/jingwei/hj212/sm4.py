@@ -83,8 +83,8 @@ def read(region: bytes) -> Iterator[tuple[str, bytes]]:
     whole = run // 32 * 32
     if whole and size - whole < 16 and whole != size:
         yield "hex", bytes.fromhex(region[:whole].decode()) + region[whole:]
-    if size >= 24:
-        for tail in range(min(16, size - 23)):
+    if size >= 4:  # what one byte takes
+        for tail in range(min(16, size - 3)):
             text = region[: size - tail]
             if len(text) % 4:
                 continue
