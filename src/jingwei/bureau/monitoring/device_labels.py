@@ -90,6 +90,7 @@ ERRORS = {
     "no_value": _("A factor without any value"),
     "given_twice": _("A factor twice in a telegram: the later one counts"),
     "repeated": _("The same telegram again: stored once"),
+    "not_in_the_lake": _("Data of a kind that is kept as sent only"),
 }  # fmt: skip
 REFUSALS = (
     "crc",
