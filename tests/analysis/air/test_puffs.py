@@ -79,6 +79,21 @@ def test_the_near_field_is_the_plume() -> None:
     assert found.stations[-1, :, 0] == pytest.approx(told, rel=0.45)
 
 
+@pytest.mark.parametrize("height", [2.0, 50.0, 290.0, 299.9])
+@pytest.mark.parametrize("sigma", [5.0, 50.0, 150.0, 239.0, 241.0, 800.0])
+def test_what_is_below_the_lid_stays_there(height: float, sigma: float) -> None:
+    """The vertical share sums to one over the layer on both sides of its switch to well mixed, which
+    is near enough to it; what is above the lid has no share below."""
+    zi = 300.0
+    z = np.linspace(0, zi, 4001)
+    share = np.array([kernels.vertical(x, height, sigma, zi) for x in z])
+    assert np.trapezoid(share, z) == pytest.approx(1.0, rel=2e-3)
+    assert kernels.vertical(10.0, zi + 1, sigma, zi) == 0
+    # The first harmonic that mixing drops: 2 exp(-(0.8 pi)²/2).
+    last = [kernels.vertical(0.0, height, s, zi) * zi for s in (0.8 * zi, 0.8 * zi + 0.01)]
+    assert last[0] == pytest.approx(last[1], abs=0.09)
+
+
 def test_mass_is_conserved() -> None:
     sources, winds, _ = CITY
     grid = Grid(-100e3, -100e3, 1000.0, 250, 250)  # wide enough for every puff

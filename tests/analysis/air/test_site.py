@@ -152,7 +152,16 @@ def test_ginninderra_layout(app: typer.Typer, tmp_path: Path) -> None:
     assert period["true_g_min"] == 5.0
     assert period["ratio"] == pytest.approx(1.0, abs=0.05)
     assert set(period["groups"]) == {"EC", "Boreal"}
+    assert period["covered"] == {"EC": True, "Boreal": True}
     assert found["met"] is True
+
+
+def test_an_interval_is_no_narrower_than_the_plume_is_unsure() -> None:
+    """A thousand samples do not make a straight plume right."""
+    low, high = site.interval(5.0, 1e-6)
+    assert np.log(high / low) == pytest.approx(2 * 1.6449 * site.STRUCTURE, rel=0.03)
+    wide = site.interval(5.0, 2.0)
+    assert wide[0] < low < 5.0 < high < wide[1]
 
 
 def test_ginninderra_bad_files(app: typer.Typer, tmp_path: Path) -> None:

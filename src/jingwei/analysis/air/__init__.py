@@ -2,7 +2,7 @@
 
 `boundary`, `spread`, `rise`, `loss`: the parameterisations; `plume`: one steady plume; `puffs`:
 hourly fields and station series of a whole city; `tracing`: from measurements back to sources, and
-`investigate` the same from files (`jingwei trace-files`); `receptor`: where the wind brings it from;
+`investigate` a simpler one from files (`jingwei trace-files`); `receptor`: where the wind brings it from;
 `apportion`: factors and source profiles; `forecast`: the next 48 hours; `statistics`: trends;
 `hotgrids`: cells that stay high; `meteorology`: weather from gridded files (`gridded`);
 `field`: the experiments that they are measured against.

@@ -19,13 +19,14 @@ from jingwei.analysis.air.weather import Weather
 
 Bools = npt.NDArray[np.bool_]
 
+# Own choices, tried on made-up cities only: errors of wind, model and background, and what is stuck.
 TURN, STRETCH = 8.0, 0.15  # one standard deviation of wind direction (degrees) and speed
 STUCK = 6  # equal hours in a row that no station measures
 LIVELY = 20.0  # steps of its rounding; a value below may well stand still
 MEMORY = 12  # hours that a puff is followed back
 THRESHOLD = 3.0  # times the known rate that counts as far more
 RELATIVE = 0.3  # error of the model by value
-CALM_RELATIVE = 1.0  # the same where the air stands: how far it drifts is unknown (own choice)
+CALM_RELATIVE = 1.0  # the same where the air stands: how far it drifts is unknown
 INSTRUMENT, UNEVEN = 2.0, 0.2  # µg/m³; share of the background that differs from place to place
 
 

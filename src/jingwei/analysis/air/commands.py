@@ -116,12 +116,13 @@ def chilbolton(
             f"{f.rate * 1e6:.0f} ({f.low * 1e6:.0f}…{f.high * 1e6:.0f})",
             "" if f.ratio is None else f"{f.ratio:.2f}",
             {None: "", True: "yes", False: "no"}[f.covered],
+            {None: "", True: "yes", False: "no"}[f.located],
         ]
         for f in found
     ]
     text = table(
         ["release", "minutes", "place, m", "90 % radius, m", "error, m", "rate (90 %), mg/s",
-         "rate/true", "true within"],
+         "rate/true", "rate within", "place within"],
         rows,
     )  # fmt: skip
     validate.tell(text)
@@ -144,6 +145,7 @@ def chilbolton(
                     "rate_high": f.high,
                     "rate_ratio": None if f.ratio is None else round(f.ratio, 3),
                     "rate_covered": f.covered,
+                    "location_covered": f.located,
                 }
                 for f in found
             ],
@@ -165,15 +167,15 @@ def ginninderra(
         found = [(path, field.validate(path)) for path in data]
     rows = [
         [str(n), g.name, str(g.samples), f"{g.rate:.2f}", f"{g.low:.2f}…{g.high:.2f}",
-         f"{100 * (g.rate / f.true - 1):+.0f} %"]
+         f"{100 * (g.rate / f.true - 1):+.0f} %", "yes" if g.low <= f.true <= g.high else "no"]
         for n, (_, f) in enumerate(found, 1)
         for g in f.groups
     ]  # fmt: skip
     rows += [
-        [str(n), "median", str(f.used), f"{f.rate:.2f}", "", f"{100 * (f.ratio - 1):+.0f} %"]
+        [str(n), "median", str(f.used), f"{f.rate:.2f}", "", f"{100 * (f.ratio - 1):+.0f} %", ""]
         for n, (_, f) in enumerate(found, 1)
     ]
-    text = table(["file", "instruments", "samples", "g/min", "90 %", "off by"], rows)
+    text = table(["file", "instruments", "samples", "g/min", "90 %", "off by", "true within"], rows)
     validate.tell(text)
     if report is not None:
         with validate.refusing():
@@ -189,6 +191,7 @@ def ginninderra(
                     "worst_group": round(f.worst, 3),
                     "samples": f.used,
                     "groups": {g.name: round(g.rate / f.true, 3) for g in f.groups},
+                    "covered": {g.name: g.low <= f.true <= g.high for g in f.groups},
                 }
                 for _, f in found
             ],

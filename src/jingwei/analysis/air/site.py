@@ -16,6 +16,9 @@ import numpy.typing as npt
 from jingwei.analysis.air.boundary import Floats, floats
 
 KAPPAS = (0.3, 0.6, 1.0, 1.6)
+STRUCTURE = (
+    0.25  # of the log of a rate: what a straight plume over a site does not know; own choice
+)
 
 
 @dataclass(frozen=True)
@@ -114,3 +117,13 @@ def beam_shares(
     up = np.exp(-0.5 * ((z - height) / sz) ** 2) + np.exp(-0.5 * ((z + height) / sz) ** 2)
     density = np.exp(-0.5 * (across / sy) ** 2) * up / (2 * np.pi * sy * sz * speed)
     return np.asarray(np.where(down > 0, density, 0.0).mean(axis=1))
+
+
+def interval(
+    rate: float, error: float, *, draws: int = 20_000, seed: int = 1
+) -> tuple[float, float]:
+    """Middle 90 % of a fitted rate: noise of the samples and the plume's lognormal `STRUCTURE`."""
+    random = np.random.default_rng(seed)
+    some = np.maximum(rate + error * random.standard_normal(draws), 0.0)
+    low, high = np.quantile(some * random.lognormal(0, STRUCTURE, draws), [0.05, 0.95])
+    return float(low), float(high)

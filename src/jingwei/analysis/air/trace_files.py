@@ -42,7 +42,10 @@ def trace_files(
     ] = 3.0,
     top: Annotated[int, typer.Option(help="Lines of the list.")] = 30,
 ) -> None:
-    """Like `trace`, on files: rank sources by the probability that they emit far more than their inventory.
+    """From files, simpler than `trace`: rank sources by the probability that they emit far more than their inventory.
+
+    One wind for the city, the 20 % quantile as background and an error by the spread of the stations,
+    so the figures differ from those of `trace`, which takes the wind of every station.
 
     The list accuses nobody: rates have intervals, and sources that the data cannot tell apart are named
     together. The last line of the output is one JSON object.

@@ -22,7 +22,6 @@ SOURCES = "chilbolton_sources.json"
 
 DENSITY = 0.67  # kg/m³ of methane at 15 °C and 1005 hPa, ideal gas
 OFFSET = 0.1  # ppm by which a beam may differ from the others
-STRUCTURE = 0.25  # of the log of the rate: what a straight plume over a site does not know
 FACTORS = (0.7, 1.0, 1.4)
 _WIND = (
     "Average Speed",
@@ -62,6 +61,7 @@ class Found:
     error: float | None
     ratio: float | None
     covered: bool | None
+    located: bool | None
     minutes: int
 
 
@@ -163,7 +163,7 @@ def locate(of: Release, *, draws: int = 4000, seed: int = 1) -> Found:
             wide = _shares(of, float(middle[0]), float(middle[1]), 2 * across, up, 40)
             fit = site.fit_rate(y, share, wide, who, offset=OFFSET)
             some = fit.rate + fit.error * random.standard_normal(draws)
-            rates.append(np.maximum(some, 0) * random.lognormal(0, STRUCTURE, draws))
+            rates.append(np.maximum(some, 0) * random.lognormal(0, site.STRUCTURE, draws))
     five, half, last = np.quantile(np.concatenate(rates), [0.05, 0.5, 0.95])
     known = of.rate is not None and of.place is not None
     return Found(
@@ -177,5 +177,6 @@ def locate(of: Release, *, draws: int = 4000, seed: int = 1) -> Found:
         error=float(np.hypot(*(middle - of.place))) if known and of.place is not None else None,
         ratio=float(half / of.rate) if of.rate else None,
         covered=bool(five <= of.rate <= last) if of.rate else None,
+        located=bool(np.hypot(*(middle - of.place)) <= radius) if of.place is not None else None,
         minutes=minutes,
     )

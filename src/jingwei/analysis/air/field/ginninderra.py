@@ -32,7 +32,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Group:
-    """One instrument group: rate and 90 % interval, g/min, samples used."""
+    """One instrument group: rate and 90 % interval with the error of the plume, g/min, samples used."""
 
     name: str
     rate: float
@@ -111,9 +111,7 @@ def validate(source: Path) -> Found:
         if not (share > 0).any():
             continue
         fit = site.fit_rate(y, share, wide, who, offset=OFFSET)
-        groups.append(
-            Group(name, fit.rate, max(fit.rate - 1.645 * fit.error, 0), fit.rate + 1.645 * fit.error, len(y))
-        )  # fmt: skip
+        groups.append(Group(name, fit.rate, *site.interval(fit.rate, fit.error), len(y)))
     if not groups:
         raise FieldError(f"{source}: no sample is downwind of the release")
     middle = float(np.median([g.rate for g in groups]))
