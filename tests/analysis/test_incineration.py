@@ -462,7 +462,7 @@ def test_M19_5_2(now, times, wanted, due):
     assert inc.duty(T0 + hours(now), T0, **at) == (wanted, T0 + hours(due))
 
 
-def test_O10_9():
+def test_the_list_of_evidence_is_whole():
     assert {k for k, _ in inc.EVIDENCE} >= {
         "temperature_5min",
         "daily_means",

@@ -24,10 +24,6 @@ IN_FORCE: Final = date(2023, 1, 1)
 INDUSTRIES: Final = ("waste_incineration", "power", "cement", "paper")
 """Industries for which the announcement is in force since `IN_FORCE` (M22-10)."""
 
-Kind = Literal["device", "condition"]
-"""1 + N (M22-4): marks of the device (fault, maintenance, commissioning) for all industries, and
-marks of the industry's working condition (start, stop, fault)."""
-
 
 def applies(industry: str, on: date) -> bool:
     """Whether the announcement binds that industry on that day (M22-10).
@@ -45,40 +41,6 @@ def due(day: date) -> datetime:
     '2026-04-01T12:00:00+08:00'
     """
     return datetime.combine(day + timedelta(days=1), time(12), SHANGHAI)
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a mark does.
-
-    `accepted`: set in time; otherwise the plant has no objection to the data's validity (M22-5);
-    `reported`: the abnormal situation counts as reported (M22-3); `basis`: the data may be the
-    basis of an exceedance (M22-6); `publish`: the text that goes out together with the data (M22-8).
-    """
-
-    accepted: bool
-    reported: bool
-    basis: bool
-    publish: str
-
-
-def effect(
-    kind: Kind,
-    mark: str,
-    day: date,
-    marked: datetime,
-    *,
-    within_time: bool = True,
-    facilities_met: bool = True,
-) -> Effect:
-    """What a mark of data of `day`, set at `marked` (aware), does.
-
-    Device marks make data invalid: no basis for an exceedance. Condition marks do so only within
-    the limited time and where the facilities met the requirements (M22-6).
-    """
-    accepted = marked <= due(day)
-    free = accepted and (kind == "device" or (within_time and facilities_met))
-    return Effect(accepted, accepted, not free, mark if accepted else "")
 
 
 # Start-up and shut-down windows -----------------------------------------------------------------

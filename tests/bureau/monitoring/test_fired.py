@@ -1,10 +1,13 @@
 """How often rules fired: each counter against what was stored."""
 
+# ruff: noqa: N802 (a test of a rule is named after the rule's id)
+
 from __future__ import annotations
 
 from datetime import date, timedelta
 
 import pytest
+from django.urls import reverse
 
 from jingwei.analysis.detection.texts import DETECTORS
 from jingwei.bureau.evidencelog.retention import KIND
@@ -20,6 +23,7 @@ from jingwei.bureau.monitoring.models import (
     OrderProposal,
     TransmissionDay,
 )
+from jingwei.bureau.registry import fired as rules
 from jingwei.bureau.registry.models import Enterprise
 
 from .conftest import NOW, City, limit
@@ -167,3 +171,28 @@ def test_segments_deleted_after_their_term(city: City, dispatcher, monkeypatch, 
     entry = record(KIND, "1", {"segment": 1})
     monkeypatch.setattr(fired.timezone, "now", lambda: entry.created + after)
     assert count(dispatcher, "R820-26") == [found]
+
+
+def test_O10_9(city: City, furnace: Furnace, dispatcher, client):
+    """What is taken as evidence on site stands on the furnace's page, where inspectors look."""
+    client.force_login(dispatcher)
+    client.cookies["django_language"] = "en"
+    page = client.get(reverse("monitoring:furnace", args=[furnace.pk])).content.decode()
+    for line in (
+        "Five-minute means of the furnace temperature",
+        "Daily means of the automatic monitoring",
+        "Data that are missing or not valid",
+        "Marks, and the records that they rest on",
+        "Data taken from the device, signed by the person in charge",
+    ):
+        assert line in page
+
+
+def test_R820_23(city: City, dispatcher, client):
+    """A duty of the enterprise: its page has the text, and says where what comes of it is counted."""
+    client.force_login(dispatcher)
+    client.cookies["django_language"] = "en"
+    page = client.get(reverse("registry:rule", args=["R820-23"])).content.decode()
+    assert "发现自动监测设备传输异常应当及时报告并检修" in page
+    assert "counted under TR, A18-3.3 and R820-42" in page
+    assert {"TR", "A18-3.3", "R820-42"} <= set(rules.counts(dispatcher))

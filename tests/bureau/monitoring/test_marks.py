@@ -1,5 +1,7 @@
 """Marks of enterprises, accounts and temperatures of furnaces, inquiries, the bulletin."""
 
+# ruff: noqa: N802 (a test of a rule is named after the rule's id)
+
 from __future__ import annotations
 
 import csv
@@ -109,8 +111,9 @@ def test_a_start_up_window_exempts_its_factors_for_its_hours(city: City, enterpr
     assert {e.time for e in Exceedance.objects.filter(withdrawn="")} == standing
 
 
-def test_a_device_mark_excuses_only_where_the_announcement_is_in_force(city: City, enterprise):
-    """M22-10: waste incineration, thermal power, cement, paper; elsewhere the exceedance stands."""
+def test_M22_10(city: City, enterprise):
+    """In force for waste incineration, thermal power, cement, paper: there a device mark excuses,
+    elsewhere the exceedance stands."""
     Enterprise.objects.update(industry="chemicals")
     city.send(hour(2), OVER)
     made = mark(enterprise, city, "device_upkeep", hour(2), hour(1))
@@ -201,7 +204,8 @@ def test_nobody_marks_for_an_enterprise(city: City):
             mark(user, city, "device_upkeep", hour(2), hour(1))
 
 
-def test_a_standstill_that_the_flue_gas_belies_is_a_finding(city: City):
+def test_R820_25(city: City):
+    """A false mark of the facility's condition is looked for: a standstill that the flue gas belies."""
     day = datetime(2026, 11, 18, 16, tzinfo=UTC)
     for n in range(6):
         running = {
