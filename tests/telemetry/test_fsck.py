@@ -13,6 +13,8 @@ from jingwei.telemetry import journal, seal
 from jingwei.telemetry.catalog import LakeError
 from jingwei.telemetry.fsck import check
 
+from .forgery import forge
+
 NOON = hj212.moment("20260310120000")
 
 
@@ -75,18 +77,18 @@ def test_telegrams_not_taken_in_yet_are_no_problem(filled, frame):
 
 def test_a_changed_sealed_segment(filled):
     segment = journal.segments(filled.journal)[0]
-    segment.path.chmod(0o644)
-    db = sqlite3.connect(segment.path)
-    db.execute("DROP TRIGGER telegram_stays")
-    db.execute("UPDATE telegram SET raw = replace(raw, '12.5', '11.5') WHERE row = 3")
-    db.commit()
-    db.close()
+    forge(
+        segment,
+        lambda records: [
+            (*r[:4], r[4].replace(b"12.5", b"11.5")) if r[0] == 3 else r for r in records
+        ],
+    )
     assert any("was changed after it was sealed" in p for p in problems(filled))
 
 
 def test_a_torn_segment_and_a_stranger(filled):
     segment = journal.segments(filled.journal)[1]
-    segment.path.write_bytes(segment.path.read_bytes()[:9000])
+    segment.log.write_bytes(segment.log.read_bytes()[:-9])
     (filled.journal / "2026" / "notes.txt").write_text("x")
     found = problems(filled)
     assert any(str(segment.path) in p for p in found)

@@ -56,8 +56,13 @@ def _journal(root: Path) -> Iterator[str]:
         yield f"{path} does not belong into a journal"
     for segment in journal.segments(root):
         try:
-            with segment.open() as db:
-                (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            with segment.open() as view:
+                (verdict,) = view.db.execute("PRAGMA quick_check(1)").fetchone()
+                meta = view.meta()
+                if meta["state"] != "sealed":
+                    count = sum(1 for _ in view.records())  # each block has its check sum
+                    if count != int(meta.get("rows", count)):
+                        yield f"{segment.path} holds {count} telegrams, {meta['rows']} were written"
             if verdict != "ok":
                 yield f"{segment.path} is damaged: {verdict}"
                 continue
@@ -183,8 +188,8 @@ def _segment(
 ) -> Iterator[str]:
     """Telegrams of one segment against the rows of the lake."""
     try:
-        with segment.open() as db:
-            last = segment.last(db)
+        with segment.open() as view:
+            last = view.last()
         if until != ALL and last < until:
             yield f"{segment.path} has {last} telegrams, the lake has taken in {until}"
         last = min(last, until)

@@ -50,7 +50,7 @@ from jingwei.telemetry.journal import (
     BrokenSegmentError,
     make_folder,
     microseconds,
-    sync_folder,
+    sync,
 )
 from jingwei.telemetry.observations import decode, keys_beside, observations
 from jingwei.telemetry.packing import Record
@@ -402,7 +402,7 @@ class Ingest:
                 pq.write_table(table, f, compression="zstd")
                 f.flush()
                 os.fsync(f.fileno())
-            sync_folder((self.root / path).parent)
+            sync((self.root / path).parent)
             sha256 = digest(self.root / path)
         except BaseException:
             (self.root / path).unlink(missing_ok=True)
@@ -507,7 +507,7 @@ class Ingest:
                     f"{self.root / resolution / day}: the catalog says {sum(f[1] for f in files)}"
                     f" rows, the files have {count}; nothing was merged (see `jingwei fsck`)"
                 )
-            sync_folder((self.root / path).parent)
+            sync((self.root / path).parent)
             at, sha256 = microseconds(now), digest(self.root / path)
             with transaction(db):
                 drop_files(db, [f[0] for f in files], at)

@@ -1,9 +1,10 @@
 """The journal: every telegram as its bytes came, durable before it is acknowledged.
 
-A journal is a folder of segments, `<YYYY>/<MM>/<number>.sqlite`: SQLite files with one packed row
-a telegram, append-only. A segment belongs to the one `Journal` that made it; any number of writers
-can work in one folder, because a segment's number is taken by exclusive creation. A segment is
-rolled when its hour (UTC) ends or it has grown large. Anyone may read while others write.
+A journal is a folder of segments. A segment that is written is a pair: `<YYYY>/<MM>/<number>.log`
+holds its telegrams, one block a commit (`blocks.py`), and `<number>.sqlite` says its state. It
+belongs to the one `Journal` that made it; any number of writers can work in one folder, because a
+segment's number is taken by exclusive creation. A segment is rolled when its hour (UTC) ends or it
+has grown large. Anyone may read while others write.
 
 The number of a segment says its month: `(year - 2000) * 10_000_000 + month * 100_000 + n`. A
 telegram's number is `seq = segment << 32 | row`; it finds the telegram without any index. (It
@@ -11,8 +12,9 @@ exceeds 2**53: hand it to JavaScript as text.)
 
 A segment is *open* while it may be written, *rolled* when it may not, *sealed* when its Merkle
 root is stored in it (`seal.py`). When its seal is recorded it is packed: the same telegrams in
-compressed blocks (`packing.py`) in a file that takes the place of the first. A writer looks at the state inside each commit, so that a segment
-whose writer was killed can be rolled by somebody else without asking.
+compressed blocks (`packing.py`) in a SQLite file that takes the place of the pair. A writer holds
+SQLite's lock and looks at the state in each commit, so that a segment whose writer was killed or
+sleeps can be rolled by somebody else without asking.
 """
 
 from __future__ import annotations
@@ -21,16 +23,18 @@ import contextlib
 import os
 import re
 import sqlite3
+import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from jingwei.telemetry import packing
+from jingwei.telemetry import blocks, packing
 from jingwei.telemetry.packing import Record
 
 APPLICATION_ID = 0x4A4E4757  # "JNGW": SQLite's application_id of a segment
@@ -38,33 +42,23 @@ MAX_BYTES = 256 << 20  # a segment is rolled when its telegrams reach this size
 ALL = (1 << 32) - 1  # position of a segment that has been read to its end for good
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _NAME = re.compile(r"([1-9][0-9]{6,10})\.sqlite")
-_OURS = re.compile(r"[1-9][0-9]{6,10}\.sqlite(-wal|-shm|-journal)?|\.[0-9a-f]{32}\.new(-\w+)?")
+_NUMBER = re.compile(r"([1-9][0-9]{6,10})\.(?:sqlite|log)")
+_OURS = re.compile(
+    r"[1-9][0-9]{6,10}\.(sqlite(-wal|-shm|-journal)?|log)|\.[0-9a-f]{32}\.new(-\w+)?"
+)
 
-# Pages of 16 KiB: a commit of hundreds of telegrams takes a fifth less processor time than with 4, and
-# the write-ahead log is copied back, which syncs twice, every 16 MiB instead of every 4.
+# Without syncs: the file is synced once it is whole, and only then gets its name.
 _SCHEMA = f"""
-PRAGMA page_size = 16384;
+PRAGMA synchronous = OFF;
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = 1;
+PRAGMA user_version = 3;
 PRAGMA journal_mode = WAL;
-CREATE TABLE telegram(
-    row INTEGER PRIMARY KEY,
-    received INTEGER NOT NULL,  -- microseconds since 1970-01-01 UTC
-    peer TEXT NOT NULL,
-    reason TEXT NOT NULL,       -- why it was refused; empty in the journal of accepted telegrams
-    raw BLOB NOT NULL
-);
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TRIGGER telegram_stays BEFORE UPDATE ON telegram
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER telegram_kept BEFORE DELETE ON telegram
-    BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
 
 
-PACKED = 2  # SQLite's user_version of a packed segment; 1 is that of an open one
+PACKED = 2  # SQLite's user_version of a packed segment; 3 is that of a pair, 1 was a row a telegram
 PACKED_SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {PACKED};
@@ -103,7 +97,8 @@ class Telegram:
 
 def microseconds(time: datetime) -> int:
     """Microseconds since 1970-01-01 UTC, exact."""
-    return (time - EPOCH) // _MICROSECOND
+    span = time - EPOCH
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
 def moment(microseconds: int) -> datetime:
@@ -120,106 +115,159 @@ def row_of(seq: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """One file of a journal."""
+class View:
+    """An open segment: its SQLite file, and its log unless it is packed."""
 
-    path: Path
-    number: int
-
-    @contextlib.contextmanager
-    def open(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection to the segment; raises `BrokenSegmentError` when it is none."""
-        try:
-            db = sqlite3.connect(
-                f"file:{quote(str(self.path))}?mode={'rw' if write else 'ro'}",
-                uri=True,
-                isolation_level=None,
-                timeout=10,
-            )
-        except sqlite3.Error as error:
-            raise BrokenSegmentError(f"{self.path} cannot be opened: {error}") from None
-        try:
-            try:
-                (kind,) = db.execute("PRAGMA application_id").fetchone()
-            except sqlite3.Error as error:
-                raise BrokenSegmentError(f"{self.path} cannot be read: {error}") from None
-            if kind != APPLICATION_ID:
-                raise BrokenSegmentError(f"{self.path} is not a journal segment")
-            if write:
-                db.execute("PRAGMA synchronous = FULL")
-            try:
-                yield db
-            except sqlite3.OperationalError:
-                raise  # busy, full, read-only: a matter of the moment
-            except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
-                # The latter: a column that holds what no journal writes.
-                raise BrokenSegmentError(f"{self.path} is damaged: {error}") from None
-        finally:
-            db.close()
+    db: sqlite3.Connection
+    log: blocks.Reader | None
 
     def meta(self) -> dict[str, str]:
         """What the segment says of itself: state, opened, and after sealing count, root, …"""
-        with self.open() as db:
-            return dict(db.execute("SELECT key, value FROM meta"))
+        return dict(self.db.execute("SELECT key, value FROM meta"))
 
-    def records(self, db: sqlite3.Connection, after: int = 0, limit: int = -1) -> Iterator[Record]:
+    def records(self, after: int = 0) -> Iterator[Record]:
         """(row, received in microseconds, peer, reason, raw) behind the row `after`, in order."""
-        if not packed(db):
-            yield from db.execute(
-                "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
-                " WHERE row > ? ORDER BY row LIMIT ?",
-                (after, limit),
-            )
+        if self.log is not None:
+            yield from self.log.records(after)
             return
-        for first, size, data in db.execute(
+        for first, size, data in self.db.execute(
             "SELECT first, size, CAST(data AS BLOB) FROM block WHERE last > ? ORDER BY first",
             (after,),
         ):
             for record in packing.records(packing.decompress(data, size), first):
-                if record[0] > after and limit:
+                if record[0] > after:
                     yield record
-                    limit -= 1
-            if not limit:
-                return
 
-    def last(self, db: sqlite3.Connection) -> int:
+    def newest(self, text: bytes) -> Iterator[list[Record]]:
+        """The telegrams of each block that has this text in its bytes, the newest block first."""
+        if self.log is not None:
+            yield from self.log.newest(text)
+            return
+        for first, size, data in self.db.execute(
+            "SELECT first, size, CAST(data AS BLOB) FROM block ORDER BY first DESC"
+        ):
+            block = packing.decompress(data, size)
+            if text in block:
+                yield list(packing.records(block, first))
+
+    def last(self) -> int:
         """The last row, 0 where there is none."""
-        query = "SELECT max(last) FROM block" if packed(db) else "SELECT max(row) FROM telegram"
-        (row,) = db.execute(query).fetchone()
+        if self.log is not None:
+            return self.log.last()
+        (row,) = self.db.execute("SELECT max(last) FROM block").fetchone()
         return int(row or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a journal; `path` is its SQLite file."""
+
+    path: Path
+    number: int
+
+    @property
+    def log(self) -> Path:
+        """Its telegrams while it is not packed."""
+        return self.path.with_suffix(blocks.SUFFIX)
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.path.stat().st_size + self.log.stat().st_size
+        return self.path.stat().st_size
+
+    @contextlib.contextmanager
+    def open(self, *, write: bool = False) -> Iterator[View]:
+        """A view of the segment; raises `BrokenSegmentError` when it is none."""
+        with contextlib.ExitStack() as stack:
+            try:
+                db = self._connect(stack, write)
+                log = self._log(stack, db)
+                if log is None and not packed(db):  # it was packed just now
+                    db = self._connect(stack, write)
+                    log = self._log(stack, db)
+                    if log is None and not packed(db):
+                        raise BrokenSegmentError(
+                            f"{self.path} has lost its telegrams: no {self.log}"
+                        )
+            except (sqlite3.Error, OSError, blocks.DamagedError) as error:
+                raise BrokenSegmentError(f"{self.path} cannot be read: {error}") from None
+            try:
+                yield View(db, log)
+            except sqlite3.OperationalError:
+                raise  # busy, full, read-only: a matter of the moment
+            except (
+                sqlite3.DatabaseError, TypeError, ValueError, OverflowError, struct.error
+            ) as error:  # fmt: skip
+                # The latter: a column that holds what no journal writes.
+                raise BrokenSegmentError(f"{self.path} is damaged: {error}") from None
+
+    def _connect(self, stack: contextlib.ExitStack, write: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={'rw' if write else 'ro'}",
+            uri=True,
+            isolation_level=None,
+            timeout=10,
+        )
+        stack.callback(db.close)
+        try:
+            (kind,) = db.execute("PRAGMA application_id").fetchone()
+        except sqlite3.OperationalError as error:
+            if write or error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+            # A sealer was killed; who only reads cannot undo what it had begun.
+            with self.open(write=True):
+                pass
+            return self._connect(stack, write)
+        if kind != APPLICATION_ID:
+            raise BrokenSegmentError(f"{self.path} is not a journal segment")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 1:
+            raise BrokenSegmentError(
+                f"{self.path} was written by an earlier version of Jingwei, which kept a row a"
+                " telegram; only that version can pack it"
+            )
+        if write:
+            db.execute("PRAGMA synchronous = FULL")
+        return db
+
+    def _log(self, stack: contextlib.ExitStack, db: sqlite3.Connection) -> blocks.Reader | None:
+        with contextlib.suppress(FileNotFoundError):
+            if not packed(db):
+                log = blocks.Reader(self.log)
+                stack.callback(log.close)
+                return log
+        return None
+
+    def meta(self) -> dict[str, str]:
+        with self.open() as view:
+            return view.meta()
 
     def newest(self, text: bytes, since: int, limit: int) -> list[Telegram]:
         """The last `limit` telegrams received since, with these bytes in them; the newest first."""
-        with self.open() as db:
-            if not packed(db):
-                records: Iterable[Record] = db.execute(
-                    "SELECT row, received, peer, reason, CAST(raw AS BLOB) FROM telegram"
-                    " WHERE received >= ? AND (? = x'' OR instr(raw, ?)) ORDER BY row DESC LIMIT ?",
-                    (since, text, text, limit),
-                ).fetchall()
-                return [self.telegram(record) for record in records]
-            found: list[Telegram] = []
-            for first, size, data in db.execute(
-                "SELECT first, size, CAST(data AS BLOB) FROM block ORDER BY first DESC"
-            ):
-                block = packing.decompress(data, size)
-                if text in block:
-                    some = [
-                        record
-                        for record in packing.records(block, first)
-                        if record[1] >= since and text in record[4]
-                    ]
-                    found += [self.telegram(record) for record in reversed(some)]
+        found: list[Telegram] = []
+        with self.open() as view:
+            for records in view.newest(text):
+                found += [
+                    self.telegram(record)
+                    for record in reversed(records)
+                    if record[1] >= since and text in record[4]
+                ]
                 if len(found) >= limit:
                     break
-            return found[:limit]
+        return found[:limit]
 
     def take(self, after: int = 0, limit: int = -1) -> tuple[list[Record], bool]:
-        """The records with a row greater than `after`, and whether the segment ends with them."""
-        with self.open() as db:
-            db.execute("BEGIN")
-            (state,) = db.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
-            found = list(self.records(db, after, limit))
+        """The records with a row greater than `after`, and whether the segment ends with them.
+
+        They are on the disk, whatever became of their writer.
+        """
+        with self.open() as view:
+            state = view.meta()["state"]  # first: what is rolled now gets no more
+            records = view.records(after)
+            found = list(records if limit < 0 else islice(records, limit))
+            if found and view.log is not None and state != "sealed":
+                view.log.sync()
             return found, state != "open" and (limit < 0 or len(found) < limit)
 
     def read(self, after: int = 0, limit: int = -1) -> tuple[list[Telegram], bool]:
@@ -275,8 +323,17 @@ def strangers(root: Path) -> list[Path]:
                 path.name.startswith(".")
                 or path.parent == root / month_of(int(path.name.partition(".")[0]))
             )
+            and not (path.suffix == blocks.SUFFIX and _orphan(path))
         )
     )
+
+
+def _orphan(log: Path) -> bool:
+    """Whether a log holds telegrams and nothing says what they are."""
+    try:
+        return not log.with_suffix(".sqlite").exists() and log.stat().st_size > blocks.EMPTY
+    except FileNotFoundError:
+        return False
 
 
 def read(
@@ -337,11 +394,11 @@ def get(root: Path, seq: int) -> Telegram:
     """The telegram with this number; raises `JournalError` when there is none."""
     number, row = segment_of(seq), row_of(seq)
     segment = Segment(root / month_of(number) / f"{number}.sqlite", number)
-    with segment.open() as db:
-        found = next(segment.records(db, row - 1, 1), None)
+    with segment.open() as view:
+        found = next(view.records(row - 1), None)
         if found is None or found[0] != row:
-            deleted = db.execute("SELECT value FROM meta WHERE key = 'pruned'").fetchone()
-            gone = f"; they were deleted on {deleted[0][:10]}" if deleted else ""
+            deleted = view.meta().get("pruned", "")
+            gone = f"; they were deleted on {deleted[:10]}" if deleted else ""
             raise JournalError(f"no telegram {seq} in {segment.path}{gone}")
     return segment.telegram(found)
 
@@ -352,9 +409,9 @@ def packed(db: sqlite3.Connection) -> bool:
     return bool(version == PACKED)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file durable, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -366,7 +423,15 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+        sync(folder.parent)
+
+
+def put(segment: Segment, whole: Path) -> None:
+    """Let a packed file take the place of a segment. Atomic: a reader sees the one or the other."""
+    whole.chmod(0o444)
+    whole.rename(segment.path)
+    sync(segment.path.parent)
+    segment.log.unlink(missing_ok=True)
 
 
 class Journal:
@@ -387,8 +452,8 @@ class Journal:
         self._clock = clock
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._log: blocks.Writer | None = None
         self._number = 0
-        self._row = 0
         self._bytes = 0
         self._hour: datetime | None = None
 
@@ -405,41 +470,36 @@ class Journal:
                 return self._append(telegrams)
             except (sqlite3.Error, OSError) as error:
                 # A full disk leaves the segment good; after anything else a new one is begun.
-                if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+                if not isinstance(error, blocks.NoRoomError):
                     self._leave()
                 raise JournalError(f"journal {self.root}: {error}") from error
 
     def _append(self, telegrams: Sequence[Telegram]) -> list[int]:
         now = self._clock()
-        if self._db is not None and (self._bytes >= self._max_bytes or self._hour != _hour(now)):
+        if self._log is not None and (self._bytes >= self._max_bytes or self._hour != _hour(now)):
             self._leave()
+        received = [microseconds(t.received) for t in telegrams]
+        raws = [t.raw for t in telegrams]
         while True:
-            db = self._db or self._begin(now)
-            row = self._row
+            db, log = self._db, self._log
+            if db is None or log is None:
+                db, log = self._begin(now)
+            db.execute("BEGIN IMMEDIATE")  # nobody rolls the segment meanwhile
             try:
-                db.execute("BEGIN IMMEDIATE")
                 (state,) = db.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
                 if state == "open":
-                    db.executemany(
-                        "INSERT INTO telegram VALUES (?, ?, ?, ?, ?)",
-                        [
-                            (row + n, microseconds(t.received), t.peer, t.reason, t.raw)
-                            for n, t in enumerate(telegrams, 1)
-                        ],
+                    row = log.append(
+                        received, [t.peer for t in telegrams], [t.reason for t in telegrams], raws
                     )
-                    db.execute("COMMIT")
                     break
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
+            finally:
+                db.execute("ROLLBACK")  # the file of the state was only read
             self._leave()  # somebody rolled it because its hour was over
-        self._row = row + len(telegrams)
-        self._bytes += sum(len(t.raw) for t in telegrams)
+        self._bytes += sum(map(len, raws))
         first = self._number << 32 | row
-        return [first + n for n in range(1, len(telegrams) + 1)]
+        return list(range(first, first + len(telegrams)))
 
-    def _begin(self, now: datetime) -> sqlite3.Connection:
+    def _begin(self, now: datetime) -> tuple[sqlite3.Connection, blocks.Writer]:
         folder = self.root / f"{now:%Y}" / f"{now:%m}"
         make_folder(folder)
         blank = folder / f".{uuid.uuid4().hex}.new"
@@ -450,46 +510,39 @@ class Journal:
                     "INSERT INTO meta VALUES (?, ?)",
                     [("state", "open"), ("opened", now.isoformat())],
                 )
-            base = (now.year - 2000) * 10_000_000 + now.month * 100_000
-            number = (
-                max(
-                    (int(m[1]) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name))),
-                    default=base,
-                )
-                + 1
-            )
-            while True:
-                if number >= base + 100_000:
-                    raise JournalError(
-                        f"{folder}: the month has {number - base - 1} segments already: no more"
-                        " can be numbered; begin segments less often"
-                    )
-                try:
-                    os.link(blank, folder / f"{number}.sqlite")  # exclusive, and never half-made
-                    break
-                except FileExistsError:
-                    number += 1
+            sync(blank)
+            number, log = _take_number(folder, blank, now)
         finally:
             for rest in folder.glob(blank.name + "*"):
                 rest.unlink(missing_ok=True)
-        sync_folder(folder)
-        db = sqlite3.connect(
-            folder / f"{number}.sqlite", isolation_level=None, check_same_thread=False, timeout=10
-        )
-        db.execute("PRAGMA synchronous = FULL")
-        self._db, self._number, self._row, self._bytes = db, number, 0, 0
+        try:
+            sync(folder)
+            db = sqlite3.connect(
+                folder / f"{number}.sqlite", isolation_level=None, check_same_thread=False,
+                timeout=10,
+            )  # fmt: skip
+            db.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            log.close()
+            raise
+        self._db, self._log, self._number, self._bytes = db, log, number, 0
         self._hour = _hour(now)
-        return db
+        return db, log
 
     def _leave(self) -> None:
-        db, self._db = self._db, None
-        if db is None:
+        db, log, self._db, self._log = self._db, self._log, None, None
+        if db is None or log is None:
             return
+        rows = log.rows
+        log.close()
         # Where this fails the sealer rolls the segment after its hour.
         with contextlib.suppress(sqlite3.Error):
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            db.execute("UPDATE meta SET value = 'rolled' WHERE key = 'state' AND value = 'open'")
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute(
+                "UPDATE meta SET value = 'rolled' WHERE key = 'state' AND value = 'open'"
+            ).rowcount:
+                db.execute("INSERT INTO meta VALUES ('rows', ?)", (str(rows),))
+            db.execute("COMMIT")
         with contextlib.suppress(sqlite3.Error):
             db.close()
 
@@ -509,3 +562,36 @@ class Journal:
 
 def _hour(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _take_number(folder: Path, blank: Path, now: datetime) -> tuple[int, blocks.Writer]:
+    """Make the next segment of a month from its SQLite file; its number and its log.
+
+    Both names are made exclusively, and that of the log first: no reader sees a half of the pair.
+    """
+    base = (now.year - 2000) * 10_000_000 + now.month * 100_000
+    number = max(
+        (int(match[1]) for p in folder.iterdir() if (match := _NUMBER.fullmatch(p.name))),
+        default=base,
+    )
+    while True:
+        number += 1
+        if number >= base + 100_000:
+            raise JournalError(
+                f"{folder}: the month has {number - base - 1} segments already: no more"
+                " can be numbered; begin segments less often"
+            )
+        path = folder / f"{number}{blocks.SUFFIX}"
+        try:
+            log = blocks.Writer(path)
+        except FileExistsError:
+            continue
+        try:
+            os.link(blank, folder / f"{number}.sqlite")  # never half-made
+        except BaseException as error:
+            log.close()
+            path.unlink(missing_ok=True)
+            if not isinstance(error, FileExistsError):
+                raise
+        else:
+            return number, log

@@ -27,12 +27,15 @@ resolution "day" is kept by month). Columns:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from itertools import groupby
+from functools import partial
+from itertools import compress, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import duckdb
 import numpy as np
@@ -54,19 +57,34 @@ SERIES = (
 )  # fmt: skip
 
 
+SINGLY = 5_000  # points that are looked up one by one; for more, all newest values are read
+
+
 class Latest(NamedTuple):
-    """The newest observation of one factor in one resolution."""
+    """The newest observation of one factor in one resolution.
+
+    Times are kept as microseconds since 1970 UTC, which compare and subtract much faster than
+    `time` and `received`, made of them when asked for.
+    """
 
     mn: str
     st: str
     factor: str
     resolution: str
-    time: datetime
+    time_us: int
     value: float | None
     zs: float | None
     flag: str | None
-    received: datetime
+    received_us: int
     seq: int
+
+    @property
+    def time(self) -> datetime:
+        return moment(self.time_us)
+
+    @property
+    def received(self) -> datetime:
+        return moment(self.received_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +162,16 @@ def _once(table: pa.Table) -> pa.Table:
     return table if last.all() else table.filter(pa.array(last)).combine_chunks()
 
 
-class _Moments(dict[int, datetime]):
-    """Times by microseconds, each made once."""
-
-    def __missing__(self, key: int) -> datetime:
-        # Seconds as a double name every microsecond until the year 2242, and are three times as fast.
-        found = datetime.fromtimestamp(key / 1e6, UTC) if 0 <= key < 1 << 52 else moment(key)
-        self[key] = found
-        return found
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """No garbage collection in here (of any thread)."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _chosen(
@@ -190,37 +210,34 @@ class Lake:
         for all. Observations with a time ahead of their reception are not taken for the newest.
         """
         wanted = MEASURED if resolution is None else (resolution,)
-        columns = "mn, st, factor, resolution, time, value, zs, flag, received, seq"
-        query = f"SELECT {columns} FROM latest WHERE resolution = ?"  # noqa: S608
+        select = (
+            "SELECT mn, st, factor, resolution, time, value, zs, flag, received, seq FROM latest"
+        )
         order = " ORDER BY mn, st, factor"
-        times = _Moments()  # most points share their times
+        among = None if points is None else set(points)
         found: list[Latest] = []
-
-        def take(rows: Iterable[tuple[Any, ...]]) -> None:
-            # One by one, so that no second list of as many tuples keeps the collector busy.
-            found.extend(
-                Latest(m, s, f, r, times[t], v, z, mark, times[got], seq)
-                for m, s, f, r, t, v, z, mark, got, seq in rows
-            )
-
-        with catalog(self.root) as db:
+        new = cast(Callable[[Any], Latest], partial(tuple.__new__, Latest))
+        # Tens of thousands of rows that stay would make the collector look through everything again
+        # and again.
+        with catalog(self.root) as db, _collector_at_rest():
             db.execute("BEGIN")
             for name in wanted:
-                if points is None:
-                    take(db.execute(query + order, (name,)))
-                    continue
-                unique = sorted(set(points))
-                for at in range(0, len(unique), 5000):
-                    some = unique[at : at + 5000]
-                    values = ",".join(["(?,?)"] * len(some))
-                    flat = [text for point in some for text in point]
-                    take(
-                        db.execute(
-                            f"{query} AND (mn, st) IN (VALUES {values}){order}", (name, *flat)
-                        )
+                if among is None:
+                    rows = db.execute(f"{select} WHERE resolution = ?{order}", (name,))
+                    found += map(new, rows)
+                elif len(among) > SINGLY:
+                    rows = db.execute(f"{select} WHERE resolution = ?{order}", (name,)).fetchall()
+                    chosen = map(among.__contains__, map(itemgetter(0, 1), rows))
+                    found += map(new, compress(rows, chosen))
+                elif among:
+                    pairs = ",".join(["(?,?)"] * len(among))
+                    rows = db.execute(
+                        f"{select} WHERE resolution = ? AND (mn, st) IN (VALUES {pairs}){order}",
+                        (name, *(text for point in among for text in point)),
                     )
-        if len(wanted) > 1:
-            found.sort(key=lambda row: row[:4])
+                    found += map(new, rows)
+            if len(wanted) > 1:
+                found.sort()  # no two have the same point, factor and resolution
         return found
 
     def series(

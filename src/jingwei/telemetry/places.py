@@ -196,8 +196,8 @@ class Feed:
             before = read.get(segment.number, 0)
             if before == ALL:
                 continue
-            with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as db:
-                record = next(segment.records(db, before, 1), None)
+            with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as view:
+                record = next(view.records(before), None)
                 if record is not None:
                     return record[1]
         return min(found, default=None)
@@ -209,8 +209,11 @@ class Feed:
         for segment in journal.segments(self.root):
             before = read.get(segment.number, 0)
             if before != ALL:
-                with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as db:
-                    count += max(0, segment.last(db) - before)
+                with (
+                    contextlib.suppress(journal.JournalError, sqlite3.Error),
+                    segment.open() as view,
+                ):
+                    count += max(0, view.last() - before)
         return count
 
 
@@ -238,14 +241,13 @@ def beginning(root: Path, since: datetime | None) -> dict[int, int]:
     """Where a new target begins: behind everything that was received before `since`, or by now."""
     found: dict[int, int] = {}
     for segment in journal.segments(root):
-        with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as db:
-            (state,) = db.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()
-            last = segment.last(db)
+        with contextlib.suppress(journal.JournalError, sqlite3.Error), segment.open() as view:
+            state, last = view.meta()["state"], view.last()
             if since is None:
                 found[segment.number] = ALL if state != "open" else last
                 continue
             first = microseconds(since)
-            row = next((r[0] for r in segment.records(db) if r[1] >= first), None)
+            row = next((r[0] for r in view.records() if r[1] >= first), None)
             if row is not None:
                 found[segment.number] = row - 1
             else:

@@ -369,7 +369,7 @@ def _take(
                 shutil.copyfile(made, root / path)
                 with (root / path).open("rb") as f:
                     os.fsync(f.fileno())
-                journal.sync_folder((root / path).parent)
+                journal.sync((root / path).parent)
             with transaction(db):
                 drop_files(db, [f[0] for f in old], at)
                 closed = not beside

@@ -24,8 +24,8 @@ from jingwei.telemetry.journal import (
     JournalError,
     Segment,
     month_of,
+    put,
     segments,
-    sync_folder,
 )
 from jingwei.telemetry.seal import Seal
 
@@ -79,7 +79,7 @@ def old(root: Path, limit: datetime, holds: Sequence[Hold] = ()) -> Iterator[Old
         last = found.last or datetime.fromisoformat(meta["opened"])
         if last < limit:
             held = tuple(hold.why for hold in holds if hold.since <= last)
-            yield Old(segment, found, segment.path.stat().st_size, meta["recorded"], held)
+            yield Old(segment, found, segment.size(), meta["recorded"], held)
 
 
 def prune(one: Old, now: datetime) -> None:
@@ -93,18 +93,16 @@ def prune(one: Old, now: datetime) -> None:
     blank = path.with_name(f".{uuid.uuid4().hex}.new")
     try:
         with (
-            one.segment.open() as db,
+            one.segment.open() as view,
             contextlib.closing(sqlite3.connect(blank, isolation_level=None)) as new,
         ):
             new.executescript(PACKED_SCHEMA)
             new.execute("PRAGMA synchronous = FULL")
             new.execute("BEGIN")
-            new.executemany("INSERT INTO meta VALUES (?, ?)", db.execute("SELECT * FROM meta"))
+            new.executemany("INSERT INTO meta VALUES (?, ?)", view.meta().items())
             new.execute("INSERT INTO meta VALUES ('pruned', ?)", (now.isoformat(),))
             new.execute("COMMIT")
-        blank.chmod(0o444)
-        blank.rename(path)
-        sync_folder(path.parent)
+        put(one.segment, blank)
     finally:
         blank.unlink(missing_ok=True)
 

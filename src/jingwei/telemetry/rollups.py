@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jingwei.telemetry.catalog import CHINA, DAY, LakeError, digest, transaction
-from jingwei.telemetry.journal import make_folder, microseconds, moment, sync_folder
+from jingwei.telemetry.journal import make_folder, microseconds, moment, sync
 from jingwei.telemetry.parquet import IN_FORCE, KEY, reason, sources, write_exact
 from jingwei.telemetry.remote import opened, place
 
@@ -184,7 +184,7 @@ def settle(
         if root / f"{resolution}-{step}" / day != place_.parent:
             place_ = _fresh(root, resolution, step, day)
             Path(out).rename(place_)
-        sync_folder(place_.parent)
+        sync(place_.parent)
         made.append((_name(root, place_), path, step, count, digest(place_)))
     with transaction(db):
         db.execute(

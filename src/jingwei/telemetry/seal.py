@@ -24,16 +24,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jingwei.evidence.merkle import CompactRange, leaf_hash
-from jingwei.telemetry import packing
+from jingwei.telemetry import blocks, packing
 from jingwei.telemetry.journal import (
     PACKED_SCHEMA,
     BrokenSegmentError,
     JournalError,
     Segment,
+    View,
     moment,
-    packed,
+    put,
     segments,
-    sync_folder,
 )
 from jingwei.telemetry.packing import framed, leaf
 
@@ -59,8 +59,8 @@ def compute(root: Path, segment: Segment) -> Seal:
     flat = hashlib.sha256()
     first: int | None = None
     last: int | None = None
-    with segment.open() as db:
-        for _, received, peer, reason, raw in segment.records(db):
+    with segment.open() as view:
+        for _, received, peer, reason, raw in view.records():
             entry = leaf(received, peer, reason, raw)
             edge.append(leaf_hash(entry))
             flat.update(framed(entry))
@@ -158,13 +158,20 @@ def seal(
 
 
 def _seal(root: Path, segment: Segment) -> dict[str, str]:
-    with segment.open(write=True) as db:
+    with segment.open(write=True) as view:
         # Shuts the writer out: it looks at the state inside each of its commits.
-        db.execute("UPDATE meta SET value = 'rolled' WHERE key = 'state' AND value = 'open'")
+        view.db.execute("UPDATE meta SET value = 'rolled' WHERE key = 'state' AND value = 'open'")
+        if view.log is not None:
+            view.log.sync()
+        rows = view.meta().get("rows")
     found = compute(root, segment)
-    with segment.open(write=True) as db:
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany(
+    if rows is not None and found.count != int(rows):
+        raise BrokenSegmentError(
+            f"{segment.path} holds {found.count} telegrams, {rows} were written"
+        )
+    with segment.open(write=True) as view:
+        view.db.execute("BEGIN IMMEDIATE")
+        view.db.executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)",
             [
                 ("count", str(found.count)),
@@ -175,9 +182,9 @@ def _seal(root: Path, segment: Segment) -> dict[str, str]:
                 ("state", "sealed"),
             ],
         )
-        db.execute("COMMIT")
-        _settle(db)
-        return dict(db.execute("SELECT key, value FROM meta"))
+        view.db.execute("COMMIT")
+        _settle(view.db)
+        return view.meta()
 
 
 def _settle(db: sqlite3.Connection) -> None:
@@ -201,14 +208,16 @@ def recorded(root: Path, name: str, reference: str = "") -> None:
         return
     if segment.meta().get("state") != "sealed":
         raise JournalError(f"segment {name} is not sealed")
-    with segment.open(write=True) as db:
-        db.execute(
+    with segment.open(write=True) as view:
+        view.db.execute(
             "INSERT OR IGNORE INTO meta VALUES ('recorded', ?)",
             (reference or datetime.now(UTC).isoformat(),),
         )
-        _settle(db)
-        (mode,) = db.execute("PRAGMA journal_mode").fetchone()
+        _settle(view.db)
+        (mode,) = view.db.execute("PRAGMA journal_mode").fetchone()
     if mode == "delete":
+        with contextlib.suppress(FileNotFoundError):
+            segment.log.chmod(0o444)
         segment.path.chmod(0o444)
 
 
@@ -233,8 +242,8 @@ def pack(root: Path, limit: int = 4, *, problems: list[str] | None = None) -> in
         try:
             if not _done(segment):
                 continue
-            with segment.open() as db:
-                there = packed(db)
+            with segment.open() as view:
+                there = view.log is None
             if not there:
                 _pack(root, segment)
                 count += 1
@@ -246,40 +255,50 @@ def pack(root: Path, limit: int = 4, *, problems: list[str] | None = None) -> in
 
 
 def _sweep(root: Path) -> None:
-    """Remove what a killed packer left half made an hour ago or earlier."""
-    for path in root.glob("*/*/.*.new*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > 3600:
+    """Remove what a killed process left behind an hour ago or earlier: files half made, logs whose
+    telegrams are packed, and empty ones whose segment was not made any more."""
+    for path in (*root.glob("*/*/.*.new*"), *root.glob(f"*/*/*{blocks.SUFFIX}")):
+        with contextlib.suppress(FileNotFoundError, JournalError):
+            status = path.stat()
+            if time.time() - status.st_mtime > 3600 and (
+                path.name.startswith(".") or _spent(path, status.st_size)
+            ):
                 path.unlink()
+
+
+def _spent(log: Path, size: int) -> bool:
+    segment = Segment(log.with_suffix(".sqlite"), 0)
+    if not segment.path.exists():
+        return size <= blocks.EMPTY
+    with segment.open() as view:
+        return view.log is None
 
 
 def _pack(root: Path, segment: Segment) -> None:
     blank = segment.path.with_name(f".{uuid.uuid4().hex}.new")
     try:
         with (
-            segment.open() as db,
+            segment.open() as view,
             contextlib.closing(sqlite3.connect(blank, isolation_level=None)) as new,
         ):
             new.executescript(PACKED_SCHEMA)
             new.execute("PRAGMA synchronous = FULL")
             new.execute("BEGIN")
-            new.executemany("INSERT INTO meta VALUES (?, ?)", db.execute("SELECT * FROM meta"))
-            new.executemany("INSERT INTO block VALUES (?, ?, ?, ?)", _blocks(segment, db))
+            new.executemany("INSERT INTO meta VALUES (?, ?)", view.meta().items())
+            new.executemany("INSERT INTO block VALUES (?, ?, ?, ?)", _blocks(view))
             new.execute("COMMIT")
         problem = verify(root, Segment(blank, segment.number))
         if problem or stored(root, Segment(blank, segment.number)) is None:
             raise JournalError(f"{segment.path} cannot be packed: {problem or 'it is not sealed'}")
-        blank.chmod(0o444)
-        blank.rename(segment.path)
-        sync_folder(segment.path.parent)
+        put(segment, blank)
     finally:
         blank.unlink(missing_ok=True)
 
 
-def _blocks(segment: Segment, db: sqlite3.Connection) -> Iterator[tuple[int, int, int, bytes]]:
+def _blocks(view: View) -> Iterator[tuple[int, int, int, bytes]]:
     waiting: list[bytes] = []
     size = first = last = 0
-    for row, received, peer, reason, raw in segment.records(db):
+    for row, received, peer, reason, raw in view.records():
         if waiting and (size >= packing.BLOCK or row != last + 1):
             yield first, last, size, packing.compress(b"".join(waiting))
             waiting, size = [], 0

@@ -192,8 +192,8 @@ def refused_telegrams(reason: str = "") -> tuple[Counter[str], list[Refused]]:
     root = settings.ENV.refused
     for segment in reversed(journal.segments(root) if root.is_dir() else []):
         try:
-            with segment.open() as db:
-                last = segment.last(db)
+            with segment.open() as view:
+                last = view.last()
             rows, _ = segment.read(max(0, last - REFUSED_KEPT))
         except (journal.BrokenSegmentError, sqlite3.OperationalError):
             continue

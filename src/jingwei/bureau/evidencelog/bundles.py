@@ -274,8 +274,8 @@ class _Writer:
     ) -> list[dict[str, Any]]:
         tree, places, leaves = merkle.Tree(), dict[int, int](), dict[int, bytes]()
         numbers = {journal.row_of(seq): seq for seq in seqs}
-        with segment.open() as db:
-            for row, received, peer, reason, raw in segment.records(db):
+        with segment.open() as view:
+            for row, received, peer, reason, raw in view.records():
                 leaf = packing.leaf(received, peer, reason, raw)
                 if row in numbers:
                     places[numbers[row]], leaves[numbers[row]] = len(tree), leaf

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -159,7 +160,7 @@ def _state(
     )
     best: dict[str, Latest] = {}
     for r in rows:
-        if r.factor not in best or r.time > best[r.factor].time:
+        if r.factor not in best or r.time_us > best[r.factor].time_us:
             best[r.factor] = r
     values = [best[f] for f in _in_order(best, point)]
     normal = normal_marks(point.version)
@@ -181,7 +182,12 @@ def _state(
     else:
         state, reason = "normal", ""
     found = PointState(
-        point, state, reason, max((r.received for r in rows), default=None), values, out=failed
+        point,
+        state,
+        reason,
+        max(rows, key=attrgetter("received_us")).received if rows else None,
+        values,
+        out=failed,
     )
     if point.kind == Point.Kind.AIR_STATION:
         found.aqi, found.aqi_time = station_aqi(point, rows)
