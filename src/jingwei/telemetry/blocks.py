@@ -28,7 +28,7 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -261,15 +261,15 @@ class Reader:
         received = struct.unpack_from(f"<{n}q", fixed)
         lengths = struct.unpack_from(f"<{3 * n}I", fixed, 8 * n)
         text = fixed[_FIXED * n :].decode()
-        words = [text[a:b] for a, b in pairwise(accumulate(lengths[n:], initial=0))]
+        words = list(accumulate(lengths[n:], initial=0))
         places = list(accumulate(lengths[:n], initial=0))
-        if places[-1] != len(raws) or sum(lengths[n:]) != len(text):
+        if places[-1] != len(raws) or words[-1] != len(text):
             raise DamagedError(f"{self._path} is damaged at byte {at}")
         for k in range(skip, n):
             yield (
                 first + k,
                 received[k],
-                words[k],
-                words[n + k],
+                text[words[k] : words[k + 1]],
+                text[words[n + k] : words[n + k + 1]],
                 raws[places[k] : places[k + 1]],
             )

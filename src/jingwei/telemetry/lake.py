@@ -226,9 +226,9 @@ class Lake:
                     rows = db.execute(f"{select} WHERE resolution = ?{order}", (name,))
                     found += map(new, rows)
                 elif len(among) > SINGLY:
-                    rows = db.execute(f"{select} WHERE resolution = ?{order}", (name,)).fetchall()
-                    chosen = map(among.__contains__, map(itemgetter(0, 1), rows))
-                    found += map(new, compress(rows, chosen))
+                    every = db.execute(f"{select} WHERE resolution = ?{order}", (name,)).fetchall()
+                    chosen = map(among.__contains__, map(itemgetter(0, 1), every))
+                    found += map(new, compress(every, chosen))
                 elif among:
                     pairs = ",".join(["(?,?)"] * len(among))
                     rows = db.execute(
