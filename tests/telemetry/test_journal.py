@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jingwei.telemetry import journal
+from jingwei.telemetry import journal, seal
 from jingwei.telemetry.journal import ALL, Journal, JournalError, Telegram
 
 T0 = datetime(2026, 3, 10, 4, 30, tzinfo=UTC)
@@ -194,6 +194,33 @@ def test_a_full_disk_stores_nothing_by_halves_and_works_again_after_it(tmp_path,
         t.raw for t in telegrams(1) + telegrams(100, 1, size=1000)
     ]
     assert len(journal.segments(tmp_path)) == 1
+
+
+def test_what_cannot_be_written_down_begins_no_new_segment(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(1))
+    with pytest.raises(UnicodeEncodeError):
+        writer.append([Telegram(T0, "\ud800", b"x")])
+    writer.append(telegrams(1, 1))
+    assert [t.raw for t in journal.read(tmp_path)] == [t.raw for t in telegrams(2)]
+    assert len(journal.segments(tmp_path)) == 1
+
+
+def test_a_commit_that_was_broken_off_is_followed_by_a_new_segment(tmp_path, monkeypatch):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(1))
+
+    def stop(fd):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", stop)
+        with pytest.raises(KeyboardInterrupt):
+            writer.append(telegrams(1, 1))
+    writer.append(telegrams(1, 2))
+    assert [t.raw for t in journal.read(tmp_path)] == [t.raw for t in telegrams(3)]
+    writer.close()
+    assert [one.count for one in seal.seal(tmp_path)] == [2, 1]
 
 
 def test_after_a_failed_sync_another_segment_is_begun(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import struct
 from datetime import UTC, datetime, timedelta
@@ -114,6 +115,18 @@ def test_every_change_after_sealing_is_found(tmp_path, change):
     assert seal.verify(tmp_path, segment) is None
     forge(segment, lambda records: change(*records))
     assert "was changed after it was sealed" in (seal.verify(tmp_path, segment) or "")
+
+
+def test_a_last_block_that_the_disk_lost_is_noticed_before_sealing(tmp_path):
+    writer = Journal(tmp_path)
+    writer.append(telegrams(3))
+    writer.append(telegrams(2))
+    writer.close()
+    (segment,) = journal.segments(tmp_path)
+    os.truncate(segment.log, segment.log.stat().st_size - 1)
+    problems: list[str] = []
+    assert seal.seal(tmp_path, problems=problems) == []
+    assert "holds 3 telegrams, 5 were written" in problems[0]
 
 
 def test_a_segment_that_cannot_be_read_stops_no_other(tmp_path):

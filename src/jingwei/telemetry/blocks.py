@@ -53,9 +53,14 @@ class NoRoomError(OSError):
 
 
 class Writer:
-    """The one writer of a new log. Not thread-safe. Raises `FileExistsError` where there is a log."""
+    """The one writer of a new log. Not thread-safe. Raises `FileExistsError` where there is a log.
+
+    `rows`: the telegrams there are; `sound`: false when it is not sure how the log ends, which must
+    be left then.
+    """
 
     def __init__(self, path: Path) -> None:
+        self.sound = True
         self._mark = os.urandom(8)
         self._size = 0
         self.rows = 0
@@ -77,8 +82,7 @@ class Writer:
     ) -> int:
         """Write one block and make it durable; returns the row of its first telegram.
 
-        Raises `NoRoomError` when nothing was written, `OSError` when that is not sure: then the
-        log must be left.
+        Raises `NoRoomError`, when nothing was written, or `OSError`.
         """
         count, first = len(raws), self.rows + 1
         texts = ("".join(peers) + "".join(reasons)).encode()
@@ -90,9 +94,12 @@ class Writer:
         ))  # fmt: skip
         size = len(body) - count * _FIXED - len(texts)
         head = _HEAD.pack(self._mark, first, count, len(texts), size, 0)[: -_CRC.size]
-        self._write([head + _CRC.pack(zlib.crc32(body, zlib.crc32(head))), body])
+        head += _CRC.pack(zlib.crc32(body, zlib.crc32(head)))
+        self.sound = False
+        self._write([head, body])
         os.fdatasync(self._fd)
         self.rows += count
+        self.sound = True
         return first
 
     def _write(self, parts: Sequence[bytes]) -> None:
@@ -107,6 +114,7 @@ class Writer:
                     at += os.pwrite(self._fd, data[at - self._size :], at)
         except OSError as error:
             os.ftruncate(self._fd, self._size)
+            self.sound = True
             raise NoRoomError(error.errno, error.strerror) from error
         self._size = end
 

@@ -468,11 +468,13 @@ class Journal:
         with self._lock:
             try:
                 return self._append(telegrams)
-            except (sqlite3.Error, OSError) as error:
+            except BaseException as error:
                 # A full disk leaves the segment good; after anything else a new one is begun.
-                if not isinstance(error, blocks.NoRoomError):
+                if isinstance(error, sqlite3.Error) or not (self._log and self._log.sound):
                     self._leave()
-                raise JournalError(f"journal {self.root}: {error}") from error
+                if isinstance(error, sqlite3.Error | OSError):
+                    raise JournalError(f"journal {self.root}: {error}") from error
+                raise
 
     def _append(self, telegrams: Sequence[Telegram]) -> list[int]:
         now = self._clock()
@@ -533,15 +535,16 @@ class Journal:
         db, log, self._db, self._log = self._db, self._log, None, None
         if db is None or log is None:
             return
-        rows = log.rows
+        rows = str(log.rows) if log.sound else None
         log.close()
         # Where this fails the sealer rolls the segment after its hour.
         with contextlib.suppress(sqlite3.Error):
             db.execute("BEGIN IMMEDIATE")
-            if db.execute(
+            done = db.execute(
                 "UPDATE meta SET value = 'rolled' WHERE key = 'state' AND value = 'open'"
-            ).rowcount:
-                db.execute("INSERT INTO meta VALUES ('rows', ?)", (str(rows),))
+            )
+            if done.rowcount and rows is not None:
+                db.execute("INSERT INTO meta VALUES ('rows', ?)", (rows,))
             db.execute("COMMIT")
         with contextlib.suppress(sqlite3.Error):
             db.close()
