@@ -24,7 +24,7 @@ from jingwei.telemetry import journal, repeats
 from jingwei.telemetry.catalog import partition
 from jingwei.telemetry.fsck import check
 from jingwei.telemetry.ingest import Ingest
-from jingwei.telemetry.journal import Journal, Telegram
+from jingwei.telemetry.journal import Journal, Telegram, microseconds, moment
 from jingwei.telemetry.keys import NAME, KeyBox
 from jingwei.telemetry.lake import SERIES, Lake, LakeError
 from jingwei.telemetry.parquet import SCHEMA
@@ -666,10 +666,8 @@ def test_readers_are_never_disturbed_by_the_writer(house, frame):
 
 @given(st.integers(-(1 << 50), 1 << 57))
 def test_times_are_exact_to_the_microsecond(us):
-    from jingwei.telemetry import lake
-    from jingwei.telemetry.journal import moment
-
-    assert lake._Moments()[us] == moment(us)
+    assert microseconds(moment(us)) == us
+    assert moment(us) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
 def pieces(house, day: date, rows: int):
@@ -707,3 +705,17 @@ def test_pieces_are_the_day_with_whole_devices(house, frame, closed, monkeypatch
         assert got == wanted
         assert (count > 1) == (closed and rows == 100)
     assert list(house.lake.pieces("hour", day + timedelta(days=1), ("value",))) == []
+
+
+def test_many_points_are_found_like_few(house, frame, monkeypatch):
+    points = [(f"{k:024}", "31") for k in range(40)]
+    house.put([frame(NOON + timedelta(minutes=k % 3), mn=mn) for k, (mn, _) in enumerate(points)])
+    house.put([frame(NOON, mn=mn, cn="2051") for mn, _ in points[::2]])
+    house.ingest().step()
+    for some in (points, points[::3], [*points[5:7], ("nobody", "31"), (points[0][0], "32")], []):
+        few = house.lake.latest(points=some)
+        with monkeypatch.context() as patch:
+            patch.setattr("jingwei.telemetry.lake.SINGLY", -1)
+            assert house.lake.latest(points=some) == few
+        assert few == [row for row in house.lake.latest() if (row.mn, row.st) in some]
+        assert {(row.mn, row.st) for row in few} == set(some) & set(points)
