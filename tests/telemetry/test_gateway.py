@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import timedelta
@@ -442,38 +444,48 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(play, frame, monkeyp
 
 @pytest.mark.parametrize(("own", "all_"), [(20_000, 10 << 20), (10 << 20, 20_000)])
 def test_a_full_disk_stops_answers_and_reading_and_loses_nothing(play, frame, house, own, all_):
-    """SQLite's page limit makes the disk full in the middle of a stream and makes room again."""
+    """The disk is full in the middle of a commit, and has room again later."""
     total = 4000
+    write, room = os.pwrite, [0]
+
+    def small(fd, parts, at):
+        room[0], some = 0, b"".join(parts)[: room[0]]
+        if not some:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, some, at)
+
+    def refused(fd, data, at):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async def act(site):
         client = await site.client()
         client.send(frame())
         await client.wait_for(1)
-        db = site.gateway.journal._db
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {pages + 4}")
-        sent = frames(frame, total)[1:]
+        room[0] = 100  # of a first commit that is larger; nothing after it
+        with pytest.MonkeyPatch.context() as disk:
+            disk.setattr(os, "pwritev", small)
+            disk.setattr(os, "pwrite", refused)
+            sent = frames(frame, total)[1:]
 
-        async def pour():
-            for one in sent:
-                client.send(one)
-                await client.writer.drain()
+            async def pour():
+                for one in sent:
+                    client.send(one)
+                    await client.writer.drain()
 
-        pouring = asyncio.create_task(pour())
-        await site.until(lambda: site.gateway.problem)
-        assert "full" in site.gateway.problem
-        await site.until(lambda: any(c.holds for c in site.gateway.connections))
-        answered = site.gateway.counts["answered"]
-        site.gateway._beat()
-        beat = health.read(house.run)["gateway"]
-        assert beat["state"] == "stalled"
-        assert "full" in beat["problem"]
-        await asyncio.sleep(0.3)
-        # What was answered is in the journal; what is not there was not answered.
-        assert site.gateway.counts["answered"] == answered == len(house.raws()) < total
-        assert site.gateway.waiting <= 20_000 + 2 * (256 << 10), "at most one reading more"
+            pouring = asyncio.create_task(pour())
+            await site.until(lambda: site.gateway.problem)
+            assert "No space left" in site.gateway.problem
+            await site.until(lambda: any(c.holds for c in site.gateway.connections))
+            answered = site.gateway.counts["answered"]
+            site.gateway._beat()
+            beat = health.read(house.run)["gateway"]
+            assert beat["state"] == "stalled"
+            assert "No space left" in beat["problem"]
+            await asyncio.sleep(0.3)
+            # What was answered is in the journal; what is not there was not answered.
+            assert site.gateway.counts["answered"] == answered == len(house.raws()) < total
+            assert site.gateway.waiting <= 20_000 + 2 * (256 << 10), "at most one reading more"
 
-        db.execute("PRAGMA max_page_count = 1000000")
         await client.wait_for(total)
         await pouring
         site.gateway._beat()
