@@ -236,7 +236,8 @@ def test_in_every_flow_one_wins_and_the_other_is_told(ready, data):
     with translation.override("zh-hans"):
         city, case, acts = ready()
     case.refresh_from_db()
-    before, version = case.events.count(), case.version
+    acted = case.events.exclude(transition=ESCALATE)  # some cases are late by then
+    before, version = acted.count(), case.version
 
     def act(who, name, form):
         return lambda: services.act(city.people[who], case.pk, name, version, form, now=NOW)
@@ -247,5 +248,5 @@ def test_in_every_flow_one_wins_and_the_other_is_told(ready, data):
     assert (len(won), len(told)) == (1, 1), results
     assert str(won[0].actor) in str(told[0])
     case.refresh_from_db()
-    assert (case.events.count(), case.version) == (before + 1, version + 1)
+    assert (acted.count(), case.version) == (before + 1, version + 1)
     assert list(checks.replay(case)) == []
