@@ -62,6 +62,7 @@ class Rectification(Machine):
             sides = {"lead": sides["party"], "party": sides["lead"]}
             row |= {"责任单位": "district-110108", "配合单位": "市水务局"}
         self.sides, self.open, self.due = sides, 2, ENDS
+        self.taken_part = False
         self.day = ENDS  # of the next extension
         _programme, (item,) = enter(city, list(row.values()))
         return city, item.case
@@ -83,7 +84,13 @@ class Rectification(Machine):
         more = {"milestone": str(left[-1] if left else 0)} if act == "milestone" else {}
         return {**self.FORMS.get(act, {}), **more, "day": self.day.isoformat()}
 
+    def turn(self) -> str:
+        """It waits for who takes part, too, until that office has reached a milestone."""
+        words = super().turn()
+        return f"{words} party" if self.state == "rectifying" and not self.taken_part else words
+
     def did(self, who: str, act: str) -> None:
+        self.taken_part = self.taken_part or (act == "milestone" and who in self.sides["party"])
         self.open -= act == "milestone"
         self.due = self.day if act == "extend" else self.due
 

@@ -84,12 +84,18 @@ class Handling(Machine):
         }
         self.lead, self.parties, self.to = "dispatcher", set(), "district"
         self.senders: list[str] = []
+        self.said: set[str] = set()
         self.settled = False
         self.looks = 0
         return city, handle(city)
 
     def named(self, word: str) -> set[str]:
         return {"lead": {self.lead}, "joint": {self.lead} | self.parties}.get(word, {word})
+
+    def turn(self) -> str:
+        """It waits for those who take part, too, until they have said what they did."""
+        joint = self.state in ("investigating", "rectifying")
+        return " ".join([super().turn(), *(self.parties - self.said if joint else ())])
 
     def possible(self, who: str, act: str) -> bool:
         passed = len(self.senders)
@@ -127,6 +133,8 @@ class Handling(Machine):
             self.senders.append(self.lead)
         elif act == "join":
             self.parties = {self.to}
+        elif act == "contribute":
+            self.said.add(who)
         elif act == "reopen" and self.lead == "dispatcher":
             self.lead = "district"
         self.settled = self.settled or act == "assign"
