@@ -12,7 +12,8 @@ from django.urls import reverse
 import world as worlds
 from jingwei.analysis.air.forecast.history import History
 from jingwei.bureau.air import episodes, forecasting
-from jingwei.bureau.air.models import Episode
+from jingwei.bureau.air import forecast_selectors as selectors
+from jingwei.bureau.air.models import Episode, Forecast, State, StationForecast
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 
 
@@ -122,3 +123,38 @@ def test_a_person_decides_on_the_page_and_what_was_typed_stays(world, client: Cl
     listing = client.get(reverse("air:episodes")).content.decode()
     assert "已解除" in listing
     assert "环大气〔2024〕6号" in listing
+
+
+def test_a_proposal_shows_where_and_when_the_hours_are_worst(world, client: Client) -> None:
+    start = datetime(2026, 11, 11, 11, tzinfo=UTC)
+    run = Forecast.objects.create(
+        start=start, state=State.DONE,
+        about={"reach": 0, "silent": [], "dropped": {}, "pollutants": [], "days": []},
+    )  # fmt: skip
+    chance = [[0.5, 0.3, 0.1, 0.1, 0.0, 0.0]] * 48
+    chance[20] = [0.0, 0.1, 0.1, 0.5, 0.3, 0.0]
+    median = [[90] * 7] * 48
+    median[19:22] = [[160] * 7] * 3
+    part = StationForecast.objects.create(
+        forecast=run, station=world.station, result={"chance": chance, "aqi": median, "series": {}}
+    )
+    found = selectors.peaks([part], run)
+    assert [(p.above, round(p.chance), p.stations) for p in found] == [(150, 80, 1), (200, 30, 0)]
+    assert found[0].when == datetime(2026, 11, 12, 8, tzinfo=UTC)
+    row = episodes.propose(days(100, 120, 160, 170), run)
+    client.force_login(world.users["dispatcher"])
+    page = client.get(row.get_absolute_url()).content.decode()
+    assert "&gt; 200" in page
+    assert "30 %" in page
+    assert "11-12 16:00" in page
+    assert "&gt; 300" not in page
+    assert world.station.name in page
+    # A district that does not see the station is not told of it.
+    client.force_login(world.users["district_elsewhere"])
+    page = client.get(row.get_absolute_url()).content.decode()
+    assert world.station.name not in page
+    # An episode of measured days has no hours to come.
+    row.forecast = None
+    row.save()
+    client.force_login(world.users["dispatcher"])
+    assert "&gt; 150" not in client.get(row.get_absolute_url()).content.decode()

@@ -30,9 +30,11 @@ def episodes(request: HttpRequest) -> HttpResponse:
 def _page(
     request: HttpRequest, row: Episode, form: DecisionForm, status: int = 200
 ) -> HttpResponse:
+    run = row.forecast
+    peaks = selectors.peaks(list(selectors.stations(request.user, run)), run) if run else []
     return render(
         request, "air/episode.html",
-        {"row": row, "form": form, "may_decide": may(request.user, "air.decide"),
+        {"peaks": peaks, "row": row, "form": form, "may_decide": may(request.user, "air.decide"),
          "days": selectors.named(row.days), "grade": selectors.grades()[row.level - 1]},
         status=status,
     )  # fmt: skip

@@ -31,6 +31,7 @@ LATE = timedelta(hours=6)  # made so long after its start, a forecast is a hindc
 RECENT = timedelta(days=10)
 SPANS = ((1, 6), (7, 12), (13, 24), (25, 48))
 INDEX = "AQI"
+LASTING = 3  # hours in a row above a class that count as an episode at a station
 # Of a station's part: its model has learned from hours after the start (`Forecast.hindsight`).
 HINDSIGHT = Q(forecast__model__until__gt=F("forecast__start") + HOUR)
 
@@ -250,6 +251,39 @@ def grades() -> list[dict[str, Any]]:
 def open_episode() -> Episode | None:
     states = (Episode.State.PROPOSED, Episode.State.DECLARED)
     return Episode.objects.filter(state__in=states).first()
+
+
+@dataclass
+class Peak:
+    """Where and when the hourly index is most likely above `above`: `chance` in percent there, and at how
+    many `stations` its median is above for `LASTING` hours or more in a row."""
+
+    above: int
+    chance: float
+    station: StationForecast
+    when: datetime
+    stations: int
+
+
+def peaks(rows: Sequence[StationForecast], forecast: Forecast) -> list[Peak]:
+    """The classes from heavy pollution's grades on, as far as any station has a chance of 1 % or more."""
+    found = []
+    uppers = [x.upper for x in aqi.LEVELS]
+    for above in (150, 200, 300):
+        first = uppers.index(above) + 1
+        likely = [
+            (sum(c[first:]), r, k) for r in rows for k, c in enumerate(r.result.get("chance", []))
+        ]
+        chance, row, k = max(likely, key=lambda x: x[0], default=(0.0, None, 0))
+        if row is None or chance < 0.01:
+            break
+        lasting = sum(_lasts([q[MEDIAN] > above for q in r.result["aqi"]]) for r in rows)
+        found.append(Peak(above, 100 * chance, row, forecast.start + (k + 1) * HOUR, lasting))
+    return found
+
+
+def _lasts(hours: list[bool]) -> bool:
+    return any(all(hours[k : k + LASTING]) for k in range(len(hours) - LASTING + 1))
 
 
 # ---- the map ------------------------------------------------------------------------------------
