@@ -18,13 +18,17 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from bureau.cases.city import NOW, photo
+from jingwei.bureau.access import Role
 from jingwei.bureau.cases import checks, selectors, services
 from jingwei.bureau.cases.errors import Gone, Refused, Stale
+from jingwei.bureau.cases.flow import ESCALATE
+from jingwei.bureau.cases.handover import hand_over
 from jingwei.bureau.cases.models import Case
 
 
@@ -38,6 +42,7 @@ class Machine(RuleBasedStateMachine):
     FORMS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     PHOTOS: ClassVar[frozenset[str]] = frozenset()  # acts that want a photo
     LOOSE: ClassVar[frozenset[str]] = frozenset({"comment"})  # acts that lock nothing
+    HANDS: ClassVar[Sequence[tuple[str, str]]] = ()  # who hands over to whom of the same role
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,6 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.undo.__enter__()
         self.now, self.events, self.version = NOW, 1, 1
         self.looked_at: tuple[Any, ...] = ()
+        self.holder = ""
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -92,15 +98,42 @@ class Machine(RuleBasedStateMachine):
         """Words for those whom it waits for."""
         return self.TURN.get(self.state, "")
 
+    def place(self) -> tuple[str, str]:
+        """District and department that have the case."""
+        return "", ""
+
+    def goes(self, before: tuple[str, str], after: tuple[str, str]) -> None:
+        """Who held it in a place holds it no longer in another: a grid officer in a district, an
+        officer of a department in this one."""
+        role = self.role(self.holder) if self.holder else Role.DISPATCHER
+        same = before[0] == after[0] if role == Role.GRID else before == after
+        if role not in (Role.DISPATCHER, Role.LEADER) and not same:
+            self.holder = ""
+
+    def may_hold(self, who: str) -> bool:
+        """Whether a case that waits here for such people can be handed over to this one."""
+        return True
+
     # --- what happens ----------------------------------------------------------------------------
 
     def all_named(self, words: str) -> set[str]:
         return set().union(*(self.named(word) for word in words.split()))
 
+    def role(self, who: str) -> str:
+        return str(self.city.people[who].role)
+
+    def held(self, people: set[str]) -> set[str]:
+        """Of these people those who can act: of a holder's role the holder alone."""
+        if not self.holder:
+            return people
+        role = self.role(self.holder)
+        others = {who for who in people if self.role(who) != role}
+        return others if others == people else {*others, self.holder}
+
     def expected(self, who: str, act: str) -> str | None:
         """The state after, None where it must be refused."""
         words, after = self.SPECIFICATION.get((self.state, act), ("", ""))
-        if who not in self.all_named(words) or not self.possible(who, act):
+        if who not in self.held(self.all_named(words)) or not self.possible(who, act):
             return None
         return after
 
@@ -122,7 +155,9 @@ class Machine(RuleBasedStateMachine):
             self.state = after
             self.events += 1
             self.version += act not in self.LOOSE
+            before = self.place()
             self.did(who, act)
+            self.goes(before, self.place())
 
     @rule(data=st.data(), behind=st.sampled_from([0, 0, 0, 1]))
     def anybody_tries_anything(self, data: st.DataObject, behind: int) -> None:
@@ -153,6 +188,26 @@ class Machine(RuleBasedStateMachine):
         )
         if found:
             self.tries(*data.draw(st.sampled_from(found)))
+
+    @precondition(lambda self: self.HANDS)
+    @rule(data=st.data())
+    def somebody_hands_it_over(self, data: st.DataObject) -> None:
+        """What waits for one is given to another: from there on it waits for this one alone."""
+        waiting = sorted(h for h in self.HANDS if h[0] in self.held(self.all_named(self.turn())))
+        if self.case.escalated and not waiting:
+            return  # superiors have it too
+        one, other = data.draw(st.sampled_from(waiting or sorted(self.HANDS)))
+        people = self.city.people
+        try:
+            hand_over(people[one], people[one], people[other], [self.case.pk], "调离岗位", self.now)
+        except Refused:
+            assert not waiting or not self.may_hold(other), (one, other, self.state)
+        else:
+            assert waiting, (one, other, self.state)
+            assert self.may_hold(other), (one, other, self.state)
+            self.holder = other
+            self.events += 1
+            self.version += 1
 
     @rule()
     def it_goes_on(self) -> None:
@@ -214,12 +269,24 @@ class Machine(RuleBasedStateMachine):
     def row_events_and_proof_agree(self) -> None:
         self.case.refresh_from_db()
         assert (self.case.state, self.case.version) == (self.state, self.version)
-        assert self.case.events.count() == self.events
+        assert self.case.events.exclude(transition=ESCALATE).count() == self.events
         assert list(checks.replay(self.case)) == []
 
     @invariant()
+    def a_delay_is_known_as_long_as_it_stands(self) -> None:
+        """However it came about, and wherever the case has been meanwhile."""
+        self.case.refresh_from_db()
+        if self.case.escalate_at and self.case.escalate_at <= self.now:
+            services.escalate(self.case.pk, self.now)
+            self.case.refresh_from_db()
+        late = self.case.next_due is not None and self.case.next_due <= self.now
+        assert bool(self.case.escalated) == late, self.state
+
+    @invariant()
     def it_waits_for_exactly_these(self) -> None:
-        if self.looked_at == (now := (self.state, self.version)):
+        """And, where it is late, for their superiors."""
+        self.case.refresh_from_db()
+        if self.looked_at == (now := (self.state, self.version, self.case.escalated)):
             return
         self.looked_at = now
         waiting = {
@@ -227,7 +294,13 @@ class Machine(RuleBasedStateMachine):
             for name in self.PEOPLE
             if selectors.waiting_for(self.city.people[name]).filter(pk=self.case.pk).exists()
         }
-        assert waiting == self.all_named(self.turn()), self.state
+        turn = self.held(self.all_named(self.turn()))
+        if self.case.escalated:
+            assert turn <= waiting, self.state
+            city = {who for who in self.PEOPLE if self.role(who) == Role.DISPATCHER}
+            assert self.case.escalated < 2 or self.held(city) <= waiting, self.state
+        else:
+            assert waiting == turn, self.state
 
 
 def drive(machine: type[Machine], *, runs: int, steps: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from bureau.cases.city import HANDLING, build, files_for, handle
-from bureau.cases.machine import Machine, drive
+from bureau.cases.machine import Machine, drive, person
 from jingwei.bureau.cases import tasks
 
 # (state, act) → (who, state after). "lead": people of the department that has the case; "joint":
@@ -48,6 +48,13 @@ SPECIFICATION = {
     ("closed", "reopen"): ("dispatcher", "investigating"),
     ("dismissed", "reopen"): ("dispatcher", "investigating"),
 }
+# Where the case's own deadline runs: it can be paused and resumed; elsewhere it is not paused.
+PAUSED = ("dispatched", "disputed", "investigating", "rectifying")
+for _state in PAUSED:
+    SPECIFICATION |= {
+        (_state, "pause"): ("dispatcher", _state),
+        (_state, "resume"): ("dispatcher", _state),
+    }
 TURN = {
     "triage": "dispatcher",
     "dispatched": "lead",
@@ -69,13 +76,19 @@ class Handling(Machine):
     SPECIFICATION = SPECIFICATION
     TURN = TURN
     PEOPLE = (
-        "dispatcher", "district", "district2", "grid", "grid2", "department", "enterprise",
+        "dispatcher", "district", "district1b", "district2", "grid", "grid2", "department", "enterprise",
         "auditor", "leader",
     )  # fmt: skip
     LOOSE = frozenset({"contribute"})
+    HANDS = (
+        ("district", "district1b"), ("district1b", "district"), ("district", "district2"),
+        ("grid", "grid2"), ("grid2", "grid"),
+    )  # fmt: skip
 
     def begin(self, data: st.DataObject) -> tuple[Any, Any]:
         city = build()
+        person(city, "district1b", like="district")
+        self.paused = self.late = False
         self.desk = {
             "district": city.districts[0],
             "district2": city.districts[1],
@@ -90,7 +103,14 @@ class Handling(Machine):
         return city, handle(city)
 
     def named(self, word: str) -> set[str]:
-        return {"lead": {self.lead}, "joint": {self.lead} | self.parties}.get(word, {word})
+        people = {"lead": {self.lead}, "joint": {self.lead} | self.parties}.get(word, {word})
+        return people | ({"district1b"} if "district" in people else set())
+
+    def place(self) -> tuple[str, str]:
+        return "", self.lead
+
+    def may_hold(self, who: str) -> bool:
+        return self.turn() != "lead" or who in self.named("lead")
 
     def turn(self) -> str:
         """It waits for those who take part, too, until they have said what they did."""
@@ -108,6 +128,8 @@ class Handling(Machine):
             "dispute": passed >= 2,
             "coordinate": passed >= 2,
         }
+        if act in ("pause", "resume"):
+            return self.paused == (act == "resume") and (self.paused or not self.late)
         return act not in wanted or (wanted[act] and not self.settled)
 
     def form(self, act: str) -> Mapping[str, Any]:
@@ -138,11 +160,20 @@ class Handling(Machine):
         elif act == "reopen" and self.lead == "dispatcher":
             self.lead = "district"
         self.settled = self.settled or act == "assign"
+        stands = act == "pause" or (self.paused and act != "resume")
+        self.paused = stands and self.state in PAUSED
+        self.late = self.late and act != "reopen"
         self.looks = 0 if act == "close" else self.looks + (act in ("held", "overrule"))
 
     @rule(to=st.sampled_from(DESKS))
     def another_department_is_thought_of(self, to: str) -> None:
         self.to = to
+
+    @precondition(lambda self: self.state in PAUSED and not self.paused and not self.late)
+    @rule()
+    def the_deadline_passes(self) -> None:
+        self.case.refresh_from_db()
+        self.now, self.late = self.case.due + timedelta(days=14), True
 
     def wait(self) -> bool:
         return self.state == "closed" and self.looks < 3 and self.time_passes()
@@ -161,6 +192,12 @@ class Handling(Machine):
             self.events += 1
             self.version += 1
         return True
+
+    @invariant()
+    def it_is_paused_only_where_it_can_be_resumed(self) -> None:
+        self.case.refresh_from_db()
+        assert (self.case.paused is not None) == self.paused
+        assert sum(pause["to"] is None for pause in self.case.pauses) == self.paused
 
     @invariant()
     def the_way_among_departments_is_kept(self) -> None:

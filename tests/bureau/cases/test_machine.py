@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, build, finding
-from bureau.cases.machine import Machine, drive
+from bureau.cases.machine import Machine, drive, person
 from jingwei.bureau.cases import services
 
 # The order as issue 2 tells it: (state, act) → (who, state after).
@@ -65,6 +67,7 @@ TURN = {
 PEOPLE = [
     "dispatcher",
     "district",
+    "district1b",
     "grid",
     "department",
     "enterprise",
@@ -84,21 +87,29 @@ class Order(Machine):
     PEOPLE = PEOPLE
     FORMS = FORMS
     PHOTOS = frozenset({"verify", "reject"})
+    HANDS = (
+        ("district", "district1b"), ("district1b", "district2"), ("district2", "district"),
+        ("grid", "grid2"), ("grid2", "grid"),
+    )  # fmt: skip
 
     def begin(self, data: st.DataObject) -> tuple[Any, Any]:
         self.home = 0
-        self.paused = self.public = self.asked = self.listed = False
+        self.paused = self.public = self.asked = self.listed = self.late = False
         city = build()
+        person(city, "district1b", like="district")
         return city, services.open_case(city.dispatcher, [finding(city)], DOCUMENT, now=NOW)
 
     def named(self, word: str) -> set[str]:
         if word in ("district", "grid") and self.home:
             return {word + "2"}
+        if word == "district":
+            return {"district", "district1b"}
         return set() if word == "department" and self.home else {word}  # it has one district
 
     def possible(self, who: str, act: str) -> bool:
         wanted = {
-            "pause": not self.paused,
+            "pause": not self.paused and not self.late,
+            "extend": not self.late,  # by a week: the deadline passed two weeks ago
             "resume": self.paused,
             "publish": not self.public,
             "unpublish": self.public,
@@ -116,10 +127,19 @@ class Order(Machine):
 
     def did(self, who: str, act: str) -> None:
         self.home = 1 - self.home if act == "transfer" else self.home
-        self.paused = act == "pause" or (self.paused and act != "resume")
+        self.paused = act == "pause" or (self.paused and act not in ("resume", "answer"))
         self.public = act == "publish" or (self.public and act != "unpublish")
         self.asked = act == "propose" or (self.asked and act not in ("list", "decline"))
         self.listed = act == "list" or (self.listed and act != "lift")
+
+    def place(self) -> tuple[str, str]:
+        return str(self.home), str(self.home)
+
+    @precondition(lambda self: self.case.due and not self.paused and not self.late)
+    @rule()
+    def the_deadline_passes(self) -> None:
+        self.case.refresh_from_db()
+        self.now, self.late = self.case.due + timedelta(days=14), True
 
     def turn(self) -> str:
         """A leader is asked too where a listing is proposed."""

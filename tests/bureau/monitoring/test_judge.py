@@ -311,9 +311,9 @@ def test_back_and_forth(city: City):
 def test_the_same_value_again_changes_nothing(city: City):
     city.send(hour(0), OVER)
     city.judge()
-    city.send(hour(0), OVER)
+    city.send(hour(0), OVER)  # a telegram that says the same is a repetition: stored once
     report = city.judge()
-    assert (report.judged, report.exceeded, report.withdrawn) == (1, 0, 0)
+    assert (report.judged, report.exceeded, report.withdrawn) == (0, 0, 0)
     assert Exceedance.objects.count() == 1
 
 
