@@ -129,3 +129,23 @@ def test_the_pages_of_furnaces_list_such_days(city: City, furnace, dispatcher, c
     assert f"{furnace.get_absolute_url()}#exempt-days" in listed
     Judgement.objects.all().delete()
     assert "to decide" not in client.get(reverse("monitoring:furnaces"), headers=english).content.decode()  # fmt: skip
+
+
+def test_a_day_is_judged_alike_alone_and_beside_one_with_exempt_hours(
+    city: City, furnace, enterprise
+):
+    """What stands of a day does not depend on the days that were judged in the same go."""
+    day(city, enterprise, furnace, 4, 300.0, 60.0)
+    for n in range(24):
+        values = {"a21002": 60.0, "a19001": 11.0, "a34013": 20.0}
+        city.send(DAY + timedelta(hours=n - 24), values, take=False)
+    mark(enterprise, city, "start", DAY, DAY + timedelta(hours=3), furnace=furnace)
+    city.take()
+    city.catch_up()
+    before, after = (
+        row.factors["a21002"]
+        for row in Judgement.objects.filter(period="day", stands=True).order_by("time")
+    )
+    assert "free" in after
+    assert "free" not in before
+    assert before["converted"]["11"][2] is None

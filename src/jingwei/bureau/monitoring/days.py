@@ -127,17 +127,15 @@ def _made(
         if weight is not None:
             one["weighted"] = True
         out[second] = one
-    if exempt.any():
-        free = _free(time, value, fault, exempt, level, weight)
-        for second, one in out.items():
-            one["free"] = free.get(second)
+    for second, mean in _free(time, value, fault, exempt, level, weight).items():
+        out[second]["free"] = mean
     for reference in references:
         o2 = np.array([air.get(s, np.nan) for s in time.tolist()])
         converted = formulas.to_reference_o2(value, o2, reference)
         bad = np.where(np.isfinite(converted), fault, fault | np.uint16(Fault.MISSING))
         bad = bad.astype(np.uint16)
         there = validity.aggregate(time, converted, level, fault=bad, weight=weight)
-        free = _free(time, converted, bad, exempt, level, weight) if exempt.any() else {}
+        free = _free(time, converted, bad, exempt, level, weight)
         for i, second in enumerate(there.start.tolist()):
             out[second].setdefault("converted", {})[f"{reference:g}"] = [
                 _number(there.value[i]),
@@ -150,14 +148,19 @@ def _made(
 def _free(
     time: Any, value: Any, fault: Any, exempt: Any, level: validity.Level, weight: Any
 ) -> Mapping[int, float | None]:
-    """The means without the exempt hours (Order 10 art. 10: how they are taken out is not said;
-    a day exceeds only where it does so with them and without them); None where the hours that are
-    left are fewer than a day's mean needs, for they make none."""
+    """The means without the exempt hours, of the days that have such hours (Order 10 art. 10: how
+    they are taken out is not said; a day exceeds only where it does so with them and without
+    them); None where the hours that are left are fewer than a day's mean needs, for they make
+    none."""
+    if not exempt.any():
+        return {}
     out = np.where(exempt, fault | np.uint16(Fault.MARK), fault).astype(np.uint16)
     found = validity.aggregate(time, value, level, fault=out, weight=weight)
+    days = {_day(s) for s in time[exempt].tolist()}
     return {
         s: _number(found.value[i]) if found.good[i] >= level.least else None
         for i, s in enumerate(found.start.tolist())
+        if s in days
     }
 
 
