@@ -135,11 +135,10 @@ def test_a_day_is_judged_alike_alone_and_beside_one_with_exempt_hours(
     city: City, furnace, enterprise
 ):
     """What stands of a day does not depend on the days that were judged in the same go."""
-    day(city, enterprise, furnace, 4, 300.0, 60.0)
-    for n in range(24):
+    mark(enterprise, city, "start", DAY, DAY + timedelta(hours=3), furnace=furnace)
+    for n in range(48):
         values = {"a21002": 60.0, "a19001": 11.0, "a34013": 20.0}
         city.send(DAY + timedelta(hours=n - 24), values, take=False)
-    mark(enterprise, city, "start", DAY, DAY + timedelta(hours=3), furnace=furnace)
     city.take()
     city.catch_up()
     before, after = (
