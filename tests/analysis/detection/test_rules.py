@@ -116,6 +116,32 @@ def test_a_broken_rule_is_named(name: str) -> None:
         assert finding.sentence.zh.endswith(f"（{finding.detector}）。")
 
 
+@pytest.mark.parametrize("first", ["CLEANED", "SPARE"])
+def test_a_spare_that_takes_over_is_no_treatment_off(first: str) -> None:
+    """From hour 300 the spare runs instead: an ordinary changeover. With both off from hour 600 the
+    rule fires, whichever meter is named first."""
+    values, marks = outlet()
+    duty, spare = values.pop("CLEANED"), np.zeros(N)
+    duty[300:], spare[300:600] = 0.0, 10.0
+    pair = {"CLEANED": duty, "SPARE": spare}
+    values |= {first: pair.pop(first), **pair}
+    roles = dict.fromkeys(("CLEANED", "SPARE"), "power_treatment") | {"MADE": "power_production"}
+    found = [
+        f
+        for f in regulator(
+            Monitor(START, timedelta(hours=1), values, ["NOX"], marks=marks, roles=roles)
+        )
+        if f.detector == "A18-18"
+    ]
+    assert [f.start for f in found] == [START + timedelta(hours=600)]
+
+
+def test_a_meter_that_says_nothing_accuses_nobody() -> None:
+    values, marks = outlet()
+    values["CLEANED"][300:400] = np.nan
+    assert "A18-18" not in {f.detector for f in regulator(monitor(values, marks))}
+
+
 def test_minutes_become_hours_of_45_minutes() -> None:
     x = np.arange(180.0)
     x[60:76] = np.nan  # 44 minutes are left

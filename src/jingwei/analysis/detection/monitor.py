@@ -140,6 +140,12 @@ class Monitor:
         assert self.roles is not None
         return [c for c in self.values if self.roles[c] in roles]
 
+    def total(self, role: str) -> Floats | None:
+        """The sum over the columns with a role: of a spare and the one on duty whichever runs; NaN
+        where one of them is missing. None where there is no such column."""
+        columns = self.having(role)
+        return np.sum([self.values[c] for c in columns], axis=0) if columns else None
+
     def raw_of(self, target: str) -> str | None:
         """The unconverted column of a target."""
         assert self.roles is not None

@@ -276,11 +276,12 @@ def running_at_air_oxygen(m: Monitor) -> Broken:
 
 
 def treatment_off(m: Monitor) -> Broken:
-    """A18-17, A18-18: production has power, treatment has none (below 5 % of its own median)."""
-    production, treatment = m.having("power_production"), m.having("power_treatment")
-    if not production or not treatment:
+    """A18-17, A18-18: production has power, treatment has none (all meters together below 5 % of
+    their own median); hours in which a meter says nothing are not judged."""
+    p, q = m.total("power_production"), m.total("power_treatment")
+    if p is None or q is None:
         return
-    p, q = m.values[production[0]], m.values[treatment[0]]
+    treatment = m.having("power_treatment")
     if not (np.any(p > 0) and np.any(q > 0)):
         return
     off = (p > 0.3 * np.nanmedian(p[p > 0])) & (q < 0.05 * np.nanmedian(q[q > 0]))

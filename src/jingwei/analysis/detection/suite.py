@@ -139,8 +139,8 @@ class Suite:
         found: dict[tuple[str, str], dict[str, Floats]] = {}
         per_hour = whole.hour
         told: dict[str, dict[str, dict[str, Floats]]] = {}
-        production = whole.having("power_production")
-        treatment = whole.having("power_treatment")
+        production = whole.total("power_production")
+        treatment = whole.total("power_treatment")
         for t in tracks:
             groups = streams.model_free(t, start)
             habit = self.habits[t.name]
@@ -150,14 +150,8 @@ class Suite:
             if t.modelled:
                 groups.update(streams.model_based(t))
                 groups.update(streams.deaf(t, self._process(t, tracks, whole)))
-                if treatment:
-                    groups.update(
-                        streams.facility(
-                            t,
-                            whole.values[treatment[0]],
-                            whole.values[production[0]] if production else None,
-                        )
-                    )
+                if treatment is not None:
+                    groups.update(streams.facility(t, treatment, production))
                 names, block = streams.fingerprint(groups)
                 if names:
                     stream = self._print(t.name, names, block, start)
