@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jingwei.telemetry.executor import Executor
 
 if TYPE_CHECKING:
     from jingwei.bureau.monitoring.judgements import Draft
     from jingwei.bureau.registry.models import Point
+
+T = TypeVar("T")
 
 SHARD = 20  # points of a task: some 100 MB in a month
 KEPT = 10_000  # differences that are named; all are counted
@@ -110,8 +112,8 @@ def run(
     return found
 
 
-def task(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
-    """A task, in any process: `piece` with Django around it."""
+def in_django(work: Callable[[], T]) -> T:
+    """Do a piece of work with Django around it, in any process."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
@@ -119,29 +121,45 @@ def task(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime
     from django.db import connections
 
     try:
-        return piece(lake, keys, start, end, now)
+        return work()
     finally:
         connections.close_all()
 
 
-def piece(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
-    """Points judged over a span, and held against what stands."""
+def points_of(keys: Collection[int]) -> list[Point]:
+    """The points of these keys, by MN and system type. Raises `AnewError` where this process sees
+    another database."""
     from django.db import DatabaseError
 
-    from jingwei.bureau.monitoring import judging
-    from jingwei.bureau.monitoring.observations import HOUR, day_start, seconds
     from jingwei.bureau.registry.models import Point
-    from jingwei.telemetry.lake import Lake
 
+    chosen, rows = set(keys), Point.objects.select_related("outlet__enterprise")
+    if len(chosen) <= SHARD:  # SQLite takes only so many in one question
+        rows = rows.filter(pk__in=chosen)
     try:
-        points = list(Point.objects.filter(pk__in=keys).select_related("outlet__enterprise"))
+        points = sorted((p for p in rows if p.pk in chosen), key=lambda p: (p.mn, p.st))
     except DatabaseError as error:
         raise AnewError(f"the database of this worker cannot be read: {error}") from error
-    if len(points) != len(keys):
+    if len(points) != len(chosen):
         raise AnewError(
             "the database of this worker lacks points: its JINGWEI_DATABASE (or JINGWEI_DATA) is"
             " another one"
         )
+    return points
+
+
+def task(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
+    """A task, in any process: `piece` with Django around it."""
+    return in_django(lambda: piece(lake, keys, start, end, now))
+
+
+def piece(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
+    """Points judged over a span, and held against what stands."""
+    from jingwei.bureau.monitoring import judging
+    from jingwei.bureau.monitoring.observations import HOUR, day_start, seconds
+    from jingwei.telemetry.lake import Lake
+
+    points = points_of(keys)
     low, high = seconds(day_start(start)), seconds(day_start(end))
 
     def work() -> judging.Work:

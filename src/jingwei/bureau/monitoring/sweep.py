@@ -19,7 +19,6 @@ the file, the table of the limits and the hours that are left. No Django before 
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ import numpy as np
 
 from jingwei.analysis import bulk
 from jingwei.analysis.compliance import Verdict
-from jingwei.bureau.monitoring.anew import KEPT, AnewError, Difference, Found, Tally
+from jingwei.bureau.monitoring.anew import KEPT, Difference, Found, Tally, in_django, points_of
 from jingwei.telemetry.executor import Executor
 from jingwei.telemetry.lake import Lake
 
@@ -142,38 +141,14 @@ def run(
 
 def task(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
     """A task, in any process: `piece` with Django around it."""
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
-    django.setup()
-    from django.db import connections
-
-    try:
-        return piece(lake, keys, start, end, now)
-    finally:
-        connections.close_all()
+    return in_django(lambda: piece(lake, keys, start, end, now))
 
 
 def piece(lake: str, keys: tuple[int, ...], start: date, end: date, now: datetime) -> Found:
     """Some days of the points."""
-    from django.db import DatabaseError
-
     from jingwei.bureau.monitoring.observations import day_start, seconds
-    from jingwei.bureau.registry.models import Point
 
-    chosen = set(keys)
-    try:
-        points = sorted(
-            (p for p in Point.objects.select_related("outlet__enterprise") if p.pk in chosen),
-            key=lambda p: (p.mn, p.st),
-        )
-    except DatabaseError as error:
-        raise AnewError(f"the database of this worker cannot be read: {error}") from error
-    if len(points) != len(chosen):
-        raise AnewError(
-            "the database of this worker lacks points: its JINGWEI_DATABASE (or JINGWEI_DATA) is"
-            " another one"
-        )
+    points = points_of(keys)
     sweep = Sweep(Lake(Path(lake)), points, now)
     day = start
     while day < end:
