@@ -339,3 +339,67 @@ class EpisodeEffect(models.Model):
 
     def __str__(self) -> str:
         return str(self.episode)
+
+
+class SampleSet(models.Model):
+    """Chemical analyses of samples as they were handed in, checked (`analysis.air.apportion.tables`).
+
+    `table`: times (start of each sample, local wall clock, ISO), species, values and errors row by
+    row (null: missing). `station`: where the samples were taken, if it is a station of the city: its
+    wind says from where each source comes. `source`: who took them, where. `synthetic`: made up."""
+
+    name = models.CharField(_("name"), max_length=120)
+    source = models.CharField(_("source"), max_length=200, blank=True)
+    station = models.ForeignKey(Point, models.PROTECT, null=True, blank=True, related_name="+")
+    hours = models.FloatField(_("length of a sample in hours"), default=24.0)
+    unit = models.CharField(_("unit"), max_length=12, default="µg/m³")
+    synthetic = models.BooleanField(_("made up, not measured"), default=False)
+    received = models.DateTimeField(_("received"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    files = models.JSONField(default=list)
+    notes = models.JSONField(default=list)
+    table = models.JSONField(default=dict)
+    samples = models.PositiveIntegerField(_("samples"))
+    digest = models.CharField(max_length=64, unique=True)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-received", "-pk"]
+        verbose_name = _("set of samples")
+        verbose_name_plural = _("sets of samples")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("air:samples", args=[self.pk])
+
+
+class Apportionment(models.Model):
+    """Who made what was in the samples. `wanted`: species, numbers of factors, constraints, profiles;
+    `result` as `apportioning.compute` gives it; `digest` the SHA-256 of all that went in; `progress`:
+    step, done, of how many. A run is never changed: who wants it otherwise asks again."""
+
+    samples = models.ForeignKey(SampleSet, models.PROTECT, related_name="runs")
+    asked = models.DateTimeField(_("asked"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=300, blank=True)
+    progress = models.JSONField(default=dict)
+    wanted = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True)
+    result = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-asked", "-pk"]
+        verbose_name = _("source apportionment")
+        verbose_name_plural = _("source apportionments")
+
+    def __str__(self) -> str:
+        return f"{self.samples} {self.asked:%Y-%m-%d %H:%M}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("air:apportionment", args=[self.pk])

@@ -54,6 +54,8 @@ KINDS = {
     "episode.effect": _("Effect of a response to heavy pollution"),
     "satellite": _("Satellite scene"),
     "hotgrid": _("Run of the hot grids"),
+    "samples": _("Chemical analyses of samples"),
+    "apportionment": _("Source apportionment"),
     "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
