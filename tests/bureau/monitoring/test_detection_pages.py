@@ -19,7 +19,7 @@ from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.monitoring import detection, detection_selectors
 from jingwei.bureau.monitoring.models import Detected, DetectionFit, DetectionWatch
 
-from .conftest import make_user
+from .conftest import make_enterprise, make_user
 
 
 @pytest.fixture
@@ -211,12 +211,98 @@ def test_verdicts_show_beside_the_budget(raised, dispatcher, monkeypatch) -> Non
     assert "设备故障" in text(dispatcher, reverse("monitoring:detection"))
 
 
+MONTH = 720 / 730.5
+
+
 def test_expected_hits_are_what_the_budget_does_not_explain(raised, dispatcher) -> None:
-    months = detection_selectors.months(dispatcher, 30)
-    assert months == {"110108": pytest.approx(720 / 730.5)}
+    months = detection_selectors.months(dispatcher, raised.noticed, 30)
+    assert months == {"110108": pytest.approx(MONTH)}
+    # Of the span only what was judged in it counts: of 720 hours 7 * 24, and none of a week after.
+    week = detection_selectors.months(dispatcher, raised.noticed, 7)
+    assert week == {"110108": pytest.approx(168 / 730.5)}
+    after = detection_selectors.months(dispatcher, raised.noticed + timedelta(days=8), 7)
+    assert after == {"110108": 0}
     group = detection_selectors.Group("", "", 4, 0.5, 0, 0)
     assert group.share == pytest.approx(87.5)
     assert detection_selectors.Group("", "", 0, 0.5, 0, 0).share is None
+    assert detection_selectors.Group("", "", 4, None, 1, 0).share is None
+
+
+@pytest.fixture
+def elsewhere(raised, city) -> Detected:
+    """An exact contradiction of an outlet in another district, judged for half as long."""
+    enterprise, _, outlet = make_enterprise(city.other, 2)
+    DetectionWatch.objects.create(
+        outlet=outlet, judged=raised.noticed, due=raised.noticed, hours=360
+    )
+    finding = Finding.objects.create(
+        kind=Kind.FALSIFICATION, episode="detection/2", title="示例水厂DA009：长时间不变", region_id="110105",
+        enterprise=enterprise, longitude=116.4, latitude=39.9, began=raised.began, ended=raised.ended,
+        innocent=["x"], next_check="y",
+    )  # fmt: skip
+    return Detected.objects.create(
+        finding=finding, outlet=outlet, detector="const_run", factor="a21002", tier="exact",
+        grade="evidence", began=raised.began, ended=raised.ended, found=raised.found, p_value=1e-9,
+        budget=0.1, noticed=raised.noticed, sheet=raised.sheet,
+    )  # fmt: skip
+
+
+SHARE = detection.SHARES["low"] / sum(detection.SHARES.values())
+# filters: findings, false to be expected of outlet-months, share of hits (%)
+FILTERS = {
+    "": (2, 0.1 * 1.5, 92.5),
+    "region=110108": (1, 0.1, 90.0),
+    "region=110105": (1, 0.1 * 0.5, 95.0),
+    "tier=statistical": (1, 0.1 * 1.5, 85.0),
+    "tier=exact": (1, 0.0, 100.0),
+    "detector=low": (1, 0.1 * 1.5 * SHARE, 100 - 15 * SHARE),
+    "detector=low&region=110108": (1, 0.1 * SHARE, 100 - 10 * SHARE),
+    "detector=const_run": (1, 0.0, 100.0),
+    "detector=const_run&tier=exact&region=110105": (1, 0.0, 100.0),
+    "state=new": (2, None, None),
+    "q=DA001": (1, None, None),
+    "show=fdr": (2, None, None),
+}
+
+
+@pytest.mark.parametrize("query", FILTERS)
+def test_what_is_expected_is_of_what_the_filters_show(
+    raised, elsewhere, dispatcher, query, monkeypatch
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: raised.noticed)
+    cases, false, share = FILTERS[query]
+    page = client(dispatcher).get(f"{reverse('monitoring:detection')}?{query}")
+    whole = page.context["whole"]
+    assert whole.cases == cases
+    assert whole.false == (None if false is None else pytest.approx(MONTH * false))
+    assert whole.share == (
+        None if share is None else pytest.approx(100 - (100 - share) * MONTH, rel=1e-9)
+    )
+    # The groups add up to the whole where they name all that was judged.
+    if query in ("", "region=110108", "region=110105", "tier=exact", "tier=statistical"):
+        known = sum(g.false for g in page.context["by_region"])
+        if query != "tier=statistical":
+            assert known == pytest.approx(whole.false)
+    told = page.content.decode()
+    assert ("无法推算预期误报数" in told) == (query in ("state=new", "q=DA001"))
+    assert ("预期误报不超过 30 %" in told) == (query == "show=fdr")
+    if query == "show=fdr":
+        assert "≤ 0.3" in told  # of one outlet by a statistical finding
+    if query == "detector=low&region=110108":
+        # A group's link keeps the other filters.
+        assert page.context["by_detector"][0].url.endswith("?detector=low&region=110108")
+
+
+def test_state_and_text_pick_from_the_list_and_do_not_make_it(
+    raised, elsewhere, dispatcher, monkeypatch
+) -> None:
+    """Whether a finding stands on the list by false-discovery rate depends on the fleet, not on who
+    else is searched for."""
+    monkeypatch.setattr(timezone, "now", lambda: raised.noticed)
+    monkeypatch.setattr(detection_selectors, "Q", 0.005)
+    address = reverse("monitoring:detection")
+    for query in ("show=fdr", "show=fdr&q=DA001", "show=fdr&state=new"):
+        assert raised.finding.title not in text(dispatcher, f"{address}?{query}")
 
 
 def test_the_false_discovery_list_drops_what_a_fleet_explains(raised) -> None:

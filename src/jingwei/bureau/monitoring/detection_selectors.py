@@ -321,45 +321,107 @@ def verdict_label(verdict: str) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """Findings of a district or detector. `false`: how many false ones the budget lets expect;
-    `hits`, `misses`: what officers found so far."""
+    """Findings of a district or detector. `false`: how many false ones the budget lets expect (None:
+    that cannot be said); `hits`, `misses`: what officers found so far."""
 
     name: str
     url: str
     cases: int
-    false: float
+    false: float | None
     hits: int
     misses: int
 
     @property
     def share(self) -> float | None:
-        """Expected share of hits (%); None without findings.
+        """Share of hits to be expected at most (%); None without findings or expectation.
 
         Decided findings count as decided. The others: mean of a Beta whose prior weighs as much as
-        two findings and has the share that the budget does not explain, after hits and misses.
+        two findings and has the share that the budget does not explain, after hits and misses. At
+        most: what the budget does not explain may still be a fault, which is no hit.
         """
-        if not self.cases:
+        if not self.cases or self.false is None:
             return None
         chance = max(0.0, 1.0 - self.false / self.cases)
         likely = (2 * chance + self.hits) / (2 + self.hits + self.misses)
         return 100 * (self.hits + (self.cases - self.hits - self.misses) * likely) / self.cases
 
 
-def months(user: Any, days: int, region: str = "") -> dict[str, float]:
-    """Outlet-months judged in the last `days` days, by region."""
-    rows = watches(user)
+def months(user: Any, now: datetime, days: int, region: str = "") -> dict[str, float]:
+    """Outlet-months judged of the last `days` days, by region."""
+    rows = watches(user).exclude(judged=None)
     if region:
         rows = rows.filter(outlet__enterprise__region=region)
     found: dict[str, float] = defaultdict(float)
-    for place, hours in rows.values_list("outlet__enterprise__region", "hours"):
-        found[place] += min(hours, 24 * days) / MONTH
+    first = since(now, days)
+    for place, hours, judged in rows.values_list("outlet__enterprise__region", "hours", "judged"):
+        within = (judged - first) / timedelta(hours=1)
+        found[place] += max(0.0, min(float(hours), within)) / MONTH
     return found
 
 
-def false_share(detector: str) -> float:
-    """The part of the budget that a detector has, after the officers' verdicts."""
-    given = detection.shares() or SHARES
+def false_share(tier: str, detector: str, shares: Mapping[str, float] | None = None) -> float:
+    """The part of the budget that goes to what is chosen ("" for all): exact contradictions and rules
+    are not paid from it, a statistical detector has its share after the officers' verdicts."""
+    if tier not in ("", Detected.Tier.STATISTICAL):
+        return 0.0
+    if not detector:
+        return 1.0
+    given = shares or detection.shares() or SHARES
     return given.get(detector, 0.0) / sum(given.values())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many false cases the budget lets expect of those that the fleet page's filters let pass.
+
+    months: outlet-months judged in the span, by region (the chosen one only). outlets: watched there.
+    listed: the list by false-discovery rate, which has an expectation of its own. unknown: chosen by
+    what no chance is known of (state, text).
+    """
+
+    days: int
+    months: Mapping[str, float]
+    outlets: int
+    tier: str
+    detector: str
+    shares: Mapping[str, float]
+    listed: bool
+    unknown: bool
+
+    @classmethod
+    def of(
+        cls,
+        user: Any,
+        now: datetime,
+        days: int,
+        region: str = "",
+        tier: str = "",
+        detector: str = "",
+        *,
+        listed: bool = False,
+        unknown: bool = False,
+    ) -> Expected:
+        seen = watches(user)
+        if region:
+            seen = seen.filter(outlet__enterprise__region=region)
+        return cls(
+            days, months(user, now, days, region), seen.count(), tier, detector,
+            detection.shares() or SHARES, listed, unknown,
+        )  # fmt: skip
+
+    def false(self, region: str = "", detector: str = "") -> float | None:
+        """False cases to be expected, of a region or detector within the choice; None where the
+        choice allows no expectation."""
+        if self.unknown or self.listed:
+            return None
+        spent = self.months.get(region, 0.0) if region else sum(self.months.values())
+        share = false_share(self.tier, detector or self.detector, self.shares)
+        return settings.ENV.detection_budget * spent * share
+
+
+def statistical_outlets(rows: Iterable[Detected]) -> int:
+    """Outlets with findings whose chance is known."""
+    return len({r.outlet_id for r in rows if r.tier == Detected.Tier.STATISTICAL})
 
 
 def kept(rows: Iterable[Detected], outlets: int, days: int) -> set[int]:

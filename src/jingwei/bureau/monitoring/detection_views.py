@@ -59,8 +59,8 @@ class FleetFilter(forms.Form):
             self.data = {**data.dict(), "days": str(reading.DAYS)}
 
 
-def _chosen(request: HttpRequest) -> tuple[FleetFilter, list[Detected], int]:
-    """The filter, the cases that pass it (the rarest first), and the span in days."""
+def _chosen(request: HttpRequest) -> tuple[FleetFilter, list[Detected], reading.Expected]:
+    """The filter, the cases that pass it (the rarest first), and what the budget lets expect of them."""
     user = request.user
     places = reading.watches(user).values_list(
         "outlet__enterprise__region", "outlet__enterprise__region__name",
@@ -69,26 +69,34 @@ def _chosen(request: HttpRequest) -> tuple[FleetFilter, list[Detected], int]:
     english = reading.words({"zh": "", "en": "x"}) == "x"
     regions = sorted({(code, en if english and en else zh) for code, zh, en in places})
     form = FleetFilter(request.GET, regions)
+    now = timezone.now()
     if not form.is_valid():
-        return form, [], reading.DAYS
+        return form, [], reading.Expected.of(user, now, reading.DAYS)
     want = form.cleaned_data
     days = want["days"]
-    rows = reading.detected(user).filter(found__gte=reading.since(timezone.now(), days))
     text = want["q"].replace("\x00", "").strip()
+    expected = reading.Expected.of(
+        user, now, days, want["region"], want["tier"], want["detector"],
+        listed=want["show"] == "fdr", unknown=bool(text or want["state"]),
+    )  # fmt: skip
+    rows = reading.detected(user).filter(found__gte=reading.since(now, days))
     for value, lookup in (
-        (text, "finding__title__icontains"),
         (want["region"], "finding__region"),
         (want["detector"], "detector"),
         (want["tier"], "tier"),
-        (want["state"], "finding__state"),
     ):
         if value:
             rows = rows.filter(**{lookup: value})
     found = list(rows.defer("sheet"))
-    if want["show"] == "fdr":
-        good = reading.kept(found, reading.watches(user).count(), days)
+    if expected.listed:
+        # What may be shown is settled before state and text pick from it: they know no chance.
+        good = reading.kept(found, expected.outlets, days)
         found = [row for row in found if row.pk in good]
-    return form, sorted(found, key=lambda r: (r.p_value, -r.found.timestamp())), days
+    if want["state"]:
+        found = [row for row in found if row.finding.state == want["state"]]
+    if text:
+        found = [row for row in found if text.casefold() in row.finding.title.casefold()]
+    return form, sorted(found, key=lambda r: (r.p_value, -r.found.timestamp())), expected
 
 
 @require_safe
@@ -97,24 +105,27 @@ def fleet(request: HttpRequest) -> HttpResponse:
     """Cases of the span, the rarest first; how many of them are expected to be hits, by district and
     detector; the realised false rate beside the nominal one."""
     user = request.user
-    form, rows, days = _chosen(request)
+    form, rows, expected = _chosen(request)
     said = detection.verdicts()
     watches = list(reading.watches(user))
-    months = reading.months(user, days)
-    budget = reading.settings.ENV.detection_budget
     regions: dict[str, list[Detected]] = {}
     detectors: dict[str, list[Detected]] = {}
     for row in rows:
         regions.setdefault(row.finding.region_id, []).append(row)
         detectors.setdefault(row.detector, []).append(row)
-    total = sum(months.values())
-    address = reverse("monitoring:detection")
 
-    def group(name: str, url: str, cases: list[Detected], false: float) -> reading.Group:
+    def address(**more: str) -> str:
+        """This page under the same filters and one more."""
+        query = request.GET.copy()
+        query.pop("page", None)
+        for key, value in more.items():
+            query[key] = value
+        return f"{reverse('monitoring:detection')}?{query.urlencode()}"
+
+    def group(name: str, url: str, cases: list[Detected], false: float | None) -> reading.Group:
         hits, misses = reading.outcome(cases, said)
         return reading.Group(name, url, len(cases), false, hits, misses)
 
-    statistical = {d for d in detectors if d in reading.SHARES}
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     silent = [w for w in watches if w.reasons]
     return render(
@@ -122,7 +133,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
         "monitoring/detection_fleet.html",
         {
             "form": form,
-            "days": days,
+            "days": expected.days,
             "page": page,
             "shown": [
                 {
@@ -132,24 +143,24 @@ def fleet(request: HttpRequest) -> HttpResponse:
                 }
                 for row in page
             ],
-            "whole": group("", "", rows, budget * total),
+            "whole": group("", "", rows, expected.false()),
+            "expected": expected,
+            "at_most": reading.Q * reading.statistical_outlets(rows),
             "by_region": [
-                group(cases[0].finding.region.label, f"{address}?region={code}&days={days}",
-                      cases, budget * months.get(code, 0.0))
+                group(cases[0].finding.region.label, address(region=code), cases,
+                      expected.false(region=code))
                 for code, cases in sorted(regions.items(), key=lambda r: -len(r[1]))
             ],
             "by_detector": [
-                group(detector_name(key), f"{address}?detector={key}&days={days}", cases,
-                      budget * total * reading.false_share(key) if key in statistical else 0.0)
+                group(detector_name(key), address(detector=key), cases,
+                      expected.false(detector=key))
                 for key, cases in sorted(detectors.items(), key=lambda r: -len(r[1]))
             ],
             "rate": reading.rate_false(user),
-            "budget": budget,
             "q": round(100 * reading.Q),
             "outlets": len(watches),
             "judged": sum(1 for w in watches if w.judged),
             "silent": len(silent),
-            "months": total,
             "filtered": any(request.GET.get(k) for k in ("q", "region", "detector", "tier", "state", "show")),
             "query": request.GET.urlencode(),
         },
@@ -159,7 +170,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
 @require_safe
 @requires("detection.view")
 def fleet_csv(request: HttpRequest) -> HttpResponse:
-    _form, rows, _days = _chosen(request)
+    _form, rows, _expected = _chosen(request)
     said = detection.verdicts()
     return csv_response(
         "detection.csv",
