@@ -175,7 +175,7 @@ class Person:
             geolocation={"longitude": 116.4, "latitude": 39.9},
             permissions=["geolocation"],
         )
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(120_000)  # a busy machine
         self.page = self.context.new_page()
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))

@@ -34,6 +34,16 @@ print(json.dumps({
         department=district.department).order_by("pk")[0].username,
 }))
 """
+# The day of the look-back: the clock's next act in this case is due now, and the clock does it.
+LOOK_BACK = """
+from django.utils import timezone
+from jingwei.bureau.cases import services
+from jingwei.bureau.cases.models import Case
+now = timezone.now()
+assert Case.objects.filter(pk={pk}, state="closed", wake_at__gt=now).update(wake_at=now)
+services.wake({pk}, now)  # None where the running system was faster
+assert Case.objects.get(pk={pk}).state == "looking_back"
+"""
 DISTRICT = """
 import json
 from jingwei.bureau.accounts.models import User
@@ -56,8 +66,9 @@ def workbook(*rows: tuple[str, ...]) -> dict[str, Any]:
     return {"name": "整改清单.xlsx", "mimeType": kind, "buffer": out.getvalue()}
 
 
-def act(page: Any, transition: str, **fields: str) -> None:
-    """Open the form of an act, fill it in, send it, and wait for the page after it."""
+def act(page: Any, transition: str, *, away: bool = False, **fields: str) -> None:
+    """Open the form of an act, fill it in, send it, and wait for the page after it: the case's,
+    or the list of cases where the act takes the case `away` from who does it."""
     form = page.locator(f"#act-{transition}")
     if form.get_attribute("open") is None:
         form.locator("summary").click()
@@ -69,54 +80,109 @@ def act(page: Any, transition: str, **fields: str) -> None:
             field.fill(value)
     before = page.locator(".timeline-item").count()
     form.locator("button.btn").last.click()
+    if away:
+        page.wait_for_url(re.compile(r"/cases/$"))
+        return
     page.wait_for_function(
         "n => document.querySelectorAll('.timeline-item').length > n", arg=before
     )
+
+
+def offered(page: Any) -> set[str]:
+    """The acts that the page of a case offers."""
+    names = page.locator(".acts > details").evaluate_all("all => all.map(e => e.id)")
+    return {name.removeprefix("act-") for name in names}
 
 
 def test_a_case_goes_through_five_hands(
     system: Any, person: Callable[..., Any], tmp_path: Any
 ) -> None:
     told = json.loads(system.shell(PEOPLE))
+    photo = tmp_path / "现场.png"
+    photo.write_bytes(PHOTO)
     dispatcher, district, office = (
         person(n) for n in ("dispatcher", told["district"], told["office"])
     )
-    dispatcher.page.goto(f"/cases/open/?flow=handling&finding={told['finding']}")
-    dispatcher.page.click("main form button.btn-primary")
-    dispatcher.page.wait_for_url(re.compile(r"/cases/\d+/$"))
-    case = re.search(r"/cases/\d+/", dispatcher.page.url).group()  # type: ignore[union-attr]
-    assert district.page.goto(case).status == 200
-    assert district.page.locator("#act-sign").count() == 0
-    act(dispatcher.page, "dispatch", department=str(told["centre"]), days="10")
+    city, centre, bureau = dispatcher.page, district.page, office.page
+    city.goto(f"/cases/open/?flow=handling&finding={told['finding']}")
+    city.click("main form button.btn-primary")
+    city.wait_for_url(re.compile(r"/cases/\d+/$"))
+    case = re.search(r"/cases/\d+/", city.url).group()  # type: ignore[union-attr]
+    assert centre.goto(case).status == 200
+    assert "sign" not in offered(centre)
+    act(city, "dispatch", department=str(told["centre"]), days="10")
 
-    # The district passes it on; whom it does not concern does not see it.
-    district.page.goto(case)
-    act(district.page, "transfer", department=str(told["bureau"]), text="属该部门职责")
+    # The district passes it on; whom it does not concern does not see it. The office gives it
+    # back: passed on twice, it can only go to the coordinator now, who decides.
+    centre.goto(case)
+    act(centre, "transfer", department=str(told["bureau"]), text="属该部门职责")
     assert person(told["stranger"]).page.goto(case).status == 404
-    office.page.goto(case)
-    act(office.page, "sign")
-    page = office.page
-    page.locator("#act-found").evaluate("e => e.open = true")
-    verdict = page.locator("#act-found [name=verdict]")
-    act(page, "found", text="现场未按要求覆盖，责令改正", verdict=str(
-        verdict.locator("option").nth(1).get_attribute("value")
-    ))  # fmt: skip
-    act(page, "rectified", text="已全部覆盖")
+    bureau.goto(case)
+    assert {"sign", "give_back"} <= offered(bureau)
+    act(bureau, "give_back", away=True, text="属地先行核实")
+    centre.goto(case)
+    assert offered(centre) & {"transfer", "refuse", "give_back", "dispute"} == {"dispute"}
+    act(centre, "dispute", text="双方意见不一，请予协调")
+    assert "sign" not in offered(centre)
+    city.goto(case)
+    act(city, "assign", department=str(told["bureau"]), text="按职责分工由该部门牵头")
+    centre.goto(case)
+    assert not offered(centre) & {"sign", "transfer", "dispute"}
+
+    # The office leads; the district takes part with what it did, and decides nothing.
+    bureau.goto(case)
+    assert not offered(bureau) & {"transfer", "refuse", "give_back", "dispute"}
+    act(bureau, "sign")
+    joint = bureau.locator("#act-join")
+    joint.locator("summary").click()
+    joint.locator(f"[name=departments][value='{told['centre']}']").check()
+    act(bureau, "join", text="需属地联合排查")
+    centre.goto(case)
+    assert "contribute" in offered(centre)
+    assert not offered(centre) & {"found", "nothing", "rectified"}
+    act(centre, "contribute", text="已核对施工台账")
+    bureau.goto(case)
+    assert "已核对施工台账" in bureau.inner_text(".timeline")
+    verdict = bureau.locator("#act-found [name=verdict] option").nth(1).get_attribute("value")
+    act(bureau, "found", text="现场未按要求覆盖，责令改正", verdict=str(verdict))
+    act(bureau, "rectified", text="已全部覆盖")
 
     # The grid officer looks, on a phone; the city closes.
     grid = person(told["grid"], phone=True)
-    grid.page.goto(case + "check/")
+    phone = grid.page
+    phone.goto(case + "check/")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert grid.page.evaluate(wide) <= 0
-    photo = tmp_path / "现场.png"
-    photo.write_bytes(PHOTO)
-    grid.page.set_input_files("input[type=file]", str(photo))
-    grid.page.click(".verdict .btn-primary")
-    grid.page.wait_for_url(re.compile(r"/cases/\d+/$"))
-    dispatcher.page.goto(case)
-    act(dispatcher.page, "close", text="整改到位，同意办结。")
-    timeline = dispatcher.page.inner_text(".timeline")
-    for word in ("属该部门职责", "责令改正", "已全部覆盖", "同意办结"):
+    assert phone.evaluate(wide) <= 0
+    phone.set_input_files("input[type=file]", str(photo))
+    phone.click(".verdict .btn-primary")
+    phone.wait_for_url(re.compile(r"/cases/\d+/$"))
+    city.goto(case)
+    act(city, "close", text="整改到位，同意办结。")
+
+    # A month later the grid officer looks back and finds it as it was; the city opens it again,
+    # and its lead has it with a new deadline.
+    phone.goto(case)
+    assert not offered(phone) & {"held", "relapse"}
+    system.shell(LOOK_BACK.format(pk=case.split("/")[2]))
+    phone.goto(case)
+    assert {"held", "relapse"} <= offered(phone)
+    assert phone.evaluate(wide) <= 0
+    again = phone.locator("#act-relapse")
+    if again.get_attribute("open") is None:
+        again.locator("summary").click()
+    again.locator("input[type=file]").set_input_files(str(photo))
+    act(phone, "relapse", text="部分区域再次裸露")
+    city.goto(case)
+    act(city, "reopen", days="5", text="问题反弹，重新整改")
+    bureau.goto(case)
+    assert {"found", "nothing"} <= offered(bureau)
+
+    city.goto(case)
+    timeline = city.inner_text(".timeline")
+    for word in (
+        "属该部门职责", "属地先行核实", "请予协调", "由该部门牵头", "联合排查", "施工台账", "责令改正",
+        "已全部覆盖", "同意办结", "再次裸露", "重新整改",
+    ):  # fmt: skip
         assert word in timeline
     for one in (dispatcher, district, office, grid):
         assert one.errors == []
