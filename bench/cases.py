@@ -15,7 +15,8 @@ while others work on them. The peer is DIGIT CCRS's published run of create, ass
 falling to 6.3/s at a million, on 16 cores.
 
 `tick`: one turn of the clock over as many open cases, with none due and with 100 due.
-Cases that are present have two events and their evidence entries, as if they had been dispatched.
+Cases that are present have two events and their evidence entries, as if they had been dispatched;
+their titles repeat after 20,000.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from urllib.parse import quote, urlencode
 PORT = 8799
 PASSWORD = "bench-password"
 DISTRICTS = 8
+BLOCK = 20_000  # cases that are made one by one
 SUBJECTS = ("超标排放", "扬尘污染", "异味扰民", "数据异常", "污水直排", "露天焚烧")
 
 
@@ -84,7 +86,70 @@ def findings(first: int, count: int, state: str) -> list[Any]:
 
 
 def present(count: int, *, due_in: timedelta = timedelta(days=5)) -> None:
-    """Cases under way, with what their acts left behind."""
+    """Cases under way, with what their acts left behind: a block of them as the program makes them,
+    the rest its copies, made by the database."""
+    from django.db import connection
+
+    block = min(count, BLOCK)
+    if not block:
+        return
+    made = _block(block, due_in)
+    copies, rest = divmod(count - block, block)
+    for k in range(1, copies + 1):
+        _copy(made, block, k)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for model, _, _ in made:
+                table = model._meta.db_table
+                cursor.execute(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
+                )
+            cursor.execute("ANALYZE")
+    if rest:
+        present(rest, due_in=due_in)
+
+
+Made = list[tuple[Any, int, int]]  # table, first id, ids
+
+
+def _copy(made: Made, block: int, k: int) -> None:
+    """The block once more, `k` blocks on."""
+    from django.db import connection, transaction
+
+    shifts = {model: size * k for model, _, size in made}
+    uid = "gen_random_uuid()" if connection.vendor == "postgresql" else "lower(hex(randomblob(16)))"
+    with transaction.atomic(), connection.cursor() as cursor:
+        for model, first, size in made:
+            columns, values = [], []
+            for field in model._meta.concrete_fields:
+                name = f'"{field.column}"'
+                columns.append(name)
+                target = field.related_model
+                if field.primary_key:
+                    values.append(f"{name} + {size * k}")
+                elif target in shifts:
+                    values.append(f"{name} + {shifts[target]}")
+                elif name == '"index"':
+                    values.append(f"{name} + {size * k}")
+                elif name == '"uid"':
+                    values.append(uid)
+                elif name in ('"key"', '"episode"'):
+                    values.append(f"{name} || '/{k}'")
+                else:
+                    values.append(name)
+            table = model._meta.db_table
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
+                f" FROM {table} WHERE id >= {first} AND id < {first + size}"
+            )
+            if table == "cases_case":
+                cursor.execute(
+                    f"INSERT INTO cases_casetext (rowid, words) SELECT rowid + {size * k}, words"
+                    f" FROM cases_casetext WHERE rowid >= {first} AND rowid < {first + size}"
+                )
+
+
+def _block(count: int, due_in: timedelta) -> Made:
     from django.db import connection, transaction
     from django.utils import timezone
 
@@ -92,67 +157,68 @@ def present(count: int, *, due_in: timedelta = timedelta(days=5)) -> None:
     from jingwei.bureau.cases import search
     from jingwei.bureau.cases.models import Case, CaseEvent
     from jingwei.bureau.evidencelog.models import EvidenceEntry
+    from jingwei.bureau.findings.models import Finding
 
     offices = {d.code: d for d in Department.objects.all()}
     content = json.dumps({"content": {"x": "0" * 500}})
     now = timezone.now()
     known = Case.objects.count()
-    for start in range(known, known + count, 5000):
-        size = min(5000, known + count - start)
-        with transaction.atomic():
-            taken = findings(10**9 + start, size, "in_case")
-            cases = Case.objects.bulk_create(
-                [
-                    Case(
-                        flow="handling", state="dispatched", version=2, matter="patrol",
-                        title=f"第{n}号{SUBJECTS[n % len(SUBJECTS)]}案件", text="请到现场核实。",
-                        region_id=f"9901{n % DISTRICTS:02}", department=offices[f"d{n % DISTRICTS}"],
-                        opened=now, issued=now, due=now + due_in, level_since=now,
-                        level_due=now + due_in, escalate_at=now + due_in, clock=now + due_in,
-                    )
-                    for n in range(start, start + size)
-                ],
-                batch_size=500,
-            )  # fmt: skip
-            Case.findings.through.objects.bulk_create(
-                [
-                    Case.findings.through(case_id=c.pk, finding_id=f.pk)
-                    for c, f in zip(cases, taken, strict=True)
-                ],
-                batch_size=1000,
-            )
-            entries = EvidenceEntry.objects.bulk_create(
-                [
-                    EvidenceEntry(
-                        kind="case_event", subject=f"case:{c.pk}", content=content,
-                        index=2 * (start + i) + seq,
-                    )
-                    for i, c in enumerate(cases)
-                    for seq in (0, 1)
-                ],
-                batch_size=500,
-            )  # fmt: skip
-            CaseEvent.objects.bulk_create(
-                [
-                    CaseEvent(
-                        case=c, seq=seq + 1, transition=("open", "dispatch")[seq],
-                        target=("triage", "dispatched")[seq], at=now, salt="0" * 32,
-                        evidence=entries[2 * i + seq], changes={"state": "dispatched"},
-                        key=f"bench:{c.pk}:{seq}",
-                    )
-                    for i, c in enumerate(cases)
-                    for seq in (0, 1)
-                ],
-                batch_size=500,
-            )  # fmt: skip
-            with connection.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO cases_casetext (rowid, words) VALUES (%s, %s)",
-                    [(c.pk, search.text_of(c)) for c in cases],
+    with transaction.atomic():
+        taken = findings(10**9 + known, count, "in_case")
+        cases = Case.objects.bulk_create(
+            [
+                Case(
+                    flow="handling", state="dispatched", version=2, matter="patrol",
+                    title=f"第{n}号{SUBJECTS[n % len(SUBJECTS)]}案件", text="请到现场核实。",
+                    region_id=f"9901{n % DISTRICTS:02}", department=offices[f"d{n % DISTRICTS}"],
+                    opened=now, issued=now, due=now + due_in, level_since=now,
+                    level_due=now + due_in, escalate_at=now + due_in, clock=now + due_in,
                 )
-    if connection.vendor == "postgresql":
+                for n in range(known, known + count)
+            ],
+            batch_size=500,
+        )  # fmt: skip
+        joined = Case.findings.through.objects.bulk_create(
+            [
+                Case.findings.through(case_id=c.pk, finding_id=f.pk)
+                for c, f in zip(cases, taken, strict=True)
+            ],
+            batch_size=1000,
+        )
+        entries = EvidenceEntry.objects.bulk_create(
+            [
+                EvidenceEntry(
+                    kind="case_event", subject=f"case:{c.pk}", content=content,
+                    index=2 * (known + i) + seq,
+                )
+                for i, c in enumerate(cases)
+                for seq in (0, 1)
+            ],
+            batch_size=500,
+        )  # fmt: skip
+        events = CaseEvent.objects.bulk_create(
+            [
+                CaseEvent(
+                    case=c, seq=seq + 1, transition=("open", "dispatch")[seq],
+                    target=("triage", "dispatched")[seq], at=now, salt="0" * 32,
+                    evidence=entries[2 * i + seq], changes={"state": "dispatched"},
+                    key=f"bench:{c.pk}:{seq}",
+                )
+                for i, c in enumerate(cases)
+                for seq in (0, 1)
+            ],
+            batch_size=500,
+        )  # fmt: skip
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
+            cursor.executemany(
+                "INSERT INTO cases_casetext (rowid, words) VALUES (%s, %s)",
+                [(c.pk, search.text_of(c)) for c in cases],
+            )
+    rows = (
+        (Finding, taken), (Case, cases), (Case.findings.through, joined), (EvidenceEntry, entries),
+        (CaseEvent, events),
+    )  # fmt: skip
+    return [(model, of[0].pk, len(of)) for model, of in rows]
 
 
 class Client:
