@@ -92,6 +92,7 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "penalty.file": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "air.view": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR}),
     "air.trace": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    "air.disperse": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "air.forecast": frozenset({Role.DISPATCHER}),
     "air.decide": frozenset({Role.DISPATCHER}),
     "campaign.view": _OFFICE,

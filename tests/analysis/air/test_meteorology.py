@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jingwei.analysis.air import meteorology
+from jingwei.analysis.air import boundary, meteorology
 from jingwei.analysis.air.field.tables import FieldError
-from jingwei.analysis.air.weather import Plane, at
+from jingwei.analysis.air.weather import CARRIED, Plane, at
 
 xarray = pytest.importorskip("xarray")
 PLANE = Plane(117.0, 36.5)
@@ -47,8 +47,11 @@ def test_a_file_becomes_winds(tmp_path: Path) -> None:
     assert winds.hours == HOURS - 1
     assert found.start == np.datetime64("2024-05-01T00")
     assert found.notes == ()
+    # The wind at 10 m is raised to the layer that carries the plumes.
+    raised = boundary.wind(CARRIED, 1.0, 10.0, winds.obukhov[0, 0, 0], 1.0)
+    assert raised > 1.3
     u, v = at(winds, 10e3, 0.0, 6.5)
-    assert u == pytest.approx(3 + 0.2 + 0.65, rel=1e-6)
+    assert u == pytest.approx((3 + 0.2 + 0.65) * raised, rel=1e-6)
     assert v == pytest.approx(0, abs=1e-6)
     # North is north although the file begins there.
     assert at(winds, 0.0, 40e3, 0)[1] > 0.5 > -0.5 > at(winds, 0.0, -40e3, 0)[1]
@@ -115,13 +118,15 @@ def _written(data: object, path: Path) -> Path:
 def test_weather_that_ends_is_said(tmp_path: Path) -> None:
     path = tmp_path / "air.nc"
     grid().to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(FieldError, match="ends after 30 of 48 hours"):
-        meteorology.read(path, PLANE, hours=48)
+    found = meteorology.read(path, PLANE, hours=48)
+    assert found.winds.hours == 30
+    assert found.notes == ("ends after 30 of 48 hours (2024-05-02T06:00:00)",)
     assert meteorology.read(path, PLANE, hours=24).winds.hours == 24
     grid().isel(time=slice(None, None, 6)).to_netcdf(path, engine="h5netcdf")
     sparse = meteorology.read(path, PLANE)
     assert "up to 6 h apart" in sparse.notes[0]
-    assert at(sparse.winds, 10e3, 0.0, 7)[0] == pytest.approx(3.9, rel=1e-6)
+    raised = boundary.wind(CARRIED, 1.0, 10.0, sparse.winds.obukhov[0, 0, 0], 1.0)
+    assert at(sparse.winds, 10e3, 0.0, 7)[0] == pytest.approx(3.9 * raised, rel=1e-6)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -139,3 +144,16 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     grid().isel(latitude=[0]).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(FieldError, match="one row of cells"):
         meteorology.read(path, PLANE)
+
+
+def test_rain_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "air.nc"
+    data = grid()
+    rain = 0 * data["u10"].values
+    rain[5] = 2 / 3600
+    data["tprate"] = (data["u10"].dims, rain, {"units": "kg m-2 s-1"})
+    found = meteorology.read(_written(data, path), PLANE).rain
+    assert found is not None
+    assert found[5] == pytest.approx(2)
+    assert found[[4, 6]] == pytest.approx(0)
+    assert meteorology.read(_written(grid(), path), PLANE).rain is None

@@ -47,6 +47,15 @@ class Form:
     groups: int
 
 
+def at_hand() -> bool:
+    """Whether JAX is installed and finds a GPU."""
+    try:
+        device("jax-gpu")
+    except EngineError:
+        return False
+    return True
+
+
 def device(engine: str) -> Any:
     """The device of `engine`: "jax" takes what JAX finds, "jax-gpu" a GPU. Raises EngineError."""
     try:
@@ -142,7 +151,7 @@ def _weather(winds: puffs.Winds, kind: Any) -> dict[str, Any]:
         "flow": flow.astype(kind),
         "turbulence": winds.turbulence[:-1].astype(kind),
         "node": np.array([winds.x0, winds.y0, winds.size], kind),
-        "rates": np.array([winds.deposition, winds.loss], kind),
+        "rates": winds.rates.astype(kind),
         "temperature": np.array(winds.temperature, kind),
     }
 
@@ -243,7 +252,7 @@ def _hours(form: Form, given: Any, weather: Any, layout: Any) -> Any:
         bands.append(layout["weights"][:, far])
 
     def hour(state: Any, now: Any) -> Any:
-        flow, turbulence, mass = now
+        flow, turbulence, rates, mass = now
         heights = _heights(given, flow, turbulence, weather)
         both = (form.releases, n)
         zero = jnp.zeros(both, kind)
@@ -259,7 +268,16 @@ def _hours(form: Form, given: Any, weather: Any, layout: Any) -> Any:
         for count, about in blocks:
             some = [a[first : first + len(about)] for a in living]
             moved, deposit, seen, sums = _advance(
-                count, about, some, flow, turbulence, weather, layout, shape, deposit, seen
+                count,
+                about,
+                some,
+                flow,
+                turbulence,
+                {**weather, "rates": rates},
+                layout,
+                shape,
+                deposit,
+                seen,
             )
             after.append(moved)
             books = books + jnp.stack(sums)
@@ -278,7 +296,7 @@ def _hours(form: Form, given: Any, weather: Any, layout: Any) -> Any:
         return [a[:keep] for a in stay], (field, series, jnp.stack([*books, aged]))
 
     begin = [jnp.zeros((form.memory * form.releases, n), kind) for _ in range(6)]
-    hours = (weather["flow"], weather["turbulence"], given["mass"])
+    hours = (weather["flow"], weather["turbulence"], weather["rates"], given["mass"])
     last, (fields, series, books) = jax.lax.scan(hour, begin, hours)
     airborne = jnp.zeros((books.shape[0], 1, n), kind).at[-1, 0].set(last[4].sum(axis=0))
     # Sums of a few numbers each: the machine adds them up in double precision.
@@ -302,7 +320,8 @@ def _heights(given: Any, flow: Any, turbulence: Any, weather: Any) -> Any:
     node, air = weather["node"], weather["temperature"]
     at = _nearest(flow, given["x"], given["y"], node)
     turb = _nearest(turbulence, given["x"], given["y"], node)
-    u = jnp.maximum(jnp.hypot(at[:, 0], at[:, 1]), 0.5)
+    u = jnp.hypot(at[:, 0] + at[:, 2] / 2, at[:, 1] + at[:, 3] / 2)
+    u = jnp.maximum(u, 0.5)
     ustar, obukhov, zi = turb[:, 0], turb[:, 2], turb[:, 3]
     h = given["height"]
     known = (given["diameter"] > 0) & (given["velocity"] > 0) & (given["gas"] > 0)

@@ -16,7 +16,7 @@ from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.field.tables import FieldError
 from jingwei.analysis.air.gridded import Variable
 from jingwei.analysis.air.puffs import Winds
-from jingwei.analysis.air.weather import Plane
+from jingwei.analysis.air.weather import CARRIED, Plane
 
 # What is wanted: CF standard names, then usual short names.
 NAMES = {
@@ -26,6 +26,7 @@ NAMES = {
     "heat": ("surface_upward_sensible_heat_flux", "ishf", "hfx", "shf", "shtfl"),
     "ustar": ("friction_velocity", "zust", "ust", "fricv", "ustar"),
     "temperature": ("air_temperature", "t2m", "2t", "t2", "tmp2m"),
+    "rain": ("precipitation_flux", "prate", "tprate", "mtpr", "avg_tprate"),
     "time": ("time", "valid_time", "step"),
     "latitude": ("latitude", "lat", "y"),
     "longitude": ("longitude", "lon", "x"),
@@ -47,6 +48,8 @@ UNITS = {
     "heat": {"wm-2": (1.0, 0.0), "w/m2": (1.0, 0.0)},
     "temperature": {"k": (1.0, 0.0), "kelvin": (1.0, 0.0), "c": (1.0, 273.15),
                     "degc": (1.0, 273.15), "°c": (1.0, 273.15), "celsius": (1.0, 273.15)},
+    "rain": {"kgm-2s-1": (3600.0, 0.0), "mms-1": (3600.0, 0.0), "mm/s": (3600.0, 0.0),
+             "mmh-1": (1.0, 0.0), "mm/h": (1.0, 0.0)},
 }  # fmt: skip
 EDGE = np.timedelta64(3, "h")  # for so long before and after its times a variable goes on
 LARGEST = 200_000_000  # values of a table of `Winds`: nodes x hours
@@ -54,11 +57,13 @@ LARGEST = 200_000_000  # values of a table of `Winds`: nodes x hours
 
 @dataclass(frozen=True)
 class Gridded:
-    """`winds` from the hour `start` (as in the file, usually UTC) on; `notes`: what was assumed."""
+    """`winds` from the hour `start` (as in the file, usually UTC) on, raised to `CARRIED`; `notes`: what
+    was assumed; `rain` (hours + 1,) mm/h, mean of the area, None where the file has none."""
 
     start: np.datetime64
     winds: Winds
     notes: tuple[str, ...]
+    rain: Floats | None = None
 
 
 def read(
@@ -72,11 +77,11 @@ def read(
 ) -> Gridded:
     """Hourly `Winds` on a mesh of `size` m over the file's area.
 
-    Needs u and v (at 10 m). u*, depth of the boundary layer and sensible heat flux where the file has
+    Needs u and v (at 10 m; the similarity profile raises them to `CARRIED`). u*, depth of the boundary layer and sensible heat flux where the file has
     them, else neutral air: said in the notes. Units are converted as the file says them, SI where it
-    does not. `names` maps u, v, zi, heat, ustar, temperature, time, latitude, longitude to names of
-    the file. Times are interpolated to whole hours; `hours` asks for so many: FieldError where the
-    file ends before.
+    does not. `names` maps u, v, zi, heat, ustar, temperature, rain, time, latitude, longitude to names of
+    the file. Times are interpolated to whole hours; `hours` asks for so many: where the file ends
+    before, what it has is taken and a note says so.
     """
     given = names or {}
     unknown = sorted(set(given) - set(NAMES))
@@ -189,9 +194,11 @@ def _regular(
     gx, gy = floats(x[0] + size * np.arange(nx)), floats(y[0] + size * np.arange(ny))
     seconds = (times - times[0]).astype(float)
     whole = int(seconds[-1] // 3600)
+    if whole < 1:
+        raise FieldError(f"{source}: has less than an hour, {times[0]} to {times[-1]}")
     if hours is not None and whole < hours:
-        raise FieldError(f"{source}: ends after {whole} of {hours} hours ({times[-1]})")
-    wanted = floats(np.arange((hours if hours is not None else whole) + 1) * 3600.0)
+        notes.append(f"ends after {whole} of {hours} hours ({times[-1]})")
+    wanted = floats(np.arange((whole if hours is None else min(hours, whole)) + 1) * 3600.0)
     if nx * ny * len(wanted) > LARGEST:
         raise FieldError(
             f"{source}: covers {nx * size / 1e3:.0f} x {ny * size / 1e3:.0f} km, {len(wanted)} hours:"
@@ -241,10 +248,13 @@ def _regular(
     else:
         zi = np.clip(boundary.mechanical_depth(ustar), 100.0, 4000.0)
         notes.append("no depth of the boundary layer: from the friction velocity")
+    raised = boundary.wind(CARRIED, 1.0, 10.0, obukhov, roughness)
+    x0, y0 = float(gx[0]), float(gy[0])
     return Gridded(
         times[0],
-        Winds(float(gx[0]), float(gy[0]), size, u, v, ustar, obukhov, zi, temperature=kelvin),
+        Winds(x0, y0, size, u * raised, v * raised, ustar, obukhov, zi, temperature=kelvin),
         tuple(notes),
+        np.maximum(even["rain"], 0.0).mean(axis=(1, 2)) if "rain" in even else None,
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ HOUR = 3600.0
 SCHEDULE = (60, 20, 8, 3)
 MARGIN = 24  # cells around the mesh in which puffs still count
 RATIO = 1.35  # from one layer's sigma to the next
-ENGINES = ("numba", "jax", "jax-gpu")
+ENGINES = ("numba", "jax", "jax-gpu", "auto")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ class Winds:
     """Weather on nodes `size` m apart, at whole hours 0…hours: every array (hours + 1, ny, nx).
 
     u, v: wind to the east and north (m/s) of the layer that carries the plumes; ustar (m/s);
-    obukhov (m); zi (m); temperature (K). `deposition` m/s and `loss` 1/s for the one pollutant.
-    Between nodes and hours the wind is interpolated linearly; turbulence is that of the nearest
+    obukhov (m); zi (m); temperature (K). `deposition` m/s and `loss` 1/s for the one pollutant, one
+    value or one an hour (hours,); `sigma_v` (hours + 1, ny, nx) m/s as observed, NaN or None where it
+    follows from similarity. Between nodes and hours the wind is interpolated linearly; turbulence is that of the nearest
     node at the beginning of the hour. Beyond the outermost nodes their values go on.
     """
 
@@ -104,8 +105,9 @@ class Winds:
     obukhov: Floats
     zi: Floats
     temperature: float = 288.0
-    deposition: float = 0.0
-    loss: float = 0.0
+    deposition: Floats | float = 0.0
+    loss: Floats | float = 0.0
+    sigma_v: Floats | None = None
     sigma_v_floor: float = spread.SIGMA_V_FLOOR
     _turbulence: Floats = field(init=False, repr=False, compare=False)
 
@@ -120,8 +122,19 @@ class Winds:
             if not np.isfinite(values).all():
                 hour = int(np.argwhere(~np.isfinite(values))[0][0])
                 raise ValueError(f"winds: {name} is missing in hour {hour}")
+        for name in ("deposition", "loss"):
+            given = floats(getattr(self, name))
+            if given.shape not in ((), (self.hours,)):
+                raise ValueError(f"winds: {name} has shape {given.shape}, wanted ({self.hours},)")
+            if not (np.isfinite(given).all() and (given >= 0).all()):
+                raise ValueError(f"winds: {name} is missing or negative")
+        if self.sigma_v is not None and self.sigma_v.shape != shape:
+            raise ValueError(f"winds: sigma_v has shape {self.sigma_v.shape}, wanted {shape}")
         wstar = boundary.convective_velocity(self.ustar, self.obukhov, self.zi)
         sv = spread.lateral_turbulence(self.ustar, wstar, floor=self.sigma_v_floor)
+        if self.sigma_v is not None:
+            seen = np.maximum(self.sigma_v, self.sigma_v_floor)
+            sv = np.where(np.isfinite(self.sigma_v), seen, sv)
         table = np.stack([self.ustar, wstar, self.obukhov, self.zi, sv], axis=-1)
         object.__setattr__(self, "_turbulence", np.ascontiguousarray(table))
 
@@ -134,17 +147,12 @@ class Winds:
         """(hours + 1, ny, nx, 5): u*, w*, L, zi, sigma_v."""
         return self._turbulence
 
-    def reversed(self) -> Winds:
-        """The same weather with time and wind turned round, for puffs that look for their source."""
-        back = slice(None, None, -1)
-        return replace(
-            self,
-            u=np.ascontiguousarray(-self.u[back]),
-            v=np.ascontiguousarray(-self.v[back]),
-            ustar=np.ascontiguousarray(self.ustar[back]),
-            obukhov=np.ascontiguousarray(self.obukhov[back]),
-            zi=np.ascontiguousarray(self.zi[back]),
-        )
+    @property
+    def rates(self) -> Floats:
+        """(hours, 2): deposition m/s and loss 1/s of each hour."""
+        out = np.empty((self.hours, 2))
+        out[:, 0], out[:, 1] = self.deposition, self.loss
+        return out
 
 
 @dataclass(frozen=True)
@@ -175,11 +183,11 @@ class Fields:
 def effective_heights(sources: Sources, winds: Winds, hour: int) -> Floats:
     """Heights of the plumes that leave in an hour: stack, downwash and Briggs rise, m.
 
-    A plume that wins through the lid (penetration above a half) stays above it; otherwise it stays
+    The wind is that of the middle of the hour. A plume that wins through the lid (penetration above a half) stays above it; otherwise it stays
     below.
     """
     ix, iy = nearest(sources.x, sources.y, winds)
-    u = np.hypot(winds.u[hour, iy, ix], winds.v[hour, iy, ix])
+    u = np.hypot(*((a[hour, iy, ix] + a[hour + 1, iy, ix]) / 2 for a in (winds.u, winds.v)))
     ustar, obukhov, zi = (a[hour, iy, ix] for a in (winds.ustar, winds.obukhov, winds.zi))
     if sources.diameter is None or sources.velocity is None or sources.gas is None:
         return floats(sources.height)
@@ -263,7 +271,8 @@ def forward(
 
     `receptors` (n, 3): x, y, z in m; their series are split by `Sources.group` (numbers from 0).
     A puff is followed for `memory` hours. `engine`: "numba" on `threads` cores; "jax" on the device
-    that JAX finds, which `Fields.engine` names; "jax-gpu" on a GPU or not at all. Raises ValueError
+    that JAX finds, which `Fields.engine` names; "jax-gpu" on a GPU or not at all; "auto" on a GPU where
+    JAX is installed and finds one, else "numba". Raises ValueError
     for input that cannot be used and for an engine that is not there.
     """
     from jingwei.analysis.air import accelerator, kernels
@@ -282,6 +291,8 @@ def forward(
             f"{len(places)} receptors x {groups} groups x {winds.hours} hours need more than 1 GiB;"
             " take fewer groups, or the source-receptor matrix of jingwei.analysis.air.tracing"
         )
+    if engine == "auto":
+        engine = "jax-gpu" if accelerator.at_hand() else "numba"
     if engine != "numba":
         return accelerator.forward(
             sources, winds, grid, places=places, group=group, groups=groups, memory=memory,
@@ -303,7 +314,7 @@ def forward(
     parts = [slice(n * i // threads, n * (i + 1) // threads) for i in range(threads)]
     cell = np.array([grid.x0 - MARGIN * grid.size, grid.y0 - MARGIN * grid.size, grid.size])
     node = np.array([winds.x0, winds.y0, winds.size])
-    rates = np.array([winds.deposition, winds.loss])
+    rates = winds.rates
     blocks: list[tuple[float, kernels.Single]] = []  # (time of release in s, state (6, n))
     emitted = left = lost = aged = dropped = 0.0
     with ThreadPoolExecutor(threads) as pool:
@@ -343,7 +354,7 @@ def forward(
                     count = steps(begin - born, length, schedule)
                     part = state[:, parts[i]]
                     about = (
-                        begin - born, begin / HOUR - hour, length, count, flow, turb, node, rates,
+                        begin - born, begin / HOUR - hour, length, count, flow, turb, node, rates[hour],
                     )  # fmt: skip
                     kernels.advance(
                         part, group[parts[i]], *about, cell, edges, sigmas, deposits[i],

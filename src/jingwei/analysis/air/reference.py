@@ -67,6 +67,7 @@ def forward(
     blocks: list[tuple[float, list[Floats]]] = []
     for hour in range(winds.hours):
         heights = effective_heights(sources, winds, hour)
+        deposition, loss = winds.rates[hour]
         for m in range(releases):
             zero = np.zeros(len(sources))
             mass = sources.at(hour) * (HOUR / releases)
@@ -101,7 +102,7 @@ def forward(
                 before = after
                 s = np.maximum((low + sz) / 2, 0.1)
                 down = ground_factor(0.0, h, s, zi)
-                mass = mass * np.exp(-(winds.loss + winds.deposition * down) * dt)
+                mass = mass * np.exp(-(loss + deposition * down) * dt)
                 weight = mass * down * dt / HOUR
                 gx = np.diff(ndtr((east - xm[:, None]) / middle[:, None]), axis=1)
                 gy = np.diff(ndtr((north - ym[:, None]) / middle[:, None]), axis=1)

@@ -14,7 +14,7 @@ from django.utils.translation import pgettext_lazy
 from jingwei.bureau.access import RestrictedQuerySet
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.registry.models import Point, Region
+from jingwei.bureau.registry.models import Outlet, Point, Region
 
 
 class State(models.TextChoices):
@@ -403,3 +403,74 @@ class Apportionment(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("air:apportionment", args=[self.pk])
+
+
+class AnnualAmount(models.Model):
+    """What an outlet emits in a year by an inventory, as handed in: for outlets that neither a monitor
+    watches nor a permit gives an amount."""
+
+    outlet = models.ForeignKey(Outlet, models.CASCADE, related_name="annual_amounts")
+    factor = models.CharField(_("factor"), max_length=12)
+    year = models.PositiveSmallIntegerField(_("year"))
+    tonnes = models.FloatField(_("tonnes a year"))
+    source = models.CharField(_("source"), max_length=120, blank=True)
+    received = models.DateTimeField(_("received"), default=timezone.now)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    objects = RestrictedQuerySet.as_manager()
+    place = {"area": "outlet__enterprise__region_id"}
+
+    class Meta:
+        ordering = ["outlet", "factor", "-year"]
+        constraints = [
+            models.UniqueConstraint(fields=["outlet", "factor", "year"], name="annual_amount_once")
+        ]
+        verbose_name = _("annual amount of an inventory")
+        verbose_name_plural = _("annual amounts of an inventory")
+
+    def __str__(self) -> str:
+        return f"{self.outlet} {self.factor} {self.year}"
+
+
+class Dispersion(models.Model):
+    """What registered outlets add to the air from `start` to `end`, hour by hour and cell by cell.
+
+    `asked_for` is as `forms.DispersionForm` gives it: which outlets, which weather, what leaves the air;
+    `weather` the SHA-256 of a file of weather that was handed in; `field` that of the NetCDF file in
+    `dispersion.folder()`; `result` as `dispersion.compute` gives it. A run is never changed.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Being computed")
+        DONE = "done", pgettext_lazy("computation", "Done")
+        REFUSED = "refused", _("Not possible")
+        CANCELLED = "cancelled", pgettext_lazy("computation", "Cancelled")
+
+    factor = models.CharField(_("factor"), max_length=12)
+    start = models.DateTimeField(_("from"))
+    end = models.DateTimeField(_("until"))
+    asked_for = models.JSONField(default=dict)
+    weather = models.CharField(max_length=64, blank=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    asked = models.DateTimeField(_("asked"), default=timezone.now)
+    started = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    state = models.CharField(_("state"), max_length=9, choices=State, default=State.WAITING)
+    progress = models.PositiveSmallIntegerField(_("progress (%)"), default=0)
+    reason = models.CharField(max_length=300, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    field = models.CharField(max_length=64, blank=True)
+    result = models.JSONField(default=dict)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-asked", "-pk"]
+        verbose_name = _("run of the dispersion model")
+        verbose_name_plural = _("runs of the dispersion model")
+
+    def __str__(self) -> str:
+        return f"{self.factor} {self.start:%Y-%m-%d %H:%M}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("air:dispersion", args=[self.pk])

@@ -56,6 +56,8 @@ KINDS = {
     "hotgrid": _("Run of the hot grids"),
     "samples": _("Chemical analyses of samples"),
     "apportionment": _("Source apportionment"),
+    "dispersion": _("Run of the dispersion model"),
+    "inventory": _("Annual amounts of an inventory"),
     "detection": _("Run of the detectors"),
     "campaign": _("List or campaign"),
     "case.share": _("Case shared with another authority"),
