@@ -9,8 +9,8 @@ from django.utils import translation
 
 from bureau.cases import city as cities
 from bureau.cases.city import FORMS, NOW, bring, files_for, open_case
+from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import checks, selectors, services, statistics, tasks
-from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import CaseEvent

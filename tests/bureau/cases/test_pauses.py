@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bureau.cases.city import FORMS, NOW, bring, do, handle, open_case
+from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import checks, selectors, services, tasks
-from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import Case

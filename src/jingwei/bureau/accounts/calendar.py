@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -12,9 +12,10 @@ from django.db import connection
 from jingwei.bureau.accounts.models import CalendarChange
 from jingwei.bureau.language import english
 from jingwei.standards import workdays
-from jingwei.standards.workdays import Calendar
+from jingwei.standards.workdays import Calendar, Rule
 
 Kind = CalendarChange.Kind
+_KEPT = ("amount", "unit", "start", "due", "unknown_years", "zh", "en")
 
 # What tells these rows from others, the rows, and the calendar they make; new rows make it anew.
 _read: tuple[Any, list[CalendarChange], Calendar] = (None, [], workdays.published())
@@ -50,6 +51,25 @@ def made(rows: Iterable[CalendarChange]) -> Calendar:
         else:
             exceptions.pop(row.date, None)
     return Calendar(exceptions, frozenset(years))
+
+
+def reckoned(
+    start: datetime, rule: Rule, known: datetime | None = None
+) -> tuple[datetime, list[dict[str, Any]]]:
+    """When a period that starts at `start` runs out, and how that was reckoned, as plain data.
+
+    By the bureau's calendar as it was known at `known` (`start` without it): what was derived once
+    comes out the same again, whatever is entered later.
+    """
+    due, derivation = workdays.deadline(rule, start, in_force(known or start))
+    said = derivation.to_json()
+    return due.astimezone(UTC), [{name: said[name] for name in _KEPT}]
+
+
+def sentences(derivation: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The stored derivation in the reader's language, one sentence a step."""
+    language = "en" if english() else "zh"
+    return [step[language] for step in derivation]
 
 
 @dataclass(frozen=True)

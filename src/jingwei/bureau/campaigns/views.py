@@ -17,12 +17,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.campaigns import forms, selectors, services, sheets
 from jingwei.bureau.campaigns.models import Programme, Share
 from jingwei.bureau.cases import selectors as cases
-from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.views import shown_facts

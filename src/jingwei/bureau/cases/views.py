@@ -19,8 +19,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import Role, may, public, requires
+from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import selectors, services
-from jingwei.bureau.cases.deadlines import sentences
 from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Unknown
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS

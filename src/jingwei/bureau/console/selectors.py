@@ -78,8 +78,9 @@ def waiting_count(user: Any) -> int:
 
 
 def new_findings(user: Any) -> Any:
-    """Findings in the user's jurisdiction that nobody has judged yet, the latest first."""
-    return findings.findings(user).filter(state=Finding.State.NEW).defer("region__geometry")
+    """Findings in the user's jurisdiction that nobody has judged yet, by their deadline."""
+    new = findings.findings(user).filter(state=Finding.State.NEW).order_by("due", "pk")
+    return new.defer("region__geometry")
 
 
 def new_findings_count(user: Any) -> int:
@@ -129,6 +130,7 @@ class Side:
     clocks: list[Any]  # cases whose clock rises next, for those who oversee others
     departments: list[Load]  # for the leaders
     messages: list[Any]  # unread ones, for those who come to do their tasks
+    findings_late: int = 0
 
     @property
     def transmission_percent(self) -> str:
@@ -150,6 +152,8 @@ def side(user: Any, now: datetime | None = None) -> Side:
         states = [state for state in states if state.point.kind == Point.Kind.SOURCE]
     waiting = cases.waiting_for(user).defer("region__geometry")
     new = new_findings(user)
+    late = Count("pk", filter=Q(due__lte=now))
+    counted = new.order_by().aggregate(total=Count("pk"), late=late)
     oversees = user.is_superuser or user.role in OVERSEES
     shown = FEW if oversees else SHOWN
     rising = cases.cases(user).filter(escalate_at__isnull=False).order_by("escalate_at", "pk")
@@ -162,7 +166,8 @@ def side(user: Any, now: datetime | None = None) -> Side:
         waiting=list(waiting[:shown]),
         waiting_total=waiting.count(),
         findings=list(new[:shown]),
-        findings_total=new.count(),
+        findings_total=counted["total"],
+        findings_late=counted["late"],
         clocks=list(rising[:shown]) if oversees else [],
         departments=loads(user, now)[:SHOWN] if user.role == Role.LEADER else [],
         messages=list(unread[:FEW]) if user.role in TASKS_FIRST else [],

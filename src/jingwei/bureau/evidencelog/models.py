@@ -23,6 +23,7 @@ KINDS = {
     "finding.decision": _("Decision on a finding"),
     "finding.merged": _("Merged findings"),
     "finding.files": _("Files of a finding"),
+    "finding.overdue": _("Finding not decided on in time"),
     "import": _("Import of findings"),
     "dispatch.rule": _("Dispatch rule"),
     "identity.sealed": _("Protected identity kept"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import spoken, told
-from jingwei.bureau.findings import complaints, immutable
+from jingwei.bureau.findings import clock, complaints, immutable
 from jingwei.bureau.findings.apps import APPEND_ONLY
 from jingwei.bureau.findings.models import Decision, DispatchRule, Finding, FindingFile, Identity
 from jingwei.bureau.findings.services import said_digest
@@ -25,8 +25,9 @@ def check() -> Iterator[str]:
         yield f"findings: the trigger {name} is missing; `jingwei prepare` puts it back"
     rows = Finding.objects.select_related("evidence").prefetch_related("decisions__evidence")
     rows = rows.order_by("pk")
+    risen = clock.written()
     for finding in rows.iterator(chunk_size=500):
-        yield from (f"finding {finding.pk}: {problem}" for problem in _problems(finding))
+        yield from (f"finding {finding.pk}: {problem}" for problem in _problems(finding, risen))
     for file in (
         FindingFile.objects.select_related("evidence").order_by("pk").iterator(chunk_size=500)
     ):
@@ -93,7 +94,7 @@ def _file_problem(file: FindingFile) -> str:
     return ""
 
 
-def _problems(finding: Finding) -> Iterator[str]:
+def _problems(finding: Finding, risen: Mapping[str, int]) -> Iterator[str]:
     if finding.evidence is None:
         yield "it has no entry in the evidence log"
     else:
@@ -106,6 +107,7 @@ def _problems(finding: Finding) -> Iterator[str]:
         lasting = (Finding.Source.FORM, Finding.Source.FILE, Finding.Source.PUBLIC)
         if finding.source in lasting and said.get("said") not in (None, said_digest(finding)):
             yield "its words are not those that the evidence log was told of"
+    yield from clock.problems(finding, risen)
     for decision in finding.decisions.all():
         content = told(decision.evidence)
         row = {"action": decision.action, **decision.data}

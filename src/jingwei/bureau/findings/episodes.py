@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings import clock
 from jingwei.bureau.findings.alike import compared
 from jingwei.bureau.findings.kinds import SCENARIOS, may_join
 from jingwei.bureau.findings.models import Decision, Finding
@@ -187,6 +188,7 @@ def split(
         next_check=old.next_check,
         split_from=old,
         filed_by=user,
+        **clock.of(old),
     )
     moved = {"exceedances": list(moving.values_list("pk", flat=True))}
     moved["files"] = list(documents.values_list("pk", flat=True))
@@ -199,6 +201,8 @@ def split(
             "episode": new.episode,
             "region": new.region_id,
             "split_from": old.pk,
+            "due": new.due,
+            "escalated": new.escalated,
             "moved": moved,
             "said": said_digest(new),
         },

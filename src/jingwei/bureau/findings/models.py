@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -98,6 +99,13 @@ class Finding(models.Model):
     next_check = models.CharField(_("what to check next"), max_length=300, blank=True)
     reason = models.CharField(_("reason for dismissal"), max_length=300, blank=True)
     created = models.DateTimeField(_("created"), auto_now_add=True)
+    # The clock (`clock`): set when it comes in, kept by every edit, running while it is new.
+    due = models.DateTimeField(_("to be decided by"), null=True, blank=True)
+    derivation = models.JSONField(_("how that was reckoned"), default=list, blank=True)
+    escalated = models.PositiveSmallIntegerField(_("escalated to level"), default=0)
+    escalate_at = models.DateTimeField(_("next escalation"), null=True, blank=True)
+    # When it was told that it came in, or rose; empty: still to be told.
+    announced = models.DateTimeField(_("told"), null=True, blank=True)
     # Goes into the digest of what people wrote, so that nobody can guess the text from the log.
     salt = models.CharField(max_length=32, default=_salt, editable=False)
     # What it was merged into (never itself merged), and what it was split from.
@@ -128,6 +136,16 @@ class Finding(models.Model):
             models.Index(fields=["region", "-ended"]),
             models.Index(fields=["enterprise", "-ended"]),
             models.Index(fields=["latitude", "longitude"], name="finding_place"),
+            models.Index(
+                fields=["escalate_at"],
+                name="finding_escalation_due",
+                condition=models.Q(state="new", escalate_at__isnull=False),
+            ),
+            models.Index(
+                fields=["id"],
+                name="finding_untold",
+                condition=models.Q(state="new", announced__isnull=True),
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -144,6 +162,12 @@ class Finding(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("findings:finding", args=[self.pk])
+
+    @property
+    def overdue(self) -> bool:
+        """Whether nobody has decided on it in time."""
+        new = self.state == Finding.State.NEW
+        return new and self.due is not None and self.due <= timezone.now()
 
 
 class Decision(models.Model):

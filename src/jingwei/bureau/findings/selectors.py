@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
+from jingwei.bureau.access import Role
 from jingwei.bureau.findings.models import Finding, FindingFile, FindingQuerySet
 from jingwei.bureau.registry.models import Region
 
@@ -17,6 +18,7 @@ SORTS = {
     "ended": ("-ended", "-id"),
     "began": ("-began", "-id"),
     "severity": ("-severity", "-ended", "-id"),
+    "due": ("due", "id"),
 }
 
 
@@ -46,7 +48,8 @@ def regions(user: Any) -> QuerySet[Region]:
 
 def search(user: Any, query: Any) -> FindingQuerySet:
     """The list by its URL: `kind`, `state`, `region`, `enterprise` (code), `point` (MN-ST),
-    `from` and `to` (local days that the episode touches), `q` (title, enterprise), `sort`."""
+    `overdue` (nobody decided in time), `from` and `to` (local days that the episode touches), `q`
+    (title, enterprise), `sort`."""
     rows = findings(user)
     for name, lookup in (
         ("kind", "kind"),
@@ -57,6 +60,8 @@ def search(user: Any, query: Any) -> FindingQuerySet:
         value = asked(query, name)
         if value:
             rows = rows.filter(**{lookup: value})
+    if asked(query, "overdue") and user.role != Role.ENTERPRISE:
+        rows = overdue(rows)
     mn, _dash, st = asked(query, "point").rpartition("-")
     if mn:
         rows = rows.filter(point__mn=mn, point__st=st)
@@ -69,6 +74,11 @@ def search(user: Any, query: Any) -> FindingQuerySet:
     if text:
         rows = rows.filter(Q(title__icontains=text) | Q(enterprise__name__icontains=text))
     return rows.order_by(*SORTS.get(asked(query, "sort"), SORTS["ended"]))
+
+
+def overdue(rows: FindingQuerySet, now: datetime | None = None) -> FindingQuerySet:
+    """Those on which nobody has decided in time."""
+    return rows.filter(state=Finding.State.NEW, due__lte=now or timezone.now())
 
 
 def asked(query: Any, name: str) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings import clock
 from jingwei.bureau.findings.models import Decision, Finding, Kind
 from jingwei.bureau.prepared import update
 from jingwei.bureau.registry.models import Enterprise, Point, Region
@@ -44,6 +45,7 @@ def notice(
     address: str = "",
     source: str = Finding.Source.SYSTEM,
     filed_by: User | None = None,
+    now: datetime | None = None,
 ) -> tuple[Finding, bool]:
     """Create the finding of an episode, or extend it; `(finding, created)`.
 
@@ -52,7 +54,8 @@ def notice(
     and takes over title, facts, explanations and confidence of the call that reaches furthest in
     time; it does not touch what people decided (state, decisions, a severity that a person gave).
     Where the finding was merged into another, that one's time is widened too, if it still goes on.
-    A new finding leaves an evidence entry in the same transaction.
+    A new finding gets its clock (`clock`), which starts at `now` and which no later call moves, and
+    leaves an evidence entry in the same transaction; `clock.announce` tells of it.
 
     `region` is a `Region` or its code. Raises `ValueError` for naive or reversed times and for a
     kind that is none of the eleven.
@@ -87,6 +90,7 @@ def notice(
             "filed_by": filed_by,
             "began": began,
             "ended": ended,
+            **clock.started(severity, now or timezone.now()),
         },
     )
     if created:
@@ -103,6 +107,7 @@ def notice(
                 "began": began,
                 "ended": ended,
                 "severity": severity,
+                "due": finding.due,
                 "source": str(source),
                 "facts": said["facts"] if source == Finding.Source.SYSTEM else {},
                 "said": said_digest(finding),

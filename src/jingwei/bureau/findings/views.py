@@ -18,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from jingwei.bureau.access import Role, may, requires
+from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services, sheets
 from jingwei.bureau.findings.alike import MOST, groups
@@ -51,6 +52,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "states": Finding.State.choices,
             "regions": selectors.regions(request.user),
             "enterprise": enterprise.first() if query.get("enterprise") else None,
+            "office": _office(request.user),
             "may_open": may(request.user, "case.handle"),
             "may_judge": may(request.user, "finding.judge"),
             "may_file": may(request.user, "finding.file"),
@@ -63,6 +65,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @require_GET
 @requires("finding.view")
 def export(request: HttpRequest) -> HttpResponse:
+    office = _office(request.user)
     header = [
         _("Number"),
         _("Kind"),
@@ -76,6 +79,7 @@ def export(request: HttpRequest) -> HttpResponse:
         _("Last noticed"),
         _("Longitude"),
         _("Latitude"),
+        *([_("To be decided by")] if office else []),
     ]
     rows = (
         (
@@ -91,6 +95,7 @@ def export(request: HttpRequest) -> HttpResponse:
             f.ended,
             f.longitude,
             f.latitude,
+            *([f.due if f.state == Finding.State.NEW else ""] if office else []),
         )
         for f in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
@@ -158,7 +163,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         may(user, "finding.judge")
         and Finding.objects.restrict(user, "finding.judge").filter(pk=pk).exists()
     )
-    office = user.is_superuser or user.role != Role.ENTERPRISE
+    office = _office(user)
     over = [{"row": e, "factor": factor_name(e.factor)} for e in selectors.exceedances(row)]
     new = row.state == Finding.State.NEW
     seen = Finding.objects.restrict(user, "finding.view")
@@ -168,6 +173,7 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "about": scenario.about,
         "sheet": sheets.of(request, row),
         "token": secrets.token_hex(8),
+        "derivation": sentences(row.derivation) if office and new and row.due else [],
         "facts": list(facts.rows(row.facts, row.kind)),
         "exceedances": over,
         "series": _series(row, over),
@@ -195,6 +201,11 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "may_trace": may(user, "air.trace") and _airborne(row),
         "may_prove": may(user, "evidence.view"),
     }
+
+
+def _office(user: Any) -> bool:
+    """Until when the bureau wants to have decided is the bureau's business."""
+    return user.is_superuser or user.role != Role.ENTERPRISE
 
 
 def _airborne(row: Finding) -> bool:
