@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import translation
 from django.utils.translation import gettext_lazy
 
@@ -284,6 +287,54 @@ def test_the_database_refuses_to_delete(data: Path) -> None:
     assert EvidenceEntry.objects.count() == 1
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL knows no REPLACE")
+@pytest.mark.parametrize("key", ["id", "uid", '"index"'])
+def test_the_database_refuses_to_replace(data: Path, key: str) -> None:
+    """A REPLACE deletes the row in its way without asking the trigger of DELETE."""
+    row, other = entries(2)
+    sequence()
+    table = EvidenceEntry._meta.db_table
+    columns = {c: c for c in ("uid", "kind", "subject", "content", "actor", "salt", "created")}
+    columns |= {"id": "77", "uid": "'u'", '"index"': "77", "content": "'{}'", key: key}
+    with (
+        pytest.raises(IntegrityError, match="an evidence entry is never replaced"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)})"
+            f" SELECT {', '.join(columns.values())} FROM {table} WHERE id = %s",
+            [row.pk],
+        )
+    assert sorted(EvidenceEntry.objects.values_list("pk", flat=True)) == [row.pk, other.pk]
+    assert EvidenceEntry.objects.get(pk=row.pk).content == row.content
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL knows no REPLACE")
+def test_an_entry_does_not_take_the_number_of_another(data: Path) -> None:
+    row = entries(1)[0]
+    sequence()
+    waiting = entries(1)[0]
+    statement = f'UPDATE OR REPLACE {EvidenceEntry._meta.db_table} SET "index" = 0 WHERE id = %s'
+    with (
+        pytest.raises(IntegrityError, match="an evidence entry is never replaced"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement, [waiting.pk])
+    assert EvidenceEntry.objects.get(index=0).pk == row.pk
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite knows no TRUNCATE")
+def test_the_database_refuses_to_truncate(data: Path) -> None:
+    entries(1)
+    with (
+        pytest.raises(IntegrityError, match="an evidence entry is never deleted"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"TRUNCATE {EvidenceEntry._meta.db_table} CASCADE")
+    assert EvidenceEntry.objects.count() == 1
+
+
 def test_an_actor_can_be_erased_and_the_proof_stays(data: Path) -> None:
     with transaction.atomic():
         row = record("case_event", "case:1", {}, actor="8")
@@ -294,17 +345,24 @@ def test_an_actor_can_be_erased_and_the_proof_stays(data: Path) -> None:
     assert list(checks.check()) == []
 
 
-def unguarded(statement: str, *values: object) -> None:
-    """Change a row as one does who has taken the guards away, and put them back."""
-    from importlib import import_module
-
-    guards = import_module("jingwei.bureau.evidencelog.migrations.0002_guards")
+@contextmanager
+def without_guards() -> Iterator[None]:
+    """As for one who has taken the guards away; they are put back."""
+    guards = import_module("jingwei.bureau.evidencelog.migrations.0004_replace")
     with connection.schema_editor() as editor:
         guards.unguard(None, editor)
-    with connection.cursor() as cursor:
+        guards.first.unguard(None, editor)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            guards.guard(None, editor)
+
+
+def unguarded(statement: str, *values: object) -> None:
+    """Change a row as one does who has taken the guards away, and put them back."""
+    with without_guards(), connection.cursor() as cursor:
         cursor.execute(statement, values)
-    with connection.schema_editor() as editor:
-        guards.guard(None, editor)
 
 
 @pytest.mark.parametrize(
@@ -352,19 +410,11 @@ def test_a_changed_waiting_row_is_found(data: Path) -> None:
 
 
 def test_a_lost_guard_is_found(data: Path) -> None:
-    from importlib import import_module
-
-    guards = import_module("jingwei.bureau.evidencelog.migrations.0002_guards")
-    with connection.schema_editor() as editor:
-        guards.unguard(None, editor)
-    try:
+    with without_guards():
         found = list(checks.check())
-    finally:
-        with connection.schema_editor() as editor:
-            guards.guard(None, editor)
     assert [problem.split(":")[0] for problem in found] == [
-        "the table of evidence entries has lost its guard evidence_no_change",
-        "the table of evidence entries has lost its guard evidence_no_delete",
+        f"the table of evidence entries has lost its guard {name}"
+        for name in checks.TRIGGERS[connection.vendor]
     ]
     assert list(checks.check()) == []
 

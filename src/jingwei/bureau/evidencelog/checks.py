@@ -21,7 +21,15 @@ from jingwei.evidence.rebuild import Progress
 from jingwei.evidence.rebuild import check as check_log
 from jingwei.evidence.tiles import TileError, kept_path
 
-TRIGGERS = {"evidence_no_delete", "evidence_no_change"}
+TRIGGERS = {
+    "sqlite": (
+        "evidence_no_change",
+        "evidence_no_delete",
+        "evidence_no_replace",
+        "evidence_no_supplant",
+    ),
+    "postgresql": ("evidence_no_change", "evidence_no_delete", "evidence_no_truncate"),
+}
 
 
 def check(progress: Progress | None = None) -> Iterator[str]:
@@ -270,5 +278,5 @@ def _guards() -> Iterable[str]:
     with connection.cursor() as cursor:
         cursor.execute(query, [EvidenceEntry._meta.db_table])
         found = {name for (name,) in cursor.fetchall()}
-    for name in sorted(TRIGGERS - found):
+    for name in sorted({*TRIGGERS[connection.vendor]} - found):
         yield f"the table of evidence entries has lost its guard {name}: migrate again"
