@@ -13,10 +13,12 @@ from bureau.cases.city import NOW, finding, open_case, photo
 from jingwei.bureau.campaigns import selectors, services
 from jingwei.bureau.campaigns.models import Share
 from jingwei.bureau.cases import checks, tasks
+from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.findings.models import Finding
 
 
 def act(who, case, name, photos=False, now=NOW, **data):
@@ -37,6 +39,36 @@ def push(city, **kw):
         flow="four_step",
         now=NOW,
     )
+
+
+def test_four_steps_begin_with_located_hot_spots_alone(city, client):
+    hot = finding(city, kind="satellite", enterprise=None, point=None)
+    other = finding(city, 2, kind="complaint", episode="c", title="夜间噪声")
+    data = {"title": "热点网格", "text": "排查", "days": "10"}
+    with pytest.raises(Refused, match="夜间噪声"):
+        kernel.open_case(city.dispatcher, [hot, other], data, flow="four_step", now=NOW)
+    client.force_login(city.dispatcher)
+    where = f"{reverse('cases:open')}?flow=four_step&finding={other.pk}"
+    answer = client.post(where, data)
+    assert answer.status_code == 409
+    assert "卫星热点网格" in answer.content.decode()
+    assert Finding.objects.filter(state="in_case").count() == 0
+    names = [f.name for f in cases.flows_to_open(city.dispatcher, [other])]
+    assert "four_step" not in names
+    assert "four_step" in [f.name for f in cases.flows_to_open(city.dispatcher, [hot])]
+    assert kernel.open_case(city.dispatcher, [hot], data, flow="four_step", now=NOW).pk
+
+
+def test_a_printed_report_says_whose_figures_it_has(city, client):
+    campaign = begin(city, "campaign")
+    url = reverse("campaigns:report", args=[campaign.pk])
+    client.force_login(city.district)
+    page = client.get(url).content.decode()
+    assert "海淀区district辖区内的事项" in page
+    client.force_login(city.dispatcher)
+    page = client.get(url).content.decode()
+    assert "全市口径" in page
+    assert "辖区内的事项" not in page
 
 
 def test_four_steps_with_a_follow_up_on_its_day(city):

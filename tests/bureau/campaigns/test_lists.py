@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -19,6 +19,7 @@ from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.findings.services import Refused as TableRefused
+from jingwei.bureau.notices.models import Message
 
 
 def do(who, case, act, **data):
@@ -68,6 +69,60 @@ def test_a_late_item_rises(city):
     tasks.tick(NOW + timedelta(days=4))
     item.case.refresh_from_db()
     assert item.case.escalated == 1
+
+
+def test_a_missed_milestone_is_told_once(city):
+    _programme, (item,) = enter(
+        city, changed(时间节点="2026-11-23 方案；2026-11-24 招标；2026-12-20 完工")
+    )
+    case = item.case
+    kernel.act(city.department, case.pk, "take", 1, {}, now=NOW)
+    case.refresh_from_db()
+    assert case.wake_at == datetime(2026, 11, 23, 15, 59, 59, tzinfo=UTC)
+    Message.objects.all().delete()
+    tasks.tick(case.wake_at - timedelta(seconds=1))
+    assert not case.events.filter(transition="missed").exists()
+    for _again in range(3):  # the clock stood still over both days
+        tasks.tick(NOW + timedelta(days=5))
+    assert case.events.filter(transition="missed").count() == 1
+    told = Message.objects.filter(text_zh__startswith="时间节点逾期")
+    assert {m.user for m in told} == {city.department, city.leader, city.dispatcher}
+    assert told.count() == 3
+    case.refresh_from_db()
+    assert case.wake_at == datetime(2026, 12, 20, 15, 59, 59, tzinfo=UTC)
+    assert [m.get("missed", False) for m in case.detail["milestones"]] == [True, True, False]
+    assert list(checks.replay(case)) == []
+
+
+def test_late_milestones_stand_on_the_board(city, client):
+    programme, (item, _other) = enter(
+        city, changed(时间节点="2020-01-01 方案；2020-02-01 招标"), changed(序号="2", 时间节点="")
+    )
+    whole, (department,) = selectors.board(selectors.own_cases(city.dispatcher, programme))
+    assert (whole.late, department.late) == (2, 2)
+    late = selectors.items(city.dispatcher, programme, {"state": "late"})
+    assert [(i.number, i.late) for i in late] == [("1-2", 2)]
+    client.force_login(city.dispatcher)
+    page = client.get(programme.get_absolute_url()).content.decode()
+    assert "逾期节点" in page
+    assert "2 个节点逾期" in page
+    kernel.act(city.department, item.case.pk, "take", 1, {}, now=NOW)
+    do(city.department, item.case, "milestone", milestone="0", text="已批复")
+    assert [i.late for i in selectors.items(city.dispatcher, programme, {"state": "late"})] == [1]
+
+
+def test_a_party_is_asked_as_long_as_a_milestone_is_open(city):
+    _programme, (item,) = enter(city, changed(时间节点="2026-12-20 完工"))
+    case = item.case
+    kernel.act(city.department, case.pk, "take", 1, {}, now=NOW)
+
+    def asked():
+        return cases.waiting_for(city.district).filter(pk=case.pk).exists()
+
+    assert asked()
+    do(city.department, case, "milestone", milestone="0", text="完工")
+    assert not asked()
+    assert cases.waiting_for(city.department).filter(pk=case.pk).exists()
 
 
 def test_the_leader_moves_the_deadline_only_behind_it(city):

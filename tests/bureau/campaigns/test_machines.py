@@ -21,6 +21,10 @@ OTHERS = ("dispatcher", "leader", "grid", "enterprise", "auditor", "district2", 
 ENDS = date(2026, 12, 31)
 
 
+def over(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI)
+
+
 class Rectification(Machine):
     """One item: a department or a district leads it, the other one takes part."""
 
@@ -38,6 +42,8 @@ class Rectification(Machine):
             (state, "comment"): ("lead party dispatcher leader", state)
             for state in ("assigned", "rectifying", "reported", "verified")
         },
+        ("assigned", "missed"): ("", "assigned"),
+        ("rectifying", "missed"): ("", "rectifying"),
     }
     TURN = {
         "assigned": "lead",
@@ -62,6 +68,7 @@ class Rectification(Machine):
             sides = {"lead": sides["party"], "party": sides["lead"]}
             row |= {"责任单位": "district-110108", "配合单位": "市水务局"}
         self.sides, self.open, self.due = sides, 2, ENDS
+        self.planned = {0: date(2026, 11, 25), 1: date(2026, 12, 20)}  # open and not missed
         self.taken_part = False
         self.day = ENDS  # of the next extension
         _programme, (item,) = enter(city, list(row.values()))
@@ -74,7 +81,7 @@ class Rectification(Machine):
         wanted = {
             "milestone": self.open > 0,
             "report": self.open == 0,
-            "extend": self.day > self.due,
+            "extend": self.day > self.due and over(self.day) > self.now,
         }
         return wanted.get(act, True)
 
@@ -85,18 +92,38 @@ class Rectification(Machine):
         return {**self.FORMS.get(act, {}), **more, "day": self.day.isoformat()}
 
     def turn(self) -> str:
-        """It waits for who takes part, too, until that office has reached a milestone."""
+        """It waits for who takes part, too, until that office has reached a milestone or none is
+        left."""
         words = super().turn()
-        return f"{words} party" if self.state == "rectifying" and not self.taken_part else words
+        asked = self.state == "rectifying" and not self.taken_part and self.open
+        return f"{words} party" if asked else words
 
     def did(self, who: str, act: str) -> None:
         self.taken_part = self.taken_part or (act == "milestone" and who in self.sides["party"])
-        self.open -= act == "milestone"
+        if act == "milestone":
+            self.open -= 1
+            self.planned.pop(self.open, None)  # they are reported from the last to the first
         self.due = self.day if act == "extend" else self.due
 
     @rule(days=st.integers(-40, 90))
     def another_day_is_proposed(self, days: int) -> None:
         self.day = ENDS + timedelta(days=days)
+
+    @rule(days=st.sampled_from([1, 7, 40]))
+    def days_go_by(self, days: int) -> None:
+        """Of what was missed meanwhile is told once, together, where it is still to be rectified."""
+        self.now += timedelta(days=days)
+        for _twice in range(2):
+            tasks.tick(self.now)
+        missed = [i for i, day in self.planned.items() if over(day) <= self.now]
+        for number in missed:
+            del self.planned[number]
+        self.events, self.version = self.events + bool(missed), self.version + bool(missed)
+
+    @invariant()
+    def it_wakes_at_the_next_milestone(self) -> None:
+        self.case.refresh_from_db()
+        assert self.case.wake_at == min(map(over, self.planned.values()), default=None)
 
     @invariant()
     def deadline_and_milestones_are_what_was_said(self) -> None:

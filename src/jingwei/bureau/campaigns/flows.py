@@ -2,7 +2,9 @@
 
 An item is handed to a lead department with a deadline, a responsible leader, measures and
 milestones; it is cleared when the city has verified it and a leader accepts it. `detail` holds
-`item` (number in its list), `leader`, `target`, `measures`, `milestones` (text, day, done).
+`item` (number in its list), `leader`, `target`, `measures`, `milestones` (text, day; `done`, the day
+on which it was reported; `missed`, where its day passed before that), `left` (how many are open).
+The case wakes at the end of the next open milestone's day.
 
 Four steps: a hot spot that was located from afar is pushed to a district, investigated there,
 rectified, and looked at again on a day set beforehand. `detail` holds `found`, `cause`,
@@ -12,9 +14,10 @@ rectified, and looked at again on a day set beforehand. `detail` holds `found`, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -31,7 +34,8 @@ LEADER = frozenset({Role.LEADER})
 LEAD = frozenset({Role.DISTRICT, Role.DEPARTMENT})
 DISTRICT = frozenset({Role.DISTRICT})
 SPOT = frozenset({Role.DISTRICT, Role.GRID})
-HOT = ("air_hotspot", "satellite", "fire", "bare_land")
+# What is located from afar: by stations and traces, by satellite, as a fire point, on images.
+HOT = frozenset({"air_hotspot", "satellite", "fire", "bare_land"})
 
 REASON = Field("text", pgettext_lazy("act", "Reason"))
 REMARK = Field("text", _("Remark"), required=False)
@@ -74,7 +78,30 @@ def _reached(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, An
     kept = [
         {**m, "done": day} if i == reached else m for i, m in enumerate(case.detail["milestones"])
     ]
-    return {"detail": {"milestones": kept}}
+    return _planned(kept)
+
+
+def _missed(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Every open milestone whose day is over; after an outage several at once."""
+    return _planned(
+        [
+            {**m, "missed": True} if not m.get("done") and _end(m) <= now else m
+            for m in case.detail["milestones"]
+        ]
+    )
+
+
+def _planned(milestones: list[dict[str, Any]]) -> dict[str, Any]:
+    """What follows from the milestones as they are now."""
+    left = [m for m in milestones if not m.get("done")]
+    return {
+        "wake_at": min((_end(m) for m in left if not m.get("missed")), default=None),
+        "detail": {"milestones": milestones, "left": len(left)},
+    }
+
+
+def _end(milestone: Mapping[str, Any]) -> datetime:
+    return by_the_end_of(date.fromisoformat(milestone["day"]))[0]
 
 
 def _extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -97,7 +124,13 @@ def by_the_end_of(day: Any) -> tuple[datetime, dict[str, Any]]:
 
 
 def _open(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"title": data["title"], "text": data["text"], "basis": data["basis"], "issued": now}
+    return {
+        "title": data["title"],
+        "text": data["text"],
+        "basis": data["basis"],
+        "issued": now,
+        **_planned(case.detail.get("milestones", [])),
+    }
 
 
 def _close(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -132,6 +165,11 @@ RECTIFICATION = Flow(
                 EVIDENCE,
             ),
             guard=_some_left, effect=_reached, only="joint",
+            asked=Q(detail__left__gt=0) | Q(detail__left__isnull=True),
+        ),
+        Transition(
+            "missed", _("A milestone was missed"), ("assigned", "rectifying"), None, frozenset(),
+            effect=_missed, clock=True, tells=LEADER,
         ),
         Transition(
             "report", _("Report as rectified"), ("rectifying",), "reported", LEAD,
@@ -226,6 +264,7 @@ FOUR_STEP = Flow(
     name="four_step",
     label=_("Four-step remote supervision"),
     needs_findings=True,
+    kinds=HOT,
     known_to=frozenset(),
     states=(
         State("pushed", _("Pushed: to be signed for"), Role.DISTRICT, Limit(hours=8), business=True),

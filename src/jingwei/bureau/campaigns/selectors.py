@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import get_language
 
+from jingwei.bureau.access import CITY_WIDE
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.campaigns.models import Item, Programme, Share
@@ -69,6 +70,7 @@ class Progress:
     total: int = 0
     cleared: int = 0
     overdue: int = 0
+    late: int = 0  # open milestones whose day is over
     states: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -92,12 +94,21 @@ def board(rows: Iterable[Case]) -> tuple[Progress, list[Progress]]:
             progress.total += 1
             progress.cleared += case.at.final
             progress.overdue += case.overdue
+            progress.late += len(late_milestones(case))
             progress.states[str(case.state_label)] += 1
     return whole, sorted(by.values(), key=lambda p: (-p.open, p.label))
 
 
+def late_milestones(case: Case) -> list[dict[str, Any]]:
+    """The milestones of an item whose day is over and that nobody has reported."""
+    today = timezone.localdate().isoformat()
+    planned = case.detail.get("milestones", ())
+    return [m for m in planned if not m.get("done") and m["day"] < today]
+
+
 def items(user: Any, programme: Programme, query: Any) -> list[Item]:
-    """The items of a list that the user may see, by `department`, `state` (open, cleared, overdue)."""
+    """The items of a list that the user may see, by `department`, `state` (open, cleared,
+    overdue, late: with late milestones)."""
     rows = (
         Item.objects.filter(programme=programme, case__in=own_cases(user, programme))
         .select_related("case__department", "case__region", "case__enterprise")
@@ -107,11 +118,15 @@ def items(user: Any, programme: Programme, query: Any) -> list[Item]:
     if department.isdigit() and len(department) < 10:
         rows = rows.filter(case__department=int(department))
     state = query.get("state", "")
-    if state in ("open", "overdue"):
+    if state in ("open", "overdue", "late"):
         rows = rows.filter(case__closed__isnull=True)
     elif state == "cleared":
         rows = rows.filter(case__closed__isnull=False)
     found = sorted(rows, key=lambda item: _natural(item.number))
+    for item in found:
+        item.late = len(late_milestones(item.case))
+    if state == "late":
+        return [i for i in found if i.late]
     return [i for i in found if i.case.overdue] if state == "overdue" else found
 
 
@@ -138,18 +153,25 @@ def responsibilities(user: Any, department: Department) -> list[Item]:
         .select_related("programme", "case__department", "case__region", "case__enterprise")
         .defer("case__region__geometry")
     )
+    for item in found:
+        item.late = len(late_milestones(item.case))
     return sorted(found, key=lambda i: (i.case.due, _natural(i.number)))
 
 
 def panel(case: Case, user: User) -> dict[str, Any]:
     """What the page of a case shows of its item."""
     item = Item.objects.filter(case=case).select_related("programme").first()
-    today = timezone.localdate().isoformat()
-    reached = [
-        {**m, "late": not m.get("done") and m["day"] < today}
-        for m in case.detail.get("milestones", [])
-    ]
+    late = late_milestones(case)
+    reached = [{**m, "late": m in late} for m in case.detail.get("milestones", [])]
     return {"item": item, "milestones": reached, "detail": case.detail}
+
+
+def whose(user: Any) -> list[str]:
+    """In whose jurisdictions the cases lie that the user's figures count; nothing for the city's."""
+    people = user.acts_for()
+    if any(person.is_superuser or person.role in CITY_WIDE for person in people):
+        return []
+    return sorted({department_label(p.department) for p in people if p.department})
 
 
 # --- campaigns -------------------------------------------------------------------------------

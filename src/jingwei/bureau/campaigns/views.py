@@ -167,6 +167,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
             "windows": selectors.effect(row, (_("Before"), _("During"), _("After"))),
             "causes": selectors.causes(request.user, row),
             "summaries": row.summaries.all(),
+            "whose": selectors.whose(request.user),
             "printed": timezone.now(),
         },
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
 from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_noop
@@ -131,7 +132,9 @@ class Transition:
 
     `only` narrows the roles outside the city centre: "lead" to people of the case's department,
     "joint" to these and the people of its parties. `reopens` acts may leave a final state.
-    `clock` acts have no roles: `tick` does them when the case's `wake_at` has come.
+    `clock` acts have no roles: `tick` does them when the case's `wake_at` has come. `tells` are
+    roles that hear of such an act besides those for whom the case waits. `asked` says in which
+    cases a joint act is still asked of a party that has not done it.
     """
 
     name: str
@@ -149,6 +152,8 @@ class Transition:
     only: str = ""
     reopens: bool = False
     clock: bool = False
+    tells: frozenset[Role] = frozenset()
+    asked: Q | None = None
 
     def target_from(self, source: str) -> str:
         return self.target or source
@@ -159,7 +164,8 @@ class Flow:
     """A flow: checked when it is made, so that a wrong one cannot be imported.
 
     `action` of `bureau.access` is what opening a case needs besides the role of the opening;
-    `needs_findings` and `needs_enterprise` say what a case of this flow cannot be without.
+    `needs_findings` and `needs_enterprise` say what a case of this flow cannot be without, `kinds`
+    of which kinds its findings must be (empty: of any).
     `known_to` are the roles outside the bureau that see a case once it is issued. `draft` gives
     the opening form its first words. `from_flows` are the flows on whose cases' pages one of this
     flow is offered, with that case as its parent, where `follows` does not say no. `panel` is a template that the case's page shows above the
@@ -177,6 +183,7 @@ class Flow:
     action: str = "case.open"
     needs_findings: bool = False
     needs_enterprise: bool = False
+    kinds: frozenset[str] = frozenset()
     known_to: frozenset[Role] = frozenset({Role.ENTERPRISE, Role.DEPARTMENT})
     draft: Callable[[Sequence[Finding]], dict[str, Any]] | None = None
     # For the statistics: the acts that pass a case on ("transfers"), send it back ("returns"), and

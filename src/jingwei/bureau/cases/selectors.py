@@ -169,7 +169,12 @@ def flows_to_open(user: Any, chosen: Sequence[Finding]) -> list[Flow]:
     """The flows that begin with findings and that the user may open with these; first the one
     that fits best: an order where all are of enterprises."""
     named = bool(chosen) and all(f.enterprise_id for f in chosen)
-    found = [f for f in FLOWS.values() if f.needs_findings and may_open(user, f)]
+    kinds = {f.kind for f in chosen}
+    found = [
+        f
+        for f in FLOWS.values()
+        if f.needs_findings and may_open(user, f) and (not f.kinds or kinds <= f.kinds)
+    ]
     return sorted(found, key=lambda f: (f.needs_enterprise and not named, not f.needs_enterprise))
 
 
@@ -313,7 +318,8 @@ def _joint(user: Any) -> Q:
                 did = CaseEvent.objects.filter(
                     case=OuterRef("pk"), transition=act.name, department_id__in=offices
                 )
-                waits |= Q(flow=flow.name, state__in=act.sources) & ~Exists(did)
+                asked = Q(flow=flow.name, state__in=act.sources) & (act.asked or Q())
+                waits |= asked & ~Exists(did)
     return Q(pk__in=parties.values("case_id")) & waits
 
 

@@ -22,14 +22,14 @@ from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import pauses, search, selectors
 from jingwei.bureau.cases.deadlines import deadline, moment
 from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Stale, Unknown
-from jingwei.bureau.cases.flow import ESCALATE, Transition
+from jingwei.bureau.cases.flow import ESCALATE, Flow, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile, SavedFilter
 from jingwei.bureau.cases.telling import told
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
-from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import Refused as FindingRefused
 from jingwei.bureau.findings.services import take
 from jingwei.bureau.prepared import Prepared, insert, update
@@ -145,6 +145,9 @@ def open_case(
             about = chosen or (list(parent.findings.order_by("pk")) if parent else [])
             if not about and rules.needs_findings:
                 raise Refused(_("Choose at least one finding that you may judge."))
+            other = next((f for f in about if rules.kinds and f.kind not in rules.kinds), None)
+            if other is not None:
+                raise Refused(_not_of(rules, other))
             if (
                 parent is not None
                 and not Case.objects.restrict(user, "case.view").filter(pk=parent.pk).exists()
@@ -623,6 +626,19 @@ def _chosen(user: User, findings: Iterable[Finding]) -> list[Finding]:
     if len(chosen) != len(wanted):
         raise Refused(_("Choose at least one finding that you may judge."))
     return chosen
+
+
+def _not_of(rules: Flow, finding: Finding) -> str:
+    kinds = [str(Kind(k).label) for k in Kind.values if k in rules.kinds]
+    return _(
+        "“%(flow)s” is opened only from findings of these kinds: %(kinds)s. “%(title)s” is none of"
+        " them (%(kind)s): open another kind of case for it."
+    ) % {
+        "flow": rules.label,
+        "kinds": _(", ").join(kinds),
+        "title": finding.title,
+        "kind": finding.get_kind_display(),
+    }
 
 
 def _begin(

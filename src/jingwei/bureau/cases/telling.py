@@ -102,7 +102,9 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
         def undone() -> str:
             return f"{event.label}: {case}"
 
-        to = list(superiors(case, 2)) + _who_may_know(event, case)
+        step = case.rules.transition(event.transition)
+        besides = [u for role in step.tells for u in people(role)] if step else []
+        to = list(superiors(case, 2)) + _who_may_know(event, case) + besides
         tell(to, undone, kind="overdue", url=url, key=key, now=event.at)
     elif event.transition != HAND_OVER:  # which tells by itself
         _news(event, case, url, key)
