@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
 from bureau.cases.city import NOW, finding, open_case, photo
+from jingwei.bureau.campaigns import checks as own_checks
 from jingwei.bureau.campaigns import selectors, services
 from jingwei.bureau.campaigns.models import Share
 from jingwei.bureau.cases import checks, tasks
@@ -19,6 +21,7 @@ from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.notices.models import Message
 
 
 def act(who, case, name, photos=False, now=NOW, **data):
@@ -51,7 +54,7 @@ def test_four_steps_begin_with_located_hot_spots_alone(city, client):
     where = f"{reverse('cases:open')}?flow=four_step&finding={other.pk}"
     answer = client.post(where, data)
     assert answer.status_code == 409
-    assert "卫星热点网格" in answer.content.decode()
+    assert "卫星遥感热点网格" in answer.content.decode()
     assert Finding.objects.filter(state="in_case").count() == 0
     names = [f.name for f in cases.flows_to_open(city.dispatcher, [other])]
     assert "four_step" not in names
@@ -186,8 +189,114 @@ def test_a_shared_case_shows_its_part_and_takes_answers(city, client):
     assert client.get(reverse("campaigns:shares")).status_code == 403
 
 
-def test_a_share_runs_out(city, client):
+def issued(city, number=1):
+    """An order that went out."""
+    case = open_case(city, number)
+    kernel.act(city.dispatcher, case.pk, "issue", 1, {"days": "10"}, now=NOW)
+    case.refresh_from_db()
+    return case
+
+
+def reply(client, token, text="已核查上游两家企业", **files):
+    link = reverse("campaigns:shared", args=[token])
+    return client.post(link, {"name": "李某，市局执法队", "text": text, **files})
+
+
+def test_what_has_not_gone_out_is_not_shared(city, client):
     case = open_case(city)
+    client.force_login(city.dispatcher)
+    url = reverse("campaigns:shares") + f"?case={case.pk}"
+    page = client.post(url, {"authority": "邻市", "request": "协查", "days": "10"})
+    assert page.status_code == 422
+    assert "尚未下达" in page.content.decode()
+    assert not Share.objects.exists()
+    assert url not in client.get(case.get_absolute_url()).content.decode()
+    case = issued(city, 2)
+    assert (
+        f"{reverse('campaigns:shares')}?case={case.pk}"
+        in client.get(case.get_absolute_url()).content.decode()
+    )
+
+
+def test_the_answer_reaches_the_city_and_stands_on_the_timeline_with_its_files(city, client):
+    case = issued(city)
+    share, token = services.share(city.dispatcher, case.pk, "廊坊市生态环境局", "协查", True, 9)
+    Message.objects.all().delete()
+    assert reply(client, token, files=[photo(), photo("b.png")]).status_code == 302
+    told = Message.objects.filter(kind="case")
+    assert {m.user for m in told} == {city.dispatcher, city.district}
+    assert all("廊坊市生态环境局" in m.text_zh for m in told)
+    assert {m.url for m in told} == {case.get_absolute_url()}
+    shared, answered = case.events.order_by("-seq")[:2][::-1]
+    assert (shared.transition, answered.transition) == ("neighbour_shared", "neighbour_answered")
+    assert [f.name for f in answered.files.all()] == ["photo.png", "b.png"]
+    client.force_login(city.district)
+    page = client.get(case.get_absolute_url()).content.decode()
+    for words in ("外地部门回复", "已核查上游两家企业", "李某，市局执法队", "b.png", "1 份回复"):
+        assert words in page
+    file = answered.files.first()
+    assert client.get(file.get_absolute_url()).status_code == 200
+    case.refresh_from_db()
+    assert case.version == 2, "nobody's form is out of date because of it"
+    client.force_login(city.dispatcher)
+    client.post(reverse("campaigns:shares"), {"revoke": share.pk})
+    assert case.events.order_by("seq").last().transition == "neighbour_unshared"
+    assert list(checks.replay(case)) == []
+    assert list(own_checks.check()) == []
+
+
+def test_each_side_sees_its_part_alone(city, client):
+    case = issued(city)
+    _one, first = services.share(city.dispatcher, case.pk, "甲市", "请甲市协查", False, 9)
+    _two, second = services.share(city.dispatcher, case.pk, "乙市", "请乙市协查", False, 9)
+    kernel.act(city.district, case.pk, "comment", 0, {"text": "内部研判"}, now=NOW)
+    assert reply(client, first, "甲市已查", files=[photo("jia.png")]).status_code == 302
+    link = reverse("campaigns:shared", args=[first])
+    mine = client.get(link).content.decode()
+    theirs = client.get(reverse("campaigns:shared", args=[second])).content.decode()
+    for words in ("甲市已查", "jia.png", "请甲市协查"):
+        assert words in mine
+        assert words not in theirs
+    for words in ("内部研判", "乙市", case.basis, city.dispatcher.username):
+        assert words not in mine
+    [file] = case.events.get(transition="neighbour_answered").files.all()
+    assert client.get(file.get_absolute_url()).status_code == 302, "a login is asked for"
+    # The enterprise, and a district that has nothing to do with it.
+    client.force_login(city.enterprise)
+    page = client.get(case.get_absolute_url()).content.decode()
+    for words in ("甲市", "乙市", "jia.png"):
+        assert words not in page
+    assert client.get(file.get_absolute_url()).status_code == 404
+    assert not Message.objects.filter(user=city.enterprise, text_zh__contains="甲市").exists()
+    client.force_login(city.district2)
+    assert client.get(case.get_absolute_url()).status_code == 404
+
+
+def test_what_the_neighbour_sends_is_checked_and_not_lost(city, client):
+    case = issued(city)
+    share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", False, 9)
+    script = SimpleUploadedFile("x.html", b"<script>alert(1)</script>", "text/html")
+    page = reply(client, token, "已查，附页", files=[script])
+    assert page.status_code == 422
+    assert "已查，附页" in page.content.decode()
+    assert not share.answers.exists()
+    assert not case.events.filter(transition="neighbour_answered").exists()
+
+
+def test_a_link_takes_only_so_many_answers(city, client, monkeypatch):
+    case = issued(city)
+    share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", False, 9)
+    monkeypatch.setattr(services, "MOST_ANSWERS", 1)
+    assert reply(client, token).status_code == 302
+    page = reply(client, token, "再次回复")
+    assert page.status_code == 422
+    assert "已收到 1 份回复" in page.content.decode()
+    assert "再次回复" in page.content.decode()
+    assert share.answers.count() == 1
+
+
+def test_a_share_runs_out(city, client):
+    case = issued(city)
     share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", False, 1)
     assert selectors.shared(token) == share
     Share.objects.update(expires=timezone.now() - timedelta(seconds=1))
@@ -199,10 +308,10 @@ def test_a_share_runs_out(city, client):
 
 
 def test_opened_links_are_counted(city, client):
-    case = open_case(city)
+    case = issued(city)
     share, token = services.share(city.dispatcher, case.pk, "邻市", "协查", True, 1)
     for _ in range(3):
         client.get(reverse("campaigns:shared", args=[token]))
     share.refresh_from_db()
     assert share.opened == 3
-    assert Case.objects.get(pk=case.pk).events.count() == 1
+    assert Case.objects.get(pk=case.pk).events.count() == 3

@@ -10,9 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
-from bureau.cases.city import open_case
+from bureau.cases.city import bring, open_case
 from jingwei.bureau.campaigns import checks, services
+from jingwei.bureau.campaigns.flows import ANSWER
 from jingwei.bureau.campaigns.models import Answer, Programme, Share, Summary
+from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import in_clear
 from jingwei.bureau.evidencelog.services import record
@@ -35,9 +37,11 @@ def rows(city) -> dict[str, Any]:
     figures = {"opened": 3, "rate": 80.0}
     summary = services.summarise(city.dispatcher, programme, days["ends"], WORDS["text"], figures)
     programme = services.conclude(city.dispatcher, programme.pk, WORDS["conclusion"], figures)
-    case = open_case(city)
+    case = bring(city, open_case(city), "issued")
     share, _token = services.share(city.dispatcher, case.pk, "邻市", WORDS["request"], True, 9)
-    answer = services.answer(share, WORDS["name"], WORDS["reply"])
+    form = TransitionForm(ANSWER, case, {"name": WORDS["name"], "text": WORDS["reply"]})
+    assert form.is_valid()
+    answer = services.answer(share, form)
     return {"programme": programme, "summary": summary, "share": share, "answer": answer}
 
 

@@ -7,6 +7,8 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         from jingwei.bureau.campaigns.flows import FOUR_STEP, RECTIFICATION
-        from jingwei.bureau.cases.flows import register
+        from jingwei.bureau.campaigns.selectors import shares_panel
+        from jingwei.bureau.cases import flows, panels
 
-        register(RECTIFICATION, FOUR_STEP)
+        flows.register(RECTIFICATION, FOUR_STEP)
+        panels.register(shares_panel)

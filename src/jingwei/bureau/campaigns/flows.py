@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
-from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
+from jingwei.bureau.cases.flow import ANSWERED, Field, Flow, Limit, State, Text, Transition
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
@@ -44,6 +44,17 @@ EVIDENCE = Field(
     help=_("Photos or PDF; at most 10 files of 15 MB each."),
 )  # fmt: skip
 PHOTOS = Field("photos", _("Photos taken on the spot"), "photos")
+
+
+# What the page behind the link of a shared case asks of the neighbour.
+ANSWER = Transition(
+    ANSWERED, _("Reply"), (), None, frozenset(),
+    (
+        Field("name", _("Your name and office"), "line"),
+        Field("text", _("Reply")),
+        EVIDENCE,
+    ),
+)  # fmt: skip
 
 
 # --- rectification ---------------------------------------------------------------------------

@@ -119,10 +119,3 @@ class ShareForm(forms.Form):
     days = forms.IntegerField(
         min_value=1, max_value=180, initial=30, label=gettext_lazy("Open for (days)")
     )
-
-
-class AnswerForm(forms.Form):
-    name = forms.CharField(max_length=60, label=gettext_lazy("Your name and office"))
-    text = forms.CharField(
-        max_length=4000, label=gettext_lazy("Reply"), widget=forms.Textarea(attrs={"rows": 5})
-    )

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import Department
-from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import Region
 
@@ -175,10 +175,12 @@ class Answer(models.Model):
     """What the neighbouring authority answered. Written once."""
 
     share = models.ForeignKey(Share, models.PROTECT, related_name="answers")
-    name = models.CharField(_("who answers"), max_length=60)
+    name = models.CharField(_("who answers"), max_length=200)
     text = models.TextField(_("reply"))
     at = models.DateTimeField(_("time"))
     evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, related_name="+")
+    # It on the timeline of the case, with its files; answers of before there was one have none.
+    event = models.OneToOneField(CaseEvent, models.PROTECT, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering = ["id"]

@@ -12,10 +12,10 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from jingwei.bureau.access import CITY_WIDE
+from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.campaigns.models import Item, Programme, Share
+from jingwei.bureau.campaigns.models import Answer, Item, Programme, Share
 from jingwei.bureau.campaigns.services import hashed
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.models import Case, CaseQuerySet
@@ -308,6 +308,27 @@ def shares(user: Any) -> QuerySet[Share]:
         .select_related("case", "actor")
         .prefetch_related("answers")
     )
+
+
+def shares_panel(user: Any, case: Case) -> dict[str, Any] | None:
+    """What the page of a case shows the bureau of its neighbours; None for nothing."""
+    if not may(user, "campaign.view"):
+        return None
+    rows = list(case.shares.prefetch_related("answers"))
+    share = may(user, "campaign.share") and case.issued is not None
+    if not rows and not share:
+        return None
+    return {
+        "template": "campaigns/shares_panel.html",
+        "shares": rows,
+        "may_share": share,
+        "now": timezone.now(),
+    }
+
+
+def answers(made: Share) -> QuerySet[Answer]:
+    """What came by this link, with the files that came with it."""
+    return made.answers.prefetch_related("event__files")
 
 
 def shared(token: str) -> Share | None:

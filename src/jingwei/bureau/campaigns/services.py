@@ -13,18 +13,25 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from jingwei.bureau.access import may
+from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import User
+from jingwei.bureau.accounts.selectors import people
 from jingwei.bureau.campaigns.flows import by_the_end_of
 from jingwei.bureau.campaigns.models import Answer, Item, Programme, Share, Summary, Team
 from jingwei.bureau.campaigns.sheets import Row
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.flow import ANSWERED, SHARED, UNSHARED
+from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.telling import who_may_know
 from jingwei.bureau.evidencelog.services import record
+from jingwei.bureau.findings import files as filing
+from jingwei.bureau.notices.services import tell
 from jingwei.bureau.registry.models import Region
 
 LONGEST_SHARE = 180  # days
+MOST_ANSWERS = 50  # by one link
 
 
 def _demand(user: User, action: str) -> None:
@@ -196,9 +203,12 @@ def share(
     case = Case.objects.restrict(user, "case.view").filter(pk=case_id).first()
     if case is None:
         raise Refused(_("There is no such case in your jurisdiction."))
+    if case.issued is None:
+        raise Refused(_("The case has not been issued yet: share it once it has gone out."))
     if not 1 <= days <= LONGEST_SHARE:
         raise Refused(_("A case is shared for 1 to %d days.") % LONGEST_SHARE)
     token, now = secrets.token_urlsafe(32), timezone.now()
+    kernel.note(case, SHARED, {"authority": authority, "text": request}, user=user, now=now)
     made = Share.objects.create(
         case=case,
         authority=authority,
@@ -227,6 +237,7 @@ def revoke(user: User, pk: int) -> Share:
     if made.revoked is None:
         made.revoked = timezone.now()
         made.save(update_fields=["revoked"])
+        kernel.note(made.case, UNSHARED, {"authority": made.authority}, user=user, now=made.revoked)
         record(
             "case.share",
             f"case:{made.case_id}",
@@ -241,18 +252,46 @@ def opened(made: Share) -> None:
     Share.objects.filter(pk=made.pk).update(opened=F("opened") + 1, last_opened=timezone.now())
 
 
-@transaction.atomic
-def answer(made: Share, name: str, text: str) -> Answer:
-    """What the neighbouring authority answers. The caller has checked the link."""
-    return Answer.objects.create(
-        share=made,
-        name=name,
-        text=text,
-        at=timezone.now(),
-        evidence=record(
-            "case.share",
-            f"case:{made.case_id}",
-            {"act": "answer", "share": made.pk, "authority": made.authority},
-            said={"name": name, "text": text},
-        ),
-    )
+def answer(made: Share, form: TransitionForm) -> Answer:
+    """What the neighbouring authority answers, from the valid form of `flows.ANSWER`. The caller has
+    checked the link. It stands on the case's timeline with its files, and whoever shares cases and
+    whoever it waits for hears of it. Raises `Refused` where the link has been used too often."""
+    now = timezone.now()
+    with filing.cleared_away() as written, transaction.atomic():
+        share = Share.objects.select_for_update(of=("self",)).select_related("case").get(pk=made.pk)
+        if share.answers.count() >= MOST_ANSWERS:
+            raise Refused(
+                _("This link has taken %d answers already: ask the authority for another one.")
+                % MOST_ANSWERS
+            )
+        event = kernel.note(
+            share.case, ANSWERED, {"authority": share.authority},
+            form=form, written=written, now=now,
+        )  # fmt: skip
+        name, text = form.cleaned_data["name"], form.cleaned_data["text"]
+        found = Answer.objects.create(
+            share=share,
+            name=name,
+            text=text,
+            at=now,
+            event=event,
+            evidence=record(
+                "case.share",
+                f"case:{share.case_id}",
+                {"act": "answer", "share": share.pk, "authority": share.authority},
+                said={"name": name, "text": text},
+            ),
+        )
+
+        def answered() -> str:
+            return _("%(authority)s answers: %(case)s") % {
+                "authority": share.authority,
+                "case": share.case,
+            }
+
+        tell(
+            [share.actor, *people(Role.DISPATCHER), *who_may_know(event, share.case)],
+            answered, kind="case", url=share.case.get_absolute_url(),
+            key=f"share:{share.pk}:{found.pk}", now=now,
+        )  # fmt: skip
+    return found

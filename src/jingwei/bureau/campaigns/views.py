@@ -21,9 +21,11 @@ from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.campaigns import forms, selectors, services, sheets
+from jingwei.bureau.campaigns.flows import ANSWER
 from jingwei.bureau.campaigns.models import Programme, Share
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.views import shown_facts
 from jingwei.bureau.findings.export import csv_response, xlsx_response
@@ -368,17 +370,22 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
     made = selectors.shared(token)
     if made is None:
         return render(request, "campaigns/shared_gone.html", status=404)
-    form = forms.AnswerForm(request.POST or None)
+    sent = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = TransitionForm(ANSWER, made.case, *sent)
     if request.method == "POST" and form.is_valid():
-        services.answer(made, form.cleaned_data["name"], form.cleaned_data["text"])
-        messages.success(request, _("Your answer has been received."))
-        return redirect(request.path)
+        try:
+            services.answer(made, form)
+        except Refused as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("Your answer has been received."))
+            return redirect(request.path)
     if request.method == "GET":
         services.opened(made)
     return render(
         request,
         "campaigns/shared.html",
-        {"share": made, **_part(made), "form": form, "answers": made.answers.all()},
+        {"share": made, **_part(made), "form": form, "answers": selectors.answers(made)},
         status=422 if form.errors else 200,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jingwei.bureau.cases import pauses, search
 from jingwei.bureau.cases.apps import APPEND_ONLY
-from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER
+from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER, NOTES
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.cases.services import COLUMNS, FOLDED, plain, standing, testimony
@@ -56,7 +56,7 @@ def replay(case: Case) -> Iterator[str]:
         if event.source != folded["state"]:
             yield f"event {number} starts from {event.source!r}, but the case was {folded['state']!r}"
         if step is None:
-            if event.transition not in (ESCALATE, HAND_OVER):
+            if event.transition not in (ESCALATE, HAND_OVER, *NOTES):
                 yield f"event {number}: the flow knows no {event.transition!r}"
         elif event.source not in (step.sources or ("",)):
             yield f"event {number}: {event.transition!r} is not possible from {event.source!r}"

@@ -33,6 +33,14 @@ HAND_OVER = "new_holder"  # every flow has it: what a person held goes to anothe
 ESCALATE = "escalate"  # what the clock does; every flow has it, nobody may call it
 ESCALATION_LABEL = gettext_noop("Escalated")
 HAND_OVER_LABEL = gettext_noop("Handed over")
+# What an authority outside the city is told of a case and says to it: every flow has it, it changes
+# nothing, and the bureau alone reads it (`services.note`).
+SHARED, UNSHARED, ANSWERED = "neighbour_shared", "neighbour_unshared", "neighbour_answered"
+NOTES = {
+    SHARED: gettext_noop("Shared with another authority"),
+    UNSHARED: gettext_noop("Sharing ended"),
+    ANSWERED: gettext_noop("Answer of another authority"),
+}
 
 
 class FlowError(ValueError):
@@ -211,8 +219,8 @@ class Flow:
         unknown = {act for acts in self.counts.values() for act in acts} - set(steps)
         if unknown:
             raise FlowError(f"{self.name}: counts unknown acts {sorted(unknown)}")
-        for kept in {ESCALATE, HAND_OVER} & set(steps):
-            raise FlowError(f"{self.name}: {kept!r} belongs to the clock or the hand-over")
+        for kept in {ESCALATE, HAND_OVER, *NOTES} & set(steps):
+            raise FlowError(f"{self.name}: {kept!r} belongs to the kernel")
         if self.opening.sources or self.opening.target not in states:
             raise FlowError(f"{self.name}: the opening comes from nowhere and leads to a state")
         reached = {self.opening.target}
@@ -260,6 +268,8 @@ class Flow:
             return translation.gettext(ESCALATION_LABEL)
         if transition == HAND_OVER:
             return translation.gettext(HAND_OVER_LABEL)
+        if transition in NOTES:
+            return translation.gettext(NOTES[transition])
         step = self.transition(transition)
         return step.label if step else transition
 

@@ -17,7 +17,7 @@ from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import HAND_OVER, Field, Flow, Text, Transition
+from jingwei.bureau.cases.flow import HAND_OVER, NOTES, Field, Flow, Text, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet, SavedFilter
 from jingwei.bureau.cases.search import matching
@@ -413,6 +413,10 @@ def timeline(user: Any, case: Case) -> list[CaseEvent]:
             for field in (step.fields if step else ())
             if field.kind not in ("position",) and event.data.get(field.name) not in (None, "", [])
         ]
+        if event.transition in NOTES:
+            event.outside = event.data["authority"]
+            told = ((_("Authority"), "authority"), (_("Who answers"), "name"))
+            event.said = [(label, event.data[key]) for label, key in told if key in event.data]
         if event.transition == HAND_OVER:
             event.said = [
                 (_(label), str(people.get(event.data[key], "")))

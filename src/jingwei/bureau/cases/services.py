@@ -325,6 +325,37 @@ def _involved(case: Case, step: Transition) -> set[int]:
     return {case.department_id, *(case.party_ids if step.only == "joint" else ())}
 
 
+def note(
+    case: Case,
+    what: str,
+    data: Mapping[str, Any],
+    *,
+    user: User | None = None,
+    form: TransitionForm | None = None,
+    written: list[str] | None = None,
+    now: datetime | None = None,
+) -> CaseEvent:
+    """Write down one of `flow.NOTES` in the caller's transaction: it changes nothing of the case.
+
+    `form` is valid and brings text and files; `written` is that of `files.cleared_away`.
+    """
+    locked = _locked.first(case.pk)
+    assert locked is not None  # a case is never deleted
+    return _append(
+        locked,
+        what,
+        source=locked.state,
+        user=user,
+        now=now or timezone.now(),
+        form=form,
+        data=data,
+        changes={},
+        internal=True,
+        key=None,
+        written=written,
+    )
+
+
 # --- the clock -------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.access import Role
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import people
-from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER
+from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER, NOTES
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent
 from jingwei.bureau.notices.services import settle, tell
 from jingwei.bureau.prepared import Prepared
@@ -78,7 +78,7 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
             superiors(case, level), partial(_late, case, level), kind="overdue", url=url,
             key=f"{key}:late", besides=event.actor, now=event.at,
         )  # fmt: skip
-    if event.transition == ESCALATE:
+    if event.transition == ESCALATE or event.transition in NOTES:  # whose room tells
         return
     if event.changes.get("detail", {}).get("asks"):
 
@@ -104,13 +104,13 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
 
         step = case.rules.transition(event.transition)
         besides = [u for role in step.tells for u in people(role)] if step else []
-        to = list(superiors(case, 2)) + _who_may_know(event, case) + besides
+        to = list(superiors(case, 2)) + who_may_know(event, case) + besides
         tell(to, undone, kind="overdue", url=url, key=key, now=event.at)
     elif event.transition != HAND_OVER:  # which tells by itself
         _news(event, case, url, key)
 
 
-def _who_may_know(event: CaseEvent, case: Case) -> list[User]:
+def who_may_know(event: CaseEvent, case: Case) -> list[User]:
     """Those for whom the case waits; of an internal act nobody outside the bureau."""
     return [u for u in turn(case) if not (event.internal and u.role in OUTSIDE)]
 
@@ -127,7 +127,7 @@ def _news(event: CaseEvent, case: Case, url: str, key: str) -> None:
     if "party_ids" in event.changes:
         parties = list(case.parties.all())
         tell(parties, joined, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
-    to = _who_may_know(event, case)
+    to = who_may_know(event, case)
     if case.issued and not event.internal and Role.ENTERPRISE in case.rules.known_to:
         to += people(Role.ENTERPRISE, enterprise=case.enterprise.uscc) if case.enterprise else ()
     tell(to, happened, kind="case", url=url, key=key, besides=event.actor, now=event.at)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.accounts.calendar import sentences
-from jingwei.bureau.cases import selectors, services
+from jingwei.bureau.cases import panels, selectors, services
 from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Unknown
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.flows import FLOWS
@@ -283,6 +283,7 @@ def _context(
         "children": selectors.cases(request.user).filter(parent=row),
         "parent": selectors.cases(request.user).filter(pk=row.parent_id).first(),
         "parties": row.parties.all(),
+        "panels": panels.of(request.user, row),
         **(row.rules.panel_context(row, request.user) if row.rules.panel_context else {}),
     }
 
