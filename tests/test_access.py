@@ -21,6 +21,9 @@ from jingwei.bureau.registry.models import PermitAmount
 ASKS_FOR_MORE = {"monitoring:value", "monitoring:series", "monitoring:series_csv", "cases:file"}
 ASKS_FOR_MORE |= {"evidencelog:certificate", "evidencelog:checkpoint"}
 ASKS_FOR_MORE |= {f"inspections:{name}" for name in ("record", "record-json", "signature", "photo")}
+ASKS_FOR_MORE |= {
+    f"air:dispersion{part}" for part in ("_tile", "-json", "_export", "_csv", "_shares_csv")
+}
 ASKS_FOR_MORE |= {"findings:import", "findings:rule", "findings:file"}
 
 
@@ -133,6 +136,7 @@ def arguments(db, data) -> dict[str, object]:
             level=1, first=timezone.localdate(), last=timezone.localdate()
         ),
         "hot_cell": hot_cell(world),
+        "dispersion": dispersion(world),
     }
 
 
@@ -171,6 +175,16 @@ def trace(world: worlds.World) -> object:
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     return services.ask(
         world.users["dispatcher"], world.station, "a34004", hour - timedelta(hours=6), hour
+    )
+
+
+def dispersion(world: worlds.World) -> object:
+    """A run that the worker has not computed yet."""
+    from jingwei.bureau.air import dispersion_services
+
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    return dispersion_services.ask(
+        world.users["dispatcher"], "a21026", hour - timedelta(hours=6), hour, {"which": "all"}
     )
 
 
@@ -312,6 +326,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
     }.get(room)
     if name in ("air:episode", "air:act", "air:effect", "air:effect_compute"):
         values["pk"] = things["episode"].pk
+    if name.startswith("air:dispersion"):
+        values["pk"] = things["dispersion"].pk
     if name == "air:raise_cell":
         values["pk"] = things["hot_cell"].pk
     if name == "monitoring:detection_outlet":

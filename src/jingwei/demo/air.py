@@ -20,8 +20,8 @@ COMPASS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "
 def build(anchor: datetime) -> None:
     """Ask; the worker answers after the start."""
     from jingwei.bureau.accounts.models import User
-    from jingwei.bureau.air import services
-    from jingwei.bureau.air.models import Trace
+    from jingwei.bureau.air import dispersion_services, services
+    from jingwei.bureau.air.models import Dispersion, Trace
     from jingwei.bureau.registry.models import Point
 
     station = Point.objects.filter(kind=Point.Kind.AIR_STATION).order_by("pk").first()
@@ -34,6 +34,12 @@ def build(anchor: datetime) -> None:
     end = anchor.replace(minute=0, second=0, microsecond=0)
     dispatcher = User.objects.get(username="dispatcher")
     services.ask(dispatcher, station, "a21004", end - timedelta(hours=24), end)
+    if not Dispersion.objects.exists():
+        asked_for = {
+            "which": "all", "weather": "stations", "half_life": 4.0, "deposition": True,
+            "washout": True, "rain_mm": None,
+        }  # fmt: skip
+        dispersion_services.ask(dispatcher, "a21026", end - timedelta(hours=24), end, asked_for)
 
 
 def forecast(anchor: datetime) -> None:

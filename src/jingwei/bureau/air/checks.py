@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from jingwei.bureau.air import dispersion
 from jingwei.bureau.air.models import (
+    Dispersion,
     Episode,
     EpisodeEffect,
     Forecast,
@@ -38,6 +41,10 @@ def check() -> Iterator[str]:
         is_ = {"input": effect.digest, "result": _digests(effect.result)}
         if problem := _differs(effect.evidence, is_):
             yield f"effect of warning {effect.episode_id}: {problem}"
+    runs = Dispersion.objects.filter(state=Dispersion.State.DONE).select_related("evidence")
+    for run in runs.order_by("pk").iterator(chunk_size=10):
+        if problem := _dispersion(run):
+            yield f"dispersion {run.pk}: {problem}"
     scenes = SatelliteScene.objects.select_related("evidence").order_by("pk")
     for scene in scenes.iterator(chunk_size=50):
         is_ = {
@@ -77,6 +84,22 @@ def _trace(row: Trace) -> str:
         "result": _digests(row.result),
     }
     return _differs(row.evidence, is_)
+
+
+def _dispersion(row: Dispersion) -> str:
+    is_ = {
+        "factor": row.factor, "input": row.digest, "weather": row.weather, "field": row.field,
+        "result": _digests(row.result),
+    }  # fmt: skip
+    if problem := _differs(row.evidence, is_):
+        return problem
+    try:
+        content = dispersion.place(row.field).read_bytes()
+    except OSError:
+        return "the file of its field is not in the data folder"
+    if hashlib.sha256(content).hexdigest() != row.field:
+        return "the file of its field is not the one that the evidence log names"
+    return ""
 
 
 def _forecast(row: Forecast) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jingwei.bureau.air import forecast_services, hotgrid_services, services
+from jingwei.bureau.air import dispersion_services, forecast_services, hotgrid_services, services
 
 
 def tick(now: datetime) -> None:
     services.work(now)
+    dispersion_services.work(now)
     forecast_services.work(now)
     hotgrid_services.work(now)

@@ -2,6 +2,7 @@ from django.urls import path
 
 from jingwei.bureau.air import (
     analysis_views,
+    dispersion_views,
     episode_views,
     forecast_views,
     hotgrid_views,
@@ -37,6 +38,28 @@ urlpatterns = [
     path("traces/new/", views.new, name="new"),
     path("traces/<int:pk>/", views.trace, name="trace"),
     path("traces/<int:pk>/sources.csv", views.trace_csv, name="trace_csv"),
+    path("dispersion/", dispersion_views.dispersions, name="dispersions"),
+    path("dispersion/new/", dispersion_views.disperse, name="disperse"),
+    path("dispersion/weather.csv", dispersion_views.weather_template, name="weather_template"),
+    path("dispersion/amounts/", dispersion_views.amounts, name="amounts"),
+    path(
+        "dispersion/amounts/template.csv",
+        dispersion_views.amounts_template,
+        name="amounts_template",
+    ),
+    path("dispersion/<int:pk>/", dispersion_views.run, name="dispersion"),
+    path("dispersion/<int:pk>/cancel/", dispersion_views.cancel, name="dispersion_cancel"),
+    path(
+        "dispersion/<int:pk>/hours/<int:number>.bin", dispersion_views.hour, name="dispersion_tile"
+    ),
+    path("dispersion/<int:pk>/place.json", dispersion_views.spot, name="dispersion-json"),
+    path("dispersion/<int:pk>/field.nc", dispersion_views.field, name="dispersion_export"),
+    path("dispersion/<int:pk>/stations.csv", dispersion_views.stations_csv, name="dispersion_csv"),
+    path(
+        "dispersion/<int:pk>/outlets.csv",
+        dispersion_views.sources_csv,
+        name="dispersion_shares_csv",
+    ),
     path("episodes/", episode_views.episodes, name="episodes"),
     path("episodes/<int:pk>/", episode_views.episode, name="episode"),
     path("episodes/<int:pk>/decide/", episode_views.decide, name="act"),
