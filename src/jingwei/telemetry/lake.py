@@ -56,6 +56,17 @@ SERIES = (
     "seq",
 )  # fmt: skip
 
+SPREAD = pa.schema(
+    [
+        ("label", pa.string()),
+        ("converted", pa.bool_()),
+        ("points", pa.int64()),
+        ("received", pa.int64()),
+        ("valid", pa.int64()),
+        ("mean", pa.float64()),
+        ("p95", pa.float64()),
+    ]
+)
 
 SINGLY = 5_000  # points that are looked up one by one; for more, all newest values are read
 
@@ -315,6 +326,61 @@ class Lake:
             )
             if found is not None:
                 return found.cast(rollups.SCHEMA)
+        raise LakeError(f"{self.root}: {_RESTLESS}")
+
+    def spread(
+        self,
+        resolution: str,
+        start: datetime,
+        end: datetime,
+        wanted: Iterable[tuple[str, str, str, str]],
+        normal: Iterable[str],
+    ) -> pa.Table:
+        """How the values of many points lie with start <= time < end, added up where they are read.
+
+        `wanted`: (mn, st, factor, label); values of one label are taken together, but those that
+        were converted on site (`zs`) apart from the others. `normal`: data marks of values that
+        count. Columns label, converted, points (that have a value), received, valid (of them with
+        a number and a normal mark, or none), mean and p95 (95th percentile) of the valid ones.
+        """
+        rows = sorted(set(wanted))
+        if not rows:
+            return SPREAD.empty_table()
+        parts = [list(column) for column in zip(*rows, strict=True)]
+        points, marks = sorted({(mn, st) for mn, st, _, _ in rows}), sorted({"", *normal})
+        where, values = _chosen(points, parts[2])
+        for _ in range(3):
+            files = self._files(resolution, start, end)
+            single = [path for file in files if file.single for path in file.paths]
+            several = [path for file in files if not file.single for path in file.paths]
+            selects, given = [], list[Any]()
+            for paths, choice in ((single, ""), (several, IN_FORCE)):
+                if paths:
+                    selects.append(
+                        "(SELECT mn, st, factor, value, zs, flag FROM read_parquet(?)"  # noqa: S608
+                        f" WHERE {where} AND time >= ? AND time < ?{choice})"
+                    )
+                    given += [paths, *values, start, end]
+            if not selects:
+                return SPREAD.empty_table()
+            query = (
+                "WITH wanted AS (SELECT unnest(?::VARCHAR[]) AS mn, unnest(?::VARCHAR[]) AS st,"  # noqa: S608
+                " unnest(?::VARCHAR[]) AS factor, unnest(?::VARCHAR[]) AS label),"
+                f" read AS ({' UNION ALL '.join(selects)}),"
+                " judged AS (SELECT label, mn, st, zs IS NOT NULL AS converted,"
+                " coalesce(zs, value) AS shown, coalesce(isfinite(coalesce(zs, value))"
+                " AND coalesce(flag, '') IN (SELECT unnest(?::VARCHAR[])), false) AS good"
+                " FROM read JOIN wanted USING (mn, st, factor))"
+                " SELECT label, converted,"
+                " count(DISTINCT (mn, st)) FILTER (good)::BIGINT AS points,"
+                " count(*)::BIGINT AS received, count(*) FILTER (good)::BIGINT AS valid,"
+                " favg(shown) FILTER (good) AS mean,"
+                " quantile_cont(shown, 0.95) FILTER (good) AS p95"
+                " FROM judged GROUP BY label, converted ORDER BY label, converted"
+            )
+            found = self._run(query, [*parts, *given, marks], single + several)
+            if found is not None:
+                return found.cast(SPREAD)
         raise LakeError(f"{self.root}: {_RESTLESS}")
 
     def pieces(
