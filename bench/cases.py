@@ -267,7 +267,12 @@ def lifecycle(city_desk: Client, officer: Client, finding: int, office: int, tag
     for who, name, version, data in (
         (city_desk, "dispatch", 1, {"department": office, "days": 10}),
         (officer, "sign", 2, {}),
-        (officer, "nothing", 3, {"text": "现场核实未见异常。", "verdict": "other"}),
+        (
+            officer,
+            "nothing",
+            3,
+            {"text": "现场核实未见异常。", "verdict": "other", "cause_code": "none"},
+        ),
     ):
         status, _where = who.post(f"{act}{name}/", {"version": version, **data})
         assert status == 302, (name, status, who.body[:2000])

@@ -144,7 +144,10 @@ def test_a_case_goes_through_five_hands(
     bureau.goto(case)
     assert "已核对施工台账" in bureau.inner_text(".timeline")
     verdict = bureau.locator("#act-found [name=verdict] option").nth(1).get_attribute("value")
-    act(bureau, "found", text="现场未按要求覆盖，责令改正", verdict=str(verdict))
+    act(
+        bureau, "found", text="现场未按要求覆盖，责令改正", verdict=str(verdict),
+        cause_code="open_source",
+    )  # fmt: skip
     act(bureau, "rectified", text="已全部覆盖")
 
     # The grid officer looks, on a phone; the city closes.

@@ -27,3 +27,11 @@ def test_names() -> None:
     assert matters.name("water") == "水环境"
     assert matters.name("water", "en") == "Surface water"
     assert matters.name("patrol") == "patrol"
+
+
+def test_by_what_an_effect_is_seen() -> None:
+    assert matters.monitors(["industry"]) == ({"air", "water"}, frozenset())
+    assert matters.monitors(["construction", "water"]) == ({"water"}, {"a34002", "a34004"})
+    media, factors = matters.monitors([])
+    assert media == {"air", "water"}
+    assert {"a34002", "a34004", "a21004"} <= factors

@@ -45,7 +45,11 @@ _WORDS: dict[str, dict[str, Any]] = {
     "accept": {"text": "材料齐全，同意验收。"},
     "close": {"text": "整改到位，予以结案，纳入回头看（示例）。"},
     "comment": {"text": "请于整改期间每日报送在线数据说明。"},
-    "found": {"text": "经现场核实，治理设施投药不足（示例）。", "verdict": "confirmed"},
+    "found": {
+        "text": "经现场核实，治理设施投药不足（示例）。",
+        "verdict": "confirmed",
+        "cause_code": "operation",
+    },
     "rectified": {"text": "已更换计量泵并复测（示例）。"},
     "pause": {
         "ground": "analysis",

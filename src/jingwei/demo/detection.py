@@ -13,7 +13,7 @@ from typing import Any
 FAULT: tuple[tuple[str, str, float, dict[str, str]], ...] = (
     ("dispatch", "city", 200, {}),
     ("sign", "lead", 196, {"text": "已签收，赴现场核查（示例）。"}),
-    ("nothing", "lead", 150, {"text": "分析仪通信板死机，仪器面板历史同样不变，运维台账有重启记录（示例）。", "verdict": "fault"}),
+    ("nothing", "lead", 150, {"text": "分析仪通信板死机，仪器面板历史同样不变，运维台账有重启记录（示例）。", "verdict": "fault", "cause_code": "monitor_fault"}),
     ("confirm", "city", 140, {"text": "同意，属设备故障（示例）。"}),
 )  # fmt: skip
 

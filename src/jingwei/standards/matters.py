@@ -2,11 +2,14 @@
 
 `data/matters.csv`: our own assignment; the duties follow the list of ecological protection duties
 of central and state organs of 2020 (中央和国家机关有关部门生态环境保护责任清单) as commonly
-reported: secondary. A kind of finding is also a matter of its own.
+reported: secondary. A kind of finding is also a matter of its own. `monitors` says by which
+monitored values the effect on a matter is seen: `stack` and `drain` (outlets into air and water), or
+factors of ambient air stations; our own assignment too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from jingwei.standards import tables
@@ -29,6 +32,20 @@ def kinds(matter: str) -> frozenset[str]:
 def holding(kind: str) -> list[str]:
     """The matters that hold a kind of finding, itself included."""
     return [kind, *(name for name, (_zh, _en, held) in table().items() if kind in held)]
+
+
+def monitors(chosen: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """By what the effect on some matters is seen (none chosen: on all): media of outlets ("air",
+    "water"), and factors of ambient air stations."""
+    chosen = set(chosen)
+    words = {
+        word
+        for row in tables.read("matters.csv")
+        if row["matter"] in chosen or not chosen
+        for word in row["monitors"].split()
+    }
+    media = {medium for word, medium in (("stack", "air"), ("drain", "water")) if word in words}
+    return frozenset(media), frozenset(words - {"stack", "drain"})
 
 
 def name(matter: str, language: str = "zh") -> str:

@@ -270,8 +270,8 @@ HANDLING = {
     "assign": {"text": "按三定方案"},  # and the department
     "join": {"text": "需联合排查"},
     "contribute": {"text": "已提供管网图"},
-    "found": {"text": "裸土未覆盖", "verdict": "confirmed"},
-    "nothing": {"text": "已覆盖", "verdict": "other"},
+    "found": {"text": "裸土未覆盖", "verdict": "confirmed", "cause_code": "open_source"},
+    "nothing": {"text": "已覆盖", "verdict": "other", "cause_code": "none"},
     "confirm": {},
     "look_again": {"text": "照片不清"},
     "rectified": {"text": "已覆盖防尘网"},

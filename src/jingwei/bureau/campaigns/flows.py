@@ -24,6 +24,7 @@ from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
 from jingwei.bureau.cases.flow import ANSWERED, Field, Flow, Limit, State, Text, Transition
+from jingwei.bureau.cases.flows.order import CAUSE_KNOWN, cause_known
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
@@ -115,6 +116,10 @@ def _end(milestone: Mapping[str, Any]) -> datetime:
     return by_the_end_of(date.fromisoformat(milestone["day"]))[0]
 
 
+def _reported(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"detail": cause_known(data)}
+
+
 def _extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.errors import Refused
 
@@ -184,8 +189,8 @@ RECTIFICATION = Flow(
         ),
         Transition(
             "report", _("Report as rectified"), ("rectifying",), "reported", LEAD,
-            (Field("text", _("Cause found and measures taken")), EVIDENCE),
-            guard=_all_reached, tone="primary", only="lead",
+            (Field("text", _("Cause found and measures taken")), CAUSE_KNOWN, EVIDENCE),
+            guard=_all_reached, effect=_reported, tone="primary", only="lead",
         ),
         Transition(
             "verify", _("Verified: rectified"), ("reported",), "verified", CITY,
@@ -242,7 +247,8 @@ def _push(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _found(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"detail": {"found": "source", "cause": data["cause"]}}
+    said = {"found": "source", "cause": data["cause"], **cause_known(data)}
+    return {"detail": said}
 
 
 def _nothing(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -300,6 +306,7 @@ FOUR_STEP = Flow(
             "found", _("Source found"), ("investigating",), "rectifying", SPOT,
             (
                 Field("cause", _("Source and cause"), "line"),
+                CAUSE_KNOWN,
                 Field("text", _("What was found, and what is done")),
                 PHOTOS,
                 Field("position", _("Position"), "position", required=False),

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role, may
@@ -25,6 +26,7 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
 from jingwei.bureau.prepared import Prepared
 from jingwei.bureau.registry.models import Region
+from jingwei.standards import causes
 
 # Whose superior hears of a delay: the district of its enterprises, grids and itself (level 1).
 _UNDER_DISTRICT = (Role.ENTERPRISE, Role.GRID, Role.DISTRICT)
@@ -115,13 +117,14 @@ def handling(case: Case, user: Any) -> dict[str, Any]:
             pk__in={pk for move in moves for pk in (move["from"], move["to"]) if pk}
         )
     }
-    looks = len(case.detail.get("looks", ()))
+    looks, code = len(case.detail.get("looks", ())), case.detail.get("cause_code")
     return {
         "moves": [
             {**move, "from": names.get(move["from"], ""), "to": names.get(move["to"], "")}
             for move in moves
         ],
         "moves_left": max(MOVES - len(moves), 0),
+        "cause": causes.name(code, get_language() or "zh-hans") if code else "",
         "verdict": dict(VERDICTS).get(case.detail.get("verdict"), ""),
         "looks": [
             {"days": days, "done": n < looks, "due": next_look(case.closed, n)}

@@ -5,7 +5,8 @@ The department that leads (`case.department`) is a district centre or a departme
 may pass the case on with reasons, and a department refuses it only with reasons. The third move
 goes to the coordinator, whose decision ends the passing on. `detail` holds: `moves` (from, to,
 reason of each), `settled` (the coordinator has decided), `verdict` (what a detection turned out
-to be), `looks` (days after closure at which somebody looked back), `cause` and `measures`.
+to be), `looks` (days after closure at which somebody looked back), `cause` (as it was written),
+`cause_code` (of `standards.causes`) and `measures`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from jingwei.bureau.access import Role
 from jingwei.bureau.cases import drafts
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
 from jingwei.bureau.cases.flows.order import (
+    CAUSE,
+    CAUSE_KNOWN,
     CITY,
     GRID,
     PHOTOS,
     POSITION,
     REASON,
     REMARK,
+    cause_known,
     extend,
 )
 from jingwei.bureau.cases.pauses import suspension
@@ -224,7 +228,13 @@ def _join(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _found(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"detail": {"verdict": data["verdict"] or None, "cause": data["text"]}}
+    return {
+        "detail": {
+            "verdict": data["verdict"] or None,
+            "cause": data["text"],
+            "cause_code": data["cause_code"],
+        }
+    }
 
 
 def _rectified(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -240,7 +250,8 @@ def next_look(closed: datetime, done: int) -> datetime | None:
 
 
 def _close(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"closed": now, "detail": {"looks": []}, "wake_at": next_look(now, 0)}
+    detail = {"looks": [], **cause_known(data)}
+    return {"closed": now, "detail": detail, "wake_at": next_look(now, 0)}
 
 
 def _held(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -383,6 +394,7 @@ HANDLING = Flow(
             "rectifying", LEAD,
             (
                 Field("text", _("What was found, and its cause")),
+                CAUSE,
                 Field(
                     "verdict", _("What the detection turned out to be"), _verdict,
                     help=_("The detectors are calibrated by it."),
@@ -395,6 +407,7 @@ HANDLING = Flow(
             "nothing", _("No problem found"), ("investigating",), "unfounded", LEAD,
             (
                 Field("text", _("What was looked at, and what explains the finding")),
+                CAUSE,
                 Field("verdict", _("What the detection turned out to be"), _verdict),
                 FILES,
             ),
@@ -424,7 +437,7 @@ HANDLING = Flow(
         ),
         Transition(
             "close", _("Close the case"), ("verified",), "closed", CITY,
-            (Field("text", _("Conclusion")),), effect=_close, tone="primary",
+            (Field("text", _("Conclusion")), CAUSE_KNOWN), effect=_close, tone="primary",
             help=_("Look-backs follow 30, 90 and 180 days later."),
         ),
         Transition(

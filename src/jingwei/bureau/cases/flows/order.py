@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import Role
 from jingwei.bureau.cases import drafts, listing
 from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transition
 from jingwei.bureau.cases.pauses import suspension
+from jingwei.standards import causes
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
@@ -79,8 +81,14 @@ def _withdraw(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, A
     return {"closed": now}
 
 
+def cause_known(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The coded cause as part of a case's `detail`, where one was chosen: what an earlier act
+    said of it stays otherwise."""
+    return {"cause_code": data["cause_code"]} if data.get("cause_code") else {}
+
+
 def _close(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"closed": now}
+    return {"closed": now, "detail": cause_known(data)}
 
 
 # What a published order shows besides its number, district, dates and state.
@@ -194,6 +202,22 @@ REASON = Field("text", pgettext_lazy("act", "Reason"))
 REMARK = Field("text", _("Remark"), required=False)
 PHOTOS = Field("photos", _("Photos taken on the spot"), "photos")
 POSITION = Field("position", _("Position"), "position", required=False)
+
+
+def _causes(case: Case | None) -> list[tuple[str, Text]]:
+    language = get_language() or "zh-hans"
+    return [(code, causes.name(code, language)) for code in causes.table()]
+
+
+def _cause(case: Case | None) -> str:
+    return case.detail.get("cause_code") or "" if case else ""
+
+
+CAUSE = Field(
+    "cause_code", _("Cause, as it is counted"), "choice", choices=_causes, initial=_cause,
+    help=_("Recurring causes are counted by it; recommendations come of them."),
+)  # fmt: skip
+CAUSE_KNOWN = replace(CAUSE, required=False)
 DOCUMENT = (
     Field("title", _("Title"), "line", initial=_of("title")),
     Field("text", _("What is to be done"), initial=_of("text")),
@@ -282,7 +306,7 @@ ORDER = Flow(
         ),
         Transition(
             "close", _("Close the case"), ("accepted",), "closed", CITY,
-            (Field("text", _("Conclusion")),), effect=_close, guard=_not_listed, tone="primary",
+            (Field("text", _("Conclusion")), CAUSE_KNOWN), effect=_close, guard=_not_listed, tone="primary",
         ),
         Transition(
             "return", _("Return to the district"), ("accepted",), "verified", CITY, (REASON,),
