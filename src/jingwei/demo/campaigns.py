@@ -142,6 +142,7 @@ def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -
         "检查炉窑 14 台，发现治理设施未同步运行 1 起，已交办（示例）。",
         selectors.figures(dispatcher, programme, before),
     )
+    services.evaluate(dispatcher, programme, day)
 
 
 def _hot_spot(anchor: datetime) -> None:

@@ -6,9 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jingwei.bureau.campaigns.models import Answer, Programme, Share, Summary
+from jingwei.bureau.campaigns.models import (
+    Answer,
+    Evaluation,
+    Programme,
+    Recommendation,
+    Share,
+    Summary,
+)
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import spoken, told
+from jingwei.evidence import canonical, digest
 
 
 def check() -> Iterator[str]:
@@ -22,6 +30,13 @@ def check() -> Iterator[str]:
         is_ = {"act": "summary", "day": summary.day.isoformat(), "figures": summary.figures}
         if problem := _differs(summary.evidence, is_, {"text": summary.text}):
             yield f"summary {summary.pk}: {problem}"
+    for evaluation in Evaluation.objects.select_related("evidence").order_by("pk").iterator():
+        is_ = {"act": "evaluate", "figures": digest.both(canonical.dumps(evaluation.figures))}
+        if problem := _differs(evaluation.evidence, is_, {}):
+            yield f"evaluation {evaluation.pk}: {problem}"
+    for advice in Recommendation.objects.select_related("evidence", "department").order_by("pk"):
+        if problem := _recommendation(advice):
+            yield f"recommendation {advice.pk}: {problem}"
     shares = Share.objects.select_related("evidence").order_by("pk")
     for share in shares.iterator(chunk_size=500):
         if problem := _share(share):
@@ -55,6 +70,25 @@ def _programme(row: Programme) -> str:
     if bool(row.closed) != bool(ends):
         return f"it is {'' if row.closed else 'not '}concluded, but the evidence log says otherwise"
     return spoken(ends[0], {"text": row.conclusion}) if ends else ""
+
+
+def _recommendation(row: Recommendation) -> str:
+    is_ = {
+        "act": "recommend",
+        "cause": row.cause,
+        "cases": row.count,
+        "department": row.department.code,
+        "due": row.due.isoformat(),
+    }
+    if problem := _differs(row.evidence, is_, {"measure": row.measure}):
+        return problem
+    entries = EvidenceEntry.objects.filter(kind="campaign", subject=f"campaign:{row.programme_id}")
+    withdrawn = {"act": "withdraw", "recommendation": row.pk}
+    if bool(row.withdrawn) != any(told(entry) == withdrawn for entry in entries):
+        return (
+            f"it is {'' if row.withdrawn else 'not '}withdrawn, but the evidence log says otherwise"
+        )
+    return ""
 
 
 def _share(row: Share) -> str:

@@ -103,6 +103,21 @@ class ConcludeForm(forms.Form):
     )
 
 
+class RecommendForm(forms.Form):
+    """What is recommended against one cause."""
+
+    cause = forms.CharField(max_length=16, widget=forms.HiddenInput)
+    measure = forms.CharField(
+        max_length=2000, label=gettext_lazy("Measure"), widget=forms.Textarea(attrs={"rows": 3})
+    )
+    department = _DepartmentField(None, label=gettext_lazy("Who does it"))
+    due = forms.DateField(label=gettext_lazy("By when"), widget=_Day())
+
+    def __init__(self, *args: Any, cause: str = "", **options: Any) -> None:
+        super().__init__(*args, auto_id=f"id_recommend_{cause}_%s", **options)
+        self.fields["department"].queryset = Department.objects.exclude(kind=Department.Kind.GRID)
+
+
 class SheetForm(forms.Form):
     file = forms.FileField(label=gettext_lazy("Table (.xlsx or .csv)"))
 

@@ -142,6 +142,62 @@ class Summary(models.Model):
         return f"{self.programme} {self.day}"
 
 
+class Evaluation(models.Model):
+    """What was measured before, during and after a campaign, as it stood at a time; the latest counts.
+
+    `figures` as `evaluating.evaluate` gives them.
+    """
+
+    programme = models.ForeignKey(Programme, models.PROTECT, related_name="evaluations")
+    figures = models.JSONField(_("figures"))
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("evaluation")
+        verbose_name_plural = _("evaluations")
+
+    def __str__(self) -> str:
+        return f"{self.programme} {self.at:%Y-%m-%d}"
+
+
+class Recommendation(models.Model):
+    """What a person recommends against a recurring cause: cause → measure → who → by when.
+
+    `count`: closed cases that named the cause when it was confirmed. One that is withdrawn stays.
+    """
+
+    programme = models.ForeignKey(Programme, models.PROTECT, related_name="recommendations")
+    cause = models.CharField(_("cause"), max_length=16)
+    count = models.PositiveIntegerField(_("cases"))
+    measure = models.TextField(_("measure"))
+    department = models.ForeignKey(
+        Department, models.PROTECT, related_name="+", verbose_name=_("who does it")
+    )
+    due = models.DateField(_("by when"))
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+    withdrawn = models.DateTimeField(_("withdrawn"), null=True, blank=True)
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["programme", "cause"],
+                condition=models.Q(withdrawn__isnull=True),
+                name="recommendation_once_a_cause",
+            )
+        ]
+        verbose_name = _("recommendation")
+        verbose_name_plural = _("recommendations")
+
+    def __str__(self) -> str:
+        return f"{self.programme}: {self.cause}"
+
+
 class Share(models.Model):
     """A case shared with an authority outside the city (跨区域联合执法).
 

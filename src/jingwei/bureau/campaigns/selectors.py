@@ -11,18 +11,26 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.campaigns.models import Answer, Item, Programme, Share
+from jingwei.bureau.campaigns.models import Answer, Item, Programme, Recommendation, Share
 from jingwei.bureau.campaigns.services import hashed
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.models import Case, CaseQuerySet
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.monitoring.models import Exceedance
+from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import Region
+from jingwei.standards import causes as coded
 from jingwei.standards import matters
+
+STRETCHES = {"before": _("Before"), "during": _("During"), "after": _("After")}
+SIDES = {
+    "inside": _("In the campaign’s scope"),
+    "outside": _("Other regions, same days"),
+}
 
 
 def programmes(user: Any, kind: str = "") -> QuerySet[Programme]:
@@ -45,7 +53,9 @@ def own_cases(user: Any, programme: Programme) -> CaseQuerySet:
 def in_scope(rows: Any, programme: Programme, first: date, last: date) -> Any:
     """Cases opened from `first` to `last` in the campaign's regions and matters."""
     regions = list(programme.regions.values_list("pk", flat=True))
-    rows = rows.filter(opened__gte=_begin(first), opened__lt=_begin(last + timedelta(days=1)))
+    rows = rows.filter(
+        opened__gte=local_midnight(first), opened__lt=local_midnight(last + timedelta(days=1))
+    )
     if regions:
         rows = rows.filter(region__in=regions)
     if programme.matters:
@@ -57,7 +67,7 @@ def _kinds(programme: Programme) -> set[str]:
     return set().union(*(matters.kinds(m) | {m} for m in programme.matters))
 
 
-def _begin(day: date) -> datetime:
+def local_midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time()))
 
 
@@ -181,11 +191,11 @@ def figures(user: Any, programme: Programme, last: date | None = None) -> dict[s
     """A campaign's figures up to the end of a day: cases opened, closed, overdue, by flow."""
     last = last or programme.ends
     rows = list(in_scope(cases.cases(user), programme, programme.begins, last))
-    until = _begin(last + timedelta(days=1))
+    until = local_midnight(last + timedelta(days=1))
     closed = [c for c in rows if c.closed and c.closed < until]
     regions = list(programme.regions.values_list("pk", flat=True))
     found = Finding.objects.restrict(user, "finding.view").filter(
-        began__gte=_begin(programme.begins), began__lt=until
+        began__gte=local_midnight(programme.begins), began__lt=until
     )
     if regions:
         found = found.filter(region__in=regions)
@@ -201,65 +211,128 @@ def figures(user: Any, programme: Programme, last: date | None = None) -> dict[s
     }
 
 
+def shown_evaluation(programme: Programme) -> dict[str, Any] | None:
+    """The latest evaluation as its page shows it: a table a side and factor, cells by stretch."""
+    row = programme.evaluations.select_related("actor").first()
+    if row is None:
+        return None
+    figures = row.figures
+    names = [s["name"] for s in figures["stretches"]]
+    empty = dict.fromkeys(("points", "received", "valid", "mean", "p95", "exceeded", "per_1000"))
+    return {
+        "row": row,
+        "stretches": [
+            {
+                "label": STRETCHES[s["name"]],
+                "first": date.fromisoformat(s["first"]),
+                "last": date.fromisoformat(s["last"]),
+            }
+            for s in figures["stretches"]
+        ],
+        "compared": "outside" in figures["sides"],
+        "over": "after" in names,
+        "sides": [
+            {
+                "label": SIDES[side],
+                "cells": [{"stretch": STRETCHES[n], **cells[n]} for n in names],
+            }
+            for side, cells in figures["sides"].items()
+        ],
+        "rows": [
+            {
+                "side": SIDES[r["side"]],
+                "inside": r["side"] == "inside",
+                "factor": factor_name(r["factor"]),
+                "ambient": r["kind"] != "source",
+                "unit": r["unit"],
+                "converted": r["converted"],
+                "change": _change(r["cells"]),
+                "cells": [
+                    {"stretch": STRETCHES[n], **empty, **r["cells"].get(n, {})} for n in names
+                ],
+            }
+            for r in figures["rows"]
+        ],
+    }
+
+
+def _change(cells: dict[str, Any]) -> float | None:
+    """How the mean changed from before to after the campaign, or to its days where those are all
+    there are yet, in per cent."""
+    before = cells.get("before", {}).get("mean")
+    since = cells.get("after", cells.get("during", {})).get("mean")
+    return round(100 * (since - before) / before, 1) if before and since is not None else None
+
+
 @dataclass
-class Window:
-    """Monitored values of a stretch of time: exceedances that stand, per 30 days."""
+class Recurring:
+    """A coded cause and the closed cases that name it."""
 
-    label: str
-    first: date
-    last: date
-    exceedances: int
-    points: int
+    code: str
+    cases: list[Case]
 
     @property
-    def days(self) -> int:
-        return (self.last - self.first).days + 1
+    def count(self) -> int:
+        return len(self.cases)
 
     @property
-    def per_month(self) -> float:
-        return round(30 * self.exceedances / self.days, 1)
+    def name(self) -> str:
+        return coded.name(self.code, get_language() or "zh-hans")
 
 
-def effect(programme: Programme, labels: tuple[str, str, str]) -> list[Window]:
-    """Before, during and after: three stretches, before and after as long as the campaign.
+def causes(user: Any, programme: Programme) -> list[Recurring]:
+    """Causes of the programme's closed cases by their code, the most frequent first.
 
-    Exceedances of hourly and daily limits at points of the campaign's regions that stand today;
-    what is not over yet ends yesterday. A difference may have other causes: production, season,
-    weather.
+    Cases without one (of before the list, or of flows that do not ask) are left out.
     """
-    length = programme.ends - programme.begins + timedelta(days=1)
-    yesterday = timezone.localdate() - timedelta(days=1)
-    spans = (
-        (programme.begins - length, programme.begins - timedelta(days=1)),
-        (programme.begins, min(programme.ends, yesterday)),
-        (programme.ends + timedelta(days=1), min(programme.ends + length, yesterday)),
+    found: dict[str, list[Case]] = {}
+    for case in own_cases(user, programme).filter(closed__isnull=False).order_by("pk"):
+        if code := case.detail.get("cause_code"):
+            found.setdefault(code, []).append(case)
+    return sorted((Recurring(c, rows) for c, rows in found.items()), key=lambda r: -r.count)
+
+
+def proposals(found: list[Recurring], programme: Programme) -> list[dict[str, Any]]:
+    """What recurring causes propose: a measure from the list (`standards.causes`) where as many
+    closed cases name the cause as it wants; who does it is who led most of them, to begin with."""
+    language = get_language() or "zh-hans"
+    made = set(
+        programme.recommendations.filter(withdrawn__isnull=True).values_list("cause", flat=True)
     )
-    regions = list(programme.regions.values_list("pk", flat=True))
-    found = []
-    for label, (first, last) in zip(labels, spans, strict=True):
-        if last < first:
+    found_ = []
+    for recurring in found:
+        cause = coded.table().get(recurring.code)
+        if cause is None or recurring.count < cause.least or recurring.code in made:
             continue
-        rows = Exceedance.objects.filter(
-            withdrawn="", time__gte=_begin(first), time__lt=_begin(last + timedelta(days=1))
+        leads = Counter(case.department_id for case in recurring.cases)
+        found_.append(
+            {
+                "cause": recurring,
+                "least": cause.least,
+                "days": cause.days,
+                "who": coded.said(cause.who, language),
+                "initial": {
+                    "cause": recurring.code,
+                    "measure": coded.said(cause.measure, language),
+                    "department": leads.most_common(1)[0][0],
+                    "due": timezone.localdate() + timedelta(days=cause.days),
+                },
+            }
         )
-        if regions:
-            rows = rows.filter(point__region__in=regions)
-        points = rows.values("point").distinct().count()
-        found.append(Window(label, first, last, rows.count(), points))
-    return found
+    return found_
 
 
-def causes(user: Any, programme: Programme) -> list[tuple[str, int]]:
-    """Causes that closed cases of the programme name, the most frequent first.
-
-    As the people who handled them wrote them; equal texts are counted together.
-    """
-    said = Counter[str]()
-    for case in own_cases(user, programme).filter(closed__isnull=False):
-        cause = str(case.detail.get("cause") or "").strip()
-        if cause:
-            said[cause[:120]] += 1
-    return said.most_common(10)
+def recommendations(programme: Programme) -> list[Recommendation]:
+    """Those that stand, with the `name` of their cause."""
+    rows = list(
+        programme.recommendations.filter(withdrawn__isnull=True).select_related(
+            "department", "actor", "evidence"
+        )
+    )
+    for row in rows:
+        row.name = coded.name(row.cause, get_language() or "zh-hans")
+        row.who = department_label(row.department)
+    return rows
 
 
 # --- four steps ------------------------------------------------------------------------------
@@ -274,7 +347,9 @@ def four_steps(user: Any, first: date, last: date) -> tuple[list[str], list[dict
     rows = (
         Case.objects.restrict(user, "case.view")
         .filter(
-            flow="four_step", opened__gte=_begin(first), opened__lt=_begin(last + timedelta(days=1))
+            flow="four_step",
+            opened__gte=local_midnight(first),
+            opened__lt=local_midnight(last + timedelta(days=1)),
         )
         .values_list("region_id", "state", "detail__found")
     )

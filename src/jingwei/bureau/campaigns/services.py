@@ -14,10 +14,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role, may
-from jingwei.bureau.accounts.models import User
+from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import people
 from jingwei.bureau.campaigns.flows import by_the_end_of
-from jingwei.bureau.campaigns.models import Answer, Item, Programme, Share, Summary, Team
+from jingwei.bureau.campaigns.models import (
+    Answer,
+    Evaluation,
+    Item,
+    Programme,
+    Recommendation,
+    Share,
+    Summary,
+    Team,
+)
 from jingwei.bureau.campaigns.sheets import Row
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
@@ -29,6 +38,8 @@ from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
 from jingwei.bureau.notices.services import tell
 from jingwei.bureau.registry.models import Region
+from jingwei.evidence import canonical, digest
+from jingwei.telemetry.lake import LakeError
 
 LONGEST_SHARE = 180  # days
 MOST_ANSWERS = 50  # by one link
@@ -184,6 +195,100 @@ def summarise(
             actor=str(user.pk),
             said={"text": text},
         ),
+    )
+
+
+# --- what comes of a campaign ------------------------------------------------------------------
+
+
+def evaluate(user: User, programme: Programme, today: date | None = None) -> Evaluation:
+    """Read what was measured before, during and after, and keep it. Raises `Refused`."""
+    from jingwei.bureau.campaigns.evaluating import evaluate as measured
+
+    _demand(user, "campaign.manage")
+    if programme.kind != Programme.Kind.CAMPAIGN:
+        raise Refused(_("Only a campaign is evaluated by what was measured."))
+    if programme.begins >= (today or timezone.localdate()):
+        raise Refused(_("The first day of the campaign is not over yet: evaluate it tomorrow."))
+    try:
+        figures = measured(programme, today)  # before the transaction: it reads the lake
+    except LakeError:
+        raise Refused(
+            _("The stored measurements cannot be read now. Try again in a few minutes.")
+        ) from None
+    with transaction.atomic():
+        return Evaluation.objects.create(
+            programme=programme,
+            figures=figures,
+            actor=user,
+            at=timezone.now(),
+            evidence=record(
+                "campaign",
+                f"campaign:{programme.pk}",
+                {"act": "evaluate", "figures": digest.both(canonical.dumps(figures))},
+                actor=str(user.pk),
+            ),
+        )
+
+
+@transaction.atomic
+def recommend(
+    user: User, programme: Programme, cause: str, measure: str, department: Department, due: date
+) -> Recommendation:
+    """Confirm what is recommended against a cause of the programme's cases. Raises `Refused`."""
+    from jingwei.bureau.campaigns.selectors import causes
+
+    _demand(user, "campaign.manage")
+    Programme.objects.select_for_update().get(pk=programme.pk)
+    count = next((c.count for c in causes(user, programme) if c.code == cause), 0)
+    if not count:
+        raise Refused(_("No closed case of the programme names this cause."))
+    if programme.recommendations.filter(cause=cause, withdrawn__isnull=True).exists():
+        raise Refused(
+            _("There is a recommendation against this cause: withdraw it before you make another.")
+        )
+    if due <= timezone.localdate():
+        raise Refused(_("The day by which it is to be done must lie in the future."))
+    return Recommendation.objects.create(
+        programme=programme,
+        cause=cause,
+        count=count,
+        measure=measure,
+        department=department,
+        due=due,
+        actor=user,
+        at=timezone.now(),
+        evidence=record(
+            "campaign",
+            f"campaign:{programme.pk}",
+            {
+                "act": "recommend",
+                "cause": cause,
+                "cases": count,
+                "department": department.code,
+                "due": due,
+            },
+            actor=str(user.pk),
+            said={"measure": measure},
+        ),
+    )
+
+
+@transaction.atomic
+def withdraw(user: User, programme: Programme, pk: int) -> None:
+    """Take a recommendation back; it stays readable. Raises `Refused`."""
+    _demand(user, "campaign.manage")
+    rows = programme.recommendations.select_for_update()
+    row = rows.filter(pk=pk, withdrawn__isnull=True).first()
+    if row is None:
+        raise Refused(_("It is withdrawn already."))
+    row.withdrawn = timezone.now()
+    row.save(update_fields=["withdrawn"])
+    record(
+        "campaign",
+        f"campaign:{programme.pk}",
+        {"act": "withdraw", "recommendation": row.pk},
+        actor=str(user.pk),
     )
 
 

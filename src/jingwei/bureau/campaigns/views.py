@@ -91,19 +91,18 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         "may_manage": may(request.user, "campaign.manage") and not row.closed,
         "may_report": may(request.user, "campaign.report") and not row.closed,
         "conclude_form": forms.ConcludeForm(auto_id="id_conclude_%s"),
-        "causes": selectors.causes(request.user, row),
         "query": request.GET,
         **forms_,
     }
     if row.kind == Programme.Kind.LIST:
         items = selectors.items(request.user, row, request.GET)
         context |= {"items": items, "sheet_form": forms.SheetForm()}
+        context |= _outcome(request, row, forms_.get("recommend_form"))
         return render(request, "campaigns/list.html", context, status=status)
-    labels = (_("Before"), _("During"), _("After"))
     context |= {
         "cases": sorted(own, key=lambda c: -c.pk)[:50],
         "figures": selectors.figures(request.user, row),
-        "windows": selectors.effect(row, labels),
+        **_outcome(request, row, forms_.get("recommend_form")),
         "summaries": row.summaries.select_related("actor")[:60],
         "teams": row.teams.select_related("region").prefetch_related("members__department"),
         "team_form": context.get("team_form") or forms.TeamForm(),
@@ -112,6 +111,31 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         "matters": dict(selectors.matter_choices()),
     }
     return render(request, "campaigns/campaign.html", context, status=status)
+
+
+def _outcome(
+    request: HttpRequest, row: Programme, bound: forms.RecommendForm | None = None
+) -> dict[str, Any]:
+    """What came of a programme: evaluation, causes, recommendations and what is proposed."""
+    found = selectors.causes(request.user, row)
+    may_conclude = may(request.user, "campaign.manage")  # who sees the cases of the whole city
+    proposed = selectors.proposals(found, row) if may_conclude else []
+    sent = bound.data.get("cause") if bound is not None else None
+    for one in proposed:
+        again = one["cause"].code == sent
+        one["form"] = (
+            bound if again else forms.RecommendForm(initial=one["initial"], cause=one["cause"].code)
+        )
+    return {
+        "causes": found,
+        "evaluation": selectors.shown_evaluation(row),
+        "recommendations": selectors.recommendations(row),
+        "proposals": proposed,
+        "may_recommend": may_conclude,
+        "refused_recommendation": bound
+        if bound is not None and not any(p["form"] is bound for p in proposed)
+        else None,
+    }
 
 
 @require_http_methods(["POST"])
@@ -123,7 +147,22 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
         "team": forms.TeamForm,
         "summary": forms.SummaryForm,
         "conclude": forms.ConcludeForm,
+        "recommend": forms.RecommendForm,
     }
+    if what in ("evaluate", "withdraw"):
+        try:
+            if what == "evaluate":
+                services.evaluate(request.user, row)
+            else:
+                number = request.POST.get("recommendation", "")
+                services.withdraw(
+                    request.user, row, int(number) if number.isdigit() and len(number) < 10 else 0
+                )
+        except Refused as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _("It is saved."))
+        return redirect(row)
     if what == "untie":
         team = request.POST.get("team", "")
         if team.isdigit() and len(team) < 10:
@@ -132,6 +171,8 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     if what not in wanted:
         raise Http404
     form = wanted[what](request.POST)
+    if what == "recommend":
+        return _recommend(request, row, form)
     if not form.is_valid():
         return _show(request, row, 422, **{f"{what}_form": form})
     data = form.cleaned_data
@@ -151,6 +192,20 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     return redirect(row)
 
 
+def _recommend(request: HttpRequest, row: Programme, form: forms.RecommendForm) -> HttpResponse:
+    status = 422
+    if form.is_valid():
+        try:
+            services.recommend(request.user, row, **form.cleaned_data)
+        except Refused as error:
+            form.add_error(None, str(error))
+            status = 409
+        else:
+            messages.success(request, _("It is saved."))
+            return redirect(row)
+    return _show(request, row, status, recommend_form=form)
+
+
 @require_GET
 @requires("campaign.view")
 def report(request: HttpRequest, pk: int) -> HttpResponse:
@@ -166,8 +221,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
             "whole": whole,
             "departments": departments,
             "figures": selectors.figures(request.user, row),
-            "windows": selectors.effect(row, (_("Before"), _("During"), _("After"))),
-            "causes": selectors.causes(request.user, row),
+            **_outcome(request, row),
             "summaries": row.summaries.all(),
             "whose": selectors.whose(request.user),
             "printed": timezone.now(),
