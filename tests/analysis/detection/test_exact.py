@@ -16,7 +16,7 @@ from jingwei.analysis.detection.exact import (
     copied_scaled,
     mark_contradiction,
 )
-from jingwei.analysis.detection.identities import average_identity, converted
+from jingwei.analysis.detection.identities import Agreement, average_identity, converted
 
 LOOSE = 1e-3  # the smallest budget: what is left is the exact tier
 
@@ -211,9 +211,11 @@ def test_hours_that_are_not_the_mean_of_their_minutes() -> None:
     minutes = np.round(rng.uniform(40, 60, 60 * 30), 1)
     hours = np.round(minutes.reshape(30, 60).mean(axis=1), 1)
     fine = Monitor(start, timedelta(minutes=1), {"NOX": minutes}, ["NOX"])
-    assert average_identity(fine, Monitor(start, HOUR, {"NOX": hours}, ["NOX"])) == []
+    hits, agreement = average_identity(fine, Monitor(start, HOUR, {"NOX": hours}, ["NOX"]))
+    assert hits == []
+    assert agreement["NOX"] == Agreement(30, 30)
     hours[7:9] = hours[7:9] - 9
-    hits = average_identity(fine, Monitor(start, HOUR, {"NOX": hours}, ["NOX"]))
+    hits, _ = average_identity(fine, Monitor(start, HOUR, {"NOX": hours}, ["NOX"]))
     assert [(h.first, h.last) for h in hits] == [(7, 8)]
     with pytest.raises(ValueError, match="no multiple"):
         average_identity(Monitor(start, HOUR, {"NOX": hours}, ["NOX"]), fine)

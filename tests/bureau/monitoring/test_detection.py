@@ -43,26 +43,37 @@ def series(days: int, seed: int = 3) -> dict[str, np.ndarray]:
     }
 
 
-def put(city, values: dict[str, np.ndarray], end: datetime = END, marks=None, mn: str = "") -> None:
-    """Lay hours that end at `end` into the lake, one sorted file a local day, as `ingest` would."""
+def put(
+    city,
+    values: dict[str, np.ndarray],
+    end: datetime = END,
+    marks=None,
+    mn: str = "",
+    converted: dict[str, np.ndarray] | None = None,
+    step: timedelta = HOUR,
+) -> None:
+    """Lay hours (or minutes, by `step`) that end at `end` into the lake, one sorted file a local day,
+    as `ingest` would. `converted`: what the device converted itself."""
     n = len(next(iter(values.values())))
-    start = end - n * HOUR
+    start = end - n * step
+    resolution = "hour" if step == HOUR else "minute"
     rows: dict[str, list] = {name: [] for name in lakes.SCHEMA.names}
     for factor, column in values.items():
         for i, value in enumerate(column):
             if np.isnan(value):
                 continue
-            time = start + i * HOUR
+            time = start + i * step
             for name, cell in (
                 ("mn", mn or city.point.mn), ("st", "31"), ("factor", factor), ("time", time),
                 ("value", float(value)), ("flag", (marks or {}).get(i, "N")),
                 ("received", time + HOUR), ("seq", i + 1),
+                ("zs", float(converted[factor][i]) if factor in (converted or {}) else None),
             ):  # fmt: skip
                 rows[name].append(cell)
     full = {k: v or [None] * len(rows["time"]) for k, v in rows.items()}
     table = pa.table(full, schema=lakes.SCHEMA)
     stamps = table.column("time").cast("int64").to_pylist()
-    days = np.array([lakes.partition("hour", s) for s in stamps])
+    days = np.array([lakes.partition(resolution, s) for s in stamps])
     root = city.root / "lake"
     with catalog(root) as db:
         for number, day in enumerate(sorted(set(days))):
@@ -72,8 +83,8 @@ def put(city, values: dict[str, np.ndarray], end: datetime = END, marks=None, mn
             pq.write_table(part, root / path)
             db.execute(
                 "INSERT INTO file(path, resolution, day, level, rows, batch_lo, batch_hi, closed, made)"
-                " VALUES (?, 'hour', ?, 0, ?, ?, ?, 1, 0)",
-                (path, day, len(part), number, number),
+                " VALUES (?, ?, ?, 0, ?, ?, ?, 1, 0)",
+                (path, resolution, day, len(part), number, number),
             )
 
 
@@ -234,7 +245,7 @@ def test_treatment_without_power_while_the_plant_runs_is_of_its_own_kind(plant) 
     put(plant, values)
     detection.run(NOW)
     detected = Detected.objects.get(finding__kind=Kind.POWER)
-    assert detected.detector == "A18-18"
+    assert detected.detector == "power_off"
     assert detected.ended - detected.began == 12 * HOUR
 
 

@@ -136,7 +136,7 @@ def test_findings_by_rule_and_detector(city: City, dispatcher):
     finding(city, Kind.FALSIFICATION, "standstill/1", facts={"rule": "A18-13", "marked": 20})
     finding(city, Kind.FALSIFICATION, "other/1", facts={"note": "人工"})
     names = [*DETECTORS][:2]
-    for n, detector in enumerate([names[0], names[0], names[1], "A18-18"]):
+    for n, detector in enumerate([names[0], names[0], names[1], "power_off"]):
         Detected.objects.create(
             finding=finding(city, Kind.FALSIFICATION, f"detected/{n}"), outlet=city.outlet,
             detector=detector, factor="a21002", tier="rule", grade="screening", began=NOW - HOUR,

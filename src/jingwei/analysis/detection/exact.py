@@ -225,11 +225,17 @@ class Running:
 
 
 def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterator[Hit]:
-    """Marked as stopped, while at least two channels show that the plant runs."""
+    """Marked as stopped, while at least two channels show that the plant runs.
+
+    One of them must be more than moving gas: oxygen, load or a concentration. A fan that cools a
+    stopped plant shows flow, temperature and its own current.
+    """
     signs = running.signs(monitor)
-    if len(signs) < LEAST_SIGNS:
+    alive = [s for c, s in signs.items() if c in monitor.having("o2", "load", "target")]
+    if len(signs) < LEAST_SIGNS or not alive:
         return
     count = np.sum([s.astype(np.int64) for s in signs.values()], axis=0)
+    count[~np.any(alive, axis=0)] = 0
     for target in monitor.targets:
         marks = monitor.mark(target)
         if marks is None:
@@ -263,9 +269,10 @@ def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterat
 
 
 def parameter_change(monitor: Monitor, before: dict[str, float], start: int) -> Iterator[Hit]:
-    """A setting of the instrument changed, with no mark of calibration or maintenance within a day.
+    """A setting of the instrument changed, with no mark of calibration or maintenance between the
+    reading before and a day after the one that shows it.
 
-    before: column -> last value of the history.
+    before: column -> last value of the history, where nobody worked on the instrument since.
     """
     day = round(24 * monitor.hour)
     marks = [m for t in monitor.targets if (m := monitor.mark(t)) is not None]
@@ -274,13 +281,13 @@ def parameter_change(monitor: Monitor, before: dict[str, float], start: int) -> 
         worked |= np.isin(m, ["C", "M"])
     for name in monitor.having("parameter"):
         column = monitor.values[name]
-        last = before.get(name, float("nan"))
+        last, since = before.get(name, float("nan")), 0
         for row in range(start, len(monitor)):
             value = float(column[row])
             if np.isnan(value):
                 continue
             if not np.isnan(last) and abs(value - last) > 1e-9 * max(abs(last), 1.0):
-                around = worked[max(0, row - day) : row + day + 1]
+                around = worked[max(0, min(since, row) - day) : row + day + 1]
                 if not around.any():
                     yield Hit(
                         "param_change",
@@ -290,10 +297,10 @@ def parameter_change(monitor: Monitor, before: dict[str, float], start: int) -> 
                         abs(value / last - 1) if last else abs(value),
                         None,
                         {"before": last, "after": value},
-                        {"hours_without_work_mark": 24},
+                        {"hours_without_work_mark": 24, "rows_back": row - since},
                         found=row,
                     )
-            last = value
+            last, since = value, row
 
 
 def physical_bounds(monitor: Monitor, running: Running, start: int) -> Iterator[Hit]:

@@ -59,7 +59,9 @@ class Habit:
 
 
 def resolution(valid: Floats) -> float:
-    """Largest power of ten of which 99 % of the values are whole multiples."""
+    """Largest power of ten of which 99 % of the values are whole multiples (of none: 1e-6)."""
+    if not len(valid):
+        return 1e-6
     sample = valid[:: max(1, len(valid) // 4000)]
     for exponent in range(2, -7, -1):
         unit = 10.0**exponent

@@ -28,9 +28,14 @@ def converted(monitor: Monitor, target: str, start: int) -> Floats | None:
 
     C = C' (21 - O2s) / (21 - O2): HJ 212-2017 appendix D, formulas (26)-(28).
     """
-    raw, o2, reference = monitor.raw_of(target), monitor.having("o2"), monitor.o2_reference(target)
-    if raw is None or not o2 or reference is None:
+    pair, o2, reference = (
+        monitor.conversion(target),
+        monitor.having("o2"),
+        monitor.o2_reference(target),
+    )
+    if pair is None or not o2 or reference is None:
         return None
+    raw = pair[0]
     oxygen = monitor.values[o2[0]]
     good = (oxygen >= 0) & (oxygen <= 20.0)  # nearer to 21 the formula only magnifies rounding
     result = np.full(len(monitor), np.nan)
@@ -40,10 +45,10 @@ def converted(monitor: Monitor, target: str, start: int) -> Floats | None:
 
 
 def fit_identity(monitor: Monitor, target: str) -> Identity | None:
-    expected = converted(monitor, target, 0)
-    if expected is None:
+    expected, pair = converted(monitor, target, 0), monitor.conversion(target)
+    if expected is None or pair is None:
         return None
-    y = monitor.values[target]
+    y = monitor.values[pair[1]]
     floor = 1e-3 * float(np.nanmedian(np.abs(y))) if np.any(~np.isnan(y)) else 0.0
     error = np.abs(y - expected) / np.maximum(np.abs(expected), max(floor, 1e-12))
     error = error[~np.isnan(error)]
@@ -61,20 +66,22 @@ def convert_identity(
     monitor: Monitor, target: str, identity: Identity, start: int
 ) -> Iterator[Hit]:
     """The converted value is not what the reported raw value and O2 give."""
-    expected = converted(monitor, target, start)
-    if expected is None or not identity.holds:
+    expected, pair = converted(monitor, target, start), monitor.conversion(target)
+    if expected is None or pair is None or not identity.holds:
         return
-    y = monitor.values[target]
+    raw, y = pair[0], monitor.values[pair[1]]
     with np.errstate(invalid="ignore", divide="ignore"):
         error = (y - expected) / np.maximum(np.abs(expected), 1e-12)
-    flags = np.abs(error) > identity.tolerance
+        magnified = np.abs(expected / monitor.values[raw])
+    # Half a last digit of what was sent, on either side: near zero it is all that the values hold.
+    x = monitor.values[raw]
+    digit = 0.51 * (resolution(y[~np.isnan(y)]) + resolution(x[~np.isnan(x)]) * magnified)
+    flags = np.abs(y - expected) > identity.tolerance * np.abs(expected) + digit
     for first, last in stretches(flags, 3):
         rows = np.flatnonzero(flags[first : last + 1]) + first
         if len(rows) < IDENTITY_ROWS:
             continue
         worst = rows[np.argmax(np.abs(error[rows]))]
-        raw = monitor.raw_of(target)
-        assert raw is not None
         yield Hit(
             "convert_identity",
             target,
@@ -88,6 +95,7 @@ def convert_identity(
                 "recomputed": float(expected[worst]),
                 "raw": float(monitor.values[raw][worst]),
                 "o2": float(monitor.values[monitor.having("o2")[0]][worst]),
+                "at": f"{monitor.time(int(worst)):%Y-%m-%d %H:%M}",
                 "median_ratio": float(np.median(y[rows] / expected[rows])),
             },
             {
@@ -99,35 +107,76 @@ def convert_identity(
         )
 
 
-def average_identity(
-    fine: Monitor, coarse: Monitor, least_share: float = 0.75, tolerance: float = 0.01
-) -> list[Hit]:
-    """Reported means of `coarse` that are not the means of the reported values of `fine`.
+@dataclass(frozen=True)
+class Agreement:
+    """How many means could be held against their finer values, and how many agreed."""
 
-    Both monitors hold the same targets. Judged are periods of which `least_share` of the fine rows
-    are there (HJ 75-2017: an hour needs 45 minutes). Rows of the hits are those of `coarse`.
+    judged: int
+    agreed: int
+
+
+def recomputed(
+    fine: Monitor, coarse: Monitor, target: str, least_share: float, weight: str = ""
+) -> Floats:
+    """The means of the finer values of a target over the rows of `coarse`, (T,); NaN where less than
+    `least_share` of them is there. weight: a column of `fine` to weigh them by.
+
+    ValueError where the one step is no multiple of the other.
     """
     ratio = coarse.step / fine.step
     each = round(ratio)
     if abs(ratio - each) > 1e-9 or each < 2:
         raise ValueError(f"step {coarse.step} is no multiple of {fine.step}")
-    shift = (coarse.start - fine.start) / fine.step
-    hits = []
+    shift = round((coarse.start - fine.start) / fine.step)
+    x = fine.values[target]
+    w = fine.values[weight] if weight else np.ones(len(x))
+    result = np.full(len(coarse), np.nan)
+    for row in range(len(coarse)):
+        begin = shift + row * each
+        here = slice(max(0, begin), max(0, begin + each))
+        good = ~(np.isnan(x[here]) | np.isnan(w[here]))
+        total = float(w[here][good].sum())
+        if good.sum() >= least_share * each and total > 0:
+            result[row] = float((x[here][good] * w[here][good]).sum()) / total
+    return result
+
+
+def average_identity(
+    fine: Monitor,
+    coarse: Monitor,
+    least_share: float = 0.75,
+    tolerance: float = 0.01,
+    weight: str = "",
+    least_rows: int = 1,
+) -> tuple[list[Hit], dict[str, Agreement]]:
+    """Reported means of `coarse` that are not the means of the reported values of `fine`, and how many
+    means of each target were judged.
+
+    Both monitors hold the same targets. Judged are periods of which `least_share` of the fine rows
+    are there (HJ 75-2017: an hour needs 45 minutes). weight: a column of `fine` (the flow, for
+    wastewater); a mean that agrees weighted or plain agrees. least_rows: means that must depart in a
+    stretch. Rows of the hits are those of `coarse`.
+    """
+    hits, agreement = [], {}
     for target in coarse.targets:
         if target not in fine.values:
             continue
-        x, y = fine.values[target], coarse.values[target]
-        expected = np.full(len(y), np.nan)
-        for row in range(len(y)):
-            begin = round(shift) + row * each
-            part = x[max(0, begin) : max(0, begin + each)]
-            part = part[~np.isnan(part)]
-            if len(part) >= least_share * each:
-                expected[row] = part.mean()
-        scale = np.maximum(np.abs(expected), 1e-3 * np.nanmedian(np.abs(y)) if len(y) else 1.0)
+        y = coarse.values[target]
+        expected = recomputed(fine, coarse, target, least_share)
+        if weight:
+            other = recomputed(fine, coarse, target, least_share, weight)
+            nearer = np.abs(y - other) < np.abs(y - expected)
+            expected = np.where(nearer, other, expected)
+        known = ~(np.isnan(y) | np.isnan(expected))
+        middle = float(np.median(np.abs(y[known]))) if known.any() else 1.0
+        scale = np.maximum(np.abs(expected), 1e-3 * middle)
         flags = np.abs(y - expected) > tolerance * scale + 0.51 * resolution(y[~np.isnan(y)])
+        agreement[target] = Agreement(int(known.sum()), int((known & ~flags).sum()))
         for first, last in stretches(flags, 2):
-            worst = first + int(np.nanargmax(np.abs(y - expected)[first : last + 1]))
+            rows = np.flatnonzero(flags[first : last + 1]) + first
+            if len(rows) < least_rows:
+                continue
+            worst = int(rows[np.argmax(np.abs(y - expected)[rows])])
             hits.append(
                 Hit(
                     "average_identity",
@@ -137,12 +186,13 @@ def average_identity(
                     float(abs(y[worst] / expected[worst] - 1)) if expected[worst] else 1.0,
                     None,
                     {
-                        "rows": int(flags[first : last + 1].sum()),
+                        "rows": len(rows),
                         "reported": float(y[worst]),
                         "recomputed": float(expected[worst]),
+                        "at": f"{coarse.time(worst):%Y-%m-%d %H:%M}",
                     },
                     {"tolerance": tolerance, "least_share": least_share},
-                    found=first,
+                    found=int(rows[least_rows - 1]),
                 )
             )
-    return hits
+    return hits, agreement

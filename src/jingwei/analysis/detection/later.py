@@ -78,7 +78,7 @@ class Later:
         for name in monitor.values:
             column = monitor.values[name]
             if head is not None:
-                old = head.values[name]
+                old = head.values.get(name, np.full(len(head), np.nan))
                 if name in suite.screened:
                     dirty = suite.screened[name][len(tail) - context : len(tail)]
                     old = np.where(dirty, np.nan, old)

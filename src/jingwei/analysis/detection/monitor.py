@@ -20,6 +20,7 @@ ROLES = frozenset(
     {
         "target",  # a pollutant as reported, converted where conversion is due
         "raw",  # the same before conversion to reference oxygen
+        "converted",  # of a target that is given as measured: the same as its device converted it
         "o2",  # % oxygen, dry
         "flow",
         "temperature",  # °C, of the stack gas
@@ -45,9 +46,10 @@ class Monitor:
     values: column -> array (T,), float; NaN = missing, and so is what is beyond `MOST` (no quantity
     of a stack is). Units: as the limits'; they must not change.
     targets: the columns to be judged. limits: target -> limit in the target's unit (may be empty).
-    roles: column -> one of `ROLES`; by default `O2`, `FLOW`, `X_raw` for a target `X`, else state.
+    roles: column -> one of `ROLES`; by default `O2`, `FLOW`, `X_raw` and `X_zs` (raw, converted) for
+    a target `X`, else state.
     reference_o2: % oxygen (one number, or target -> number) to which targets are converted from
-    their raw column; only then is the conversion checked.
+    their raw column (or their converted columns from them); only then is the conversion checked.
     marks: column -> sequence (T,) of marks (HJ 212-2017: N normal, F stopped, M maintenance,
     D fault, C calibration, …; "" none sent), or one such sequence for all targets.
     peers: target -> array (n, T) of what comparable outlets reported in the same hours.
@@ -152,6 +154,15 @@ class Monitor:
         name = f"{target}_raw"
         return name if name in self.values and self.roles[name] == "raw" else None
 
+    def conversion(self, target: str) -> tuple[str, str] | None:
+        """The columns that conversion leads from and to: `X_raw` and a target `X`, or a target `X` that
+        is given as measured and `X_zs`."""
+        assert self.roles is not None
+        raw, sent = self.raw_of(target), f"{target}_zs"
+        if raw is not None:
+            return raw, target
+        return (target, sent) if self.roles.get(sent) == "converted" else None
+
     def o2_reference(self, target: str) -> float | None:
         if isinstance(self.reference_o2, Mapping):
             return self.reference_o2.get(target)
@@ -178,12 +189,17 @@ class Monitor:
 
         The hash is over a text line with start, step and the columns' names in sorted order, then
         the columns' values as little-endian binary64, column after column; NaN as one bit pattern.
+        Peers come after the columns as `peer:X:0`, `peer:X:1` … for a target `X`.
         """
-        names = sorted(self.values)
-        head = f"{self.time(first).isoformat()}|{self.step.total_seconds()}|{','.join(names)}\n"
+        columns = {name: self.values[name] for name in sorted(self.values)}
+        for target in sorted(self.peers or {}):
+            assert self.peers is not None
+            columns |= {f"peer:{target}:{i}": row for i, row in enumerate(self.peers[target])}
+        start = self.time(first).isoformat()
+        head = f"{start}|{self.step.total_seconds()}|{','.join(columns)}\n"
         digest = hashlib.sha256(head.encode())
-        for name in names:
-            part = self.values[name][first : last + 1].astype("<f8")
+        for column in columns.values():
+            part = column[first : last + 1].astype("<f8")
             part[np.isnan(part)] = np.nan
             digest.update(part.tobytes())
         return digest.hexdigest()
@@ -223,6 +239,8 @@ def _role(name: str, targets: Sequence[str]) -> str:
         return "flow"
     if name.endswith("_raw") and name[:-4] in targets:
         return "raw"
+    if name.endswith("_zs") and name[:-3] in targets:
+        return "converted"
     return "state"
 
 

@@ -24,7 +24,8 @@ margin-right:6px;font-size:13px}svg{width:100%;height:auto}@media print{body{mar
 
 def page(finding: Finding) -> str:
     """The sheet of a finding as HTML text."""
-    name = NAMES[finding.detector] if finding.tier == "rule" else DETECTORS[finding.detector].name
+    key = finding.detector
+    name = NAMES[key] if key in NAMES else DETECTORS[key].name
     evidence = finding.evidence
     rows = "".join(
         f'<tr><th>{_both(k.zh, k.en)}</th><td class="n">{escape(text)}</td></tr>'

@@ -291,10 +291,10 @@ class Suite:
         hits += exact.physical_bounds(monitor, self.running, 0)
         before = {}
         for name in monitor.having("parameter"):
-            column = self.history.values[name]
-            valid = column[~np.isnan(column)]
-            if len(valid):
-                before[name] = float(valid[-1])
+            column = self.history.values.get(name, np.empty(0))  # first read after the fit
+            read = np.flatnonzero(~np.isnan(column))
+            if len(read) and not self._worked(int(read[-1])):
+                before[name] = float(column[read[-1]])
         hits += exact.parameter_change(monitor, before, 0)
         return [
             Draft(
@@ -311,6 +311,12 @@ class Suite:
             for h in hits
             if h.last >= 0
         ]
+
+    def _worked(self, row: int) -> bool:
+        """Whether history marks calibration or maintenance of any target from a day before a row on."""
+        since = max(0, row - round(24 * self.history.hour))
+        marks = [self.history.mark(t) for t in self.history.targets]
+        return any(m is not None and bool(np.isin(m[since:], ["C", "M"]).any()) for m in marks)
 
     def window(self, key: tuple[str, str], group: dict[str, Floats], row: int) -> tuple[str, float]:
         """The window that was rarest at a row, and its length in hours."""

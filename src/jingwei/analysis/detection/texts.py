@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jingwei.analysis.detection import power
 from jingwei.analysis.detection.explanations import (
     CALM,
     CLOCK,
@@ -142,7 +143,7 @@ DETECTORS: dict[str, Text] = {
     ),
     "mark_contradiction": Text(
         W("标记矛盾", "Mark contradicts state"),
-        "mark F (stopped) while >= 2 of flow, load, power > 10 % of their median, O2 < 17 %, T > 42 °C, concentration > 30 % of the limit (A18-13)",
+        "mark F (stopped) while >= 2 of flow, load, power > 10 % of their median, O2 < 17 %, T > 42 °C, concentration > 30 % of the limit (A18-13), one of them O2, load or concentration",
         (
             FALSE_MARK,
             (
@@ -163,17 +164,17 @@ DETECTORS: dict[str, Text] = {
     ),
     "param_change": Text(
         W("参数变动", "Setting changed"),
-        "value of a setting differs from the one before, no mark C or M within 24 h",
+        "value of a setting differs from the one before, no mark C or M between the two readings and 24 h around them",
         (WORK, MAINTENANCE, LOGGER),
         W(
             "核对参数备案值与仪器现值，查操作日志",
             "Compare registered and present settings; read the instrument's log",
         ),
         lambda m: (
-            f"仪器参数由 {_n(m['before'])} 改为 {_n(m['after'])}，前后 24 小时无校准或维护标记"
+            f"仪器参数由 {_n(m['before'])} 改为 {_n(m['after'])}，两次读取之间及前后 24 小时无校准或维护标记"
         ),
         lambda m: (
-            f"A setting changed from {_n(m['before'])} to {_n(m['after'])} with no mark of calibration or maintenance within 24 h"
+            f"A setting changed from {_n(m['before'])} to {_n(m['after'])} with no mark of calibration or maintenance between the readings or within 24 h"
         ),
     ),
     "physical_bounds": Text(
@@ -471,6 +472,21 @@ _add(
     "这一周的数据特征不像本排口平时",
     "The week's features are not those of this outlet",
 )
+
+
+def _power(key: str) -> Text:
+    told = power.TOLD[key]
+    return Text(
+        power.NAMES[key],
+        power.FORMULA[key],
+        (power.EMPTY_RUN, power.REWIRED, MAINTENANCE if key != "power_sum" else SENSOR),
+        ON_SITE,
+        lambda m: told.zh.format(**m),
+        lambda m: told.en.format(**m),
+    )
+
+
+DETECTORS |= {key: _power(key) for key in power.NAMES}
 
 
 def sentence(

@@ -27,6 +27,7 @@ from jingwei.analysis.detection.explanations import MAINTENANCE, ON_SITE, SENSOR
 from jingwei.analysis.detection.finding import Finding, Words
 from jingwei.analysis.detection.hits import stretches
 from jingwei.analysis.detection.monitor import Bools, Floats, Monitor
+from jingwei.analysis.detection.power import EMPTY_RUN, FORMULA, REWIRED, TOLD
 from jingwei.analysis.detection.ruled import ruled
 from jingwei.analysis.detection.streams import Quiet
 
@@ -87,7 +88,10 @@ def _sum(monitor: Monitor, names: Sequence[str]) -> Floats:
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
+    """What a chain's meters say of each row, (T,): power of production `p` and treatment `q`, where both
+    are known, which of them run, where the treatment runs on too little."""
+
     p: Floats
     q: Floats
     known: Bools
@@ -99,7 +103,8 @@ class _State:
     ratio: float
 
 
-def _state(m: Monitor, chain: Chain) -> _State | None:
+def state(m: Monitor, chain: Chain) -> State | None:
+    """The state of a chain; None where its meters hardly ever ran."""
     p, q = _sum(m, chain.production), _sum(m, chain.treatment)
     usual_p, usual_q = usual(p), usual(q)
     if np.isnan(usual_p) or np.isnan(usual_q):
@@ -112,12 +117,12 @@ def _state(m: Monitor, chain: Chain) -> _State | None:
     # Treatment need not follow production, so that what it takes at least is what counts.
     expected = np.minimum(ratio * p, usual_q)
     weak = both & (q < WEAK_SHARE * expected)
-    return _State(p, q, known, producing, treating, weak, usual_p, usual_q, ratio)
+    return State(p, q, known, producing, treating, weak, usual_p, usual_q, ratio)
 
 
 def hours(monitor: Monitor, chain: Chain) -> Hours | None:
     """Hours of production and of production without treatment; None where the meters never ran."""
-    s = _state(monitor, chain)
+    s = state(monitor, chain)
     if s is None:
         return None
     h = 1.0 / monitor.hour
@@ -130,7 +135,7 @@ def hours(monitor: Monitor, chain: Chain) -> Hours | None:
     )
 
 
-def _off(m: Monitor, chain: Chain, s: _State) -> Broken:
+def _off(m: Monitor, chain: Chain, s: State) -> Broken:
     """Production without treatment, told by how it begins and ends."""
     grace = round(chain.late * m.hour)
     column = chain.treatment[0]
@@ -160,7 +165,7 @@ def _off(m: Monitor, chain: Chain, s: _State) -> Broken:
         )
 
 
-def _weak(m: Monitor, chain: Chain, s: _State) -> Broken:
+def _weak(m: Monitor, chain: Chain, s: State) -> Broken:
     least = max(2, round(3 * m.hour))
     for a, b in stretches(s.weak, 2):
         if b - a + 1 >= least:
@@ -178,7 +183,7 @@ def _weak(m: Monitor, chain: Chain, s: _State) -> Broken:
             )
 
 
-def _total(m: Monitor, chain: Chain, s: _State) -> Broken:
+def _total(m: Monitor, chain: Chain, s: State) -> Broken:
     if chain.total is None:
         return
     total = m.values[chain.total]
@@ -223,56 +228,6 @@ def _total(m: Monitor, chain: Chain, s: _State) -> Broken:
             )
 
 
-TOLD = {
-    "power_off": Words(
-        "生产设施在用电，治理设施没有用电，共 {hours:.4g} 小时",
-        "production takes power and the treatment does not, for {hours:.4g} h",
-    ),
-    "power_late": Words(
-        "治理设施比生产设施晚启动 {hours:.4g} 小时",
-        "the treatment started {hours:.4g} h after production",
-    ),
-    "power_early": Words(
-        "治理设施比生产设施早停 {hours:.4g} 小时",
-        "the treatment stopped {hours:.4g} h before production",
-    ),
-    "power_weak": Words(
-        "治理设施用电不到同等生产水平通常值的一半，共 {hours:.4g} 小时",
-        "the treatment takes less than half of its usual power at this production, for {hours:.4g} h",
-    ),
-    "power_sum": Words(
-        "生产与治理用电之和 {parts:.4g} 大于总用电 {total:.4g}，共 {hours:.4g} 小时",
-        "production and treatment together read {parts:.4g}, the whole {total:.4g}, for {hours:.4g} h",
-    ),
-    "power_hidden": Words(
-        "生产用电显示停产，总用电 {total:.4g} 却明显高于分项之和 {parts:.4g}，共 {hours:.4g} 小时",
-        "the production meter reads off while the whole reads {total:.4g} against {parts:.4g} of the parts, for {hours:.4g} h",
-    ),
-}
-FORMULA = {
-    "power_off": "production > 10 % and treatment <= 10 % of their usual running power",
-    "power_late": "production began, treatment began later than the grace",
-    "power_early": "treatment ended earlier than production by more than the grace",
-    "power_weak": "treatment < 50 % of min(median(treatment / production) * production, usual treatment)",
-    "power_sum": "production + treatment > 105 % of the total",
-    "power_hidden": "production off and total - parts > max(2 idle, idle + 50 % of usual production)",
-}
-EMPTY_RUN = (
-    Words(
-        "生产设施空转、预热或检修，没有产生污染",
-        "Production idled, warmed up or was under repair and emitted nothing",
-    ),
-    Words("查生产记录、投料和产量", "Production records, feed and output"),
-)
-REWIRED = (
-    Words(
-        "用电监控点接线改动或设备换到别的回路",
-        "A meter was rewired or a machine moved to another circuit",
-    ),
-    Words("对照接线图现场核对各监控点", "Compare the meters with the wiring plan on site"),
-)
-
-
 def findings(monitor: Monitor, given: Sequence[Chain] | None = None) -> list[Finding]:
     """The contradictions of a monitor's chains (by default `chains(monitor)`), in order of time.
 
@@ -285,7 +240,7 @@ def findings(monitor: Monitor, given: Sequence[Chain] | None = None) -> list[Fin
             if name not in monitor.values:
                 raise ValueError(f"chain {chain.name or '1'} names {name}, which is no column")
         with Quiet():
-            s = _state(monitor, chain)
+            s = state(monitor, chain)
             if s is None:
                 continue
             broken = [

@@ -22,52 +22,28 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from jingwei.analysis import detection
 from jingwei.analysis.detection import Monitor
+from jingwei.bureau.monitoring import detecting_plain
+from jingwei.bureau.monitoring.detecting_rows import (
+    FIRST,
+    HOUR,
+    Floats,
+    Outlet,
+    Span,
+    calibrated,
+    peers,
+    read,
+    rows_of,
+)
 from jingwei.telemetry.lake import Lake, LakeError
 
 if TYPE_CHECKING:
     from jingwei.analysis.detection import Suite
 
-HOUR = timedelta(hours=1)
 LEAST = timedelta(days=5)  # of history, below that not even habits show
-FIRST = timedelta(days=14)  # of what is there at the first look are judged, the rest is learnt from
 COARSE = 0.5  # share of hours that only continue the line of the two before
-RULES = ("A18-18",)  # the regulator's rules that the rest of the system does not judge
-Floats = npt.NDArray[np.float64]
-Span = tuple[datetime, datetime]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of an outlet's monitor: where it comes from, as what the detectors take it."""
-
-    name: str
-    mn: str
-    st: str
-    factor: str  # as sent
-    role: str
-
-
-@dataclass(frozen=True)
-class Outlet:
-    """What is to be done for one outlet. `since`, `until`: of the history to learn from (`until`
-    None: the first look decides); rows of `left_out` are not learnt from, hours of `void` (upkeep
-    declared in time) are neither learnt from nor judged."""
-
-    pk: int
-    columns: tuple[Column, ...]
-    targets: tuple[str, ...]
-    limits: Mapping[str, tuple[float, float | None]]  # target: limit, reference oxygen
-    normal: frozenset[str]  # data marks under which a value counts
-    since: datetime
-    until: datetime | None
-    end: datetime
-    shares: Mapping[str, float] | None = None
-    left_out: tuple[Span, ...] = ()
-    void: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +71,16 @@ class Result:
     coverage: dict[str, float] = field(default_factory=dict)
     reasons: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    watched: list[dict[str, Any]] = field(default_factory=list)  # `detecting_plain.Plain`
+    treatment: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Kept:
+    """A fit as its file has it. levels: of targets and their peers (`detecting_rows.peers`)."""
+
+    suite: Suite
+    levels: dict[str, list[float]]
 
 
 @cache
@@ -119,7 +105,6 @@ def work(task: Task) -> list[Result]:
 
 def _one(task: Task, outlet: Outlet) -> Result:
     # Compiled code: loaded where outlets are judged, not where findings are shown.
-    from jingwei.analysis.detection.rules import regulator
     from jingwei.analysis.detection.suite import summary
 
     zone = ZoneInfo(task.zone)
@@ -150,14 +135,15 @@ def _one(task: Task, outlet: Outlet) -> Result:
         if history is None:
             return result
         history = replace(history, calibrated=calibrated(lake, outlet, history))
-        suite = detection.Suite.fit(_limited(history, outlet), outlet.shares)
-        _keep(task.store / key, suite)
-    else:
-        suite = kept
+        levels: dict[str, list[float]] = {}
+        history = peers(lake, outlet, _limited(history, outlet), levels)
+        kept = Kept(detection.Suite.fit(history, outlet.shares), levels)
+        _keep(task.store / key, kept)
+    suite = kept.suite
     history = suite.history
     result.since, result.until, result.rows = outlet.since, until, len(history)
     result.sha256 = history.sha256(0, len(history) - 1)
-    result.settings = _settings(outlet)
+    result.settings = _settings(outlet, until)
     result.learnt = summary(suite)
     result.learnt["coverage"] = _coverage(history)
     result.learnt["limits"] = dict(history.limits)
@@ -172,12 +158,18 @@ def _one(task: Task, outlet: Outlet) -> Result:
     if later is None or len(later) == 0:
         result.reasons = [*(r.to_json() for r in suite.reasons), _nothing()]
         return result
-    later = _as(later, history)
+    later = peers(lake, outlet, _as(later, history), dict(kept.levels))
     found = suite.detect(later, budget=task.budget)
     result.judged = later.sha256(0, len(later) - 1)
     result.coverage = _coverage(later)
     result.reasons += [r.to_json() for r in found.reasons]
-    result.findings = [f.to_json() for f in [*found, *regulator(later, RULES)]]
+    plain = detecting_plain.judge(lake, outlet, suite, later, zone)
+    result.watched, result.treatment = plain.watched, plain.treatment
+    for power in (False, True):
+        group = [
+            f for f in [*found, *plain.findings] if detecting_plain.about_power(f.detector) == power
+        ]
+        result.findings += [f.to_json() for f in detecting_plain.cases(group)]
     return result
 
 
@@ -192,92 +184,6 @@ def _nothing() -> dict[str, Any]:
 # --- rows ------------------------------------------------------------------------------------
 
 
-def read(
-    lake: Lake,
-    outlet: Outlet,
-    start: datetime,
-    end: datetime,
-    zone: ZoneInfo,
-    fill: Sequence[str] = (),
-) -> Monitor | None:
-    """The hours of an outlet from its first value on (or from `start`, with `fill`); None for none.
-
-    A target's value under a mark that is not normal is missing; so is one in an hour that `void`
-    covers. `fill`: the columns that must be there, empty ones too.
-    """
-    points = {(c.mn, c.st) for c in outlet.columns}
-    table = lake.scan("hour", start, end, points=sorted(points))
-    if not len(table):
-        return None
-    stamp = table.column("time").cast("int64").to_numpy() // 1_000_000
-    first = int(start.timestamp()) if fill else int(stamp.min())
-    first -= first % 3600
-    n = max(0, -(-(int(end.timestamp()) - first) // 3600))
-    begin = datetime.fromtimestamp(first, zone)
-    row = ((stamp - first) // 3600).astype(np.int64)
-    value = table.column("value").to_numpy()
-    keys = [table.column(k).to_pylist() for k in ("mn", "st", "factor")]
-    flags = ["" if f is None else f for f in table.column("flag").to_pylist()]
-    normal = np.array([f in outlet.normal for f in flags])
-    place: dict[tuple[str, str, str], list[int]] = {}
-    for i, key in enumerate(zip(*keys, strict=True)):
-        place.setdefault(key, []).append(i)
-    void = np.zeros(n, dtype=bool)
-    for a, b in outlet.void:
-        void[_rows(a, b, begin, n)] = True
-    values: dict[str, Floats] = {}
-    marks: dict[str, list[str]] = {}
-    for c in outlet.columns:
-        at = place.get((c.mn, c.st, c.factor))
-        if at is None and c.name not in fill and c.name not in outlet.targets:
-            continue
-        line = np.full(n, np.nan)
-        mark = np.full(n, "", dtype="<U8")
-        if at is not None:
-            rows = row[at]
-            line[rows] = np.where(normal[at] | (c.name not in outlet.targets), value[at], np.nan)
-            mark[rows] = ["N" if normal[i] else (flags[i] if flags[i] != "F" else "M") for i in at]
-        if c.name in outlet.targets:
-            line[void] = np.nan
-            mark[void] = "M"
-            marks[c.name] = mark.tolist()
-        values[c.name] = line
-    targets = [t for t in outlet.targets if t in values]
-    if not targets or not any(np.isfinite(v).any() for v in values.values()):
-        return None
-    roles = {c.name: c.role for c in outlet.columns if c.name in values and c.role != "target"}
-    if not any(roles.get(c) in ("load", "power_production") for c in values):
-        # Without a load, the state of the gas is all that the model can go by.
-        for name in [c for c, r in roles.items() if r in ("temperature", "humidity", "pressure")]:
-            values[f"{name}.state"] = values[name]
-            roles[f"{name}.state"] = "state"
-    return Monitor(begin, HOUR, values, targets, {}, roles, None, marks)
-
-
-def calibrated(lake: Lake, outlet: Outlet, history: Monitor) -> dict[str, datetime]:
-    """Target -> the last calibration marked before the history, or the first hour known of the two
-    years up to its end."""
-    from jingwei.analysis.detection.complaints import UNCALIBRATED
-
-    wanted = {(c.mn, c.st, c.factor): c.name for c in outlet.columns if c.name in history.targets}
-    table = lake.scan(
-        "hour", history.end - UNCALIBRATED - FIRST, history.start,
-        points=sorted({(mn, st) for mn, st, _ in wanted}), factors=sorted({f for *_, f in wanted}),
-    )  # fmt: skip
-    known: dict[str, tuple[bool, datetime]] = {}
-    for mn, st, factor, time, flag in zip(
-        *(table.column(k).to_pylist() for k in ("mn", "st", "factor", "time", "flag")), strict=True
-    ):
-        name = wanted.get((mn, st, factor))
-        if name is not None and (flag == "C" or name not in known):
-            known[name] = (flag == "C", time)
-    return {name: time.astimezone(history.start.tzinfo) for name, (_, time) in known.items()}
-
-
-def _rows(a: datetime, b: datetime, begin: datetime, n: int) -> slice:
-    return slice(max(0, int((a - begin) // HOUR)), min(n, max(0, int(-(-(b - begin) // HOUR)))))
-
-
 def _without(monitor: Monitor, spans: Sequence[Span]) -> Monitor:
     """The history without what is known not to be honest."""
     if not spans:
@@ -285,7 +191,7 @@ def _without(monitor: Monitor, spans: Sequence[Span]) -> Monitor:
     values = {k: np.array(v) for k, v in monitor.values.items()}
     for a, b in spans:
         for target in monitor.targets:
-            values[target][_rows(a, b, monitor.start, len(monitor))] = np.nan
+            values[target][rows_of(a, b, monitor.start, len(monitor))] = np.nan
     return _made(monitor, values)
 
 
@@ -345,7 +251,7 @@ def _made(
     return Monitor(
         monitor.start, monitor.step, values, monitor.targets,
         monitor.limits if limits is None else limits, monitor.roles, monitor.reference_o2,
-        monitor.marks, None, monitor.calibrated,
+        monitor.marks, monitor.peers, monitor.calibrated,
     )  # fmt: skip
 
 
@@ -366,38 +272,46 @@ def _limited(history: Monitor, outlet: Outlet) -> Monitor:
         elif reference is not None:
             continue
         limits[target] = float(f"{limit:.6g}")
-    return _made(history, history.values, limits)
+    references = {t: o2s for t, (_, o2s) in outlet.limits.items() if o2s is not None}
+    return replace(_made(history, history.values, limits), reference_o2=references)
 
 
 def _as(later: Monitor, history: Monitor) -> Monitor:
-    """The stretch with the history's columns, targets and limits."""
+    """The stretch with the history's columns, targets and limits, and what settings were first read
+    since."""
     n = len(later)
     values = {
         name: later.values[name] if name in later.values else np.full(n, np.nan)
         for name in history.values
     }
+    new = {name: later.values[name] for name in later.having("parameter") if name not in values}
     marks = dict(later.marks) if isinstance(later.marks, Mapping) else None
     if marks is not None:
         marks = {t: marks[t] for t in history.targets if t in marks}
     return Monitor(
-        later.start, later.step, values, history.targets, history.limits, history.roles, None, marks
-    )
+        later.start, later.step, values | new, history.targets, history.limits,
+        {**(history.roles or {}), **dict.fromkeys(new, "parameter")}, history.reference_o2, marks,
+    )  # fmt: skip
 
 
 def _coverage(monitor: Monitor) -> dict[str, float]:
     return {
         name: round(float(np.isfinite(v).mean()), 4) if len(v) else 0.0
         for name, v in monitor.values.items()
-        if not name.endswith(".state")
+        if not name.endswith(".state") and (monitor.roles or {}).get(name) != "parameter"
     }
 
 
 # --- fits kept ---------------------------------------------------------------------------------
 
 
-def _settings(outlet: Outlet) -> dict[str, Any]:
+def _settings(outlet: Outlet, until: datetime) -> dict[str, Any]:
     """What a fit rests on beside the rows, as JSON."""
     return {
+        "peers": {t: [asdict(p) for p in group] for t, group in outlet.peers.items()},
+        "readings": [
+            [r.name, r.time.isoformat(), r.value] for r in outlet.readings if r.time < until
+        ],
         "columns": [asdict(c) for c in outlet.columns],
         "targets": list(outlet.targets),
         "limits": {k: list(v) for k, v in outlet.limits.items()},
@@ -413,14 +327,14 @@ def _key(outlet: Outlet, until: datetime) -> str:
             outlet.since.timestamp(),
             until.timestamp(),
             program(),
-            _settings(outlet),
+            _settings(outlet, until),
         ],
         sort_keys=True,
     )
     return f"{outlet.pk}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.fit"
 
 
-def _load(path: Path) -> Suite | None:
+def _load(path: Path) -> Kept | None:
     """The fit of a file; None where there is none or it is damaged (it is then made again)."""
     try:
         data = path.read_bytes()
@@ -428,14 +342,14 @@ def _load(path: Path) -> Suite | None:
         return None
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return None
-    suite = pickle.loads(zlib.decompress(data[32:]))  # noqa: S301  # our own file, digest checked
-    return suite if isinstance(suite, detection.Suite) else None
+    kept = pickle.loads(zlib.decompress(data[32:]))  # noqa: S301  # our own file, digest checked
+    return kept if isinstance(kept, Kept) else None
 
 
-def _keep(path: Path, suite: Suite) -> None:
+def _keep(path: Path, kept: Kept) -> None:
     """Write the fit, and take away the outlet's older ones."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    packed = zlib.compress(pickle.dumps(suite, protocol=5), 1)
+    packed = zlib.compress(pickle.dumps(kept, protocol=5), 1)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
     with os.fdopen(handle, "wb") as f:
         f.write(hashlib.sha256(packed).digest() + packed)

@@ -32,21 +32,21 @@ from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import notice
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring import marking
-from jingwei.bureau.monitoring.detecting import Column, Result, Task, program, work
-from jingwei.bureau.monitoring.detecting import Outlet as Job
+from jingwei.bureau.monitoring.detecting import Result, Task, program, work
+from jingwei.bureau.monitoring.detecting_plain import about_power
+from jingwei.bureau.monitoring.detecting_rows import Outlet as Job
+from jingwei.bureau.monitoring.detecting_rows import Peer
+from jingwei.bureau.monitoring.detection_inputs import columns_of, ends, peers_of, readings
+from jingwei.bureau.monitoring.detection_inputs import role as role
 from jingwei.bureau.monitoring.models import Detected, DetectionFit, DetectionWatch
 from jingwei.bureau.monitoring.observations import (
-    current_code,
     day_start,
     in_force,
     local_day,
     moment,
     normal_marks,
-    sent_code,
-    value_unit,
 )
-from jingwei.bureau.registry.models import Outlet, PermitLimit, Point
-from jingwei.standards import units
+from jingwei.bureau.registry.models import Medium, Outlet, PermitLimit, Point
 from jingwei.telemetry.executor import Executor, executor
 
 log = logging.getLogger(__name__)
@@ -65,33 +65,6 @@ ENTRY = 60  # outlets in one entry of the evidence log
 PROCESSES = max(1, (os.cpu_count() or 2) // 2)
 LOOK = timedelta(minutes=5)  # between two searches for who is due
 
-# As what the detectors take a factor (codes of 2017; the longest beginning wins). Currents of fans and
-# pumps: HJ 212-2017 tables B.5, B.7, B.10. Pollutants with a limit are targets.
-ROLES: dict[str, str] = {
-    "a19001": "o2",
-    "a00000": "flow",
-    "w00000": "flow",
-    "a01012": "temperature",
-    "a01014": "humidity",
-    "a01013": "pressure",
-    "a01": "state",
-    "w01001": "state",
-    "I33400": "load",
-    "g208": "power_production",  # induced-draught fan
-    "g209": "power_production",  # primary fan
-    "g210": "power_production",  # secondary fan
-    "e801": "load",  # lift pump
-    "g102": "power_treatment",  # booster fan of the desulphurisation
-    "g104": "power_treatment",  # slurry pumps
-    "g201": "power_treatment",  # spray pump of the tower
-    "g202": "power_treatment",  # desulphurising agent
-    "g301": "power_treatment",  # ammonia injection
-    "g303": "power_treatment",  # dilution fan
-    "g305": "power_treatment",  # ammonia pump
-    "e802": "power_treatment",  # aeration
-    "i33200": "power_treatment",  # sewage works as a whole
-}
-POLLUTANTS = ("a2", "a3", "w0", "w2")
 # What a case found -> what the laboratory learns from: was the detector right?
 LEARNT = {
     "confirmed": "falsified",
@@ -109,14 +82,6 @@ verdict_sources: list[Callable[[], Iterable[tuple[Finding, str, Any]]]] = []
 
 
 # --- who is due --------------------------------------------------------------------------------
-
-
-def role(factor: str) -> str:
-    """As what the detectors take a factor that has no limit; "" for one that they pass over."""
-    for size in range(len(factor), 2, -1):
-        if factor[:size] in ROLES:
-            return ROLES[factor[:size]]
-    return ""
 
 
 def enrol(now: datetime) -> int:
@@ -166,15 +131,18 @@ def jobs(
         .exclude(finding__in=said)
         .values_list("outlet", flat=True)
     )
+    read, by_end = readings(points, end), ends(p.pk for here in points.values() for p in here)
     found, idle = [], []
     for watch in watches:
         here = points[watch.outlet_id]
-        columns, targets, bounds = _columns(here, in_force(limits[watch.outlet_id], local_day(end)))
+        columns, targets, bounds = columns_of(
+            here, in_force(limits[watch.outlet_id], local_day(end))
+        )
         if not targets:
             idle.append(watch)
             continue
         since, until = end - HISTORY - FIRST, None
-        out, parts = left_out[watch.outlet_id], given
+        out, parts, peers = left_out[watch.outlet_id], given, None
         fit = watch.fit
         if fit is not None and fit.until + REFIT < end and watch.outlet_id not in frozen:
             since, until = end - HISTORY, end - timedelta(days=1)
@@ -182,6 +150,12 @@ def jobs(
             since, until = fit.since, fit.until
             if not fresh:  # it rests on what was known when it was made
                 parts = fit.settings["shares"]
+                peers = {
+                    target: tuple(
+                        Peer(p["mn"], p["st"], p["factor"], tuple(p["normal"])) for p in group
+                    )
+                    for target, group in fit.settings.get("peers", {}).items()
+                }
                 out = [
                     (datetime.fromisoformat(a), datetime.fromisoformat(b))
                     for a, b in fit.settings["left_out"]
@@ -203,40 +177,19 @@ def jobs(
                     for mark in declared[watch.outlet_id]
                     for s in marking.counted(mark)
                 ),
+                tuple(
+                    (moment(s), moment(s) + timedelta(hours=1))
+                    for mark in declared[watch.outlet_id]
+                    if mark.sort not in marking.DEVICE
+                    for s in marking.counted(mark)
+                ),
+                peers_of(watch.outlet, targets) if peers is None else peers,
+                tuple(read[watch.outlet_id]),
+                frozenset((p.mn, p.st) for p in here if p.pk in by_end),
+                watch.outlet.medium == Medium.WATER,
             )
         )
     return found, idle
-
-
-def _columns(
-    points: list[Point], limits: list[PermitLimit]
-) -> tuple[tuple[Column, ...], tuple[str, ...], dict[str, tuple[float, float | None]]]:
-    """The columns of an outlet's monitor, its targets and their limits in the unit that is sent.
-
-    Of several limits of a factor the hourly one counts, then the lowest.
-    """
-    hardest: dict[str, PermitLimit] = {}
-    for row in sorted(limits, key=lambda r: (r.period != "hour", r.value)):
-        hardest.setdefault(row.factor, row)
-    columns: dict[str, Column] = {}
-    bounds: dict[str, tuple[float, float | None]] = {}
-    for p in points:
-        for factor in p.factors:
-            code = current_code(factor, p.version)
-            if code in columns:
-                continue
-            target = code in hardest and code.startswith(POLLUTANTS)
-            kind = "target" if target else role(code)
-            if not kind:
-                continue
-            columns[code] = Column(code, p.mn, p.st, sent_code(code, p.version), kind)
-            if target:
-                row = hardest[code]
-                scale = units.scale(row.unit, value_unit(code, p))
-                if scale is not None and row.value > 0:
-                    bounds[code] = (float(row.value) * scale, row.reference_o2)
-    targets = tuple(sorted(c for c, column in columns.items() if column.role == "target"))
-    return tuple(columns.values()), targets, bounds
 
 
 def _left_out(
@@ -435,6 +388,7 @@ def store(results: Sequence[Result], ends: dict[int, datetime], now: datetime) -
         if _fit(watch, result, now):
             fits.append(watch.fit)
         watch.coverage, watch.sha256 = result.coverage, result.judged
+        watch.watched, watch.treatment = result.watched, result.treatment
         before = watch.judged or result.until
         if result.judged and end > before:
             watch.hours += round((end - max(before, result.until)) / timedelta(hours=1))
@@ -504,8 +458,7 @@ def _fit(watch: DetectionWatch, result: Result, now: datetime) -> bool:
 
 def kind_of(finding: dict[str, Any]) -> str:
     """The scenario kind of what a detector raised."""
-    about_power = finding["tier"] == "rule" or finding["detector"] == "facility_power"
-    return Kind.POWER if about_power else Kind.FALSIFICATION
+    return Kind.POWER if about_power(finding["detector"]) else Kind.FALSIFICATION
 
 
 def detector_name(key: str) -> str:

@@ -53,7 +53,9 @@ class DetectionWatch(models.Model):
 
     `judged` is the end of the last row judged. `hours` counts all hours that were ever judged:
     what the budget of false cases is spent over. `reasons` say why something is not judged
-    (`Reason.to_json`). `due`: when the outlet is looked at next.
+    (`Reason.to_json`); `watched` which of the detectors that need data of their own have them, and
+    why not; `treatment` the hours of treatment off while producing, by month (`detecting_plain`).
+    `due`: when the outlet is looked at next.
     """
 
     outlet = models.OneToOneField(Outlet, models.CASCADE, related_name="detection_watch")
@@ -64,6 +66,8 @@ class DetectionWatch(models.Model):
     hours = models.PositiveIntegerField(_("hours judged"), default=0)
     coverage = models.JSONField(default=dict)
     reasons = models.JSONField(default=list)
+    watched = models.JSONField(default=list)
+    treatment = models.JSONField(default=list)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
     error = models.CharField(max_length=300, blank=True)
     evidence = models.ForeignKey(

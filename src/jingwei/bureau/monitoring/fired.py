@@ -21,6 +21,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.retention import KIND as PRUNED
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.monitoring import furnaces, marking, stop_months
+from jingwei.bureau.monitoring.detecting_plain import RULES
 from jingwei.bureau.monitoring.detection_models import Detected
 from jingwei.bureau.monitoring.models import (
     EmissionDay,
@@ -266,6 +267,10 @@ def _findings(user: Any, since: Any) -> dict[str, Fired]:
         "O10-13": Fired(belied, falsified),
         "R820-25": Fired(belied + named.get("A18-13", 0), falsified),
         "IX-amount": Fired(amounts, reverse("monitoring:amounts")),
-        "A18-18": Fired(raised.get("A18-18", 0), fleet + "A18-18"),
+        "A18-18": Fired(
+            sum(raised.get(key, 0) for key in ("A18-18", "power_off", "power_weak")),
+            fleet + "power_off",
+        ),
+        **{rule: Fired(raised.get(rule, 0), fleet + rule) for rule in RULES},
         **{f"D-{key}": Fired(raised.get(key, 0), fleet + key) for key in DETECTORS},
     }
