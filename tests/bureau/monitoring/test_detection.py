@@ -57,6 +57,8 @@ def put(
     n = len(next(iter(values.values())))
     start = end - n * step
     resolution = "hour" if step == HOUR else "minute"
+    root = city.root / "lake"
+    later = len(list(root.glob("test/*"))) * 100_000  # what is laid again comes after what is there
     rows: dict[str, list] = {name: [] for name in lakes.SCHEMA.names}
     for factor, column in values.items():
         for i, value in enumerate(column):
@@ -66,7 +68,7 @@ def put(
             for name, cell in (
                 ("mn", mn or city.point.mn), ("st", "31"), ("factor", factor), ("time", time),
                 ("value", float(value)), ("flag", (marks or {}).get(i, "N")),
-                ("received", time + HOUR), ("seq", i + 1),
+                ("received", time + HOUR), ("seq", later + i + 1),
                 ("zs", float(converted[factor][i]) if factor in (converted or {}) else None),
             ):  # fmt: skip
                 rows[name].append(cell)
@@ -74,7 +76,6 @@ def put(
     table = pa.table(full, schema=lakes.SCHEMA)
     stamps = table.column("time").cast("int64").to_pylist()
     days = np.array([lakes.partition(resolution, s) for s in stamps])
-    root = city.root / "lake"
     with catalog(root) as db:
         for number, day in enumerate(sorted(set(days))):
             part = table.filter(pa.array(days == day))

@@ -20,6 +20,7 @@ from jingwei.analysis.detection.finding import (
     digits,
 )
 from jingwei.analysis.detection.hits import stretches
+from jingwei.analysis.detection.identities import converted
 from jingwei.analysis.detection.joint import signs
 from jingwei.analysis.detection.later import HALFWAY, LEVEL, Later
 from jingwei.analysis.detection.monitor import Floats
@@ -133,6 +134,12 @@ def _finding(suite: Suite, d: Draft, later: Later, budget: float) -> Finding:
     series: dict[str, list[float | None]] = {
         factor: digits(monitor.values[factor][shown[0] : shown[1] + 1].tolist())
     }
+    pair = monitor.conversion(d.factor) if d.detector == "convert_identity" else None
+    if pair is not None:
+        due = converted(monitor, d.factor, 0)
+        for name, line in (("converted", monitor.values[pair[1]]), ("recomputed", due)):
+            if line is not None and pair[1] != factor:
+                series[name] = digits(line[shown[0] : shown[1] + 1].tolist())
     share = None
     numbers = dict(d.numbers)
     band = later.band(suite, factor)

@@ -38,6 +38,7 @@ from jingwei.bureau.monitoring.detecting_rows import Outlet as Job
 from jingwei.bureau.monitoring.detecting_rows import Peer
 from jingwei.bureau.monitoring.detection_inputs import columns_of, ends, peers_of, readings
 from jingwei.bureau.monitoring.detection_inputs import role as role
+from jingwei.bureau.monitoring.device_labels import information
 from jingwei.bureau.monitoring.models import Detected, DetectionFit, DetectionWatch
 from jingwei.bureau.monitoring.observations import (
     day_start,
@@ -461,6 +462,15 @@ def kind_of(finding: dict[str, Any]) -> str:
     return Kind.POWER if about_power(finding["detector"]) else Kind.FALSIFICATION
 
 
+def channel_name(name: str) -> str:
+    """A column of a monitor by its factor's name, a setting by what it is of which factor."""
+    factor, dash, code = name.removesuffix(".state").rpartition("-")
+    if code.startswith("i1"):
+        said = information(code)
+        return f"{factor_name(factor)} {said}" if dash else said
+    return factor_name(name.removesuffix(".state"))
+
+
 def detector_name(key: str) -> str:
     """The detector's name in the reader's language."""
     if key in DETECTORS:
@@ -556,7 +566,7 @@ def _notice(
     target = outlet.points.filter(enabled=True, kind=Point.Kind.SOURCE).order_by("st", "mn").first()
     with translation.override("zh-hans"):
         factor = sheet["factor"].removesuffix(".state")
-        about = factor_name(factor) if factor != "*" else ""
+        about = channel_name(factor) if factor != "*" else ""
         title = f"{enterprise.name}{outlet.code}{about}：{detector_name(sheet['detector'])}"
     finding, _ = notice(
         kind=kind,

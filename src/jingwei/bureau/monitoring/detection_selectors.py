@@ -39,7 +39,7 @@ def words(given: Mapping[str, str] | labels.Words) -> str:
 
 def column_name(name: str) -> str:
     """A column of a monitor by its factor's name."""
-    return factor_name(name.removesuffix(".state"))
+    return detection.channel_name(name)
 
 
 def detected(user: Any) -> QuerySet[Detected]:
@@ -162,6 +162,8 @@ def chart(row: Detected) -> dict[str, Any] | None:
             name = _("reported %(n)d rows before") % {"n": lag}
             shown.append({"name": name, "unit": unit, "data": line(earlier), "dashed": True})
     for name, label in (
+        ("converted", _("Converted by the device")),
+        ("recomputed", _("Recomputed")),
         ("expected", _("Expected from operation")),
         ("low", _("Normal band, lower edge")),
         ("high", _("Normal band, upper edge")),
@@ -197,6 +199,9 @@ def outlet(user: Any, found: Outlet) -> dict[str, Any]:
         "realised": realised(learnt),
         "families": families(learnt),
         "reasons": [words(r["text"]) for r in reasons(watch)],
+        "watched": watched(watch),
+        "treatment": treatment(watch),
+        "peers": peers(fit),
         "detected": [(row, verdict_label(said.get(row.finding_id, ""))) for row in rows],
         "budget": settings.ENV.detection_budget,
         "fits": list(found.detection_fits.all()[:5]),
@@ -219,12 +224,34 @@ def reasons(watch: DetectionWatch | None) -> list[dict[str, Any]]:
     return found
 
 
+def watched(watch: DetectionWatch | None) -> list[tuple[str, str]]:
+    """Detectors that need data of their own, and why one cannot watch here ("" where it does)."""
+    return (
+        [(detector_name(w["detector"]), words(w["text"])) for w in watch.watched] if watch else []
+    )
+
+
+def treatment(watch: DetectionWatch | None) -> list[dict[str, Any]]:
+    """Hours in which production ran without treatment, the latest month first."""
+    rows = list(reversed(watch.treatment)) if watch else []
+    return [
+        {**m, "share": 100 * m["off"] / m["producing"] if m["producing"] else None} for m in rows
+    ]
+
+
+def peers(fit: DetectionFit | None) -> list[tuple[str, int]]:
+    """With how many outlets of the industry each pollutant is compared."""
+    given = fit.settings.get("peers", {}) if fit else {}
+    return [(column_name(target), len(group)) for target, group in sorted(given.items())]
+
+
 def role_name(role: str) -> str:
     names = {
         "target": _("judged pollutant"),
         "load": _("load"),
         "power_production": _("power of production"),
         "power_treatment": _("power of treatment"),
+        "power_total": _("power of the whole"),
         "o2": _("oxygen"),
         "flow": _("flow rate"),
         "temperature": _("temperature"),
