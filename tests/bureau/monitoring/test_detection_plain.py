@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.monitoring import detection
@@ -259,6 +261,15 @@ def test_a_true_standstill_with_a_fan_running_is_not_accused(plant) -> None:
     assert not Finding.objects.exists()
 
 
+def test_channels_that_hold_their_last_value_belie_no_standstill(plant) -> None:
+    values = series(30)
+    for name in ("a19001", "a00000", "a01011", "a01012"):
+        values[name][N - 60 : N - 40] = values[name][N - 61]
+    put(plant, values, marks=dict.fromkeys(range(N - 60, N - 40), "F"))
+    detection.run(NOW)
+    assert not Finding.objects.exists()
+
+
 # --- peers ---------------------------------------------------------------------------------------
 
 
@@ -452,3 +463,24 @@ def test_cases_do_not_lie_within_seven_days_of_each_other() -> None:
     leads = cases(rows)
     assert [f.start for f in leads] == [END + 100 * HOUR, END + 600 * HOUR]
     assert cases(reversed(rows)) == leads
+
+
+# --- the outlet's page ---------------------------------------------------------------------------
+
+
+def test_the_page_says_what_is_watched_and_the_months_of_treatment_off(plant, dispatcher) -> None:
+    def off(values) -> None:
+        values["g10401"][N - 60 : N - 48] = 0.4
+
+    powered(plant, off)
+    one = Client()
+    one.force_login(dispatcher)
+    page = one.get(reverse("monitoring:detection_outlet", args=[plant.outlet.pk])).content.decode()
+    for said in (
+        "生产期间治理设施停用", "2026-11", "<strong>12</strong>", "需要专门数据的检测",
+        "没有上传分钟数据", "没有上传折算值", "HJ 212 没有截面积参数的编码", "均值不符",
+    ):  # fmt: skip
+        assert said in page
+    finding = one.get(only().finding.get_absolute_url()).content.decode()
+    assert "生产用电而治理设施不用电" in finding
+    assert "治理设施平时用电" in finding

@@ -228,9 +228,10 @@ def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterat
     """Marked as stopped, while at least two channels show that the plant runs.
 
     One of them must be more than moving gas: oxygen, load or a concentration. A fan that cools a
-    stopped plant shows flow, temperature and its own current.
+    stopped plant shows flow, temperature and its own current; a channel that stands still, as one
+    that holds its last value does, shows nothing.
     """
-    signs = running.signs(monitor)
+    signs = {c: s & _moves(monitor.values[c]) for c, s in running.signs(monitor).items()}
     alive = [s for c, s in signs.items() if c in monitor.having("o2", "load", "target")]
     if len(signs) < LEAST_SIGNS or not alive:
         return
@@ -266,6 +267,12 @@ def mark_contradiction(monitor: Monitor, running: Running, start: int) -> Iterat
                 },
                 found=int(rows[MARK_ROWS - 1]),
             )
+
+
+def _moves(y: Floats) -> Bools:
+    """Rows that differ from the one before or after."""
+    change = np.diff(y) != 0
+    return np.asarray(np.r_[False, change] | np.r_[change, False], dtype=bool)
 
 
 def parameter_change(monitor: Monitor, before: dict[str, float], start: int) -> Iterator[Hit]:

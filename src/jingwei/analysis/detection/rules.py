@@ -16,12 +16,14 @@ import numpy as np
 from jingwei.analysis.detection import kernels
 from jingwei.analysis.detection.exact import STOPPED
 from jingwei.analysis.detection.finding import Finding, Words
+from jingwei.analysis.detection.habit import resolution
 from jingwei.analysis.detection.hits import stretches
 from jingwei.analysis.detection.monitor import HOUR, Bools, Floats, Monitor
 from jingwei.analysis.detection.ruled import ruled
 from jingwei.standards.rules import rule as standard_rule
 
 HALF_MONTH = 15 * 24
+STEADY, STEADY_O2 = 0.1, 0.5  # of flow and load; % oxygen: what a plant that does not change moves
 Broken = Iterator[tuple[str, int, int, dict[str, Any]]]  # factor, first row, last row, numbers
 
 
@@ -178,18 +180,31 @@ def daily_mean(m: Monitor) -> Broken:
 
 
 def jump_then_flat(m: Monitor) -> Broken:
-    """A18-11: hours that differ by 60 % and more, then within 5 % for 5 h, 4 times in half a month."""
+    """A18-11: hours that differ by 60 % and more, then within 5 % for 5 h, 4 times in half a month.
+
+    Only where 5 % is no less than a last digit (near the detection limit values step and stay), and
+    where the plant did not change with it: a jump of flow, load or oxygen explains one of the rest.
+    """
+    same = np.ones(len(m), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        for c in m.having("flow", "load"):
+            v = m.values[c]
+            same &= ~(np.abs(np.diff(v, prepend=v[:1])) > STEADY * np.abs(v))
+        for c in m.having("o2"):
+            v = m.values[c]
+            same &= ~(np.abs(np.diff(v, prepend=v[:1])) > STEADY_O2)
     for t in m.targets:
         y = np.where(_producing(m, t), m.values[t], np.nan)
+        least = resolution(y[~np.isnan(y)]) / 0.05
         with np.errstate(divide="ignore", invalid="ignore"):
             jump = np.r_[False, np.abs(np.diff(y)) >= 0.6 * np.abs(y[:-1])]
         events = []
-        for row in np.flatnonzero(jump).tolist():
+        for row in np.flatnonzero(jump & same).tolist():
             part = y[row : row + 5]
             if (
                 len(part) == 5
                 and not np.isnan(part).any()
-                and part.mean() > 0
+                and part.mean() >= least
                 and (np.abs(part / part.mean() - 1) <= 0.05).all()
             ):
                 events.append(row)

@@ -311,10 +311,15 @@ def _rules(out: Plain, outlet: Outlet, joined: Monitor, since: datetime) -> None
     from jingwei.analysis.detection.rules import regulator
 
     m = _tail(_judged(joined, outlet), since - HALF_MONTH)
-    out.findings += [f for f in regulator(m, RULES) if f.end > since]
-    out.say("A18-11")
-    out.say("A18-12", "" if m.limits else "no_limit")
-    out.say("A18-14", "" if m.having("flow") else "no_flow")
+    lacking = {
+        "A18-11": "" if m.having("o2", "flow", "load") else "no_signs",
+        "A18-12": "" if m.limits else "no_limit",
+        "A18-14": "" if m.having("flow") else "no_flow",
+    }
+    names = tuple(rule for rule in RULES if not lacking[rule])
+    out.findings += [f for f in regulator(m, names) if f.end > since]
+    for rule in RULES:
+        out.say(rule, lacking[rule])
     out.say("A18-15", "no_section")
     out.say("A18-17", "no_fumes")
 

@@ -56,6 +56,8 @@ NOTHING = incineration.Readings([], np.empty(0), np.empty(0))
 """No readings: of marks their order and length alone are looked at."""
 NAMED = ("A18-13", "A18-16")
 """Rules that their findings name, and that are counted by them."""
+UNTREATED = ("A18-18", "power_off", "power_late", "power_early", "power_weak")
+"""Detectors of production with power while the treatment has none or too little."""
 LONG_EXCEEDANCE = 3  # hours of a day, A18-7
 LOW_RATE = 0.9  # P-2
 CLAUSES = {
@@ -268,8 +270,8 @@ def _findings(user: Any, since: Any) -> dict[str, Fired]:
         "R820-25": Fired(belied + named.get("A18-13", 0), falsified),
         "IX-amount": Fired(amounts, reverse("monitoring:amounts")),
         "A18-18": Fired(
-            sum(raised.get(key, 0) for key in ("A18-18", "power_off", "power_weak")),
-            fleet + "power_off",
+            sum(raised.get(key, 0) for key in UNTREATED),
+            reverse("findings:list") + f"?kind={Kind.POWER}",
         ),
         **{rule: Fired(raised.get(rule, 0), fleet + rule) for rule in RULES},
         **{f"D-{key}": Fired(raised.get(key, 0), fleet + key) for key in DETECTORS},
