@@ -66,6 +66,8 @@ def jumps(values: Values, marks: list[str]) -> None:
     for at in (20, 60, 100, 140):
         values["NOX"][at - 1] = 20
         values["NOX"][at : at + 6] = [40, 40.4, 40.2, 40.1, 40.3, 40.2]
+        values["O2"][at - 1 : at + 1] = 8.0
+        values["FLOW"][at] = values["FLOW"][at - 1]
 
 
 def hug(values: Values, marks: list[str]) -> None:
@@ -114,6 +116,15 @@ def test_a_broken_rule_is_named(name: str) -> None:
         assert finding.tier == "rule"
         assert finding.evidence.formula
         assert finding.sentence.zh.endswith(f"（{finding.detector}）。")
+
+
+@pytest.mark.parametrize(("column", "to"), [("O2", 9.0), ("FLOW", 7e4)])
+def test_a_jump_that_the_plant_explains_is_none(column: str, to: float) -> None:
+    values, marks = outlet()
+    jumps(values, marks)
+    for at in (20, 60, 100, 140):
+        values[column][at] = to
+    assert "A18-11" not in {f.detector for f in regulator(monitor(values, marks))}
 
 
 @pytest.mark.parametrize("first", ["CLEANED", "SPARE"])

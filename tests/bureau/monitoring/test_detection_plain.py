@@ -292,8 +292,8 @@ def neighbours(plant, days: int, count: int = 4, **more) -> list[Point]:
 
 
 def test_peers_are_of_the_industry_and_of_other_enterprises(plant) -> None:
-    put(plant, series(30))
-    points = neighbours(plant, 30)
+    put(plant, series(40))
+    points = neighbours(plant, 40)
     _, permit, other = make_enterprise(plant.region, 40, industry="cement")
     limit(other, permit)
     make_point(other, plant.region, 40, factors=["a21002"])
