@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jingwei.demo import satellite
+from jingwei.demo import apportion, satellite
 
 # Of the measured year: so that nothing learned knows the days that the replay is still to play.
 ARCHIVE = 180  # days
@@ -29,6 +29,7 @@ def build(anchor: datetime) -> None:
         return
     forecast(anchor)
     satellite.build(anchor)
+    apportion.build(anchor)
     if Trace.objects.exists():
         return
     end = anchor.replace(minute=0, second=0, microsecond=0)

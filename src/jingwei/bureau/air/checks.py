@@ -1,5 +1,5 @@
 """What `jingwei fsck` asks of this room: are warnings with their reasons, and what was computed
-(forecasts, answers of source tracing, effects) or received (satellite scenes), as the evidence log was told?"""
+(forecasts, answers of source tracing, effects, apportionments) or received (satellite scenes, samples), as the evidence log was told?"""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from jingwei.bureau.air import dispersion
+from jingwei.bureau.air.apportion_services import said_of
 from jingwei.bureau.air.models import (
+    Apportionment,
     Dispersion,
     Episode,
     EpisodeEffect,
     Forecast,
+    SampleSet,
     SatelliteScene,
     State,
     Trace,
@@ -53,6 +56,19 @@ def check() -> Iterator[str]:
         }  # fmt: skip
         if problem := _differs(scene.evidence, is_):
             yield f"satellite scene {scene.pk}: {problem}"
+    for samples in (
+        SampleSet.objects.select_related("evidence").order_by("pk").iterator(chunk_size=10)
+    ):
+        if problem := _differs(samples.evidence, said_of(samples)):
+            yield f"samples {samples.pk}: {problem}"
+    runs = Apportionment.objects.filter(state=State.DONE).select_related("evidence")
+    for run in runs.order_by("pk").iterator(chunk_size=10):
+        is_ = {
+            "samples": run.samples_id, "wanted": _digests(run.wanted), "input": run.digest,
+            "result": _digests(run.result),
+        }  # fmt: skip
+        if problem := _differs(run.evidence, is_):
+            yield f"source apportionment {run.pk}: {problem}"
 
 
 def _episode(row: Episode) -> str:

@@ -2,6 +2,7 @@ from django.urls import path
 
 from jingwei.bureau.air import (
     analysis_views,
+    apportion_views,
     dispersion_views,
     episode_views,
     forecast_views,
@@ -70,5 +71,18 @@ urlpatterns = [
     path("hotgrids/satellite/", scene_views.satellite, name="satellite"),
     path("hotgrids/compute/", hotgrid_views.compute, name="hotgrids_compute"),
     path("hotgrids/cells/<int:pk>/raise/", hotgrid_views.raise_cell, name="raise_cell"),
+    path("apportion/", apportion_views.apportion, name="apportion"),
+    path("apportion/samples/new/", apportion_views.samples_new, name="samples_new"),
+    path(
+        "apportion/samples/template.csv",
+        apportion_views.samples_template_csv,
+        name="samples_template_csv",
+    ),
+    path("apportion/samples/<int:pk>/", apportion_views.samples, name="samples"),
+    path("apportion/samples/<int:pk>/ask/", apportion_views.samples_ask, name="samples_ask"),
+    path("apportion/<int:pk>/", apportion_views.apportionment, name="apportionment"),
+    path(
+        "apportion/<int:pk>/table.csv", apportion_views.apportionment_csv, name="apportionment_csv"
+    ),
     path("report/", forecast_views.report, name="report"),
 ]

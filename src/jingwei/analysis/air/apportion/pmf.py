@@ -61,7 +61,8 @@ class Solution:
     """contributions G (samples, factors), of mean 1; profiles F (factors, species), in the unit of
     the values. `q`: sum of squared scaled residuals; `robust`: with those beyond 4 counted
     linearly; `goal`: degrees of freedom, nm - k(n + m); `all_q`: of every start that was followed
-    to its end, the lowest first."""
+    to its end, the lowest first; `forbidden` (factors, species): what a constraint holds at 0, so
+    that its resamples and displacements hold it too; None for none."""
 
     contributions: Floats
     profiles: Floats
@@ -69,6 +70,11 @@ class Solution:
     robust: float
     goal: float
     all_q: tuple[float, ...]
+    forbidden: npt.NDArray[np.bool_] | None = None
+
+    def upper(self) -> Floats | None:
+        """The bound that `forbidden` puts on the profiles."""
+        return None if self.forbidden is None else np.where(self.forbidden, 0.0, np.inf)
 
     @property
     def factors(self) -> int:
@@ -152,19 +158,21 @@ def factorise(
     order = np.argsort(-(f.sum(axis=1)))
     return Solution(
         np.ascontiguousarray(g[:, order]), np.ascontiguousarray(f[order]), q, r, goal,
-        tuple(s[0] for s in field),
+        tuple(s[0] for s in field), (over == 0)[order] if (over == 0).any() else None,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Bootstrap:
     """`mapped` (factors, factors + 1): how often a resample's factor was which of the base's (last
-    column: none); low, middle, high (factors, species): 5, 50, 95 % of the profiles."""
+    column: none); low, middle, high (factors, species): 5, 50, 95 % of the profiles; `found`: for each
+    factor of the base the profiles of the resamples that were mapped to it, (those, species)."""
 
     mapped: npt.NDArray[np.int64]
     low: Floats
     middle: Floats
     high: Floats
+    found: tuple[Floats, ...]
 
 
 def _matches(base: Floats, other: Floats, least: float) -> list[int]:
@@ -187,7 +195,8 @@ def _resample(
     w = np.ascontiguousarray(samples.weights[rows])
     g = np.ascontiguousarray(base.contributions[rows])
     f = base.profiles * random.lognormal(0.0, 0.3, base.profiles.shape)
-    under, over = _bounds(f.shape, None, None)
+    under, over = _bounds((f.shape[0], f.shape[1]), None, base.upper())
+    f = np.ascontiguousarray(np.minimum(f, over))
     kernels.descend(x, w, g, f, under, over, 400, 1e-4, limit)
     return g, f, rows
 
@@ -221,7 +230,7 @@ def bootstrap(
         np.stack([np.quantile(one, level, axis=0) for one in stacked])
         for level in (0.05, 0.5, 0.95)
     )
-    return Bootstrap(mapped, low, middle, high)
+    return Bootstrap(mapped, low, middle, high, tuple(stacked))
 
 
 @dataclass(frozen=True)
@@ -236,10 +245,19 @@ class Displacement:
 
 
 def _held(
-    x: Floats, w: Floats, g: Floats, f: Floats, a: int, j: int, value: float, limit: float
+    x: Floats,
+    w: Floats,
+    g: Floats,
+    f: Floats,
+    a: int,
+    j: int,
+    value: float,
+    limit: float,
+    most: Floats | None,
 ) -> float:
-    """Q with f[a, j] times the mean of g[:, a] held at `value`; g and f are moved in place."""
-    under, over = _bounds((f.shape[0], f.shape[1]), None, None)
+    """Q with f[a, j] times the mean of g[:, a] held at `value`; g and f are moved in place. `most`:
+    upper bounds of the others."""
+    under, over = _bounds((f.shape[0], f.shape[1]), None, most)
     q = np.inf
     for _ in range(6):
         held = value / max(float(g[:, a].mean()), 1e-12)
@@ -261,25 +279,28 @@ def displace(
 
     A value is the species' level in a factor of contributions with mean 1. The others follow by a
     few sweeps a step, so an interval is a little too narrow rather than too wide. Its end is 0 or inf
-    where Q rises by less than `rise` however far a value goes.
+    where Q rises by less than `rise` however far a value goes. What a constraint holds at 0 stays there.
     """
     x, w = samples.filled, np.ascontiguousarray(samples.weights)
     limit = ROBUST if robust else 0.0
     low, high = base.profiles.copy(), base.profiles.copy()
-    under, over = _bounds((base.factors, x.shape[1]), None, None)
+    most = base.upper()
+    under, over = _bounds((base.factors, x.shape[1]), None, most)
     g0, f0 = base.contributions.copy(), base.profiles.copy()
     q0 = float(kernels.descend(x, w, g0, f0, under, over, 200, 1e-7, limit)[0])
     g0, f0 = _normal(g0, f0)
 
     def too_far(a: int, j: int, value: float) -> tuple[bool, int]:
         g, f = g0.copy(), f0.copy()
-        risen = _held(x, w, g, f, a, j, value, limit) - q0 > rise
+        risen = _held(x, w, g, f, a, j, value, limit, most) - q0 > rise
         return risen, int(_matches(g0, g, 0.6)[a] not in (a, -1))
 
     swaps = 0
     mean = np.maximum(x.mean(axis=0), 1e-12)
     wanted = elements or [(a, j) for a in range(base.factors) for j in range(x.shape[1])]
     for a, j in wanted:
+        if base.forbidden is not None and base.forbidden[a, j]:
+            continue
         for sign, out in ((-1, low), (1, high)):
             inner = f0[a, j]
             far = -inner if sign < 0 else max(inner, mean[j])
@@ -326,7 +347,7 @@ def bootstrap_displace(
         g, f = _normal(g, f)
         back = _matches(base.contributions[rows], g, 0.6)
         part = Samples(samples.values[rows], samples.errors[rows], samples.species)
-        one = Solution(g, f, 0.0, 0.0, 0.0, ())
+        one = Solution(g, f, 0.0, 0.0, 0.0, (), base.forbidden)
         here = [(back.index(a), j) if a in back else (-1, j) for a, j in elements]
         found = displace(
             part, one, rise=rise, elements=[e for e in here if e[0] >= 0], robust=robust

@@ -15,6 +15,25 @@ from jingwei.analysis.air.field.tables import FieldError, number, rows
 BUNDLED = "source_profiles.csv"
 LIKE = 0.6  # least similarity for a name
 CLEAR = 0.05  # least distance to the best profile of another source
+ALONE = 0.8  # share of one species above which a factor could be much
+
+# What forms in the air, by its formula and atomic masses; secondary organic carbon by definition.
+FORMED: dict[str, dict[str, float]] = {
+    "Ammonium sulfate": {"so4": 0.7270, "nh4": 0.2730},
+    "Ammonium nitrate": {"no3": 0.7746, "nh4": 0.2254},
+    "Secondary organic carbon": {"oc": 1.0},
+}
+
+# Species as Chinese tables name them.
+_CHINESE = {
+    "硫酸盐": "so4", "硫酸根": "so4", "硝酸盐": "no3", "硝酸根": "no3", "铵盐": "nh4", "铵根": "nh4",
+    "氯离子": "cl", "钠离子": "na", "钾离子": "k", "钙离子": "ca", "镁离子": "mg", "有机碳": "oc",
+    "元素碳": "ec", "钠": "na", "镁": "mg", "铝": "al", "硅": "si", "磷": "p", "硫": "s", "氯": "cl",
+    "钾": "k", "钙": "ca", "钛": "ti", "钒": "v", "铬": "cr", "锰": "mn", "铁": "fe", "钴": "co",
+    "镍": "ni", "铜": "cu", "锌": "zn", "砷": "as", "硒": "se", "锶": "sr", "钼": "mo", "镉": "cd",
+    "锡": "sn", "锑": "sb", "钡": "ba", "铅": "pb",
+    "sulfate": "so4", "sulphate": "so4", "nitrate": "no3", "ammonium": "nh4",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,9 @@ class Library:
 class Name:
     """`source` is None where nothing is like enough. similarity: cosine of the two profiles, each
     species by its share of what all factors explain; `shared`: species that both have; `doubt`: why
-    the name is unsure, in words, empty where it is clear; `others`: the next best sources."""
+    the name is unsure, in words, empty where it is clear; `others`: the next best sources; `kind`: the
+    doubt in one word ("alone", "strange", "tie", ""); `main`, `share`: the species that makes most of
+    the factor, and how much of it."""
 
     source: str | None
     code: str
@@ -39,12 +60,16 @@ class Name:
     shared: int
     doubt: str
     others: tuple[tuple[str, float], ...]
+    kind: str
+    main: str
+    share: float
 
 
 def key(species: str) -> str:
     """A species' name without case, blanks, signs and charges: "SO4 2-" and "so4=" are the same."""
     plain = re.sub(r"\s+\d?[+\-=]+$|[+\-=]+$|\s+ion$", "", species.strip().lower())
-    return re.sub(r"[\s,_'()\-]", "", plain)
+    bare = re.sub(r"[\s,_'()\-]", "", plain)
+    return _CHINESE.get(bare, bare)
 
 
 def read(source: Path | str) -> Library:
@@ -65,13 +90,29 @@ def read(source: Path | str) -> Library:
     return Library(tuple(c for c, _ in found), tuple(s for _, s in found), species, table)
 
 
+def _formed(one: Floats, keys: Sequence[str]) -> dict[str, float]:
+    """How like a whole profile is to what forms in the air, of which it must have the main species."""
+    at = {n: k for k, n in reversed(list(enumerate(keys)))}
+    found = {}
+    for source, parts in FORMED.items():
+        use = [(one[at[n]], share) for n, share in parts.items() if n in at]
+        if next(iter(parts)) not in at or not one.sum() > 0:
+            continue
+        a, b = np.array(use).T
+        if a.sum() > 0:
+            score = float(np.sqrt(a * b).sum() / np.sqrt(a.sum() * b.sum()))
+            found[source] = float(a.sum() / one.sum()) * score
+    return found
+
+
 def name(
     profiles: Floats, species: Sequence[str], library: Library, *, least: int = 5
 ) -> list[Name]:
     """A name for each factor (factors, species), in the unit of the measurement.
 
     Compared are square roots of mass fractions over the species that both have: traces count as
-    well as main components (Hellinger affinity). Raises ValueError where fewer than `least` species
+    well as main components (Hellinger affinity). What forms in the air (`FORMED`) is compared over all
+    species of the factor, for everything else in it speaks against it. Raises ValueError where fewer than `least` species
     are in the library.
     """
     at = {n: k for k, n in enumerate(library.species)}
@@ -81,7 +122,8 @@ def name(
         raise ValueError(f"profiles: the library has only {len(both)} of these species")
     known = library.values[:, [at[keys[k]] for k in both]]
     out = []
-    for one in profiles[:, both]:
+    for one_whole in profiles:
+        one = one_whole[both]
         scores = np.full(len(known), -1.0)
         counts = np.isfinite(known).sum(axis=1)
         for p in np.flatnonzero(counts >= least).tolist():
@@ -91,32 +133,40 @@ def name(
                 # A profile of few species is like much: what it leaves out counts against it.
                 share = a.sum() / max(one.sum(), 1e-300)
                 scores[p] = share * float(np.sqrt(a * b).sum() / np.sqrt(a.sum() * b.sum()))
+        formed = _formed(one_whole, keys)
         best: dict[str, tuple[float, int]] = {}
         for p in np.argsort(-scores).tolist():
             best.setdefault(library.sources[p], (float(scores[p]), p))
-        ranked = sorted(best.items(), key=lambda i: -i[1][0])
+        best |= {s: (score, -1) for s, score in formed.items()}
+        main = int(one_whole.argmax())
+        part = float(one_whole[main] / max(one_whole.sum(), 1e-300))
+        # Sulfate alone rather formed in the air than came from a mill that emits nothing else.
+        lead = CLEAR if part > ALONE else 0.0
+        ranked = sorted(best.items(), key=lambda i: -(i[1][0] + lead * (i[0] in formed)))
         first, (score, p) = ranked[0]
         rest = tuple((s, v[0]) for s, v in ranked[1:4] if v[0] > 0)
-        doubt = ""
-        main = int(one.argmax())
-        if one[main] > 0.8 * one.sum():
+        doubt = kind = ""
+        if part > ALONE:
+            kind = "alone"
             # Ammonium sulfate made in the air looks like any source that emits sulfate.
-            doubt = (
-                f"{species[both[main]]} alone makes {100 * one[main] / one.sum():.0f} % of what is"
-                " compared; it may also have formed in the air"
-            )
+            doubt = f"{species[main]} alone makes {100 * part:.0f} % of it; it may also have formed in the air"
         elif score < LIKE:
+            kind = "strange"
             doubt = f"nothing published is like it (best {score:.2f})"
         elif rest and score - rest[0][1] < CLEAR:
+            kind = "tie"
             doubt = f"{rest[0][0]} is as like ({rest[0][1]:.2f} against {score:.2f})"
         out.append(
             Name(
                 first if score >= LIKE else None,
-                library.codes[p],
+                library.codes[p] if p >= 0 else "formed",
                 score,
-                int(counts[p]),
+                int(counts[p]) if p >= 0 else len(FORMED[first].keys() & set(keys)),
                 doubt,
                 rest,
+                kind,
+                species[main],
+                part,
             )
         )
     return out
