@@ -63,10 +63,10 @@ class RunForm(forms.Form):
     """What each species is good for (`use_0` …), how many factors, constraints, sources for CMB."""
 
     low = forms.IntegerField(
-        label=gettext_lazy("Factors from"), min_value=2, max_value=study.MOST_FACTORS, initial=3
+        label=gettext_lazy("Fewest factors"), min_value=2, max_value=study.MOST_FACTORS, initial=3
     )
     high = forms.IntegerField(
-        label=gettext_lazy("to"), min_value=2, max_value=study.MOST_FACTORS, initial=8,
+        label=gettext_lazy("Most factors"), min_value=2, max_value=study.MOST_FACTORS, initial=8,
         help_text=gettext_lazy("Of several numbers the page says what speaks for which; the same number twice computes that one alone."),
     )  # fmt: skip
     robust = forms.BooleanField(

@@ -224,7 +224,7 @@ def _contributions(row: Apportionment, found: list[selectors.Factor]) -> Lines:
 
 def _profiles(row: Apportionment, found: list[selectors.Factor]) -> Lines:
     header = [
-        _("Factor"), _("Species"), _("Value"), _("5 %"), _("95 %"), _("Displacement, low"),
+        _("Factor found"), _("Species"), _("Mean"), _("5 %"), _("95 %"), _("Displacement, low"),
         _("Displacement, high"), _("Unit"),
     ]  # fmt: skip
     return header, (
@@ -238,7 +238,7 @@ def _profiles(row: Apportionment, found: list[selectors.Factor]) -> Lines:
 
 def _numbers(row: Apportionment, found: list[selectors.Factor]) -> Lines:
     header = [
-        _("Factors"), "Q", "Qexp", "Q/Qexp", "IM", "IS", _("Found again, least (%)"),
+        _("Number of factors"), "Q", "Qexp", "Q/Qexp", "IM", "IS", _("Found again, least (%)"),
         _("Smallest factor (%)"),
     ]  # fmt: skip
     return header, (
@@ -254,7 +254,7 @@ def _bootstrap(row: Apportionment, found: list[selectors.Factor]) -> Lines:
 
 def _cycles(row: Apportionment, found: list[selectors.Factor]) -> Lines:
     labels = selectors.pictures(row, found)["labels"]
-    header = [_("Factor"), _("Cycle"), _("Part"), _("Samples"), _("Mean"), _("2.5 %"), _("97.5 %")]
+    header = [_("Factor found"), _("Cycle"), _("Part"), _("Samples"), _("Mean"), _("2.5 %"), _("97.5 %")]
     return header, (
         [f.label, title, labels[key][k], c["count"][k], c["mean"][k], c["low"][k], c["high"][k]]
         for key, title in selectors.cycles(row)

@@ -165,4 +165,3 @@ if (place) {
     show();
   }
 }
-document.documentElement.dataset.apportioned = 'ready';
