@@ -254,7 +254,15 @@ def _bootstrap(row: Apportionment, found: list[selectors.Factor]) -> Lines:
 
 def _cycles(row: Apportionment, found: list[selectors.Factor]) -> Lines:
     labels = selectors.pictures(row, found)["labels"]
-    header = [_("Factor found"), _("Cycle"), _("Part"), _("Samples"), _("Mean"), _("2.5 %"), _("97.5 %")]
+    header = [
+        _("Factor found"),
+        _("Cycle"),
+        _("Part"),
+        _("Air samples"),
+        _("Mean"),
+        _("2.5 %"),
+        _("97.5 %"),
+    ]
     return header, (
         [f.label, title, labels[key][k], c["count"][k], c["mean"][k], c["low"][k], c["high"][k]]
         for key, title in selectors.cycles(row)
