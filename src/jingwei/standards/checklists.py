@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -84,6 +85,19 @@ def items() -> dict[str, Item]:
             status=row["status"],
         )
     return found
+
+
+def of_campaign(lines: Iterable[str]) -> list[Item]:
+    """Items made of the lines that a campaign wants checked: each complies, does not, or does not
+    apply. Their basis is the campaign itself."""
+    return [
+        Item(
+            code=f"zx{number}", industry="", part="专项行动", part_en="Campaign", item=line,
+            item_en=line, kind="check", unit="", least=None, most=None, evidence="", basis="",
+            status="",
+        )
+        for number, line in enumerate(lines, start=1)
+    ]  # fmt: skip
 
 
 def checklist(industry: str) -> list[Item]:

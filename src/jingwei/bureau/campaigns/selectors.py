@@ -51,16 +51,24 @@ def own_cases(user: Any, programme: Programme) -> CaseQuerySet:
 
 
 def in_scope(rows: Any, programme: Programme, first: date, last: date) -> Any:
-    """Cases opened from `first` to `last` in the campaign's regions and matters."""
+    """Cases opened from `first` to `last` in the campaign's regions and matters, and inspections
+    that were planned for it."""
     regions = list(programme.regions.values_list("pk", flat=True))
     rows = rows.filter(
         opened__gte=local_midnight(first), opened__lt=local_midnight(last + timedelta(days=1))
     )
+    scope = Q()
     if regions:
-        rows = rows.filter(region__in=regions)
+        scope &= Q(region__in=regions)
     if programme.matters:
-        rows = rows.filter(matter__in=_kinds(programme))
-    return rows
+        scope &= Q(matter__in=_kinds(programme))
+    return rows.filter(scope | Q(mission__programme=programme)) if scope else rows
+
+
+def inspections(user: Any, programme: Programme) -> list[Case]:
+    """The inspections that were planned for a campaign, those to come first."""
+    rows = cases.cases(user).filter(mission__programme=programme).order_by("closed", "-pk")
+    return sorted(rows, key=lambda case: bool(case.issued))
 
 
 def _kinds(programme: Programme) -> set[str]:

@@ -161,13 +161,46 @@ def add_team(
         raise Refused(_("There is a team of this name."))
     team = Team.objects.create(programme=programme, name=name, region=region)
     team.members.set(chosen)
+    _about_team("team", user, team, chosen)
     return team
 
 
 @transaction.atomic
 def remove_team(user: User, programme: Programme, pk: int) -> None:
+    """Take a team out of a campaign; its members are told."""
     _demand(user, "campaign.manage")
-    programme.teams.filter(pk=pk).delete()
+    team = programme.teams.select_for_update(of=("self",)).filter(pk=pk).first()
+    if team is not None:
+        _about_team("untie", user, team, list(team.members.all()))
+        team.delete()
+
+
+def _about_team(act: str, user: User, team: Team, members: list[User]) -> None:
+    """Leave evidence that a team was named or taken out, and tell its members."""
+    programme = team.programme
+    record(
+        "campaign",
+        f"campaign:{programme.pk}",
+        {"act": act, "team": team.pk, "region": team.region_id or "", "size": len(members)},
+        actor=str(user.pk),
+        said={"name": team.name, "members": sorted(m.pk for m in members)},
+    )
+    words = {"team": team.name, "campaign": programme.title}
+    tell(
+        members,
+        lambda: (
+            (
+                _("You are in the team “%(team)s” of the campaign “%(campaign)s”.")
+                if act == "team"
+                else _("The team “%(team)s” of the campaign “%(campaign)s” was taken out.")
+            )
+            % words
+        ),
+        kind="turn",
+        url=programme.get_absolute_url(),
+        key=f"campaign-{act}:{team.pk}",
+        besides=user,
+    )
 
 
 @transaction.atomic

@@ -100,6 +100,9 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         context |= _outcome(request, row, forms_.get("recommend_form"))
         return render(request, "campaigns/list.html", context, status=status)
     context |= {
+        "inspections": (planned := selectors.inspections(request.user, row)),
+        "inspected": sum(bool(case.issued) for case in planned),
+        "may_inspect": may(request.user, "inspection.plan") and not row.closed,
         "cases": sorted(own, key=lambda c: -c.pk)[:50],
         "figures": selectors.figures(request.user, row),
         **_outcome(request, row, forms_.get("recommend_form")),

@@ -38,6 +38,12 @@ def _people(case: Case | None) -> list[tuple[str, Text]]:
     return [(i.code, str(i)) for i in able(case)] if case else []
 
 
+def _proposed(case: Case | None) -> list[str]:
+    from jingwei.bureau.inspections.selectors import proposed_team
+
+    return proposed_team(case)
+
+
 def _open(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.errors import Refused
     from jingwei.bureau.inspections.models import Origin
@@ -115,7 +121,7 @@ def _no_problem(case: Case, user: User) -> Text | None:
 REASON = Field("text", pgettext_lazy("act", "Reason"))
 REMARK = Field("text", _("Remark"), required=False)
 TEAM = Field(
-    "team", _("Inspectors"), "choices", choices=_people,
+    "team", _("Inspectors"), "choices", choices=_people, initial=_proposed,
     help=_("At least two; who is recused, not qualified or outside the jurisdiction is not offered."),
 )  # fmt: skip
 

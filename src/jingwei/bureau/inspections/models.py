@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from jingwei.bureau.access import RestrictedQuerySet, may
+from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import Enterprise
@@ -306,6 +307,23 @@ class OfInspection(RestrictedQuerySet):
         if not may(user, action):
             return self.none()
         return self.filter(case__in=Case.objects.restrict(user, "case.view").values("pk"))
+
+
+class Mission(models.Model):
+    """The campaign for which an inspection was planned.
+
+    Its lines of the checklist are in the case's `detail` as they stood then.
+    """
+
+    case = models.OneToOneField(Case, models.PROTECT, related_name="mission")
+    programme = models.ForeignKey(Programme, models.PROTECT, related_name="missions")
+
+    class Meta:
+        verbose_name = _("inspection of a campaign")
+        verbose_name_plural = _("inspections of campaigns")
+
+    def __str__(self) -> str:
+        return f"{self.programme}: {self.case}"
 
 
 class Answer(models.Model):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone, translation
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
@@ -17,7 +17,7 @@ from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case, CaseQuerySet
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections.flow import INSPECTION, NAME, ON_THE_SPOT
-from jingwei.bureau.inspections.models import Draw, Inspector, Origin, Plan, Record
+from jingwei.bureau.inspections.models import Draw, Inspector, Mission, Origin, Plan, Record
 from jingwei.bureau.language import english
 from jingwei.bureau.rows import beyond
 from jingwei.evidence import canonical
@@ -211,8 +211,23 @@ def member(case: Case, user: Any) -> Inspector | None:
 
 
 def checklist(case: Case) -> list[checklists.Item]:
-    """The items of the enterprise's industry."""
-    return checklists.checklist(case.enterprise.industry)
+    """The items of the enterprise's industry, and behind them what the campaign checks for which
+    the inspection was planned."""
+    lines = case.detail.get("lines", ())
+    return [*checklists.checklist(case.enterprise.industry), *checklists.of_campaign(lines)]
+
+
+def proposed_team(case: Case | None) -> list[str]:
+    """The codes of the team as it is; before one is set, of the campaign's teams of the place who
+    may do this inspection."""
+    if case is None:
+        return []
+    mission = Mission.objects.filter(case=case).first()
+    if "team" in case.detail or mission is None:
+        return list(case.detail.get("team", ()))
+    teams = mission.programme.teams.filter(Q(region=None) | Q(region=case.region_id))
+    named = set(teams.values_list("members", flat=True))
+    return [i.code for i in able(case) if i.user_id in named]
 
 
 def record_of(case: Case) -> Record | None:
@@ -362,6 +377,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "team": team(case),
         "origin": origin_label(case),
         "planned_day": day_of(case),
+        "mission": Mission.objects.filter(case=case).select_related("programme").first(),
         "draw": Draw.objects.filter(name=case.detail.get("draw", "")).first(),
         "record": record,
         "problems": [a for a in answers if a["problem"]],
@@ -370,6 +386,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "handed": case.detail.get("handed", ""),
         "goes": member(case, user) is not None and case.state in ON_THE_SPOT,
         "may_open": may(user, "case.open"),
+        "may_campaign": may(user, "campaign.view"),
     }
 
 

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import User
+from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
@@ -34,6 +35,7 @@ from jingwei.bureau.inspections.flow import NAME, ON_THE_SPOT
 from jingwei.bureau.inspections.models import (
     Answer,
     Draw,
+    Mission,
     Origin,
     Photo,
     Plan,
@@ -45,6 +47,7 @@ from jingwei.bureau.registry.models import Enterprise
 from jingwei.evidence import canonical, digest
 
 MAX_NOTE = 500
+MAX_LINES = 60  # of a campaign's checklist in one inspection
 MAX_PHOTOS = 60  # of one inspection
 MAX_PICTURE = 300_000  # bytes of one drawn signature
 MAX_STROKES = 400
@@ -95,9 +98,23 @@ def plan_inspection(
     token: str = "",
     now: datetime | None = None,
     detail: Mapping[str, Any] | None = None,
+    programme: Programme | None = None,
 ) -> Case:
-    """Open an inspection of an enterprise that the user may see. Raises `Refused`, `Invalid`."""
-    return kernel.open_case(
+    """Open an inspection of an enterprise that the user may see, for a campaign where one is given:
+    what the campaign checks is appended to the checklist. Raises `Refused`, `Invalid`."""
+    if programme is not None:
+        regions = {r.pk for r in programme.regions.all()}
+        if programme.closed or programme.kind != Programme.Kind.CAMPAIGN:
+            raise Refused(_("Inspections are planned for an open campaign."))
+        if regions and enterprise.region_id not in regions:
+            raise Refused(
+                _(
+                    "%(enterprise)s lies outside the campaign's regions: plan it without the campaign."
+                )
+                % {"enterprise": enterprise.name}
+            )
+        detail = {**(detail or {}), "lines": programme.lines[:MAX_LINES]}
+    case = kernel.open_case(
         user,
         findings or [],
         data,
@@ -108,6 +125,9 @@ def plan_inspection(
         now=now,
         opening={"detail": dict(detail)} if detail else None,
     )
+    if programme is not None:  # a second sending finds the same case
+        Mission.objects.get_or_create(case=case, defaults={"programme": programme})
+    return case
 
 
 @transaction.atomic

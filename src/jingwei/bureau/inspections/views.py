@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.forms import TransitionForm
@@ -100,8 +101,16 @@ def new(request: HttpRequest) -> HttpResponse:
     enterprise = enterprises.filter(uscc=uscc).first() if uscc else None
     if enterprise is None and not uscc:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
+    number, programme = request.GET.get("campaign", ""), None
+    if number.isdigit() and len(number) < 10:
+        open_ones = Programme.objects.restrict(request.user, "campaign.view").filter(
+            kind=Programme.Kind.CAMPAIGN, closed=None
+        )
+        programme = get_object_or_404(open_ones, pk=number)
     refused, status = "", 200
-    start = {"origin": Origin.LOOK_BACK if parent else Origin.TARGETED}
+    start: dict[str, Any] = {"origin": Origin.LOOK_BACK if parent else Origin.TARGETED}
+    if programme:
+        start |= {"title": programme.title, "text": programme.text}
     form = TransitionForm(INSPECTION.opening, None, initial=start)
     if request.method == "POST":
         try:
@@ -114,6 +123,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 findings=chosen,
                 parent=parent,
                 token=request.POST.get("token", ""),
+                programme=programme,
             )
         except Invalid as error:
             form, refused, status = error.form, str(error), 422
@@ -131,9 +141,12 @@ def new(request: HttpRequest) -> HttpResponse:
             "uscc": uscc or (enterprise.uscc if enterprise else ""),
             "enterprises": enterprises.order_by("name")[:2000],
             "parent": parent,
+            "programme": programme,
             "findings": chosen,
-            "closed": [] if parent or chosen else selectors.closed_cases(request.user),
-            "open_findings": [] if parent or chosen else selectors.new_findings(request.user),
+            "closed": [] if parent or chosen or programme else selectors.closed_cases(request.user),
+            "open_findings": []
+            if parent or chosen or programme
+            else selectors.new_findings(request.user),
             "refused": refused,
             "token": secrets.token_hex(8),
         },

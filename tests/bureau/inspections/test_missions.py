@@ -1,0 +1,120 @@
+"""Inspections that are planned for a campaign: checklist, team, list, progress."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.urls import reverse
+
+from jingwei.bureau.campaigns import selectors as campaigns
+from jingwei.bureau.campaigns import services as running
+from jingwei.bureau.campaigns.models import Programme
+from jingwei.bureau.cases.checks import replay
+from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.models import Case
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.inspections import selectors, services
+from jingwei.bureau.inspections.models import Mission
+from jingwei.bureau.notices.models import Message
+
+from .conftest import NOW
+
+OPENING = {"title": "炉窑检查", "origin": "targeted", "day": "2026-11-25", "text": ""}
+
+
+@pytest.fixture
+def campaign(city) -> Programme:
+    return running.begin(
+        city.dispatcher,
+        Programme.Kind.CAMPAIGN,
+        {
+            "title": "炉窑专项",
+            "level": "own",
+            "document": "",
+            "begins": date(2026, 11, 1),
+            "ends": date(2026, 12, 31),
+            "lead": city.world.departments["d1"],
+            "text": "查治理设施",
+            "checklist": "治理设施同步运行\n\n标记及时",
+            "regions": [city.world.region],
+            "matters": ["water"],
+        },
+    )
+
+
+def test_an_inspection_of_a_campaign_has_its_checklist_and_team(city, campaign, client) -> None:
+    members = [i.user for i in city.inspectors[:2]]
+    running.add_team(city.dispatcher, campaign, "一组", city.world.region, members)
+    running.add_team(
+        city.dispatcher, campaign, "二组", city.world.elsewhere, [city.inspectors[3].user]
+    )
+    enterprise = city.enterprises[2]
+    client.force_login(city.dispatcher)
+    url = reverse("inspections:new") + f"?campaign={campaign.pk}"
+    page = client.get(url)
+    assert "炉窑专项" in page.content.decode()
+    assert page.context["form"]["title"].value() == "炉窑专项"
+    sent = {**OPENING, "uscc": enterprise.uscc, "token": "t1"}
+    assert client.post(url, sent).status_code == 302
+    assert client.post(url, sent).status_code == 302
+    mission = Mission.objects.get()
+    case = mission.case
+    assert mission.programme == campaign
+    assert [i.item for i in selectors.checklist(case)][-2:] == ["治理设施同步运行", "标记及时"]
+    assert all(len(i.code) <= 8 for i in selectors.checklist(case))
+    codes = [i.code for i in city.inspectors[:2]]
+    assert selectors.proposed_team(case) == codes
+    page = client.get(case.get_absolute_url()).content.decode()
+    assert page.count("checked") >= 2
+    assert campaign.get_absolute_url() in page
+    # It counts for the campaign, whatever the campaign's matters, and is listed there.
+    assert list(campaigns.own_cases(city.dispatcher, campaign)) == [case]
+    assert campaigns.figures(city.dispatcher, campaign)["inspections"] == 1
+    page = client.get(campaign.get_absolute_url()).content.decode()
+    assert case.get_absolute_url() in page
+    assert "已完成 0 / 1" in page
+    # What is written into the campaign later does not change it.
+    Programme.objects.filter(pk=campaign.pk).update(checklist="另一项")
+    assert "标记及时" in [i.item for i in selectors.checklist(Case.objects.get(pk=case.pk))]
+    assert list(replay(case)) == []
+
+
+def test_a_campaign_refuses_what_is_not_its_own(city, campaign, client) -> None:
+    with pytest.raises(Refused, match=r"不在本行动的区域内|outside"):
+        services.plan_inspection(
+            city.dispatcher, city.enterprises[10], OPENING, now=NOW, programme=campaign
+        )
+    running.conclude(city.dispatcher, campaign.pk, "完成", {})
+    campaign.refresh_from_db()
+    with pytest.raises(Refused):
+        services.plan_inspection(
+            city.dispatcher, city.enterprises[2], OPENING, now=NOW, programme=campaign
+        )
+    client.force_login(city.dispatcher)
+    url = reverse("inspections:new")
+    assert client.get(f"{url}?campaign={campaign.pk}").status_code == 404
+    assert client.get(f"{url}?campaign=x").status_code == 200
+    assert not Case.objects.filter(flow="inspection").exists()
+
+
+def test_an_inspection_without_a_campaign_proposes_nobody(city) -> None:
+    case = services.plan_inspection(city.dispatcher, city.enterprises[2], OPENING, now=NOW)
+    assert selectors.proposed_team(case) == []
+    assert not [i for i in selectors.checklist(case) if i.code.startswith("zx")]
+
+
+def test_teams_are_told_and_leave_evidence(city, campaign) -> None:
+    members = [i.user for i in city.inspectors[:2]]
+    team = running.add_team(city.dispatcher, campaign, "一组", None, members)
+    assert {m.user_id for m in Message.objects.all()} >= {m.pk for m in members}
+    running.remove_team(city.dispatcher, campaign, team.pk)
+    running.remove_team(city.dispatcher, campaign, team.pk)
+    told = Message.objects.filter(user=members[0])
+    assert told.count() == 2
+    rows = EvidenceEntry.objects.filter(subject=f"campaign:{campaign.pk}").order_by("pk")
+    assert [('"act":"team"' in r.content, '"act":"untie"' in r.content) for r in rows] == [
+        (True, False),
+        (False, True),
+    ]
+    assert not any("一组" in r.content for r in rows)
