@@ -1,5 +1,5 @@
 """What the detectors find in the demo city: the outlets that were tampered with are judged at the
-load, the others by the worker. One finding is handled: an analyser that hung, a fault.
+load, the others by the worker. The weeks of all outlets are grouped at the load. One finding is handled: an analyser that hung, a fault.
 
 Loading again judges again and finds the same; the acts carry tokens.
 """
@@ -20,7 +20,7 @@ FAULT: tuple[tuple[str, str, float, dict[str, str]], ...] = (
 
 def build(anchor: datetime) -> int:
     """Judge the outlets of the demo's injections; how many findings there are of detectors."""
-    from jingwei.bureau.monitoring import detection
+    from jingwei.bureau.monitoring import detection, patterns
     from jingwei.bureau.monitoring.models import Detected
     from jingwei.bureau.registry.models import Point
 
@@ -30,6 +30,7 @@ def build(anchor: datetime) -> int:
     if outlets:
         detection.run(anchor, outlets)
         _handle(anchor)
+    patterns.run(anchor)
     return int(Detected.objects.count())
 
 

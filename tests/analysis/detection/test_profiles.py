@@ -72,7 +72,16 @@ def test_the_week_of_a_monitor() -> None:
     assert shape.mean() == pytest.approx(1.0)
     assert int(shape.argmax()) == 30
     y[np.arange(n) % 168 == 3] = np.nan
-    assert profile(Monitor(START, HOUR, {"NOX": y}, ["NOX"]), "NOX") is None
+    monitor = Monitor(START, HOUR, {"NOX": y}, ["NOX"])
+    assert profile(monitor, "NOX") is None
+    # The hour of a weekly calibration lies between those beside it.
+    filled = profile(monitor, "NOX", gaps=1)
+    assert filled is not None
+    hour = (3 + 144) % 168
+    assert filled[hour] == pytest.approx((filled[hour - 1] + filled[(hour + 1) % 168]) / 2)
+    assert int(filled.argmax()) == 30
+    y[:] = np.nan
+    assert profile(Monitor(START, HOUR, {"NOX": y}, ["NOX"]), "NOX", gaps=168) is None
 
 
 @pytest.mark.parametrize("bad", [np.ones((1, 168)), np.full((9, 168), np.nan), np.ones(168)])

@@ -23,19 +23,23 @@ ROUNDS = 60
 LEAST = 5  # outlets that a group needs before one of them can depart from it
 
 
-def profile(monitor: Monitor, column: str, least: int = 4) -> Floats | None:
+def profile(monitor: Monitor, column: str, least: int = 4, gaps: int = 0) -> Floats | None:
     """Shape of the week, (168,), mean 1, Monday 0 o'clock first (zone of `start`).
 
-    None where an hour of the week has fewer than `least` values, or the mean is not positive.
+    Up to `gaps` hours of the week may have fewer than `least` values (that of the weekly calibration
+    never has any): they are put between the hours beside them. None where more have, or the mean is
+    not positive.
     """
     y = monitor.values[column]
     first = monitor.start.weekday() * 24 + monitor.start.hour + monitor.start.minute / 60
     slot = np.floor(first + np.arange(len(y)) / monitor.hour + 1e-9).astype(np.int64) % WEEK
     good = ~np.isnan(y)
     count = np.bincount(slot[good], minlength=WEEK)
-    if count.min() < least * monitor.hour:
+    known = np.flatnonzero(count >= least * monitor.hour)
+    if len(known) < max(WEEK - gaps, 1):
         return None
-    mean = np.bincount(slot[good], weights=y[good], minlength=WEEK) / count
+    total = np.bincount(slot[good], weights=y[good], minlength=WEEK)
+    mean = np.interp(np.arange(WEEK), known, total[known] / count[known], period=WEEK)
     level = float(mean.mean())
     return mean / level if level > 0 else None
 

@@ -42,6 +42,17 @@ def programmes(user: Any, kind: str = "") -> QuerySet[Programme]:
     return rows.filter(kind=kind) if kind else rows
 
 
+def periods(first: date, last: date) -> list[tuple[frozenset[str], date, date]]:
+    """Campaigns of any of these days: their regions (empty: the city), first and last day."""
+    rows = Programme.objects.filter(
+        kind=Programme.Kind.CAMPAIGN, begins__lte=last, ends__gte=first
+    ).prefetch_related("regions")
+    return sorted(
+        ((frozenset(r.pk for r in p.regions.all()), p.begins, p.ends) for p in rows),
+        key=lambda one: (one[1], one[2], sorted(one[0])),
+    )
+
+
 def own_cases(user: Any, programme: Programme) -> CaseQuerySet:
     """The cases of a programme that the user may see: a list's items, or what a campaign opened."""
     rows = cases.cases(user)

@@ -136,7 +136,7 @@ def _one(task: Task, outlet: Outlet) -> Result:
             return result
         history = replace(history, calibrated=calibrated(lake, outlet, history))
         levels: dict[str, list[float]] = {}
-        history = peers(lake, outlet, _limited(history, outlet), levels)
+        history = peers(lake, outlet, limited(history, outlet), levels)
         kept = Kept(detection.Suite.fit(history, outlet.shares), levels)
         _keep(task.store / key, kept)
     suite = kept.suite
@@ -255,7 +255,7 @@ def _made(
     )  # fmt: skip
 
 
-def _limited(history: Monitor, outlet: Outlet) -> Monitor:
+def limited(history: Monitor, outlet: Outlet) -> Monitor:
     """With the limits on the scale of what is measured: a limit at reference oxygen stands at the
     outlet's usual oxygen, (21 - O2) / (21 - O2s) of it (HJ 212-2017 App. D (26)-(28))."""
     limits = {}

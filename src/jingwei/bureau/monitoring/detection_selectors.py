@@ -197,6 +197,7 @@ def outlet(user: Any, found: Outlet) -> dict[str, Any]:
         "quality": quality(learnt),
         "importance": importance(learnt),
         "realised": realised(learnt),
+        "extrapolated": extrapolated(learnt),
         "families": families(learnt),
         "reasons": [words(r["text"]) for r in reasons(watch)],
         "watched": watched(watch),
@@ -318,8 +319,15 @@ def importance(learnt: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, flo
 
 
 def realised(learnt: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Nominal and realised false rates on the held-out part of the history."""
+    """Nominal and realised false rates in each fifth of the history by tails of the others."""
     return [learnt["realised"][k] for k in sorted(learnt.get("realised", {}), key=float)]
+
+
+def extrapolated(learnt: Mapping[str, Any]) -> float | None:
+    """The months of history counted, where they are too few to hold one case at the budget: the rate
+    is then read off beyond what was seen (docs/decisions/0014)."""
+    months = next((float(r["months"]) for r in learnt.get("realised", {}).values()), None)
+    return months if months is not None and months * settings.ENV.detection_budget < 1 else None
 
 
 def families(learnt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -486,7 +494,7 @@ def outcome(rows: Iterable[Detected], said: Mapping[int, str]) -> tuple[int, int
 
 def rate_false(user: Any) -> dict[str, Any]:
     """The realised false rate beside the nominal one: of what was raised (lower bound: known to be
-    false; upper bound: not confirmed), and on held-out honest history."""
+    false; upper bound: not confirmed), and in history taken for honest."""
     statistical = list(detected(user).filter(tier=Detected.Tier.STATISTICAL))
     said = detection.verdicts()
     hits, misses = outcome(statistical, said)

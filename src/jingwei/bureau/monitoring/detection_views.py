@@ -17,7 +17,7 @@ from django.views.decorators.http import require_safe
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.findings.models import Finding
-from jingwei.bureau.monitoring import detection
+from jingwei.bureau.monitoring import detection, pattern_selectors
 from jingwei.bureau.monitoring import detection_selectors as reading
 from jingwei.bureau.monitoring.detection import detector_name
 from jingwei.bureau.monitoring.models import Detected
@@ -204,7 +204,11 @@ def outlet(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "monitoring/detection_outlet.html",
-        {"outlet": found, **reading.outlet(request.user, found)},
+        {
+            "outlet": found,
+            "patterns": pattern_selectors.outlet(request.user, found),
+            **reading.outlet(request.user, found),
+        },
     )
 
 

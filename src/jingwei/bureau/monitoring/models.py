@@ -16,6 +16,10 @@ from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.monitoring.detection_models import Detected as Detected
 from jingwei.bureau.monitoring.detection_models import DetectionFit as DetectionFit
 from jingwei.bureau.monitoring.detection_models import DetectionWatch as DetectionWatch
+from jingwei.bureau.monitoring.detection_models import ExceedanceRule as ExceedanceRule
+from jingwei.bureau.monitoring.detection_models import PatternLook as PatternLook
+from jingwei.bureau.monitoring.detection_models import WeekKinds as WeekKinds
+from jingwei.bureau.monitoring.detection_models import WeekProfile as WeekProfile
 from jingwei.bureau.monitoring.device_models import DeviceCommand as DeviceCommand
 from jingwei.bureau.monitoring.quality_models import QualityCheck as QualityCheck
 from jingwei.bureau.monitoring.sending_models import Basis as Basis

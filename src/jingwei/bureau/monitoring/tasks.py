@@ -14,6 +14,7 @@ from jingwei.bureau.monitoring import (
     furnaces,
     naming,
     national,
+    patterns,
     plans,
     services,
     triggers,
@@ -23,7 +24,7 @@ from jingwei.bureau.monitoring import (
 
 def tick(now: datetime) -> None:
     """Judge until caught up (some batches at most), then what is expected by now; the detectors
-    work beside this round."""
+    and patterns work beside this round."""
     national.enter(now)
     services.catch_up(now)
     services.expect(now)
@@ -39,3 +40,4 @@ def tick(now: datetime) -> None:
     triggers.propose(now)
     plans.remind(now)
     detection.tick(now)
+    patterns.tick(now)
