@@ -97,8 +97,9 @@ def convective_factor(
     """Vertical distribution of an elevated release in convective air, 1/m: updraughts and
     downdraughts, each Gaussian, reflected at ground and lid.
 
-    Weil et al. (1997) J. Appl. Meteorol. 36, 982, as Cimorelli et al. (2005): sigma_w = 0.6 w*,
-    skewness 0.125/0.6³, R = 2, alpha = (1 + R²)/(1 + 3R²), beta = 1 + R².
+    Weil et al. (1997) J. Appl. Meteorol. 36, 982, as Cimorelli et al. (2005): sigma_w² = 0.35 w*²,
+    skewness 0.125 w*³/sigma_w³, R = 2, alpha = (1 + R²)/(1 + 3R²), beta = 1 + R². Recalled: neither
+    paper was at hand, so no equation numbers are given.
     """
     z, t = floats(z), np.maximum(floats(time), 1e-3)
     sw = np.sqrt(0.35)

@@ -1,7 +1,9 @@
 """Chemical mass balance: how much of known sources is in a sample.
 
-Effective variance least squares, Watson, Cooper and Huntzicker (1984) Atmos. Environ. 18, 1347;
-the statistics are those of the EPA's CMB 8.2 (recalled from its manual, not re-read).
+Effective variance least squares, Watson, Cooper and Huntzicker (1984) Atmos. Environ. 18, 1347.
+The statistics (chi square per degree of freedom, R square of the weighted values, percent of mass, t) and
+the values wanted of them are those of the EPA's CMB 8.2: recalled, its manual was not at hand; the
+threshold of 0.9 above which two sources are alike is an own choice.
 """
 
 from __future__ import annotations
