@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -376,7 +377,13 @@ def compute(q: Question, progress: Progress = lambda done, total: None) -> dict[
     grid = disperse.cover(np.concatenate([sources.x, px]), np.concatenate([sources.y, py]))
     try:
         made = disperse.run(
-            sources, winds, grid, np.column_stack([px, py]), lead=sky.lead, progress=progress
+            sources,
+            winds,
+            grid,
+            np.column_stack([px, py]),
+            lead=sky.lead,
+            progress=progress,
+            threads=max((os.cpu_count() or 2) // 2, 1),  # the others have work to do, too
         )
     except disperse.TooLargeError:
         raise RefusedError("large") from None

@@ -26,7 +26,7 @@ from jingwei.bureau.registry.models import Enterprise, Medium, Outlet, Point, Re
 from jingwei.standards import units
 
 LISTED = 30  # sources in the table
-LINES = 4  # industries in the chart
+LINES = 2  # industries in the chart
 UNIT = "µg/m³"
 
 
@@ -113,6 +113,14 @@ class Share:
     rate: float | None = None
     basis: str = ""
     url: str = ""
+
+    @property
+    def adds(self) -> str:
+        return f"{self.value:.3g}" if self.value >= 1e-4 else "< 0.0001"
+
+    @property
+    def percent(self) -> str:
+        return f"{100 * self.part:.1f} %"
 
 
 def places(user: Any, row: Dispersion) -> list[Point]:
@@ -393,6 +401,7 @@ def said(row: Dispersion) -> list[str]:
     found += _losses(row)
     if told["grid"]["size"] > disperse.SIZE:
         found.append(_("The area is large: cells of %d m instead of 500 m.") % told["grid"]["size"])
+    found.append(_("The field covers outlets and stations and 10 km around them; what is blown beyond is not shown."))  # fmt: skip
     found.append(_("The ground is taken as flat: the register knows no heights of the ground. Buildings are not resolved."))  # fmt: skip
     if told["notes"]:
         found.append(_("Of the file of weather: %s.") % "; ".join(told["notes"]))
@@ -415,7 +424,10 @@ def _losses(row: Dispersion) -> list[str]:
             _("Dry deposition with %(low)g to %(high)g cm/s.") % {"low": low, "high": high}
         )
     if "rain" in told:
-        found.append(_("Washed out by %g mm of rain.") % told["rain"] if told["rain"] else _("Wash-out by rain was asked for, but there was none."))  # fmt: skip
+        if told["rain"]:
+            found.append(_("Washed out by %g mm of rain.") % told["rain"])
+        elif not told["rain_unknown"]:
+            found.append(_("Wash-out by rain was asked for, but there was none."))
         if told["rain_unknown"]:
             found.append(_("Rain of %d hours is not known and was taken as none: stations do not report it; give it in a file or in the form.") % told["rain_unknown"])  # fmt: skip
     if not found:
@@ -436,7 +448,10 @@ def verdict(row: Dispersion, fig: dict[str, Any], where: str) -> str:
         return (
             _("The given outlets add %(adds)s µg/m³ of %(factor)s on average (%(where)s).") % about
         )
-    about |= {"air": f"{fig['measured']:.3g}", "part": f"{fig['part']:.0f}"}
+    about |= {
+        "air": f"{fig['measured']:.3g}",
+        "part": f"{fig['part']:.0f}" if fig["part"] >= 10 else f"{fig['part']:.2g}",
+    }
     return _("The given outlets add %(adds)s µg/m³ of %(factor)s on average (%(where)s): %(part)s %% of the measured %(air)s µg/m³. Stacks are only a part of what is in the air.") % about  # fmt: skip
 
 

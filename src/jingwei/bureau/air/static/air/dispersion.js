@@ -215,12 +215,12 @@ async function start() {
   map.addSource('winds', { type: 'geojson', data: arrows() });
   map.addLayer({ id: 'winds', type: 'symbol', source: 'winds', layout: { 'icon-image': 'wind-arrow', 'icon-rotate': ['get', 'turn'], 'icon-size': ['get', 'size'], 'icon-allow-overlap': true, 'icon-rotation-alignment': 'map' }, paint: { 'icon-opacity': 0.6 } });
   const points = (rows) => ({ type: 'FeatureCollection', features: rows.map((r) => ({ type: 'Feature', properties: r, geometry: { type: 'Point', coordinates: r.at } })) });
-  map.addSource('outlets', { type: 'geojson', data: points(given.outlets) });
-  map.addLayer({ id: 'outlets', type: 'circle', source: 'outlets', paint: { 'circle-radius': ['get', 'size'], 'circle-color': '#5c4a86', 'circle-opacity': 0.35, 'circle-stroke-color': '#5c4a86', 'circle-stroke-width': 1 } });
-  map.addSource('stations', { type: 'geojson', data: points(given.stations) });
-  map.addLayer({ id: 'stations', type: 'circle', source: 'stations', paint: { 'circle-radius': 4, 'circle-color': '#fff', 'circle-stroke-color': '#12566a', 'circle-stroke-width': 2 } });
+  map.addSource('run-outlets', { type: 'geojson', data: points(given.outlets) });
+  map.addLayer({ id: 'run-outlets', type: 'circle', source: 'run-outlets', paint: { 'circle-radius': ['get', 'size'], 'circle-color': '#5c4a86', 'circle-opacity': 0.35, 'circle-stroke-color': '#5c4a86', 'circle-stroke-width': 1 } });
+  map.addSource('run-stations', { type: 'geojson', data: points(given.stations) });
+  map.addLayer({ id: 'run-stations', type: 'circle', source: 'run-stations', paint: { 'circle-radius': 4, 'circle-color': '#fff', 'circle-stroke-color': '#12566a', 'circle-stroke-width': 2 } });
   map.addLayer({
-    id: 'station-names', type: 'symbol', source: 'stations', minzoom: 8.5,
+    id: 'run-station-names', type: 'symbol', source: 'run-stations', minzoom: 8.5,
     layout: { 'text-field': ['get', 'name'], 'text-size': 11, 'text-offset': [0, 0.9], 'text-anchor': 'top', 'text-optional': true, 'text-font': ['sans-serif'] },
     paint: { 'text-color': '#1f2a27', 'text-halo-color': '#fff', 'text-halo-width': 1.2 },
   });
