@@ -35,7 +35,7 @@ def test_from_the_form_to_the_field(person: Callable[..., Any]) -> None:
     other = person("auditor", phone=True)
     other.page.goto(address)
     expect(other.page.locator(".verdict")).to_be_visible()
-    assert other.page.get_by_role("link", name="重新溯源").count() == 0
+    assert other.page.get_by_role("link", name="重新计算").count() == 0
     wide = other.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )

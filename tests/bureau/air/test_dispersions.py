@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -17,7 +19,14 @@ import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air import disperse
 from jingwei.analysis.air.forecast.history import WEATHER
-from jingwei.bureau.air import checks, dispersion, dispersion_selectors, tasks, weather_tables
+from jingwei.bureau.air import (
+    checks,
+    dispersion,
+    dispersion_commands,
+    dispersion_selectors,
+    tasks,
+    weather_tables,
+)
 from jingwei.bureau.air import dispersion_services as services
 from jingwei.bureau.air.models import AnnualAmount, Dispersion, WeatherForecast
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -418,3 +427,22 @@ def test_the_template_is_read(world: worlds.World) -> None:
     with pytest.raises(weather_tables.TableError):
         weather_tables.read(twice)
     assert Point.objects.filter(kind="air_station").count() == 1
+
+
+def test_the_command_computes_the_same(
+    world: worlds.World, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    send(data, world)
+    monkeypatch.setattr("django.setup", lambda: None)
+    first, last = (START + 8 * HOUR).replace(tzinfo=None), (END + 8 * HOUR).replace(tzinfo=None)
+    dispersion_commands.dispersion(first, last)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["hours"], told["outlets"]) == (4, 2)
+    asked = services.run(ask(world))
+    assert Path(told["field"]) == dispersion.place(asked.field)
+    for change, code in (({"industry": "cement"}, 1), ({"factor": "x"}, 2), ({"industry": "x"}, 2)):
+        with pytest.raises(typer.Exit) as refused:
+            dispersion_commands.dispersion(first, last, **change)
+        assert refused.value.exit_code == code
+    with pytest.raises(typer.Exit):
+        dispersion_commands.dispersion(last, first)

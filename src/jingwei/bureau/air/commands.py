@@ -9,7 +9,7 @@ import typer
 
 
 def attach(app: typer.Typer) -> None:
-    from jingwei.bureau.air import forecast_commands, hotgrid_commands
+    from jingwei.bureau.air import dispersion_commands, forecast_commands, hotgrid_commands
 
     app.command()(trace)
     air = typer.Typer(
@@ -17,6 +17,7 @@ def attach(app: typer.Typer) -> None:
     )
     forecast_commands.attach(air)
     hotgrid_commands.attach(air)
+    dispersion_commands.attach(air)
     app.add_typer(air, name="air")
 
 

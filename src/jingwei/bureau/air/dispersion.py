@@ -119,7 +119,7 @@ def question(row: Dispersion) -> Question:
     if not keep:
         raise RefusedError("no_sources")
     outlets, rates, basis = [outlets[i] for i in keep], rates[keep], [basis[i] for i in keep]
-    begin = row.start - LEAD * HOUR
+    begin = row.start.astimezone(UTC) - LEAD * HOUR
     hours = round((row.end - begin) / HOUR)
     q = Question(
         row.factor, begin, LEAD, hours, points, plane, outlets, rates, basis,
@@ -244,7 +244,10 @@ def _own_weather(q: Question, now: datetime) -> None:
 
 
 def _table_weather(q: Question, content: bytes) -> None:
-    given = weather_tables.read(content)
+    try:
+        given = weather_tables.read(content)
+    except weather_tables.TableError as error:
+        raise RefusedError("file", str(error)) from None
     q.at = [(q.plane.longitude, q.plane.latitude)]
     q.wind = np.full((2, q.hours + 1, 1), np.nan)
     for h in range(q.hours + 1):

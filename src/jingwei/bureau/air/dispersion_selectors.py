@@ -167,7 +167,9 @@ def sources(user: Any, row: Dispersion, at: list[int], limit: int | None = LISTE
 
 
 def _urls(user: Any, wanted: set[int]) -> dict[int, str]:
-    """Files of enterprises that the user may open."""
+    """Files of enterprises that the user may open; none for nobody."""
+    if user is None:
+        return {}
     rows = Enterprise.objects.restrict(user, "enterprise.view").filter(pk__in=wanted)
     return {e.pk: e.get_absolute_url() for e in rows}
 
@@ -204,7 +206,7 @@ def groups(row: Dispersion, at: list[int]) -> tuple[list[Share], list[Share]]:
 def modelled(row: Dispersion, at: list[int]) -> list[float]:
     """Mean over these stations of every hour, µg/m³."""
     table = np.array([[[v or 0.0 for v in g] for g in row.result["series"][s]] for s in at])
-    return [round(float(v), 3) for v in table.sum(axis=1).mean(axis=0)] if len(at) else []
+    return [float(f"{v:.4g}") for v in table.sum(axis=1).mean(axis=0)] if len(at) else []
 
 
 def measured(row: Dispersion, seen: list[Point]) -> dict[int, list[float | None]]:
@@ -254,7 +256,7 @@ def chart(row: Dispersion, at: list[int], seen: list[Point]) -> dict[str, Any]:
         found += [
             line(
                 str(Enterprise.Industry(row.result["industries"][g]).label),
-                [round(float(v), 3) for v in of[g]], True,
+                [float(f"{v:.4g}") for v in of[g]], True,
             )
             for g in order[:LINES]
         ]  # fmt: skip
@@ -272,6 +274,7 @@ def figures(row: Dispersion, at: list[int], seen: list[Point]) -> dict[str, Any]
     peak = row.result["peak"]
     return {
         "modelled": mean,
+        "adds": None if mean is None else f"{mean:.3g}",
         "measured": air,
         "part": 100 * mean / air if mean is not None and air else None,
         "peak": peak["value"],
