@@ -173,8 +173,10 @@ def test_marked_as_stopped_while_running(small: Suite) -> None:
 
 
 def test_one_channel_alone_contradicts_no_mark() -> None:
-    """A stuck load signal is no proof that a plant ran while it was marked as stopped."""
-    values = {"NOX": np.full(48, np.nan), "LOAD": np.full(48, 90.0), "FLOW": np.full(48, 300.0)}
+    """A load signal alone is no proof that a plant ran while it was marked as stopped, nor are two
+    that hold their last value."""
+    breath = np.arange(48) % 5 / 10
+    values = {"NOX": np.full(48, np.nan), "LOAD": 90.0 + breath, "FLOW": 300.0 + breath}
     running = Running({"LOAD": 100.0})
 
     def hits(roles: dict[str, str], running: Running) -> int:
@@ -183,7 +185,10 @@ def test_one_channel_alone_contradicts_no_mark() -> None:
 
     roles = {"LOAD": "load"}
     assert hits(roles, running) == 0
-    assert hits(roles, Running({"LOAD": 100.0, "FLOW": 300.0})) == 1
+    both = Running({"LOAD": 100.0, "FLOW": 300.0})
+    assert hits(roles, both) == 1
+    values |= {"LOAD": np.full(48, 90.0), "FLOW": np.full(48, 300.0)}
+    assert hits(roles, both) == 0
 
 
 def test_setting_changed_without_a_work_mark(small: Suite) -> None:

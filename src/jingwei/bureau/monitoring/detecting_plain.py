@@ -105,10 +105,6 @@ WHY = {
         "HJ 212 没有截面积参数的编码，数采仪不传",
         "HJ 212 has no code for the cross-section: loggers do not send it",
     ),
-    "no_fumes": (
-        "没有餐饮油烟净化器数据",
-        "no data of purifiers of cooking fumes come to this system",
-    ),
 }
 
 
@@ -321,7 +317,6 @@ def _rules(out: Plain, outlet: Outlet, joined: Monitor, since: datetime) -> None
     for rule in RULES:
         out.say(rule, lacking[rule])
     out.say("A18-15", "no_section")
-    out.say("A18-17", "no_fumes")
 
 
 def _judged(m: Monitor, outlet: Outlet) -> Monitor:

@@ -200,9 +200,8 @@ def outlet(user: Any, found: Outlet) -> dict[str, Any]:
         "extrapolated": extrapolated(learnt),
         "families": families(learnt),
         "reasons": [words(r["text"]) for r in reasons(watch)],
-        "watched": watched(watch),
+        "watched": watched(watch, fit),
         "treatment": treatment(watch),
-        "peers": peers(fit),
         "detected": [(row, verdict_label(said.get(row.finding_id, ""))) for row in rows],
         "budget": settings.ENV.detection_budget,
         "fits": list(found.detection_fits.all()[:5]),
@@ -225,11 +224,18 @@ def reasons(watch: DetectionWatch | None) -> list[dict[str, Any]]:
     return found
 
 
-def watched(watch: DetectionWatch | None) -> list[tuple[str, str]]:
-    """Detectors that need data of their own, and why one cannot watch here ("" where it does)."""
-    return (
-        [(detector_name(w["detector"]), words(w["text"])) for w in watch.watched] if watch else []
-    )
+def watched(watch: DetectionWatch | None, fit: DetectionFit | None) -> list[tuple[str, bool, str]]:
+    """Detectors that need data of their own, whether they watch, and why not (or against whom)."""
+    if watch is None:
+        return []
+    return [
+        (
+            detector_name(w["detector"]),
+            w["on"],
+            peers(fit) if w["detector"] == "peer" and w["on"] else words(w["text"]),
+        )
+        for w in watch.watched
+    ]
 
 
 def treatment(watch: DetectionWatch | None) -> list[dict[str, Any]]:
@@ -240,10 +246,14 @@ def treatment(watch: DetectionWatch | None) -> list[dict[str, Any]]:
     ]
 
 
-def peers(fit: DetectionFit | None) -> list[tuple[str, int]]:
+def peers(fit: DetectionFit | None) -> str:
     """With how many outlets of the industry each pollutant is compared."""
     given = fit.settings.get("peers", {}) if fit else {}
-    return [(column_name(target), len(group)) for target, group in sorted(given.items())]
+    return "；".join(
+        _("%(name)s: %(n)d outlets of the industry")
+        % {"name": column_name(target), "n": len(group)}
+        for target, group in sorted(given.items())
+    )
 
 
 def role_name(role: str) -> str:
