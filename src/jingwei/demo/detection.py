@@ -1,5 +1,6 @@
 """What the detectors find in the demo city: the outlets that were tampered with are judged at the
-load, the others by the worker. The weeks of all outlets are grouped at the load. One finding is handled: an analyser that hung, a fault.
+load, the others by the worker. One finding is handled: an analyser that hung, a fault. The weeks of all
+outlets are grouped at the load.
 
 Loading again judges again and finds the same; the acts carry tokens.
 """

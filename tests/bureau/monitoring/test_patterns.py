@@ -182,6 +182,12 @@ def test_looking_again_gives_the_same_and_only_once(industry) -> None:
     assert patterns.blocks() == []
 
 
+def test_kinds_of_weeks_that_are_gone_are_not_kept(db) -> None:
+    told = group(Block("cement", "a21002", (1, 2), ((1.0,) * 168,) * 2))
+    assert patterns.keep(told, END, NOW) is None
+    assert not WeekKinds.objects.exists()
+
+
 def test_too_few_of_an_industry_are_not_compared_and_the_page_says_so(city, dispatcher) -> None:
     lay(city, {city.point.mn: steady(1)})
     patterns.run(NOW)

@@ -47,7 +47,7 @@ SPAN = timedelta(weeks=26)
 AT = timedelta(hours=5)  # of Mondays: after the detectors' nightly look
 RETRY = timedelta(hours=6)
 LOOK = timedelta(minutes=5)  # between two searches for what is due
-BATCH = 128  # outlets handed out in one round
+BATCH = 48  # outlets handed out in one round: some seconds, so that the worker stops soon
 SHARD = 16
 WEEKS = 5000  # weeks of outlets grouped in one round, or one industry with more
 PROCESSES = max(1, (os.cpu_count() or 2) // 2)
@@ -262,8 +262,12 @@ def _keep(result: Result, end: datetime, now: datetime) -> None:
 
 
 @transaction.atomic
-def keep(grouped: Grouped, end: datetime, now: datetime) -> WeekKinds:
-    """Keep the kinds of week of an industry, and where its outlets stand."""
+def keep(grouped: Grouped, end: datetime, now: datetime) -> WeekKinds | None:
+    """Keep the kinds of week of an industry, and where its outlets stand; None where the weeks are gone
+    meanwhile."""
+    rows = list(WeekProfile.objects.filter(factor=grouped.factor, outlet__in=grouped.standings))
+    if not rows:
+        return None
     kinds, _ = WeekKinds.objects.update_or_create(
         industry=grouped.industry,
         factor=grouped.factor,
@@ -280,7 +284,6 @@ def keep(grouped: Grouped, end: datetime, now: datetime) -> WeekKinds:
             "program": program(),
         },
     )
-    rows = list(WeekProfile.objects.filter(factor=grouped.factor, outlet__in=grouped.standings))
     for row in rows:
         kind, standing = grouped.standings[row.outlet_id]
         row.kinds, row.kind = kinds, kind if grouped.centers else None
