@@ -42,7 +42,7 @@ def rows(**change: object) -> list[dict[str, object]]:
         "pressure": np.full(HOURS, 1005.0), "u": u, "v": v, "speed": speed,
     }  # fmt: skip
     city = history.History(times, NAMES, values, air)
-    winds, _ = investigate.city_wind(city, 0, HOURS - 1, CENTRE)
+    air, _ = investigate.city_wind(city, 0, HOURS - 1, CENTRE)
     factor = np.ones(len(WORKS))
     factor[GUILTY] = 12.0
     place = np.array(WORKS)
@@ -52,7 +52,7 @@ def rows(**change: object) -> list[dict[str, object]]:
     )  # fmt: skip
     at = np.column_stack([np.array(SHIFTS), np.full(len(NAMES), 3.0)])
     told = forward(
-        sources, winds, Grid(-20e3, -20e3, 1000.0, 41, 41), receptors=at, mesh=False, releases=6
+        sources, air.winds, Grid(-20e3, -20e3, 1000.0, 41, 41), receptors=at, mesh=False, releases=6
     ).stations[..., 0]
     noise = np.random.default_rng(7).normal(1.0, 0.1, told.shape)
     compass = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W",
@@ -179,7 +179,7 @@ def test_what_is_missing_is_said(
         (("--station", "nowhere"), "station 'nowhere': wanted one of"),
         (("--from", "yesterday"), "--from 'yesterday' is no time"),
         (("--to", "2024-04-01"), "lies before --from"),
-        (("--to", "2024-06-01"), "longer than ten days"),
+        (("--to", "2024-06-01"), "longer than 72 hours"),
         (("--from", "2024-08-01", "--to", "2024-08-02"), "no data in the period"),
         (("--pollutant", "SO2"), "SO2 is not measured (PM2.5 are)"),
         (("--threshold", "0"), "threshold"),

@@ -176,23 +176,41 @@ def test_ginninderra_bad_files(app: typer.Typer, tmp_path: Path) -> None:
 
 def test_puffs_and_city_commands(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands on small cases: the figures are there and make sense."""
-    region, exceeders, trace = city.region, city.exceeders, city.trace
+    region = city.region
     monkeypatch.setattr(city, "region", lambda *_: region(3, 80, 2))
     status, found, _ = run(app, "puffs")
     assert status == 0
     assert found is not None
     assert found["exact"]["nmse"] <= 0.02  # type: ignore[index]
     assert found["mass_error_mesh"] <= 1e-6  # type: ignore[operator]
-    monkeypatch.setattr(city, "region", region)
-    monkeypatch.setattr(
-        city, "exceeders", lambda seed, enterprises: exceeders(
-            seed, enterprises=enterprises, stations=20, hours=6
-        ),
-    )  # fmt: skip
-    monkeypatch.setattr(city, "trace", lambda truth, seed: trace(truth, seed=seed, memory=3))
+
+    # A hundred enterprises, one of the two cities found well and one badly.
+    def made(truth: int, seed: int) -> city.Found:
+        good = seed == 1
+        told = np.full(100, 0.01)
+        told[:4] = 0.9
+        exceeds = np.zeros(100, bool)
+        exceeds[: 4 if good else 1] = True
+        return city.Found(
+            recall=1.0 if good else 0.4, least_squares=0.0, coverage=0.9, listed=0.8,
+            exceeding=0.5, caught=0.75 if good else float("nan"), probability=told,
+            exceeds=exceeds, unsettled=0, located=4, visible=4, seconds=0.0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(city, "exceeders", lambda seed, enterprises: enterprises)
+    monkeypatch.setattr(city, "trace", made)
     status, found, _ = run(app, "city", "--seeds", "2", "--enterprises", "100")
     assert status == 0
     assert found is not None
-    assert found["cities"] == 2
-    assert 0 <= found["recall_30"] <= 1  # type: ignore[operator]
-    assert found["met"] == (found["recall_30"] >= 0.6)  # type: ignore[operator]
+    assert (found["cities"], found["recall_30"], found["met"]) == (2, 0.7, True)
+    assert found["coverage_90"] == {
+        "all": 0.9, "first_30": 0.8, "exceeders_in_first_30": 0.75, "exceeders": 0.5,
+    }  # fmt: skip
+    assert found["reliability"] == [
+        {"from": 0.0, "to": 0.05, "sources": 192, "told": 0.01, "true": 0.0},
+        {"from": 0.8, "to": 0.95, "sources": 8, "told": 0.9, "true": 0.625},
+    ]
+    monkeypatch.setattr(city, "trace", lambda truth, seed: made(truth, 2))
+    _, found, _ = run(app, "city", "--seeds", "2", "--enterprises", "100")
+    assert found is not None
+    assert (found["recall_30"], found["met"]) == (0.4, False)

@@ -24,6 +24,7 @@ TURN, STRETCH = 8.0, 0.15  # one standard deviation of wind direction (degrees) 
 STUCK = 6  # equal hours in a row that no station measures
 LIVELY = 20.0  # steps of its rounding; a value below may well stand still
 MEMORY = 12  # hours that a puff is followed back
+LONGEST = 72  # hours asked about at once
 THRESHOLD = 3.0  # times the known rate that counts as far more
 RELATIVE = 0.3  # error of the model by value
 CALM_RELATIVE = 1.0  # the same where the air stands: how far it drifts is unknown
@@ -39,9 +40,9 @@ class Share:
     """One source at the asked station, means over the asked hours, µg/m³.
 
     `known`: from its known rate; `likely`, `low`, `high`: from the posterior median and the middle
-    90 % of its rate; `probability` that it emits more than `THRESHOLD` times what is known (0 for a
+    90 % of its rate; `probability` that it emits more than the threshold's times what is known (0 for a
     monitored one); `reach`: µg/m³ at the station per g/s; `alike`: sources that the data cannot tell
-    from it.
+    from it; `settled`: the two chains of the sampler agree.
     """
 
     source: int
@@ -52,6 +53,7 @@ class Share:
     probability: float
     reach: float
     alike: tuple[int, ...]
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def attribute(
     *,
     station: int,
     first: int,
+    threshold: float = THRESHOLD,
     draws: int = 600,
     seed: int = 1,
 ) -> Attribution:
@@ -129,10 +132,8 @@ def attribute(
         raise AttributionError("the station has no valid hour in the asked time")
     base = background(v)
     winds = weather.winds
-    a, turned, faster = (
-        tracing.matrix(sources, w, places, memory=MEMORY)
-        for w in (winds, tracing.turned(winds, TURN), tracing.turned(winds, 0.0, 1 + STRETCH))
-    )
+    ways = tracing.transport(sources, winds, places, degrees=TURN, speed=STRETCH, memory=MEMORY)
+    a = ways.mean
     micro = replace(sources, rate=sources.rate * 1e6).rate  # µg/s
     noise = np.sqrt(INSTRUMENT**2 + (UNEVEN * base) ** 2)
     answer = tracing.invert(
@@ -142,8 +143,8 @@ def attribute(
         hours=hours,
         relative=CALM_RELATIVE if weather.still else RELATIVE,
         noise=np.repeat(np.nan_to_num(noise, nan=INSTRUMENT), len(places)),
-        shifted=(turned, faster),
-        threshold=THRESHOLD,
+        members=ways.members,
+        threshold=threshold,
         pinned=monitored,
         first=len(sources),
         draws=draws,
@@ -162,6 +163,7 @@ def attribute(
             c.probability,
             float(reach[c.source] * 1e6),
             c.alike,
+            c.settled,
         )
         for c in (_pinned(c, monitored, micro) for c in answer.ranked)
         if reach[c.source] > 0

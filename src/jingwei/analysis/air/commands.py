@@ -216,29 +216,30 @@ def city(
             one = field.trace(field.exceeders(seed, enterprises=enterprises), seed=seed)
             validate.tell(f"city {seed}: {one.located} of 15 in the first 30 ({one.seconds:.0f} s)")
             found.append(one)
+
+    def mean(of: list[float]) -> float:
+        known = [v for v in of if v == v]
+        return sum(known) / len(known) if known else float("nan")
+
+    shares = ("recall", "least_squares", "coverage", "listed", "caught", "exceeding")
+    means = {name: mean([getattr(f, name) for f in found]) for name in shares}
     rows = [
-        [
-            str(n),
-            f"{f.visible} of 15",
-            f"{f.recall:.2f}",
-            f"{f.least_squares:.2f}",
-            f"{f.coverage:.2f}",
-        ]
+        [str(n), f"{f.visible} of 15", *(f"{getattr(f, name):.2f}" for name in shares),
+         str(f.unsettled)]
         for n, f in enumerate(found, 1)
-    ]
-    recall = sum(f.recall for f in found) / len(found)
-    trap = sum(f.least_squares for f in found) / len(found)
-    rows.append(["mean", "", f"{recall:.2f}", f"{trap:.2f}", ""])
+    ]  # fmt: skip
+    rows.append(["mean", "", *(f"{means[name]:.2f}" for name in shares), ""])
     text = table(
-        [
-            "city",
-            "visible at all",
-            "recall in the first 30",
-            "least squares",
-            "rates within their 90 %",
-        ],
+        ["city", "visible at all", "recall in the first 30", "least squares", "in their 90 %: all",
+         "the first 30", "exceeders of the first 30", "all exceeders", "unsettled of the first 30"],
         rows,
-    )
+    )  # fmt: skip
+    steps = field.reliability(found)
+    text += "\n\n" + table(
+        ["probability told", "sources", "mean told", "truly above three times"],
+        [[f"{low:g} to {high:g}", str(n), f"{told:.3f}", f"{true:.3f}"]
+         for low, high, n, told, true in steps],
+    )  # fmt: skip
     validate.tell(text)
     if report is not None:
         with validate.refusing():
@@ -247,13 +248,29 @@ def city(
         {
             "name": "city",
             "cities": len(found),
-            "recall_30": round(recall, 3),
-            "least_squares_30": round(trap, 3),
-            "coverage_90": round(sum(f.coverage for f in found) / len(found), 3),
+            "recall_30": round(means["recall"], 3),
+            "least_squares_30": round(means["least_squares"], 3),
+            "coverage_90": {
+                "all": round(means["coverage"], 3),
+                "first_30": round(means["listed"], 3),
+                "exceeders_in_first_30": round(means["caught"], 3),
+                "exceeders": round(means["exceeding"], 3),
+            },
+            "reliability": [
+                {
+                    "from": low,
+                    "to": high,
+                    "sources": n,
+                    "told": round(told, 4),
+                    "true": round(true, 4),
+                }
+                for low, high, n, told, true in steps
+            ],
             "each": [round(f.recall, 3) for f in found],
             "visible": [f.visible for f in found],
+            "unsettled": [f.unsettled for f in found],
             "goal": {"recall_30": 0.6},
-            "met": recall >= 0.6,
+            "met": means["recall"] >= 0.6,
         }
     )
 

@@ -1,8 +1,8 @@
 """From an exceedance at a station to a ranked list of sources, on files or arrays.
 
-Hours of one period, the stations around, the sources with their inventory, and measured wind. The
-steps: weather to turbulence, background from the stations that are not hit, source-receptor matrix
-under three winds, inversion (`tracing`). What is missing or assumed is told in `notes`.
+Hours of one period, the stations around, the sources with their inventory, and measured wind become
+what `attribution` asks for, the engine behind the office's own tracing; the same input gives the
+same answer there. What is missing or assumed is told in `notes`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from jingwei.analysis.air import tracing, weather
+from jingwei.analysis.air import attribution, weather
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.field.tables import FieldError, number, rows
 from jingwei.analysis.air.forecast.history import History
-from jingwei.analysis.air.puffs import Sources, Winds
+from jingwei.analysis.air.puffs import Sources
 
 HEIGHT = 15.0  # m, of a source without one: the least of GB 16297-1996, 7.4
 LOCAL = timezone(timedelta(hours=8))
 REACH = 60e3  # m; a source further away is left out
-WIND_ERROR = (8.0, 0.15)  # degrees and share, one standard deviation
+GIVEN_UP = {
+    "negative": "values are negative and were left out",
+    "stuck": f"values stood still for {attribution.STUCK} hours or more and were left out",
+}
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def read_register(source: Path) -> tuple[Register, list[str]]:
 
 def city_wind(
     history: History, first: int, last: int, centre: tuple[float, float]
-) -> tuple[Winds, list[str]]:
+) -> tuple[weather.Weather, list[str]]:
     """One wind for the whole city, the mean of its stations, of hours first…last (the last included).
 
     Raises WeatherError where more than three hours in a row have none.
@@ -168,7 +171,7 @@ def city_wind(
             if found.still
             else f"{found.calm} hours were calm: the direction of the hours around was taken"
         )
-    return found.winds, notes
+    return found, notes
 
 
 def _with_wind(
@@ -196,8 +199,7 @@ def trace(
     *,
     stations: Places,
     register: Register,
-    memory: int = 12,
-    threshold: float = 3.0,
+    threshold: float = attribution.THRESHOLD,
     top: int = 30,
     seed: int = 1,
 ) -> Found:
@@ -237,6 +239,7 @@ def trace(
         notes.append(
             f"{len(px) - len(near)} sources lie beyond {REACH / 1e3:g} km and are left out"
         )
+    memory = attribution.MEMORY
     begin, stop = _with_wind(history, pollutant, station, first, last, memory)
     if (lost_hours := last + 1 - first - (stop - max(first, begin))) > 0:
         notes.append(
@@ -249,15 +252,12 @@ def trace(
     lead = first - begin
     if lead < memory:
         notes.append(f"only {lead} hours of wind before the period: older air is not followed")
-    y = history.values[pollutant][first : last + 1][:, [history.stations.index(s) for s in placed]]
-    if not np.isfinite(y[:, own]).any():
+    y = history.values[pollutant][begin : last + 1][:, [history.stations.index(s) for s in placed]]
+    mine = y[lead:, own]
+    if not np.isfinite(mine).any():
         raise FieldError(f"{station} has no value of {pollutant} in the period")
-    gaps = int(np.isnan(y[:, own]).sum())
-    if gaps:
-        notes.append(f"{station} has no value in {gaps} of {len(y)} hours")
-    background = np.full(len(y), np.nan)
-    some = np.isfinite(y).any(axis=1)
-    background[some] = np.nanquantile(y[some], 0.2, axis=1)
+    if gaps := int(np.isnan(mine).sum()):
+        notes.append(f"{station} has no value in {gaps} of {len(mine)} hours")
     if len(placed) < 4:
         notes.append(f"only {len(placed)} stations: the background is hardly known")
     height = np.where(np.isnan(register.height), HEIGHT, register.height)[near]
@@ -267,63 +267,51 @@ def trace(
         x=px[near],
         y=py[near],
         height=height,
-        rate=kg_h / 3600 * 1e9,  # µg/s
+        rate=kg_h / 3.6,  # g/s
         diameter=np.where(rise, register.diameter[near], 0.0),
         velocity=np.where(rise, register.velocity[near], 0.0),
         gas=np.where(rise, register.temperature[near] + 273.15, 0.0),
     )
     if (~rise).any():
         notes.append(f"{int((~rise).sum())} of {len(near)} sources are without plume rise")
-    at = np.column_stack([sx, sy, np.full(len(sx), 3.0)])
-    skip = lead * len(placed)
-    a, turned, faster = (
-        tracing.matrix(sources, w, at, memory=memory)[skip:]
-        for w in (
-            air, tracing.turned(air, WIND_ERROR[0]), tracing.turned(air, 0.0, 1 + WIND_ERROR[1])
-        )
-    )  # fmt: skip
-    excess = (y - background[:, None]).ravel()
-    spread = np.nanstd(y - np.nanmedian(y, axis=1, keepdims=True)) if some.any() else 1.0
-    answer = tracing.invert(
-        a, excess, sources.rate, hours=len(y), noise=max(0.3 * float(spread), 0.5), relative=0.3,
-        shifted=(turned, faster), threshold=threshold, pinned=register.monitored[near], first=top,
-        seed=seed,
-    )  # fmt: skip
-    mine = a[own :: len(placed)]
-    known = np.isfinite(y[:, own])
-    levels = np.asarray(mine[np.flatnonzero(known)].multiply(answer.rate).mean(axis=0)).ravel()
-    whole = float(levels.sum())
-    if whole <= 0:
+    try:
+        told = attribution.attribute(
+            sources, register.monitored[near], air,
+            np.column_stack([sx, sy, np.full(len(sx), 3.0)]), y,
+            station=own, first=lead, threshold=threshold, seed=seed,
+        )  # fmt: skip
+    except attribution.AttributionError as error:
+        raise FieldError(f"{station}: {error}") from None
+    notes += [f"{n} {GIVEN_UP[why]}" for why, n in told.dropped.items()]
+    if not told.shares:
         notes.append("no source of the register is upwind of the station in these hours")
-    unit = 3600 * 1e-9
     suspects = []
-    for c in answer.ranked:
-        j = c.source
+    for s in told.shares[:top]:
+        j, unit = s.source, 3.6 / s.reach  # from µg/m³ at the station to kg/h
         suspects.append(
             Suspect(
                 name=register.places.names[near[j]],
-                probability=c.probability,
+                probability=s.probability,
                 inventory=float(kg_h[j]),
-                rate=c.rate * unit,
-                low=c.low * unit,
-                high=c.high * unit,
-                share=float(levels[j] / whole) if whole > 0 else 0.0,
-                level=float(levels[j]),
+                rate=s.likely * unit,
+                low=s.low * unit,
+                high=s.high * unit,
+                share=s.likely / told.likely if told.likely > 0 else 0.0,
+                level=s.likely,
                 distance=float(np.hypot(px[near[j]], py[near[j]])),
                 bearing=float(np.degrees(np.arctan2(px[near[j]], py[near[j]])) % 360),
                 monitored=bool(register.monitored[near[j]]),
-                alike=tuple(register.places.names[near[i]] for i in c.alike),
+                alike=tuple(register.places.names[near[i]] for i in s.alike),
             )
         )
-    # What neither reaches the station nor stands out has no place in a list about the station.
-    suspects = [s for s in suspects if s.level > 0 or s.probability > 0.5]
-    suspects.sort(key=lambda s: (-round(s.probability, 2), -s.level))
+    asked = np.isfinite(told.measured)
+    asked[:lead] = False
     return Found(
         station=station,
-        hours=len(y),
-        measured=float(np.nanmean(y[:, own])),
-        background=float(np.nanmean(background[known])),
-        explained=whole,
+        hours=len(mine),
+        measured=float(told.measured[asked].mean()),
+        background=float(told.background[asked].mean()),
+        explained=told.likely,
         suspects=tuple(suspects),
         notes=tuple(notes),
     )

@@ -21,8 +21,8 @@ from jingwei.analysis.air.boundary import Floats, floats
 # known wind; means over stations and hours miss less by direction, but share the rest.
 MODEL = 0.48
 # Of the rates: a monitor that passes is within 15 % (HJ 75-2017, relative accuracy of SO2 and NOx,
-# taken as one standard deviation); a permit as in `tracing.invert`, Student-t of scale 0.4 and two
-# degrees of freedom in the logarithm; where nothing is known but that it emits, twice that.
+# taken as one standard deviation); a permit is Student-t of scale 0.4 and two degrees
+# of freedom in the logarithm (own choice); where nothing is known but that it emits, twice that.
 RATES = {"monitor": 0.15, "permit": 0.4, "assumed": 0.8}
 DEGREES = 2.0
 # What part of nitrogen oxides (as NO2) is NO2 at a station, and what part of all particles of a stack

@@ -42,15 +42,14 @@ def trace_files(
     ] = 3.0,
     top: Annotated[int, typer.Option(help="Lines of the list.")] = 30,
 ) -> None:
-    """From files, simpler than `trace`: rank sources by the probability that they emit far more than their inventory.
+    """From files: rank sources by the probability that they emit far more than their inventory.
 
-    One wind for the city, the 20 % quantile as background and an error by the spread of the stations,
-    so the figures differ from those of `trace`, which takes the wind of every station.
+    The engine is that of `trace`; the wind is one for the city, the mean of the stations in the data.
 
     The list accuses nobody: rates have intervals, and sources that the data cannot tell apart are named
     together. The last line of the output is one JSON object.
     """
-    from jingwei.analysis.air import investigate
+    from jingwei.analysis.air import attribution, investigate
     from jingwei.analysis.air.forecast import history
 
     with validate.refusing():
@@ -58,9 +57,9 @@ def trace_files(
         first, last = known.at(_hour("--from", begin)), known.at(_hour("--to", end))
         if last < first:
             raise ValueError(f"--to {end} lies before --from {begin}")
-        if last - first > 240:
+        if last - first >= attribution.LONGEST:
             raise ValueError(
-                "the period is longer than ten days: choose the hours of the exceedance"
+                f"the period is longer than {attribution.LONGEST} hours: choose those of the exceedance"
             )
         if not 1.0 < threshold <= 50:
             raise ValueError("threshold: between 1 and 50 times the inventory")

@@ -1,8 +1,8 @@
 """From measurements back to sources: the source-receptor matrix and who is behind an exceedance.
 
-`matrix` sends puffs backwards from the receptors; `invert` weighs every source's inventory against
-what was measured, with the errors of the wind in the covariance. Plain least squares with
-non-negative rates puts wind errors into sources; `field.city` measures how often
+`matrix` sends puffs backwards from the receptors, `transport` under several winds, because the wind
+is known with an error; `invert` weighs every source's inventory against what was measured. Plain
+least squares with non-negative rates puts wind errors into sources; `field.city` measures how often
 (docs/validation/air.md).
 """
 
@@ -20,7 +20,7 @@ from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.puffs import SCHEDULE, Sources, Winds, effective_heights
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix, csr_matrix
 
 Bools = npt.NDArray[np.bool_]
 
@@ -84,8 +84,51 @@ def turned(winds: Winds, degrees: float = 0.0, factor: float = 1.0) -> Winds:
 
 
 @dataclass(frozen=True)
+class Transport:
+    """`mean`: the matrix to be expected, the wind being uncertain; the members and their weights."""
+
+    mean: csr_matrix
+    members: tuple[tuple[float, csr_matrix], ...]
+
+
+def transport(
+    sources: Sources,
+    winds: Winds,
+    receptors: npt.ArrayLike,
+    *,
+    degrees: float,
+    speed: float,
+    memory: int = 24,
+    threads: int | None = None,
+) -> Transport:
+    """Matrices under the wind and under winds turned and stretched to both sides; `degrees` and
+    `speed` (share) are one standard deviation of its error.
+
+    The members stand at sqrt(3) standard deviations with a sixth of the weight each (unscented
+    transform, Julier and Uhlmann 1997): exact to the third moment. The mean is wider and lower than
+    the plume of the wind as given: whoever takes that one for the truth finds every rate too low, as
+    a true plume hardly ever lies where the given one peaks.
+    """
+    far = np.sqrt(3.0)
+    middle = matrix(sources, winds, receptors, memory=memory, threads=threads)
+    members = [(1 / 3, middle)]
+    for other in (
+        turned(winds, far * degrees), turned(winds, -far * degrees),
+        turned(winds, 0.0, float(np.exp(far * speed))),
+        turned(winds, 0.0, float(np.exp(-far * speed))),
+    ):  # fmt: skip
+        one = matrix(sources, other, receptors, memory=memory, arrivals=1, threads=threads)
+        members.append((1 / 6, one))
+    mean = members[0][0] * middle
+    for weight, one in members[1:]:
+        mean = mean + weight * one
+    return Transport(mean.tocsr(), tuple(members))
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """One source in the ranked list. `low`, `high`: the middle 90 % of its rate, u/s."""
+    """One source in the ranked list. `low`, `high`: the middle 90 % of its rate, u/s; `settled`: the
+    two chains agree on it (`SETTLED`)."""
 
     source: int
     probability: float
@@ -94,18 +137,40 @@ class Candidate:
     low: float
     high: float
     alike: tuple[int, ...]
+    settled: bool = True
 
 
 @dataclass(frozen=True)
 class Answer:
     """`probability` (n,) that a source exceeds `threshold` times its inventory; posterior median
-    and 5 %, 95 % quantiles of its rate (n,), u/s; the ranked list."""
+    and 5 %, 95 % quantiles of its rate (n,), u/s; the ranked list; `rhat` (n,), NaN where it was not
+    sampled; posterior means of the inventory's spread in the log and of the share of sources far
+    off; how many sources any station could see."""
 
     probability: Floats
     rate: Floats
     low: Floats
     high: Floats
     ranked: tuple[Candidate, ...]
+    rhat: Floats
+    spread: float
+    share: float
+    seen: int
+
+
+# Own choices, tried on made-up cities other than those reported (docs/validation/air.md).
+SPREAD = (
+    4.0,
+    0.4,
+)  # of log rate over inventory: what it is before the data, and worth how many sources
+FAR = (1.0, 49.0)  # one source in fifty is far off its inventory, before the data
+TAIL = 4.0  # degrees of freedom of what neither noise nor the common error of the wind explains
+PLUME = 0.25  # lognormal error of one source's plume that stays, as at Chilbolton and Ginninderra
+COMMON = 0.5  # part of the wind's error that all stations of an hour share
+GRID = np.linspace(np.log(0.05), np.log(60.0), 72)  # of log rate over inventory
+NEGLIGIBLE = 0.1  # standard deviations in all that 60 times the inventory changes
+LISTED = 100  # first of the list of which it is said what is alike
+SETTLED = 1.1  # Gelman and Rubin's R-hat
 
 
 def invert(
@@ -116,26 +181,26 @@ def invert(
     hours: int,
     noise: npt.ArrayLike,
     relative: float = 0.3,
-    shifted: tuple[csr_matrix, ...] = (),
-    spread: float = 0.4,
-    degrees: float = 2.0,
+    members: tuple[tuple[float, csr_matrix], ...] = (),
     threshold: float = 3.0,
     pinned: Bools | None = None,
     first: int = 30,
     draws: int = 600,
     seed: int = 1,
 ) -> Answer:
-    """Posterior of all rates by Gibbs sampling.
+    """Posterior of all rates by Gibbs sampling, two chains of `draws` / 2.
 
-    measured (m,) minus background, u/m³, NaN where missing; rows of `a` as from `matrix`, `hours`
-    equal blocks. noise (m,) or scalar: standard deviation of instrument and background; `relative`:
-    of the model, by value. `shifted`: matrices under winds one standard deviation off (turned,
-    faster); their differences make the covariance of what a wrong wind does to all stations of an
-    hour together. Prior: log of rate over inventory is Student-t with scale `spread` and `degrees`
-    of freedom, so that most keep near their inventory and a few may be far off; `pinned` sources
-    (monitored) keep theirs. Raises ValueError for shapes that do not fit.
+    measured (m,) minus background, u/m³, NaN where missing; rows of `a` as from `transport` (mean),
+    `hours` equal blocks. noise (m,) or scalar: standard deviation of instrument and background;
+    `relative`: of the model, by value; errors are Student-t. `members` (weight, matrix): what the
+    wind's error does to all stations of an hour together is sampled with the rates.
+
+    Prior: most rates are near their inventory (lognormal), a small share anywhere between 1/20 and 60
+    times it; the spread of the ones and the share of the others are learned with the rates. `pinned`
+    sources (monitored) keep theirs. A source that no station could see keeps the prior. Raises
+    ValueError for shapes that do not fit.
     """
-    from jingwei.analysis.air import kernels
+    from jingwei.analysis.air import sampler  # compiled code: loaded where it is wanted
 
     y, q0 = floats(measured), floats(inventory)
     m, n = a.shape
@@ -146,68 +211,106 @@ def invert(
         )
     if not (np.isfinite(q0).all() and (q0 >= 0).all()):
         raise ValueError("invert: an inventory is missing or negative")
-    if not np.isfinite(y).any():
+    known = np.flatnonzero(np.isfinite(y))
+    if not len(known):
         raise ValueError("invert: there is no measurement")
-    sd = np.broadcast_to(floats(noise), (m,))
-    block = m // hours
+    sd = np.broadcast_to(floats(noise), (m,))[known]
+    y = y[known]
+    # The hours' first rows among those that are known.
+    starts = np.searchsorted(known, np.arange(hours + 1) * (m // hours)).astype(np.int64)
     fixed = np.zeros(n, bool) if pinned is None else pinned
-    scaled = [b.multiply(q0).tocsr() for b in (a, *shifted)]  # columns per inventory
-    # A grid of multiples of the inventory, even in the log, and the prior on it.
-    grid = np.exp(np.linspace(np.log(0.05), np.log(60.0), 72))
-    prior = -(degrees + 1) / 2 * np.log1p((np.log(grid) / spread) ** 2 / degrees)
-    factor = np.ones(n)
+    part = a[known].tocsc()
+    part.data = (part.data * np.repeat(q0, np.diff(part.indptr))).astype(np.float32)
+    some = [(w, b[known]) for w, b in members]
+    usual = np.array([SPREAD[0], SPREAD[0] * SPREAD[1] ** 2])
     random = np.random.default_rng(seed)
-    for round_ in range(3):
-        h, g = np.zeros((n, n)), np.zeros(n)
-        for k in range(hours):
-            rows = slice(k * block, (k + 1) * block)
-            seen = np.flatnonzero(np.isfinite(y[rows]))
-            if not len(seen):
-                continue
-            one = scaled[0][rows][seen]
-            told = one @ factor
-            moves = [s[rows][seen] @ factor - told for s in scaled[1:]]
-            # What a wrong wind does is not linear: half goes to the common shift, the size of it
-            # to every station for itself.
-            own = sum((d**2 for d in moves), np.zeros(len(seen)))
-            cov = np.diag(sd[rows][seen] ** 2 + (relative * told) ** 2 + 0.5 * own)
-            for d in moves:
-                cov += 0.5 * np.outer(d, d)
-            used = np.flatnonzero(np.diff(one.tocsc().indptr))
-            dense = one[:, used].toarray()
-            solved = np.linalg.solve(cov, np.column_stack([dense, y[rows][seen]]))
-            h[np.ix_(used, used)] += dense.T @ solved[:, :-1]
-            g[used] += dense.T @ solved[:, -1]
-        count = draws if round_ == 2 else 150
-        chain = kernels.gibbs(
-            h,
-            g,
-            np.log(grid),
-            prior,
-            factor,
-            fixed,
-            count,
-            count // 3,
-            int(random.integers(1 << 31)),
+    factor = np.ones(n)
+    pilot = max(draws // 6, 20)
+
+    def errors() -> tuple[Floats, Floats]:
+        """Variances (rows,) and common errors of the wind (rows, members) at the factors so far."""
+        told = part @ factor
+        moves = [np.sqrt(w) * (b @ (q0 * factor) - told) for w, b in some]
+        wind = np.stack(moves, axis=1) if moves else np.zeros((len(y), 0))
+        own = (1 - COMMON) * (wind**2).sum(axis=1)
+        return sd**2 + (relative * told) ** 2 + own + 1e-300, np.sqrt(COMMON) * wind
+
+    variance, wind = errors()
+    reach = np.sqrt(part.power(2).T @ (1 / variance)) * np.exp(GRID[-1])
+    seen = np.flatnonzero(reach > NEGLIGIBLE)
+    matrix_ = part[:, seen]
+    left = part @ np.where(reach > NEGLIGIBLE, 0.0, 1.0)
+
+    def sample(begin: Floats, count: int, one: int) -> tuple[npt.NDArray[np.float32], Floats]:
+        return sampler.chain(
+            matrix_.indptr.astype(np.int64), matrix_.indices.astype(np.int64), matrix_.data,
+            y - left, variance, wind, starts, GRID, begin, fixed[seen], usual, np.array(FAR), TAIL, PLUME,
+            count, max(count // 2, 50), one,
+        )  # fmt: skip
+
+    # The sizes of the errors depend on the rates: two short chains for them, then the long ones.
+    for _ in range(2):
+        factor[seen] = sample(factor[seen], pilot, int(random.integers(1 << 31)))[0].mean(axis=0)
+        variance, wind = errors()
+    two = [(factor[seen], int(random.integers(1 << 31))), (np.ones(len(seen)), int(random.integers(1 << 31)))]  # fmt: skip
+    with ThreadPoolExecutor(2) as pool:
+        chains = list(pool.map(lambda c: sample(c[0], max(draws // 2, 10), c[1]), two))
+    spread, share = np.concatenate([about for _, about in chains]).mean(axis=0)
+    found = np.concatenate([one for one, _ in chains])
+    # Without data: the prior, with what was learned of it.
+    cells = (1 - share) * np.exp(-0.5 * (GRID / spread) ** 2) * (GRID[1] - GRID[0]) / (
+        spread * np.sqrt(2 * np.pi)
+    ) + share / len(GRID)
+    sums = np.cumsum(cells / cells.sum())
+    probability = np.full(n, 1 - np.interp(np.log(threshold), GRID, sums))
+    low, middle, high = (np.full(n, np.exp(np.interp(p, sums, GRID))) for p in (0.05, 0.5, 0.95))
+    average = np.full(n, float(np.exp(GRID) @ cells / cells.sum()))
+    rhat = np.full(n, np.nan)
+    probability[seen] = (found > threshold).mean(axis=0)
+    low[seen], middle[seen], high[seen] = np.quantile(found, [0.05, 0.5, 0.95], axis=0)
+    average[seen] = found.mean(axis=0)
+    rhat[seen] = _rhat(np.log(chains[0][0]), np.log(chains[1][0]))
+    for values in (low, middle, high, average):
+        values[fixed] = 1.0
+    probability[fixed] = 0.0
+    rhat[fixed] = np.nan
+    order = np.lexsort((-average, -probability))[:first]
+    twins = _alike(part, 1 / variance, order[:LISTED])
+    ranked = tuple(
+        Candidate(
+            int(j), float(probability[j]), float(q0[j]), float(q0[j] * middle[j]),
+            float(q0[j] * low[j]), float(q0[j] * high[j]), twins.get(int(j), ()),
+            not rhat[j] > SETTLED,
         )
-        factor = chain.mean(axis=0)
-    probability = np.where(fixed, 0.0, (chain > threshold).mean(axis=0))
-    low, middle, high = np.quantile(chain, [0.05, 0.5, 0.95], axis=0) * q0
-    order = np.lexsort((-chain.mean(axis=0), -probability))
-    size = np.sqrt(np.maximum(np.diag(h), 1e-300))
-    ranked = []
-    for j in order[:first]:
-        like = np.flatnonzero(h[j] / (size[j] * size) > 0.9) if size[j] > 1e-9 else order[:0]
-        alike = tuple(int(i) for i in like if i != j)
-        ranked.append(
-            Candidate(
-                int(j),
-                float(probability[j]),
-                float(q0[j]),
-                float(middle[j]),
-                float(low[j]),
-                float(high[j]),
-                alike,
-            )
-        )
-    return Answer(probability, middle, low, high, tuple(ranked))
+        for j in order
+    )  # fmt: skip
+    return Answer(
+        probability, q0 * middle, q0 * low, q0 * high, ranked, rhat, float(spread), float(share),
+        len(seen),
+    )  # fmt: skip
+
+
+def _rhat(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> Floats:
+    """Potential scale reduction of two chains (draws, n) (Gelman and Rubin 1992)."""
+    count = len(one)
+    within = 0.5 * (one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1))
+    between = 0.5 * (one.mean(axis=0) - other.mean(axis=0)) ** 2
+    found: Floats = np.sqrt((count - 1) / count + between / np.maximum(within, 1e-12)).astype(float)
+    return found
+
+
+def _alike(
+    part: csc_matrix, weight: Floats, first: npt.NDArray[np.intp]
+) -> dict[int, tuple[int, ...]]:
+    """For each of some sources those whose columns are more than 0.9 the same, by weighted cosine."""
+    size = np.sqrt(part.power(2).T @ weight)
+    few = part[:, first]
+    few.data = few.data * weight[few.indices]
+    both = (part.T @ few).tocsc()
+    found = {}
+    for k, j in enumerate(first):
+        rows = both.indices[both.indptr[k] : both.indptr[k + 1]]
+        values = both.data[both.indptr[k] : both.indptr[k + 1]]
+        like = rows[values > 0.9 * size[j] * size[rows]] if size[j] > 1e-9 else rows[:0]
+        found[int(j)] = tuple(sorted(int(i) for i in like if i != j))
+    return found

@@ -189,6 +189,7 @@ def said(trace: Trace) -> list[str]:
         ("filled", _("%d hours without any wind were filled from the hours around.")),
         ("short", _("Air is followed back %d hours less than usual: before that no station had wind.")),
         ("unjudged", _("%d of the asked hours were not judged: no station had wind within three hours of them.")),
+        ("unsettled", _("On %d of the sources listed the sampler has not settled: take their figures as rough.")),
         ("dropped_negative", _("%d negative concentrations were left out.")),
         ("dropped_stuck", _("%d concentrations that did not move for six hours or more were left out.")),
     ):  # fmt: skip

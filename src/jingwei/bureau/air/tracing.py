@@ -15,7 +15,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.db.models import Sum
 
-from jingwei.analysis.air import savings, weather
+from jingwei.analysis.air import attribution, savings, weather
 from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
@@ -28,7 +28,7 @@ from jingwei.standards import units
 from jingwei.telemetry.lake import Lake
 
 HOUR = timedelta(hours=1)
-LONGEST = timedelta(hours=72)
+LONGEST = attribution.LONGEST * HOUR
 REACH = 60_000.0  # m; sources and stations farther from the asked one do not count
 DEFAULT_HEIGHT = 15.0  # m; GB 16297-1996 7.4 wants an exhaust stack to be no lower
 SPEED, DIRECTION, TEMPERATURE = "a01007", "a01008", "a01001"
@@ -329,6 +329,7 @@ def answer(q: Question) -> dict[str, Any]:
             "still": int(found.still),
             "parts": 1,
             "short": min(begin, q.first),
+            "unsettled": sum(not s.settled for s in told.shares[:30]),
             "unjudged": len(asked) - len(told_hours),
             **{f"dropped_{k}": n for k, n in told.dropped.items()},
             **{f"basis_{k}": n for k, n in Counter(q.basis).items()},

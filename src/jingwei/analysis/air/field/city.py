@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -115,37 +116,67 @@ def exceeders(
 
 @dataclass(frozen=True)
 class Found:
+    """What `trace` found. recall, least_squares: share of the exceeders in the first 30. Shares of true
+    rates within their 90 % intervals: `coverage` of all, `listed` of the first 30, `exceeding` of all
+    exceeders, `caught` of those in the first 30 (NaN without one). `probability`, `exceeds` (n,): that a
+    source exceeds three times its inventory, as told and in truth. `unsettled`: of the first 30, on
+    which the two chains do not agree."""
+
     recall: float
     least_squares: float
     coverage: float
+    listed: float
+    exceeding: float
+    caught: float
+    probability: Floats
+    exceeds: npt.NDArray[np.bool_]
+    unsettled: int
     located: int
     visible: int
     seconds: float
 
 
+def reliability(found: list[Found]) -> list[tuple[float, float, int, float, float]]:
+    """By told probability, over all cities: from, below, sources, mean of what was told, true share."""
+    told = np.concatenate([f.probability for f in found])
+    true = np.concatenate([f.exceeds for f in found])
+    rows = []
+    for low, high in pairwise(STEPS):
+        these = (told >= low) & (told < high)
+        if these.any():
+            rows.append(
+                (low, min(high, 1.0), int(these.sum()), float(told[these].mean()),
+                 float(true[these].mean()))
+            )  # fmt: skip
+    return rows
+
+
+STEPS = (0.0, 0.05, 0.2, 0.5, 0.8, 0.95, 1.01)
+THRESHOLD = 3.0
+
+
 def trace(truth: Truth, *, seed: int, noise: float = 0.3, memory: int = 8) -> Found:
     """Measure with the true wind, look for the exceeders with the model's; both recalls are of the
-    first 30. `coverage`: share of all true rates within the 90 % intervals. `visible`: how many
-    exceeders one could find at all at three standard errors, if everything else were known."""
+    first 30. `visible`: how many exceeders one could find at all at three standard errors, if
+    everything else were known."""
     random = np.random.default_rng(seed + 1000)
     clock = time.perf_counter()
     inventory = floats(truth.sources.rate)
     real = tracing.matrix(truth.sources, truth.true, truth.stations, memory=memory)
     exact = real @ (inventory * truth.factor)
     measured = exact * (1 + noise * random.standard_normal(len(exact)))
-    a, turned, faster = (
-        tracing.matrix(truth.sources, w, truth.stations, memory=memory)
-        for w in (
-            truth.model, tracing.turned(truth.model, 8.0), tracing.turned(truth.model, 0.0, 1.15)
-        )
-    )  # fmt: skip
+    ways = tracing.transport(
+        truth.sources, truth.model, truth.stations, degrees=8.0, speed=0.15, memory=memory
+    )
     answer = tracing.invert(
-        a, measured, inventory, hours=truth.model.hours, noise=0.02 * float(np.mean(exact)),
-        relative=noise, shifted=(turned, faster),
+        ways.mean, measured, inventory, hours=truth.model.hours,
+        noise=0.02 * float(np.mean(exact)), relative=noise, members=ways.members,
+        threshold=THRESHOLD,
     )  # fmt: skip
     first = [c.source for c in answer.ranked[:30]]
+    # The trap, for comparison: non-negative least squares on the matrix of the wind as given.
+    a = ways.members[0][1]
     weight = 1 / (0.02 * np.mean(exact) + noise * (a @ inventory))
-    # The trap, for comparison: non-negative least squares on the same matrix.
     dense = (a.multiply(inventory).multiply(weight[:, None])).tocsr()
     plain = lsq_linear(dense, measured * weight, bounds=(0, np.inf), max_iter=60, lsmr_tol="auto").x
     trap = np.argsort(-plain)[:30]
@@ -155,11 +186,18 @@ def trace(truth: Truth, *, seed: int, noise: float = 0.3, memory: int = 8) -> Fo
     )
     rate = inventory * truth.factor
     inside = (answer.low <= rate) & (rate <= answer.high)
+    caught = np.intersect1d(truth.exceeders, first)
     return Found(
-        recall=float(np.isin(truth.exceeders, first).mean()),
+        recall=len(caught) / len(truth.exceeders),
         least_squares=float(np.isin(truth.exceeders, trap).mean()),
         coverage=float(inside.mean()),
+        listed=float(inside[first].mean()),
+        exceeding=float(inside[truth.exceeders].mean()),
+        caught=float(inside[caught].mean()) if len(caught) else float("nan"),
+        probability=answer.probability,
+        exceeds=truth.factor > THRESHOLD,
+        unsettled=sum(not c.settled for c in answer.ranked[:30]),
         visible=int((signal > 3).sum()),
-        located=int(np.isin(truth.exceeders, first).sum()),
+        located=len(caught),
         seconds=time.perf_counter() - clock,
     )
