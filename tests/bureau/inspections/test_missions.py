@@ -54,6 +54,8 @@ def test_an_inspection_of_a_campaign_has_its_checklist_and_team(city, campaign, 
     url = reverse("inspections:new") + f"?campaign={campaign.pk}"
     page = client.get(url)
     assert "炉窑专项" in page.content.decode()
+    regions = {e.region_id for e in page.context["enterprises"]}
+    assert regions == {city.world.region.pk}
     assert page.context["form"]["title"].value() == "炉窑专项"
     sent = {**OPENING, "uscc": enterprise.uscc, "token": "t1"}
     assert client.post(url, sent).status_code == 302

@@ -98,6 +98,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if number.isdigit() and len(number) < 19:
         parent = get_object_or_404(cases.cases(request.user), pk=number)
     enterprises = Enterprise.objects.restrict(request.user, "enterprise.view")
+    offered = enterprises
     enterprise = enterprises.filter(uscc=uscc).first() if uscc else None
     if enterprise is None and not uscc:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
@@ -110,6 +111,8 @@ def new(request: HttpRequest) -> HttpResponse:
     refused, status = "", 200
     start: dict[str, Any] = {"origin": Origin.LOOK_BACK if parent else Origin.TARGETED}
     if programme:
+        if places := [r.pk for r in programme.regions.all()]:
+            offered = offered.filter(region__in=places)
         start |= {"title": programme.title, "text": programme.text}
     form = TransitionForm(INSPECTION.opening, None, initial=start)
     if request.method == "POST":
@@ -139,7 +142,7 @@ def new(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "uscc": uscc or (enterprise.uscc if enterprise else ""),
-            "enterprises": enterprises.order_by("name")[:2000],
+            "enterprises": offered.order_by("name")[:2000],
             "parent": parent,
             "programme": programme,
             "findings": chosen,
