@@ -265,7 +265,7 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert "DA002" in no2["outlets"][codes.index("DA002")]["name"]
     assert len(no2["outlets"][0]["hours"]) == 48
     assert no2["outlets"][0]["url"]
-    told = report.report(world.users["dispatcher"], made, "", 40)
+    told = report.report(world.users["dispatcher"], made, {}, 40)
     one = next(p for p in told["pollutants"] if p.name == "NO2")
     means = [np.mean(p.result["sources"].get("NO2", {"hours": [[0.0]]})["hours"][0]) for p in made.stations.all()]  # fmt: skip
     assert one.enterprises[0].mean == pytest.approx(np.mean(means), rel=1e-6)
@@ -286,16 +286,24 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     measures = told["measures"]
     assert [m.together for m in measures if m.pollutant == "NO2"][:1] == [True]
     assert {m.part.name for m in measures if not m.together} == {world.enterprise.name}
+    # Each group by its own part: together they save the sum.
+    own = report.report(world.users["dispatcher"], made, {one.groups[0].key: 25}, 50)
+    some = next(p for p in own["pollutants"] if p.name == "NO2")
+    assert some.groups[0].saved == pytest.approx(0.25 * some.groups[0].mean)
+    assert some.chosen.saved == pytest.approx(sum(g.saved for g in some.groups))
+    assert some.chosen.saved_band.high <= 0.5 * some.band.high
     # Nobody is cut, nothing is promised.
-    none = report.report(world.users["dispatcher"], made, "", 0)
+    none = report.report(world.users["dispatcher"], made, {}, 0)
     assert none["measures"] == []
     page = client.get(reverse("air:report"), {"cut": "40", "group": one.groups[0].key}).content.decode()  # fmt: skip
-    assert "减排 40 %" in page
+    assert "−40 %" in page
     assert "措施及预期效果" in page
     assert "全部停排" in page
     assert world.enterprise.name in page
-    other = report.report(world.users["dispatcher"], made, "no such industry", 40)
-    assert other["group"] == ""
+    each = client.get(reverse("air:report"), {f"cut-{one.groups[0].key}": "35"}).content.decode()
+    assert f'name="cut-{one.groups[0].key}" min="0" max="100" step="5" value="35"' in each
+    other = report.report(world.users["dispatcher"], made, {"no such industry": 40}, 0)
+    assert other["measures"] == []
     client.force_login(world.users["district_elsewhere"])
     assert client.get(reverse("air:sources-json", args=[world.station.pk])).status_code == 404
 

@@ -104,21 +104,26 @@ def sources(request: HttpRequest, station: int) -> HttpResponse:
 @require_safe
 @requires("air.view")
 def report(request: HttpRequest) -> HttpResponse:
-    """The decision report, made to be printed; `?group=` an industry, `?cut=` percent."""
+    """The decision report, made to be printed; `?cut=` percent of all industries, `?cut-INDUSTRY=` of one;
+    `?group=`: `cut` of this industry alone."""
     run = selectors.at(request.GET.get("run", ""))
     context: dict[str, Any] = {"run": run, "pending": selectors.pending()}
     if run is not None:
-        group, wanted = request.GET.get("group", ""), request.GET.get("cut", "")
-        cut = min(int(wanted), 100) if wanted.isdecimal() else 30
-        found = reports.report(request.user, run, group, cut)
-        names = dict(found["industries"])
+        cut = _percent(request.GET.get("cut", ""), 30)
+        asked = {k.removeprefix("cut-"): v for k, v in request.GET.items() if k.startswith("cut-")}
+        if group := request.GET.get("group", ""):
+            asked, cut = {group: str(cut)}, 0
+        cuts = {k: _percent(v, cut) for k, v in asked.items()}
+        found = reports.report(request.user, run, cuts, cut)
         context |= found | {
-            "chosen": names.get(found["group"], _("All industries")),
-            "cut": cut,
             "days": selectors.city_days(run),
             "episode": selectors.open_episode(),
         }
     return render(request, "air/report.html", context)
+
+
+def _percent(text: str, other: int) -> int:
+    return min(int(text), 100) if text.isdecimal() and len(text) < 9 else other
 
 
 @require_POST

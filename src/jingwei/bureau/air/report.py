@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from django.utils.translation import gettext as _
 
 from jingwei.analysis.air import savings
 from jingwei.analysis.air.savings import Interval
@@ -91,8 +92,8 @@ class Pollutant:
     enterprises: list[Part]
 
 
-def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any]:
-    """`group`: an industry, else all; `cut`: percent of its known emissions. Concentrations of what
+def report(user: Any, forecast: Forecast, cuts: dict[str, int], cut: int) -> dict[str, Any]:
+    """`cuts`: of some industries, percent of their known emissions; `cut`: of all others. Concentrations of what
     stacks emit themselves go in proportion to the emissions, so a cut of x % saves x % of them; what is
     formed in the air does not, and is not in it."""
     rows = list(selectors.stations(user, forecast))
@@ -107,19 +108,19 @@ def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any
     industries = {
         o.enterprise.industry: o.enterprise.get_industry_display() for o in outlets.values()
     }
-    group = group if group in industries else ""
+    cuts = {i: cuts.get(i, cut) for i in industries}
     stacks = forecast.about.get("stacks") or {}
     basis, parts = stacks.get("basis", {}), bool(stacks.get("parts"))
     found = (
-        [
-            _pollutant(n, rows, hours, outlets, group, cut, own, basis.get(n, {}), parts)
-            for n in names
-        ]
+        [_pollutant(n, rows, hours, outlets, cuts, own, basis.get(n, {}), parts) for n in names]
         if hours
         else []
     )
     return {
-        "group": group,
+        "scenario": scenario(cuts, industries, cut),
+        "cuts": [
+            (i, label, cuts[i]) for i, label in sorted(industries.items(), key=lambda x: x[1])
+        ],
         "outlooks": selectors.outlooks(rows, forecast),
         "pollutants": found,
         "measures": _measures(found),
@@ -128,6 +129,15 @@ def report(user: Any, forecast: Forecast, group: str, cut: int) -> dict[str, Any
         "said": selectors.said(forecast),
         "contributions": selectors.stacks_said(forecast),
     }
+
+
+def scenario(cuts: dict[str, int], industries: dict[str, str], rest: int) -> str:
+    """What is cut, in words."""
+    if len(set(cuts.values())) <= 1:
+        everybody = _("All industries")
+        return f"{everybody} −{next(iter(cuts.values()), rest)} %"
+    named = [(-cuts[i], industries[i]) for i in cuts if cuts[i]]
+    return _(", ").join(f"{label} −{-less} %" for less, label in sorted(named))
 
 
 def _measures(pollutants: list[Pollutant]) -> list[Measure]:
@@ -143,8 +153,8 @@ def _measures(pollutants: list[Pollutant]) -> list[Measure]:
 
 
 def _pollutant(
-    name: str, rows: list[StationForecast], hours: int, outlets: dict[int, Outlet], group: str,
-    cut: int, own: set[int], basis: dict[str, list[int]], parts: bool,
+    name: str, rows: list[StationForecast], hours: int, outlets: dict[int, Outlet],
+    cuts: dict[str, int], own: set[int], basis: dict[str, list[int]], parts: bool,
 ) -> Pollutant:  # fmt: skip
     medians, other = [], np.zeros(len(rows))
     adds: dict[int, npt.NDArray[np.float64]] = {}
@@ -163,39 +173,41 @@ def _pollutant(
     keys = list(adds)
     how = [known.get(pk, "permit") for pk in keys]
     table = np.array([adds[pk] for pk in keys]).reshape(len(keys), len(rows))  # (outlets, stations)
+    share_of = np.array([cuts.get(outlets[pk].enterprise.industry, 0) for pk in keys]) / 100
     monitors = np.array([h == "monitor" for h in how], bool)
 
     def part_of(
-        key: str, label: str, some: npt.NDArray[np.bool_], hit: bool, url: str = ""
+        key: str, label: str, some: npt.NDArray[np.float64], cut: int, url: str = ""
     ) -> Part:
-        by_station = table[some].sum(axis=0)
+        """`some`: of each outlet the part that counts; `cut` of all of it in percent."""
+        by_station = some @ table
         mean, top = float(by_station.mean()), int(np.argmax(by_station))
         both = np.stack([table.mean(axis=1), table[:, top]]) * some
         band, worst = savings.intervals(both, how, pollutant=name if parts else "")
-        watched = float(table[some & monitors].sum()) / max(float(table[some].sum()), 1e-12)
+        watched = float((some * monitors @ table).sum()) / max(float(by_station.sum()), 1e-12)
         return Part(
             label, key, mean, float(by_station[top]), rows[top].station.name, _share(mean, level),
-            cut if hit else 0, band, worst, 100 * watched, url,
+            cut, band, worst, 100 * watched, url,
         )  # fmt: skip
 
-    def of(test: Callable[[Outlet], bool]) -> npt.NDArray[np.bool_]:
-        return np.array([test(outlets[pk]) for pk in keys], bool)
+    def of(test: Callable[[Outlet], bool]) -> npt.NDArray[np.float64]:
+        return np.array([test(outlets[pk]) for pk in keys], float)
 
     files = {outlets[pk].enterprise_id: outlets[pk].enterprise for pk in keys}
     labels = {e.industry: e.get_industry_display() for e in files.values()}
     groups = [
-        part_of(i, label, of(lambda o, i=i: o.enterprise.industry == i), group in ("", i))  # type: ignore[misc]
+        part_of(i, label, of(lambda o, i=i: o.enterprise.industry == i), cuts.get(i, 0))  # type: ignore[misc]
         for i, label in labels.items()
     ]
     enterprises = [
         part_of(
-            str(pk), e.name, of(lambda o, pk=pk: o.enterprise_id == pk), group in ("", e.industry),  # type: ignore[misc]
+            str(pk), e.name, of(lambda o, pk=pk: o.enterprise_id == pk), cuts.get(e.industry, 0),  # type: ignore[misc]
             e.get_absolute_url() if pk in own else "",
         )
         for pk, e in files.items()
     ]  # fmt: skip
-    hit = of(lambda o: group in ("", o.enterprise.industry))
-    chosen = part_of(group, labels.get(group, ""), hit, True) if hit.any() else None
+    # What is cut, all of it: another part of each group.
+    chosen = part_of("", "", share_of, 100) if share_of.any() else None
     rest = float(other.mean())
     # What is not named counts as one more source that is known by its permit.
     (band,) = savings.intervals(
