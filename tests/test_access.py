@@ -24,7 +24,7 @@ ASKS_FOR_MORE |= {f"inspections:{name}" for name in ("record", "record-json", "s
 ASKS_FOR_MORE |= {
     f"air:dispersion{part}" for part in ("_tile", "-json", "_export", "_csv", "_shares_csv")
 }
-ASKS_FOR_MORE |= {"findings:import", "findings:rule", "findings:file"}
+ASKS_FOR_MORE |= {"findings:import", "findings:rule", "findings:file", "air:apportionment_csv"}
 
 
 def walk(
@@ -137,6 +137,7 @@ def arguments(db, data) -> dict[str, object]:
         ),
         "hot_cell": hot_cell(world),
         "dispersion": dispersion(world),
+        "apportionment": apportionment(),
     }
 
 
@@ -186,6 +187,20 @@ def dispersion(world: worlds.World) -> object:
     return dispersion_services.ask(
         world.users["dispatcher"], "a21026", hour - timedelta(hours=6), hour, {"which": "all"}
     )
+
+
+def apportionment() -> object:
+    """Of a set of ten samples of two species, not computed yet."""
+    from jingwei.bureau.air.models import Apportionment, SampleSet
+
+    days = [f"2026-01-{day:02}T00:00:00" for day in range(1, 11)]
+    values = [[day % 3 + 1.0, day % 4 + 1.0] for day in range(10)]
+    table = {"times": days, "species": ["Fe", "Zn"], "values": values, "errors": values}
+    table |= {"below": [], "unit": "µg/m³"}
+    rows = SampleSet.objects.create(name="a set", samples=10, digest="0" * 64, table=table)
+    wanted = {"use": {"Fe": "good", "Zn": "good"}, "factors": [2], "total": "", "robust": True}
+    wanted |= {"forbidden": [], "balance": []}
+    return Apportionment.objects.create(samples=rows, wanted=wanted)
 
 
 def campaign(world: worlds.World) -> object:
@@ -328,6 +343,10 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         values["pk"] = things["episode"].pk
     if name.startswith("air:dispersion"):
         values["pk"] = things["dispersion"].pk
+    if name in ("air:samples", "air:samples_ask"):
+        values["pk"] = things["apportionment"].samples_id
+    if name.startswith("air:apportionment"):
+        values["pk"] = things["apportionment"].pk
     if name == "air:raise_cell":
         values["pk"] = things["hot_cell"].pk
     if name == "monitoring:detection_outlet":
