@@ -262,7 +262,7 @@ def database(url: str) -> dict[str, object]:
     parts = urlparse(url)
     if parts.scheme == "sqlite":
         return {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "jingwei.config.sqlite",
             "NAME": unquote(parts.path[1:] if parts.path.startswith("//") else parts.path),
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
