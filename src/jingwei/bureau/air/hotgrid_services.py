@@ -201,7 +201,7 @@ def ask_effect(episode: Episode) -> EpisodeEffect:
 def due(now: datetime) -> bool:
     """Whether the hot grids are to be computed anew: there is something to compute them from, and no
     run yet, none this month, or new scenes since."""
-    newest = HotGrid.objects.first()
+    newest = HotGrid.objects.only("state", "asked").first()  # without its cells
     came = SatelliteScene.objects.aggregate(at=Max("received"))["at"]
     if newest is None:
         stations = Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True)

@@ -85,9 +85,12 @@ class Kept:
 
 @cache
 def program() -> str:
-    """SHA-256 over the source of the detectors: which program a fit was made by."""
+    """SHA-256 over the source of the detectors, and of what gives them their rows: which program a
+    fit was made by."""
     digest = hashlib.sha256()
-    for path in sorted(Path(detection.__file__).parent.glob("*.py")):
+    sources = [*Path(detection.__file__).parent.glob("*.py")]
+    sources += Path(__file__).parent.glob("detecting*.py")
+    for path in sorted(sources):
         digest.update(path.name.encode() + b"\n" + path.read_bytes())
     return digest.hexdigest()
 
