@@ -110,7 +110,7 @@ class Handling(Machine):
         return "", self.lead
 
     def may_hold(self, who: str) -> bool:
-        return self.turn() != "lead" or who in self.named("lead")
+        return "lead" not in self.turn().split() or who in self.named("lead")
 
     def turn(self) -> str:
         """It waits for those who take part, too, until they have said what they did."""
