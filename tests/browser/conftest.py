@@ -138,8 +138,9 @@ def wait_for_health(system: System) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     # Not for the session: while Playwright is open its event loop stands in the way of others.
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
