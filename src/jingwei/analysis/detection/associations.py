@@ -15,7 +15,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from jingwei.analysis.detection.calibration import fleet
 from jingwei.analysis.detection.finding import Words
@@ -80,6 +79,8 @@ def episodes(over: Bools, apart: int) -> Bools:
 def fisher(n: int, k: int, drawn: int, hits: int) -> float:
     """P(X >= hits) when `drawn` of n rows are events and k rows hold the item (hypergeometric):
     Fisher's exact test, one-sided."""
+    from scipy.stats import hypergeom  # takes long: only where something is computed
+
     return float(hypergeom.sf(hits - 1, n, k, drawn))
 
 

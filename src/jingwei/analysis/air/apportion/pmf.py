@@ -7,15 +7,22 @@ Paatero and Tapper (1994) Environmetrics 5, 111; uncertainty of the solution as 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jingwei.analysis.air.apportion import kernels
 from jingwei.analysis.air.boundary import Floats, floats
 
 ROBUST = 4.0  # scaled residuals beyond this count linearly, Paatero (1997)
 DOUBLINGS = 20  # of the way up before a value is held to have no end
+
+
+def _descend(*args: Any) -> Any:
+    """`kernels.descend`, compiled where something is computed: pages that show what was need none."""
+    from jingwei.analysis.air.apportion import kernels
+
+    return kernels.descend(*args)
 
 
 @dataclass(frozen=True)
@@ -143,13 +150,12 @@ def factorise(
         g = random.lognormal(0.0, 0.7, (n, factors))
         f = random.lognormal(0.0, 1.0, (factors, m)) * mean / factors
         f = np.ascontiguousarray(np.clip(f, under, over))
-        q, _ = kernels.descend(x, w, g, f, under, over, 20, 0.0, limit)
+        q, _ = _descend(x, w, g, f, under, over, 20, 0.0, limit)
         field.append((q, g, f))
     for keep, more, end in ((-(-starts // 4), 60, 0.0), (3, sweeps, tolerance)):
         field = sorted(field, key=lambda s: s[0])[:keep]
         field = [
-            (kernels.descend(x, w, g, f, under, over, more, end, limit)[0], g, f)
-            for _, g, f in field
+            (_descend(x, w, g, f, under, over, more, end, limit)[0], g, f) for _, g, f in field
         ]
     field.sort(key=lambda s: s[0])
     g, f = _normal(field[0][1], field[0][2])
@@ -197,7 +203,7 @@ def _resample(
     f = base.profiles * random.lognormal(0.0, 0.3, base.profiles.shape)
     under, over = _bounds((f.shape[0], f.shape[1]), None, base.upper())
     f = np.ascontiguousarray(np.minimum(f, over))
-    kernels.descend(x, w, g, f, under, over, 400, 1e-4, limit)
+    _descend(x, w, g, f, under, over, 400, 1e-4, limit)
     return g, f, rows
 
 
@@ -262,7 +268,7 @@ def _held(
     for _ in range(6):
         held = value / max(float(g[:, a].mean()), 1e-12)
         under[a, j] = over[a, j] = f[a, j] = held
-        q, _ = kernels.descend(x, w, g, f, under, over, 4, 0.0, limit)
+        q, _ = _descend(x, w, g, f, under, over, 4, 0.0, limit)
     return float(q)
 
 
@@ -287,7 +293,7 @@ def displace(
     most = base.upper()
     under, over = _bounds((base.factors, x.shape[1]), None, most)
     g0, f0 = base.contributions.copy(), base.profiles.copy()
-    q0 = float(kernels.descend(x, w, g0, f0, under, over, 200, 1e-7, limit)[0])
+    q0 = float(_descend(x, w, g0, f0, under, over, 200, 1e-7, limit)[0])
     g0, f0 = _normal(g0, f0)
 
     def too_far(a: int, j: int, value: float) -> tuple[bool, int]:
