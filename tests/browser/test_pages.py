@@ -28,6 +28,7 @@ ELSEWHERE = {
     "campaigns:shared",
     "inspections:party",
     "inspections:record",
+    "inspections:spot",  # whom the draw sends, another one at every hour
     "findings:import",
     "monitoring:strangers",
     "monitoring:adopt",

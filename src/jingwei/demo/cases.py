@@ -89,7 +89,7 @@ def build(anchor: datetime) -> int:
     """Open the cases and act on them; returns how many there are now."""
     from jingwei.bureau.cases import services
     from jingwei.bureau.cases.errors import Refused
-    from jingwei.bureau.findings.models import Finding
+    from jingwei.bureau.findings.models import Finding, Kind
 
     dispatcher = _user("dispatcher")
     used: set[int] = set()
@@ -99,7 +99,10 @@ def build(anchor: datetime) -> int:
         token = f"demo-case-{number}"
         finding = (
             Finding.objects.filter(
-                state=Finding.State.NEW, ended__lte=opened, enterprise__isnull=False
+                kind=Kind.EXCEEDANCE,  # with rows: `demo.penalties` needs facts
+                state=Finding.State.NEW,
+                ended__lte=opened,
+                enterprise__isnull=False,
             )
             .exclude(enterprise__in=used)
             .order_by("began", "pk")
