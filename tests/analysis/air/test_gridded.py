@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jingwei.analysis.air import gridded, meteorology
+from jingwei.analysis.air import boundary, gridded, meteorology
 from jingwei.analysis.air.field.tables import FieldError
-from jingwei.analysis.air.weather import Plane, at
+from jingwei.analysis.air.weather import CARRIED, Plane, at
 
 eccodes = pytest.importorskip("eccodes")
 PLANE = Plane(117.0, 36.5)
@@ -82,14 +82,17 @@ def checked(found: meteorology.Gridded) -> None:
     assert found.start == np.datetime64("2024-05-01T00")
     assert winds.hours == 6
     assert winds.temperature == pytest.approx(295, rel=1e-5)
-    u, v = at(winds, 10e3, 0.0, 2.5)
-    assert u == pytest.approx(3 + 0.2 + 0.25, rel=1e-4)
-    assert v == pytest.approx(0, abs=1e-4)
-    assert at(winds, 0.0, 40e3, 0)[1] == pytest.approx(40 / 55, rel=1e-4)
-    assert at(winds, 0.0, -40e3, 0)[1] == pytest.approx(-40 / 55, rel=1e-4)
     # ECMWF's flux counts downwards: 100 W/m² up, L = -rho cp T u*³ / (k g H).
     exact = -1.2 * 1004 * 295 * 0.4**3 / (0.4 * 9.81 * 100)
     assert winds.obukhov == pytest.approx(exact, rel=1e-4)
+    # The wind at 10 m is raised to the layer that carries the plumes.
+    raised = boundary.wind(CARRIED, 1.0, 10.0, exact, 1.0)
+    assert raised > 1.3
+    u, v = at(winds, 10e3, 0.0, 2.5)
+    assert u == pytest.approx((3 + 0.2 + 0.25) * raised, rel=1e-4)
+    assert v == pytest.approx(0, abs=1e-4)
+    assert at(winds, 0.0, 40e3, 0)[1] == pytest.approx(40 / 55 * raised, rel=1e-4)
+    assert at(winds, 0.0, -40e3, 0)[1] == pytest.approx(-40 / 55 * raised, rel=1e-4)
     assert winds.zi == pytest.approx(900, rel=1e-5)
 
 
@@ -153,8 +156,9 @@ def test_steps_of_three_hours_and_fluxes_that_begin_later(tmp_path: Path) -> Non
     late = [row for row in rows if row[0] != "ishf" or row[2] == 6]
     with pytest.raises(FieldError, match=r"ishf is there from 2024-05-01T06.* only, the wind from"):
         meteorology.read(write(tmp_path / "b.grib2", late), PLANE)
-    with pytest.raises(FieldError, match="ends after 6 of 48 hours"):
-        meteorology.read(write(tmp_path / "c.grib2", rows), PLANE, hours=48)
+    short = meteorology.read(write(tmp_path / "c.grib2", rows), PLANE, hours=48)
+    assert short.winds.hours == 6
+    assert "ends after 6 of 48 hours (2024-05-01T06:00:00)" in short.notes
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
