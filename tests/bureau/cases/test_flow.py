@@ -215,7 +215,7 @@ def test_a_sound_flow_is_accepted():
         ({"states": (*STATES, STATES[0])}, "twice"),
         ({"transitions": (GO, GO)}, "twice"),
         ({"transitions": (GO, replace(GO, name="open"))}, "twice"),
-        ({"transitions": (GO, replace(GO, name="escalate"))}, "clock"),
+        ({"transitions": (GO, replace(GO, name="escalate"))}, "kernel"),
         ({"opening": replace(OPEN, target="z")}, "opening"),
         ({"opening": replace(OPEN, sources=("a",))}, "opening"),
         ({"transitions": (replace(GO, target="z"),)}, "unknown"),
