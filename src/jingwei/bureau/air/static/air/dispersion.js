@@ -3,6 +3,7 @@
 import { createMap } from '../console/map.js';
 import { lineChart } from '../console/chart.js';
 import { text } from '../console/time.js';
+import { arrow } from './arrow.js';
 
 const series = document.getElementById('series');
 if (series) lineChart(document.getElementById('chart'), JSON.parse(series.textContent));
@@ -40,25 +41,6 @@ function legend() {
     item(`rgb(${shade(k + 1).join(' ')})`, high === undefined ? `≥ ${low}` : `${low}–${high}`);
   });
   list.append(element('li', '', 'µg/m³'));
-}
-
-function arrow() {
-  const canvas = document.createElement('canvas');
-  canvas.width = 48;
-  canvas.height = 48;
-  const c = canvas.getContext('2d');
-  c.strokeStyle = '#12566a';
-  c.lineWidth = 4;
-  c.lineCap = 'round';
-  c.lineJoin = 'round';
-  c.beginPath();
-  c.moveTo(24, 44);
-  c.lineTo(24, 6);
-  c.moveTo(13, 18);
-  c.lineTo(24, 6);
-  c.lineTo(35, 18);
-  c.stroke();
-  return c.getImageData(0, 0, 48, 48);
 }
 
 async function start() {

@@ -3,6 +3,7 @@
 
 import { createMap } from '../console/map.js';
 import { text } from '../console/time.js';
+import { arrow } from './arrow.js';
 
 const given = JSON.parse(document.getElementById('hours-data').textContent);
 const { words } = given;
@@ -49,25 +50,6 @@ function arrows() {
       type: 'Feature', properties: { turn, size: Math.min(0.45 + speed / 8, 1.2) }, geometry: { type: 'Point', coordinates: at },
     })),
   };
-}
-
-function arrow() {
-  const canvas = document.createElement('canvas');
-  canvas.width = 48;
-  canvas.height = 48;
-  const c = canvas.getContext('2d');
-  c.strokeStyle = '#12566a';
-  c.lineWidth = 4;
-  c.lineCap = 'round';
-  c.lineJoin = 'round';
-  c.beginPath();
-  c.moveTo(24, 44);
-  c.lineTo(24, 6);
-  c.moveTo(13, 18);
-  c.lineTo(24, 6);
-  c.lineTo(35, 18);
-  c.stroke();
-  return c.getImageData(0, 0, 48, 48);
 }
 
 function buttons() {
