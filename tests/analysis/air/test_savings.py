@@ -23,6 +23,7 @@ def test_what_is_less_known_is_less_sure_and_many_are_surer_than_one() -> None:
         return found.high / found.low
 
     assert width("monitor", 1) < width("permit", 1) < width("assumed", 1)
+    assert width("permit", 1) == width("inventory", 1)
     assert width("permit", 20) < width("permit", 1)
     # The error of the model is common: it does not average out.
     assert width("monitor", 200) > np.exp(2 * 1.6 * savings.MODEL)

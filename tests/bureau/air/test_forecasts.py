@@ -278,6 +278,7 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert made.about["stacks"]["parts"] is True
     assert "计为 NO2" in told["contributions"]
     part = one.enterprises[0]
+    assert part.known == one.groups[0].known == no2["outlets"][codes.index("DA002")]["known"] != ""
     assert part.band.low < part.mean < part.band.high
     assert part.band.high / part.band.low > 5
     assert part.saved_band.high == pytest.approx(0.4 * part.band.high)

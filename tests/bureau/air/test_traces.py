@@ -14,8 +14,8 @@ from django.utils import timezone
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air import savings
-from jingwei.bureau.air import selectors, services, tasks, tracing
-from jingwei.bureau.air.models import Trace
+from jingwei.bureau.air import contributions, selectors, services, tasks, tracing
+from jingwei.bureau.air.models import AnnualAmount, Trace
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.monitoring.models import Exceedance
 from jingwei.bureau.registry.models import Outlet, PermitAmount, PermitLimit, Point
@@ -196,6 +196,42 @@ def test_rates_of_monitors_come_before_permits(world, data) -> None:
     told = dict(zip([o.code for o in question.outlets], zip(question.basis, question.rates, strict=True), strict=True))  # fmt: skip
     assert told["DA001"] == ("monitor", pytest.approx(1.0))
     assert told["DA002"][0] == "permit"
+
+
+def test_the_inventory_counts_where_neither_monitor_nor_permit_does(world, data, client) -> None:
+    """The same order for tracing, dispersion and the forecast, and each source says which it was."""
+    added = Outlet.objects.create(
+        enterprise=world.enterprise, code="DA004", name="DA004", medium="air",
+        longitude=world.station.longitude - 0.05, latitude=world.station.latitude, height=30,
+    )  # fmt: skip
+    stopped = Outlet.objects.create(
+        enterprise=world.enterprise, code="DA005", name="DA005", medium="air",
+        longitude=world.station.longitude - 0.06, latitude=world.station.latitude,
+    )  # fmt: skip
+    two = Outlet.objects.get(code="DA002")
+    for outlet, year, tonnes in (
+        (added, 2023, 9.0), (added, 2024, 31.536), (two, 2024, 31.536), (stopped, 2023, 9.0),
+        (stopped, 2024, 0.0),
+    ):  # fmt: skip
+        AnnualAmount.objects.create(outlet=outlet, factor="a21026", year=year, tonnes=tonnes)
+    send(data, world)
+    trace = services.run(ask(world))
+    plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
+    outlets, rates, basis = tracing.emissions("a21026", START, END, plane)
+    told = {o.code: (b, r) for o, r, b in zip(outlets, rates, basis, strict=True)}
+    assert told["DA004"] == ("inventory", pytest.approx(1.0))  # g/s, of the newest year
+    assert told["DA002"][0] == "permit"
+    assert "DA005" not in told  # by the newest year it emits nothing any more
+    stacks = contributions.stacks([world.station], END)
+    assert stacks is not None
+    assert stacks.basis["SO2"][added.pk] == "inventory"
+    share = next(s for s in trace.result["shares"] if s["outlet"] == added.pk)
+    assert (share["basis"], share["rate"]) == ("inventory", 1.0)
+    assert any("1 个排放口按清单年排放量" in s for s in selectors.said(trace))
+    client.force_login(world.users["dispatcher"])
+    assert "<small>清单</small>" in client.get(trace.get_absolute_url()).content.decode()
+    table = client.get(reverse("air:trace_csv", args=[trace.pk])).getvalue().decode("utf-8-sig")
+    assert {line.split(",")[3] for line in table.splitlines() if ",DA004," in line} == {"清单"}
 
 
 def test_nitrogen_oxides_count_once_and_in_part(world, data) -> None:

@@ -22,8 +22,10 @@ from jingwei.analysis.air.boundary import Floats, floats
 MODEL = 0.48
 # Of the rates: a monitor that passes is within 15 % (HJ 75-2017, relative accuracy of SO2 and NOx,
 # taken as one standard deviation); a permit is Student-t of scale 0.4 and two degrees
-# of freedom in the logarithm (own choice); where nothing is known but that it emits, twice that.
-RATES = {"monitor": 0.15, "permit": 0.4, "assumed": 0.8}
+# of freedom in the logarithm (own choice); an inventory's yearly amount counts as sure as a permit's (own
+# choice: it says what was emitted, but by emission factors); where nothing is known but that it emits,
+# twice that.
+RATES = {"monitor": 0.15, "permit": 0.4, "inventory": 0.4, "assumed": 0.8}
 DEGREES = 2.0
 # What part of nitrogen oxides (as NO2) is NO2 at a station, and what part of all particles of a stack
 # is finer than 10 and 2.5 µm: the middle 90 %, taken as lognormal and the same for all stacks. NO2: the

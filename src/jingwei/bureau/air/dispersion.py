@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from django.utils import timezone
 
-from jingwei.analysis.air import disperse, loss, meteorology, savings, weather
+from jingwei.analysis.air import disperse, loss, meteorology, weather
 from jingwei.analysis.air.field.tables import FieldError
 from jingwei.analysis.air.forecast.history import WEATHER
 from jingwei.analysis.air.puffs import Sources, Winds
@@ -25,8 +25,8 @@ from jingwei.analysis.air.weather import WeatherError
 from jingwei.bureau.air import tracing, weather_tables
 from jingwei.bureau.air.contributions import NAMES
 from jingwei.bureau.air.forecasting import folder
-from jingwei.bureau.air.models import AnnualAmount, Dispersion, WeatherForecast
-from jingwei.bureau.air.tracing import DIRECTION, EMITTED, HOUR, PART, SPEED, TEMPERATURE
+from jingwei.bureau.air.models import Dispersion, WeatherForecast
+from jingwei.bureau.air.tracing import DIRECTION, HOUR, SPEED, TEMPERATURE
 from jingwei.bureau.air.tracing import RefusedError as RefusedError
 from jingwei.bureau.registry.models import Medium, Outlet, Point
 
@@ -113,7 +113,7 @@ def question(row: Dispersion) -> Question:
     known = (
         (row.start, row.end) if row.end <= now else (min(row.start, now) - day, min(row.start, now))
     )
-    outlets, rates, basis = emissions(row.factor, *known, plane)
+    outlets, rates, basis = tracing.emissions(row.factor, *known, plane)
     chosen = set(wanted(row.asked_for).values_list("pk", flat=True))
     keep = [i for i, o in enumerate(outlets) if o.pk in chosen]
     if not keep:
@@ -169,33 +169,6 @@ def wanted(asked_for: dict[str, Any]) -> Any:
     if which == "outlets":
         return rows.filter(pk__in=asked_for["outlets"])
     return rows
-
-
-def emissions(
-    factor: str, start: datetime, end: datetime, plane: weather.Plane
-) -> tuple[list[Outlet], Array, list[str]]:
-    """As `tracing.emissions`, with the inventory where neither monitor nor permit gives an amount."""
-    outlets, rates, basis = tracing.emissions(factor, start, end, plane)
-    codes = EMITTED[factor]
-    amounts: dict[int, dict[str, float]] = {}
-    rows = AnnualAmount.objects.filter(factor__in=codes, outlet__medium=Medium.AIR)
-    for outlet, code, tonnes in rows.order_by("year").values_list("outlet", "factor", "tonnes"):
-        amounts.setdefault(outlet, {})[code] = tonnes * 1e6 / (8760 * 3600)  # the newest year stays
-    listed = {
-        pk: of[code] * savings.part(PART.get((factor, code), ""))
-        for pk, of in amounts.items()
-        for code in [next((c for c in codes if of.get(c)), "")]
-        if code
-    }
-    for i, o in enumerate(outlets):
-        if basis[i] == "assumed" and o.pk in listed:
-            rates[i], basis[i] = listed[o.pk], "inventory"
-    here = {o.pk for o in outlets}
-    more = tracing.near(
-        plane, Outlet.objects.filter(pk__in=set(listed) - here).select_related("enterprise")
-    )
-    rates = np.concatenate([rates, [listed[o.pk] for o in more]])
-    return [*outlets, *more], rates, [*basis, *("inventory" for _o in more)]
 
 
 def _own_weather(q: Question, now: datetime) -> None:

@@ -357,13 +357,6 @@ def spot(user: Any, row: Dispersion, longitude: float, latitude: float) -> dict[
 # ---- what is said ---------------------------------------------------------------------------------
 
 
-def bases() -> dict[str, str]:
-    return {
-        "monitor": _("monitor"), "permit": _("permit"), "inventory": _("inventory"),
-        "assumed": _("assumed"),
-    }  # fmt: skip
-
-
 def _kilograms(grams: float | None) -> str:
     return f"{(grams or 0.0) / 1000:,.0f}"
 

@@ -21,7 +21,7 @@ from jingwei.bureau.air import dispersion_selectors as selectors
 from jingwei.bureau.air import dispersion_services as services
 from jingwei.bureau.air.dispersion_forms import DispersionForm, InventoryForm
 from jingwei.bureau.air.models import Dispersion
-from jingwei.bureau.air.selectors import HOUR
+from jingwei.bureau.air.selectors import HOUR, bases
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.language import factor_name
 
@@ -122,7 +122,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
             "sources": selectors.sources(request.user, row, at),
             "source_count": len(row.result["sources"]),
             "industries": industries, "regions": regions, "said": selectors.said(row),
-            "slides": selectors.slides(request.user, row), "bases": selectors.bases(),
+            "slides": selectors.slides(request.user, row), "bases": bases(),
             "first": selectors.started(row),
             "last": selectors.started(row) + row.result["hours"] * HOUR,
             "there": dispersion.place(row.field).is_file(),
@@ -211,10 +211,10 @@ def sources_csv(request: HttpRequest, pk: int) -> HttpResponse:
         _("Air station"), _("Outlet"), _("Industry"), _("Division"), _("Rate (g/s)"),
         _("Known from"), _("Adds, mean (µg/m³)"), _("Share (%)"),
     ]  # fmt: skip
-    bases = selectors.bases()
+    known = bases()
     rows = [
         [
-            p.name, s.name, s.industry, s.region, s.rate, bases[s.basis],
+            p.name, s.name, s.industry, s.region, s.rate, known[s.basis],
             float(f"{s.value:.4g}"), round(100 * s.part, 2),
         ]
         for p in selectors.places(request.user, row)

@@ -20,7 +20,7 @@ from django.utils.translation import ngettext
 from jingwei.analysis.air import savings
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, ITEMS, MEDIAN
 from jingwei.bureau.air.models import Episode, Forecast, ForecastModel, State, StationForecast
-from jingwei.bureau.air.selectors import part_said
+from jingwei.bureau.air.selectors import bases, part_said
 from jingwei.bureau.language import english
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.bureau.registry.models import Enterprise, Outlet, Point
@@ -344,7 +344,7 @@ def stacks_said(forecast: Forecast) -> str:
             "wind": _("Without a forecast of the wind the contributions cannot be computed."),
             "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
         }.get(about["lacking"], "")  # fmt: skip
-    found = [_("By known emissions (monitors, else permits) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}]  # fmt: skip
+    found = [_("By known emissions (monitors, else permits, else the inventory) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}]  # fmt: skip
     if about.get("parts"):
         found += [part_said(name) for name in savings.PARTS if name in forecast.about["pollutants"]]
     else:
@@ -361,8 +361,10 @@ def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, An
     files = Enterprise.objects.restrict(user, "enterprise.view")
     own = set(files.filter(outlets__in=wanted).values_list("pk", flat=True))
     found = []
+    words, basis = bases(), (forecast.about.get("stacks") or {}).get("basis", {})
     for name, part in given.items():
         hours = forecast.about["reach"]
+        known = {pk: words[b] for b, pks in basis.get(name, {}).items() for pk in pks}
         named = []
         for pk, values in zip(part["outlets"], part["hours"], strict=True):
             outlet = outlets.get(pk)
@@ -373,6 +375,7 @@ def sources(user: Any, row: StationForecast, forecast: Forecast) -> dict[str, An
                 {
                     "name": f"{outlet.enterprise.name} {outlet.code}",
                     "url": outlet.enterprise.get_absolute_url() if here else "",
+                    "known": known.get(pk, ""),
                     "hours": values + [0.0] * (48 - hours),
                 }
             )

@@ -16,6 +16,7 @@ from jingwei.analysis.air.savings import Interval
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air.forecasting import MEDIAN
 from jingwei.bureau.air.models import Forecast, StationForecast
+from jingwei.bureau.air.selectors import bases
 from jingwei.bureau.registry.models import Enterprise, Outlet
 
 NAMED = 10  # enterprises listed
@@ -27,7 +28,8 @@ WORTH = 0.01  # µg/m³; what saves less is no measure
 class Part:
     """What a group or an enterprise adds, µg/m³: mean over the stations and hours, and at the station
     where its mean is highest, both with their middle 90 %; `share` of the forecast median in percent;
-    `cut` of it in percent; `monitored` share of it that rests on monitors, in percent."""
+    `cut` of it in percent; `monitored` share of it that rests on monitors, in percent; `known`: whence
+    the rates of its outlets are known, in words."""
 
     name: str
     key: str
@@ -39,6 +41,7 @@ class Part:
     band: Interval
     worst_band: Interval
     monitored: float
+    known: str = ""
     url: str = ""
 
     @property
@@ -187,7 +190,7 @@ def _pollutant(
         watched = float((some * monitors @ table).sum()) / max(float(by_station.sum()), 1e-12)
         return Part(
             label, key, mean, float(by_station[top]), rows[top].station.name, _share(mean, level),
-            cut, band, worst, 100 * watched, url,
+            cut, band, worst, 100 * watched, _known(known, [pk for pk, s in zip(keys, some, strict=True) if s]), url,
         )  # fmt: skip
 
     def of(test: Callable[[Outlet], bool]) -> npt.NDArray[np.float64]:
@@ -225,6 +228,11 @@ def _pollutant(
         sorted(groups, key=lambda p: -p.mean),
         sorted(enterprises, key=lambda p: -p.mean)[:NAMED],
     )
+
+
+def _known(known: dict[int, str], outlets: list[int]) -> str:
+    told = {known[pk] for pk in outlets if pk in known}
+    return _(", ").join(label for key, label in bases().items() if key in told)
 
 
 def _share(value: float, level: float) -> float | None:

@@ -119,6 +119,14 @@ class Line:
     open: bool
 
 
+def bases() -> dict[str, str]:
+    """Whence the rate of an outlet is known, in words."""
+    return {
+        "monitor": _("monitor"), "permit": _("permit"), "inventory": _("inventory"),
+        "assumed": _("assumed"),
+    }  # fmt: skip
+
+
 def bearings() -> tuple[str, ...]:
     return (
         _("N"), _("NNE"), _("NE"), _("ENE"), _("E"), _("ESE"), _("SE"), _("SSE"),
@@ -182,6 +190,7 @@ def said(trace: Trace) -> list[str]:
     for key, text in (
         ("basis_monitor", _("%d outlets by their monitors (believed as reported).")),
         ("basis_permit", _("%d outlets by their permitted yearly amount, evenly over the year.")),
+        ("basis_inventory", _("%d outlets by the annual amount of the inventory, evenly over the year.")),
         ("basis_assumed", _("%d outlets without a known amount: the lower quartile of the others was assumed.")),
         ("no_height", _("%d outlets without a stack height: 15 m was assumed.")),
         ("no_rise", _("%d outlets without diameter, gas velocity or gas temperature: no plume rise was counted, so their share may be too high.")),

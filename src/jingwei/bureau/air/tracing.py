@@ -19,7 +19,7 @@ from jingwei.analysis.air import attribution, savings, weather
 from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
-from jingwei.bureau.air.models import Trace
+from jingwei.bureau.air.models import AnnualAmount, Trace
 from jingwei.bureau.monitoring.models import EmissionDay
 from jingwei.bureau.monitoring.observations import local_day, medium, normal_marks, value_unit
 from jingwei.bureau.registry import force
@@ -159,10 +159,14 @@ def emissions(
     factor: str, start: datetime, end: datetime, plane: weather.Plane
 ) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
     """Outlets in reach that emit the factor, what of their known rates is the factor at a station, in
-    g/s, and whence each is known: "monitor", else "permit", else "assumed" (the lower quartile of what
-    is known)."""
+    g/s, and whence each is known: "monitor", else "permit", else "inventory" (the newest year that was
+    handed in), else "assumed" (the lower quartile of what is known)."""
     codes = EMITTED[factor]
     day = local_day(start)
+    listed: dict[int, dict[str, float]] = defaultdict(dict)
+    handed = AnnualAmount.objects.filter(factor__in=codes).order_by("year")
+    for outlet, code, tonnes in handed.values_list("outlet", "factor", "tonnes"):
+        listed[outlet][code] = tonnes * 1e6 / (8760 * 3600)  # the newest year stays
     limited = set(
         PermitLimit.objects.filter(factor__in=codes, valid_from__lte=day)
         .exclude(valid_to__lt=day)
@@ -194,7 +198,13 @@ def emissions(
                 return of[code] * savings.part(PART.get((factor, code), ""))
         return 0.0
 
-    rows = Outlet.objects.filter(medium=Medium.AIR, pk__in=limited | set(amounts) | set(measured))
+    rows = Outlet.objects.filter(
+        medium=Medium.AIR,
+        pk__in=limited
+        | set(amounts)
+        | set(measured)
+        | {o for o, of in listed.items() if any(of.values())},
+    )
     outlets = near(plane, rows.select_related("enterprise"))
     parts = Counter(o.enterprise_id for o in outlets if o.pk not in amounts)
     rates, basis = [], []
@@ -208,6 +218,9 @@ def emissions(
         elif permitted > 0:
             rates.append(permitted)
             basis.append("permit")
+        elif told := first(listed.get(o.pk, {})):
+            rates.append(told)
+            basis.append("inventory")
         else:
             rates.append(np.nan)
             basis.append("assumed")

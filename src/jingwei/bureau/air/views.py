@@ -106,7 +106,7 @@ def trace(request: HttpRequest, pk: int) -> HttpResponse:
             "chart": selectors.chart(row),
             "rose": selectors.rose(row),
             "shapes": selectors.shapes(row, lines),
-            "bases": {"monitor": _("monitor"), "permit": _("permit"), "assumed": _("assumed")},
+            "bases": selectors.bases(),
             "unexplained": max(row.result["increment"] - row.result["likely"], 0.0),
         }
     return render(request, "air/trace.html", context)
@@ -121,9 +121,10 @@ def trace_csv(request: HttpRequest, pk: int) -> HttpResponse:
         _("From known rate (µg/m³)"), _("Likely (µg/m³)"), _("5 % (µg/m³)"), _("95 % (µg/m³)"),
         _("Probability of more than three times the known rate"), _("Distance (km)"), _("Direction"),
     ]  # fmt: skip
+    known = selectors.bases()
     found = [
         [
-            x.outlet.enterprise.name, x.outlet.code, x.rate, x.basis, x.known, x.likely, x.low,
+            x.outlet.enterprise.name, x.outlet.code, x.rate, known[x.basis], x.known, x.likely, x.low,
             x.high, x.probability, round(x.distance / 1000, 1), x.bearing,
         ]
         for x in selectors.lines(request.user, row, limit=10_000)

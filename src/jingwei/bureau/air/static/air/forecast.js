@@ -93,6 +93,7 @@ function table(data) {
         const a = cell.appendChild(element('a', '', o.name));
         a.href = o.url;
       } else cell.textContent = o.name;
+      if (o.known) cell.append(' ', element('small', '', o.known));
       row.appendChild(element('td', 'num', value.toFixed(2)));
     }
     const rest = rows.slice(6).reduce((sum, [, value]) => sum + value, 0) + group.rest[k];
