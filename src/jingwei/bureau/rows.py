@@ -352,7 +352,7 @@ _MORE: dict[str, tuple[str, ...]] = {
         "EXISTS (SELECT FROM cases_case held WHERE held.enterprise_id = registry_enterprise.id)",
     ),
     "registry_point": (
-        "kind = 'air_station'",  # everybody's
+        "kind IN ('air_station', 'micro_station')",  # everybody's
         "EXISTS (SELECT FROM registry_outlet parent WHERE parent.id = registry_point.outlet_id)",
     ),
 }

@@ -131,6 +131,10 @@ def test_matters_choose_what_is_looked_at(city):
     sources = evaluating._points(campaign(city, matters=["industry"]))["inside"]
     assert sources
     assert {p.kind for p, _ in sources} == {"source"}
+    Point.objects.create(
+        mn="MICRO00000000001", st="22", name="示例微站", kind="micro_station", region=city.regions[0],
+        longitude=116.4, latitude=39.9, factors=["a34004"], password="123456",
+    )  # fmt: skip
     dust = evaluating._points(campaign(city, matters=["construction"]))["inside"]
     assert {p.kind for p, _ in dust} <= {"air_station"}
     assert all(set(factors) <= {"a34002", "a34004"} for _, factors in dust)

@@ -219,6 +219,36 @@ def place(kind: str, longitude: float, latitude: float) -> dict[str, Any]:
     }
 
 
+def test_micro_stations_have_their_own_switch_on_the_map(site: Site) -> None:
+    site.pages["/regions"] = {"type": "FeatureCollection", "features": [square("1", 116.2, 39.6)]}
+    site.pages["/points"] = {
+        "type": "FeatureCollection",
+        "features": [place(k, 116.4, 39.9) for k in ("source", "micro_station", "micro_station")],
+    }
+    site.pages["/map/"] = "<div id=map class=map></div>"
+    page = site.go("/map/")
+    page.evaluate(
+        "document.getElementById('map').setAttribute('style', 'width:900px;height:600px')"
+    )
+    page.evaluate(
+        """async () => {
+          const { createMap } = await import('/static/console/map.js');
+          const box = document.getElementById('map');
+          window.made = (await createMap(box, { regions: '/regions', points: '/points' })).map;
+        }"""
+    )
+    entry = page.locator(".map-legend label", has_text="Micro-stations")
+    assert entry.locator(".map-legend-count").inner_text() == "2"
+    assert page.locator(".map-legend-count[data-key=normal]").inner_text() == "1"
+    look = "window.made.getLayoutProperty('micro-stations', 'visibility')"
+    assert page.evaluate(look) == "visible"
+    entry.locator("input").uncheck()
+    assert page.evaluate(look) == "none"
+    assert page.evaluate("window.made.getFilter('sources')[1]") == [
+        "!", ["in", ["get", "kind"], ["literal", ["air_station", "micro_station"]]],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("own", "inside", "outside"),
     [
@@ -243,6 +273,7 @@ def test_the_map_frames_the_own_areas_and_points_without_air_stations(
             place("source", 116.5, 39.9),
             place("air_station", 115.2, 39.5),
             place("air_station", 117.6, 40.9),
+            place("micro_station", 117.6, 40.9),
         ],
     }
     data = "" if own is None else f'data-own="{own}"'

@@ -75,6 +75,7 @@ def test_the_list_shows_state_and_values(web: Client, city: City):
         ({"state": "offline"}, False),
         ({"kind": "source"}, True),
         ({"kind": "air_station"}, False),
+        ({"kind": "micro_station"}, False),
         ({"region": "110108"}, True),
     ],
 )
@@ -109,6 +110,27 @@ def test_points_csv_is_safe_in_a_spreadsheet(web: Client, city: City):
     assert rows[1][2] == '\'=HYPERLINK("http://evil.example","x")'
     assert rows[1][9] == "-1.5"  # a number stays a number
     assert len(rows) == 3
+
+
+def test_a_micro_station_is_listed_by_its_kind_and_says_that_it_is_indicative(
+    web: Client, city: City
+):
+    micro = make_point(None, city.other, 9, st="22", kind="micro_station", name="望京微站")
+    city.send(ago(0), {"a34004": 70}, point=micro)
+    page = text(web.get(reverse("monitoring:points"), {"kind": "micro_station"}))
+    assert "望京微站" in page
+    assert f"{city.point.mn} ·" not in page
+    page = text(web.get(micro.get_absolute_url()))
+    assert "指示性" in page
+    assert "空气质量指数，小时" not in page
+    assert "来源追溯" not in page.split("<main")[1]
+    (found,) = [
+        f["properties"]
+        for f in web.get(reverse("monitoring:map")).json()["features"]
+        if f["properties"]["name"] == "望京微站"
+    ]
+    assert found["kind"] == "micro_station"
+    assert "aqi" not in found
 
 
 def test_the_map(web: Client, city: City):

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from jingwei.bureau.monitoring import selectors, tasks
+from jingwei.bureau.monitoring.models import Judgement
 from jingwei.bureau.registry.models import Point
 
 from .conftest import NOW, City, hour, limit, make_enterprise, make_point, make_user
@@ -118,6 +119,28 @@ def test_station_aqi_by_the_edition_of_the_date(city: City, dispatcher):
     city.send(datetime(2026, 2, 1, tzinfo=UTC), AIR, point=old)
     found = next(s for s in selectors.point_states(dispatcher, NOW) if s.point == old)
     assert (found.aqi.value, found.aqi.edition) == (94, "2012")  # (70-35)/(75-35)*50+50
+
+
+def test_a_micro_station_is_for_everybody_but_counts_nowhere(city: City, dispatcher):
+    """Indicative: seen by whoever sees the air stations, without an index, judged by nobody and no
+    part of the figures of home."""
+    before = selectors.key_figures(dispatcher, NOW)
+    micro = make_point(
+        None, city.other, 60, st="22", kind="micro_station", name="微站一", factors=list(AIR)
+    )
+    city.send(hour(0), AIR, point=micro)
+    found = next(s for s in selectors.point_states(dispatcher, NOW) if s.point == micro)
+    assert found.state == "normal"
+    assert (found.aqi, found.aqi_time) == (None, None)
+    away = make_user("enterprise", enterprise="91110000999999999X")
+    assert micro in selectors.points(away)
+    assert selectors.key_figures(dispatcher, NOW).total == before.total
+    tasks.tick(NOW)
+    assert not Judgement.objects.filter(point=micro).exists()
+    air = station(city)
+    city.send(hour(0), AIR, point=air)
+    tasks.tick(NOW)
+    assert Judgement.objects.filter(point=air).exists()  # the same hour of a station is
 
 
 def test_a_marked_or_older_item_is_missing_from_the_index(city: City, dispatcher):

@@ -379,7 +379,7 @@ def _exceedance(e: Any) -> dict[str, Any]:
 @api.get("/points", **scoped("points:read"), response={200: schemas.Points, **ERRORS})
 def list_points(
     request: HttpRequest,
-    kind: Literal["", "source", "air_station"] = "",
+    kind: Literal["", "source", "air_station", "micro_station"] = "",
     region: str = "",
     page: int = PageNumber,
     size: int = PageSize,

@@ -118,7 +118,11 @@ def _points(programme: Programme) -> dict[str, Watched]:
     for outlet, factor in limits.values_list("outlet_id", "factor").distinct():
         limited[outlet].add(factor)
     found: dict[str, Watched] = {side: [] for side in SIDES}
-    for point in Point.objects.filter(enabled=True).select_related("outlet"):
+    for point in (
+        Point.objects.filter(enabled=True)
+        .exclude(kind=Point.Kind.MICRO_STATION)
+        .select_related("outlet")
+    ):
         known = set(ambient)
         if point.kind == Point.Kind.SOURCE:
             known = limited[point.outlet_id] if medium(point) in media else set()

@@ -148,6 +148,8 @@ def side(user: Any, now: datetime | None = None) -> Side:
     """Key figures, and what needs this user now."""
     now = now or timezone.now()
     states = monitoring.point_states(user, now)
+    # Micro-stations fall out often and are indicative: they do not count among the figures.
+    states = [state for state in states if state.point.kind != Point.Kind.MICRO_STATION]
     if user.role == Role.ENTERPRISE:  # its own points; ambient stations are on the map
         states = [state for state in states if state.point.kind == Point.Kind.SOURCE]
     waiting = cases.waiting_for(user).defer("region__geometry")

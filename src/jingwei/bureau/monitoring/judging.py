@@ -151,7 +151,7 @@ def judge(now: datetime, period: str = "hour", limit: int = BATCH) -> Report:
         point = points.get((change.mn, change.st))
         if point is None:
             report.unknown[f"{change.mn}-{change.st}"] += 1
-        else:
+        elif point.kind != Point.Kind.MICRO_STATION:  # indicative: never judged
             touched[point].add(seconds(change.time))
     done = _take_due(touched, waiting, limit)
     report.due = len(done)

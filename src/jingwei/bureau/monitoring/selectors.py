@@ -78,7 +78,7 @@ def points(user: Any, action: str = "point.view") -> QuerySet[Point]:
         return Point.objects.none()
     own = Point.objects.restrict(user, action).values("pk")
     return (
-        Point.objects.filter(Q(pk__in=own) | Q(kind=Point.Kind.AIR_STATION))
+        Point.objects.filter(Q(pk__in=own) | Q(kind__in=Point.AMBIENT))
         .select_related("region", "outlet__enterprise")
         .defer("region__geometry")
     )
@@ -228,9 +228,10 @@ def key_figures(
     user: Any, now: datetime | None = None, states: list[PointState] | None = None
 ) -> KeyFigures:
     """The figures of home, of the points in the user's own jurisdiction (not of the air stations
-    elsewhere). `states`: those of `point_states`, where the caller has them."""
+    elsewhere, nor of micro-stations). `states`: those of `point_states`, where the caller has them."""
     now = now or timezone.now()
-    own = set(Point.objects.restrict(user, "point.view").values_list("pk", flat=True))
+    mine = Point.objects.restrict(user, "point.view").exclude(kind=Point.Kind.MICRO_STATION)
+    own = set(mine.values_list("pk", flat=True))
     states = point_states(user, now) if states is None else states
     states = [s for s in states if s.point.pk in own]
     today = local_day(now)

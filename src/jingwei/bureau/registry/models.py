@@ -502,6 +502,11 @@ class Point(models.Model):
     class Kind(models.TextChoices):
         SOURCE = "source", _("Pollution source")
         AIR_STATION = "air_station", _("Ambient air station")
+        MICRO_STATION = "micro_station", _("Micro-station")
+
+    # What hangs in the ambient air, for everybody to see. Micro-stations (low-cost sensors) are
+    # indicative: wherever a standard or the city's air is judged, AIR_STATION alone is meant.
+    AMBIENT = (Kind.AIR_STATION, Kind.MICRO_STATION)
 
     mn = models.CharField(_("device number (MN)"), max_length=27)
     st = models.CharField(_("system type (ST)"), max_length=5)

@@ -9,7 +9,7 @@
  *                                       // or a PMTiles archive, raster or in Protomaps' vector schema
  *     place: [longitude, latitude],     // a pin, and the start of the view
  *     zoom: 11, refresh: 15,            // seconds between two looks at points and findings; 0: none
- *     own: '110105 110107',             // frame these areas and the places, but not the air stations;
+ *     own: '110105 110107',             // frame these areas and the places, but not what hangs in the air;
  *                                       // '': the places alone
  *     list: element,                    // where the same places stand as a list
  *     hash: true,                       // keep the view in the URL
@@ -17,7 +17,7 @@
  *
  * Every option may stand as a data attribute of the element (data-points="…"). Properties of a point:
  *
- *   kind: "source" | "air_station"; name; url; state: normal | watch | abnormal | offline;
+ *   kind: "source" | "air_station" | "micro_station"; name; url; state: normal | watch | abnormal | offline;
  *   enterprise?; seen? (ISO time); values? [{name, value, unit}] latest values, as text or number
  *   aqi?, level? (1…6), level_name?, primary? for air stations
  *
@@ -39,6 +39,7 @@ const levelWord = (level) => ['', gettext('Excellent'), gettext('Good'), gettext
   gettext('Moderate pollution'), gettext('Heavy pollution'), gettext('Severe pollution')][level] || '';
 const FONT = ['sans-serif'];
 const AQI_PLATE = ['concat', 'aqi-', ['to-string', ['coalesce', ['get', 'level'], 0]]];
+const SOURCES = ['!', ['in', ['get', 'kind'], ['literal', ['air_station', 'micro_station']]]];
 const NOTHING = { type: 'FeatureCollection', features: [] };
 
 function element(name, className = '', content = '') {
@@ -187,7 +188,11 @@ function style(base) {
         'symbol-sort-key': ['-', ['case', ['==', ['typeof', ['get', 'aqi']], 'number'], ['get', 'aqi'], 0]],
         'text-field': ['case', ['==', ['typeof', ['get', 'aqi']], 'number'], ['to-string', ['get', 'aqi']], '–'] },
       paint: { 'text-color': ['case', ['>=', ['to-number', ['get', 'level'], 0], 5], '#ffffff', '#000000'] } },
-    { id: 'sources', type: 'symbol', source: 'points', filter: ['!=', ['get', 'kind'], 'air_station'],
+    { id: 'micro-stations', type: 'circle', source: 'points', filter: ['==', ['get', 'kind'], 'micro_station'],
+      paint: { 'circle-radius': ['interpolate', ['linear'], ['zoom'], 8, 2, 12, 4.5],
+        'circle-color': ['match', ['get', 'state'], 'offline', '#ffffff', css('micro')],
+        'circle-stroke-width': 1.2, 'circle-stroke-color': ['match', ['get', 'state'], 'offline', css('offline'), '#ffffff'] } },
+    { id: 'sources', type: 'symbol', source: 'points', filter: SOURCES,
       layout: { 'icon-image': ['get', 'state'], 'icon-allow-overlap': true, 'icon-ignore-placement': true,
         'icon-size': ['interpolate', ['linear'], ['zoom'], 8, 0.8, 12, 1.15],
         'symbol-sort-key': ['match', ['get', 'state'], 'abnormal', 3, 'watch', 2, 'offline', 1, 0],
@@ -203,6 +208,8 @@ function style(base) {
 /* ── places as text: popups and the list ────────────────────────────────── */
 
 const isStation = (p) => p.kind === 'air_station';
+const isMicro = (p) => p.kind === 'micro_station';
+const isSource = (p) => !isStation(p) && !isMicro(p);
 
 function sign(p) {
   if (isStation(p)) {
@@ -222,6 +229,7 @@ function card(p) {
   if (p.url) title.href = p.url;
   box.append(title);
   if (p.enterprise) box.append(element('p', 'muted', p.enterprise));
+  if (isMicro(p)) box.append(element('p', 'muted', gettext('Micro-station: indicative, not judged by standards')));
   const values = typeof p.values === 'string' ? JSON.parse(p.values) : p.values;
   if (values && values.length) {
     const list = box.appendChild(element('dl', 'map-card-values'));
@@ -262,9 +270,10 @@ function writeList(box, data, alone) {
   const groups = [
     [gettext('Findings'), data.findings.features.map((f) => f.properties)
       .map((p) => row(p, element('span', 'badge', p.kind_label || p.kind || '')))],
-    ...STATES.map((state) => [stateWord(state), points.filter((p) => !isStation(p) && p.state === state)
+    ...STATES.map((state) => [stateWord(state), points.filter((p) => isSource(p) && p.state === state)
       .map((p) => row(p, sign(p)))]),
     [gettext('Air stations'), points.filter(isStation).sort((a, b) => (b.aqi ?? -1) - (a.aqi ?? -1)).map((p) => row(p, sign(p)))],
+    [gettext('Micro-stations'), points.filter(isMicro).map((p) => row(p, sign(p)))],
   ];
   const made = [];
   if (alone) {
@@ -312,6 +321,9 @@ function legend(data, shown, changed) {
       step.title = levelWord(level);
     }
     scale.setAttribute('aria-label', gettext('AQI levels 1 (excellent) to 6 (severe)'));
+    if (data.points.features.some((f) => isMicro(f.properties))) {
+      entry('micro', element('span', 'map-micro-sign'), gettext('Micro-stations'));
+    }
   }
   return box;
 }
@@ -363,7 +375,8 @@ export async function createMap(box, given = {}) {
     regions: NOTHING, points: NOTHING, findings: NOTHING,
     has: { points: Boolean(options.points), findings: Boolean(options.findings) },
   };
-  const shown = { normal: true, watch: true, abnormal: true, offline: true, findings: true, stations: true };
+  const shown = { normal: true, watch: true, abnormal: true, offline: true, findings: true, stations: true, micro: true };
+  const counts = { stations: isStation, micro: isMicro };
   const notice = element('p', 'map-notice');
   notice.setAttribute('role', 'status');
   notice.hidden = true;
@@ -387,16 +400,17 @@ export async function createMap(box, given = {}) {
   function apply() {
     if (drawn) {
       const states = STATES.filter((s) => shown[s]);
-      map.setFilter('sources', ['all', ['!=', ['get', 'kind'], 'air_station'], ['in', ['get', 'state'], ['literal', states]]]);
+      map.setFilter('sources', ['all', SOURCES, ['in', ['get', 'state'], ['literal', states]]]);
       for (const layer of ['stations', 'station-dots']) {
         map.setLayoutProperty(layer, 'visibility', shown.stations ? 'visible' : 'none');
       }
+      map.setLayoutProperty('micro-stations', 'visibility', shown.micro ? 'visible' : 'none');
       rings();
     }
     for (const count of box.querySelectorAll('.map-legend-count')) {
       const { key } = count.dataset;
       count.textContent = key === 'findings' ? data.findings.features.length
-        : data.points.features.filter(({ properties: p }) => (key === 'stations' ? isStation(p) : !isStation(p) && p.state === key)).length;
+        : data.points.features.filter(({ properties: p }) => (counts[key] ? counts[key](p) : isSource(p) && p.state === key)).length;
     }
   }
 
@@ -456,7 +470,7 @@ export async function createMap(box, given = {}) {
     const own = options.own?.split(' ');
     const area = bounds({
       features: [
-        ...data.points.features.filter((f) => !own || !isStation(f.properties)), ...data.findings.features,
+        ...data.points.features.filter((f) => !own || isSource(f.properties)), ...data.findings.features,
         ...data.regions.features.filter((f) => own?.includes(f.properties.code)),
       ],
     });
@@ -516,7 +530,7 @@ class HomeControl {
 
 function popups(map) {
   const popup = new maplibre.Popup({ maxWidth: '300px', offset: 10, focusAfterOpen: false });
-  for (const layer of ['sources', 'stations', 'station-dots']) {
+  for (const layer of ['sources', 'stations', 'station-dots', 'micro-stations']) {
     map.on('click', layer, (event) => {
       const feature = event.features[0];
       popup.setLngLat(feature.geometry.coordinates).setDOMContent(card(feature.properties)).addTo(map);
