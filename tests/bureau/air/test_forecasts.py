@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+import printed
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
@@ -301,6 +303,13 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert "措施及预期效果" in page
     assert "全部停排" in page
     assert world.enterprise.name in page
+    page, file = printed.both(client, reverse("air:report"), {"cut": "40", "run": str(made.pk)})
+    assert len(printed.cells(page)) > 40
+    assert unquote(file["Content-Disposition"]).endswith("决策报告 2026-11-20.pdf")
+    said = printed.text(file.content)
+    assert "措施及预期效果" in said
+    assert world.enterprise.name in said
+    assert "format=pdf" in page
     each = client.get(reverse("air:report"), {f"cut-{one.groups[0].key}": "35"}).content.decode()
     assert f'name="cut-{one.groups[0].key}" min="0" max="100" step="5" value="35"' in each
     other = report.report(world.users["dispatcher"], made, {"no such industry": 40}, 0)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from jingwei.bureau import paper
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services
@@ -104,8 +105,8 @@ def sources(request: HttpRequest, station: int) -> HttpResponse:
 @require_safe
 @requires("air.view")
 def report(request: HttpRequest) -> HttpResponse:
-    """The decision report, made to be printed; `?cut=` percent of all industries, `?cut-INDUSTRY=` of one;
-    `?group=`: `cut` of this industry alone."""
+    """The decision report; `?cut=` percent of all industries, `?cut-INDUSTRY=` of one; `?group=`: `cut` of
+    this industry alone; `?format=pdf`: as a file."""
     run = selectors.at(request.GET.get("run", ""))
     context: dict[str, Any] = {"run": run, "pending": selectors.pending()}
     if run is not None:
@@ -119,7 +120,9 @@ def report(request: HttpRequest) -> HttpResponse:
             "days": selectors.city_days(run),
             "episode": selectors.open_episode(),
         }
-    return render(request, "air/report.html", context)
+    if run is None:
+        return render(request, "air/report.html", context)
+    return paper.answer(request, "air/report.html", context, _("Decision report"), run.start)
 
 
 def _percent(text: str, other: int) -> int:
