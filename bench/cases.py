@@ -363,6 +363,7 @@ def run(total: int, clients: int, series: str, server: int) -> dict[str, float]:
         "load": round(os.getloadavg()[0], 1),
         "p50_ms": round(statistics.median(times) * 1000, 1),
         "p95_ms": round(cuts[18] * 1000, 1),
+        "longest_ms": round(max(times) * 1000, 1),
     }
 
 

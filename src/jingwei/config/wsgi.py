@@ -6,9 +6,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from jingwei.config.limits import limited
+from jingwei.config.turns import in_turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
-application = limited(get_wsgi_application())
+application = limited(in_turns(get_wsgi_application()))
 
 # Needs the models, so after Django is set up. On SQLite it does nothing.
 from jingwei.bureau import rows  # noqa: E402

@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
+
+# Escapes what RFC 8785 does and nothing else: quote, backslash, U+0000 to U+001F.
+from json.encoder import encode_basestring as escaped
 from typing import Any
 
 _MAX_INTEGER = 2**53 - 1
 _MAX_DEPTH = 100
-_ESCAPES = {
-    "\b": "\\b",
-    "\t": "\\t",
-    "\n": "\\n",
-    "\f": "\\f",
-    "\r": "\\r",
-    '"': '\\"',
-    "\\": "\\\\",
-}
-_SPECIAL = re.compile(r'[\x00-\x1f"\\]')
 
 
 class CanonicalError(ValueError):
@@ -87,11 +79,19 @@ def number(value: float) -> str:
 
 
 def _string(text: str, path: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise CanonicalError(f"{path}: lone surrogate in text") from None
-    return '"' + _SPECIAL.sub(lambda m: _ESCAPES.get(m[0]) or f"\\u{ord(m[0]):04x}", text) + '"'
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise CanonicalError(f"{path}: lone surrogate in text") from None
+    return escaped(text)
+
+
+def _in_order(keys: Mapping[str, object]) -> list[str]:
+    """By UTF-16 code units, which for ASCII is the order of Python's own."""
+    if all(map(str.isascii, keys)):
+        return sorted(keys)
+    return sorted(keys, key=lambda k: k.encode("utf-16-be"))
 
 
 def _write(value: object, put: Any, path: str, depth: int) -> None:
@@ -118,7 +118,7 @@ def _write(value: object, put: Any, path: str, depth: int) -> None:
                 raise CanonicalError(f"{path}: key {key!r} is not text")
         texts = {key: _string(key, path) for key in value}
         put("{")
-        for i, key in enumerate(sorted(value, key=lambda k: k.encode("utf-16-be"))):
+        for i, key in enumerate(_in_order(value)):
             put(f"{',' if i else ''}{texts[key]}:")
             _write(value[key], put, f"{path}.{key}", depth + 1)
         put("}")

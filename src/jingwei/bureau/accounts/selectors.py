@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -19,6 +20,22 @@ def department_label(department: Department | None) -> str:
     if department is None:
         return ""
     return department.name_en if english() and department.name_en else department.name
+
+
+class Reach:
+    """A user as a key: whoever has the same role and places today may see the same, so that what
+    is asked for one of them can be asked again for all (`Prepared`)."""
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        people = [(p.pk, p.department_id, *sorted(p.places())) for p in user.acts_for()]
+        self.key = (user.role, user.is_superuser, user.enterprise_code, *people)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reach) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,9 +15,9 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import Department, User
-from jingwei.bureau.accounts.selectors import department_label
+from jingwei.bureau.accounts.selectors import Reach, department_label
 from jingwei.bureau.cases.errors import Refused
-from jingwei.bureau.cases.flow import HAND_OVER, NOTES, Field, Flow, Text, Transition
+from jingwei.bureau.cases.flow import HAND_OVER, NOTES, Field, Flow, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet, SavedFilter
 from jingwei.bureau.cases.search import matching
@@ -191,14 +190,20 @@ def openings(user: Any, case: Case) -> list[Flow]:
     ]
 
 
-def states(user: Any, flow: str = "") -> list[tuple[str, Text]]:
+def states(user: Any, flow: str = "") -> list[tuple[str, str]]:
     """(name, label) of the states in which the user may see cases, of one flow or all; one name
     stands once, with the labels that flows give it."""
     outside = user.role in OUTSIDE and not user.is_superuser
+    names = tuple(f.name for f in flows(user) if not flow or f.name == flow)
+    return _named(names, outside, get_language() or "")
+
+
+@lru_cache(maxsize=100)
+def _named(flows: tuple[str, ...], outside: bool, language: str) -> list[tuple[str, str]]:
     found: dict[str, dict[str, None]] = {}
-    for rules in flows(user):
-        for state in rules.states:
-            if (not flow or rules.name == flow) and (state.issued or not outside):
+    for name in flows:
+        for state in FLOWS[name].states:
+            if state.issued or not outside:
                 found.setdefault(state.name, {})[str(state.label)] = None
     return [(name, " / ".join(labels)) for name, labels in found.items()]
 
@@ -258,29 +263,11 @@ COUNTED = 1000  # of what waits; nobody needs to know how many more
 def waiting_count(user: Any) -> int:
     """How many cases wait for the user, at most `COUNTED`: shown on every page, so it must not
     read a million rows."""
-    return _waiting(_Reach(_reach(user), user)).count()
-
-
-@dataclass(frozen=True)
-class _Reach:
-    """What of a user decides which cases wait for him; whoever has the same asks the same."""
-
-    key: tuple[Any, ...]
-    user: Any = field(compare=False)
-
-
-def _reach(user: Any) -> tuple[Any, ...]:
-    people = user.acts_for()
-    return (
-        user.role,
-        user.is_superuser,
-        user.enterprise_code,
-        tuple((person.pk, person.department_id, *sorted(person.places())) for person in people),
-    )
+    return _waiting(Reach(user)).count()
 
 
 @lru_cache(maxsize=500)
-def _waiting(asking: _Reach) -> Prepared[int]:
+def _waiting(asking: Reach) -> Prepared[int]:
     user = asking.user
     return Prepared(
         lambda: (

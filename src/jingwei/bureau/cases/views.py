@@ -56,7 +56,9 @@ def listing(request: HttpRequest) -> HttpResponse:
             "query": query,
             "flows": [(flow.name, flow.label) for flow in selectors.flows(request.user)],
             "states": selectors.states(request.user, query.get("flow", "")),
-            "districts": [] if outside else selectors.districts_to_choose(),
+            "districts": []
+            if outside
+            else [(d.pk, d.label) for d in selectors.districts_to_choose()],
             "acts": may(request.user, "case.act"),
             "saved": selectors.saved_filters(request.user),
             "may_count": may(request.user, "case.statistics"),

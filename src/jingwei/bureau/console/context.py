@@ -69,6 +69,19 @@ SECTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A section as this user sees it on this page."""
+
+    icon: str
+    label: str
+    url: str
+    current: bool = False  # the page is in the section
+    here: bool = False  # the page is where the entry leads
+    count: int = 0
+    count_label: str = ""
+
+
 class Shell:
     """Everything is worked out when the template asks for it: fragments and files pay nothing."""
 
@@ -80,7 +93,7 @@ class Shell:
         return self.request.COOKIES.get(NAV_COOKIE) == "narrow"
 
     @cached_property
-    def sections(self) -> list[dict[str, Any]]:
+    def sections(self) -> list[Entry]:
         """The sections that the user's role opens, each with its count of things to do."""
         user = self.request.user
         match = self.request.resolver_match
@@ -97,20 +110,18 @@ class Shell:
             )
             count, label = self._count(section.room)
             found.append(
-                {
-                    "icon": section.icon,
-                    "label": section.label,
-                    "url": _address(section.view),
-                    "current": current,
-                    "here": section.view == here,
-                    "count": count,
-                    "count_label": label,
-                }
+                Entry(
+                    section.icon,
+                    str(section.label),
+                    _address(section.view),
+                    current,
+                    section.view == here,
+                    count,
+                    label,
+                )
             )
         if user.is_superuser and user.is_staff:
-            found.append(
-                {"icon": "admin", "label": _("Administration"), "url": _address("admin:index")}
-            )
+            found.append(Entry("admin", _("Administration"), _address("admin:index")))
         return found
 
     def _count(self, room: str) -> tuple[int, str]:

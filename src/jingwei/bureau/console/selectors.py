@@ -85,7 +85,7 @@ def new_findings(user: Any) -> Any:
 
 def new_findings_count(user: Any) -> int:
     """How many of them there are, for those who judge them; 0 for everybody else."""
-    return new_findings(user).count() if may(user, "finding.judge") else 0
+    return findings.new_count(user) if may(user, "finding.judge") else 0
 
 
 @dataclass(frozen=True)

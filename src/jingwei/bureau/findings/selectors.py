@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -10,7 +11,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.selectors import Reach
 from jingwei.bureau.findings.models import Finding, FindingFile, FindingQuerySet
+from jingwei.bureau.prepared import Prepared
 from jingwei.bureau.registry.models import Region
 
 ON_THE_MAP = timedelta(days=7)
@@ -28,6 +31,23 @@ def findings(user: Any, action: str = "finding.view") -> FindingQuerySet:
         Finding.objects.restrict(user, action)
         .select_related("region", "enterprise", "point__outlet")
         .defer("region__geometry")
+    )
+
+
+def new_count(user: Any) -> int:
+    """How many findings the user may see that nobody has judged yet: it stands on every page."""
+    return _new(Reach(user)).count()
+
+
+@lru_cache(maxsize=500)
+def _new(asking: Reach) -> Prepared[int]:
+    return Prepared(
+        lambda: (
+            Finding.objects.restrict(asking.user, "finding.view")
+            .filter(state=Finding.State.NEW)
+            .order_by()
+            .values_list("pk")
+        )
     )
 
 

@@ -17,7 +17,7 @@ from django.db.utils import OperationalError
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
-        """Asks every 1 to 5 ms, for as long as the setting `timeout` allows; then "database is
+        """Asks every half to two milliseconds, for as long as the setting `timeout` allows; then "database is
         locked", as ever."""
         patience = float(self.settings_dict["OPTIONS"].get("timeout", 5))
         deadline = time.monotonic() + patience
@@ -31,7 +31,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     code = getattr(error.__cause__, "sqlite_errorcode", 0)
                     if code & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                         raise
-                time.sleep(random.uniform(0.001, 0.005))  # noqa: S311
+                time.sleep(random.uniform(0.0005, 0.002))  # noqa: S311
         finally:
             with suppress(sqlite3.Error):
                 self.connection.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
