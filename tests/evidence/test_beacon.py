@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -62,3 +64,24 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(NotInstalledError, match="pip install py-ecc"):
         verify(QUICKNET, 1000, bytes.fromhex(ROUNDS[1000]))
+
+
+def test_the_depth_of_calls_stays_bounded() -> None:
+    """The package that knows the curve raises the limit of recursion when it is loaded."""
+    script = (
+        "import json, sys\n"
+        "from jingwei.evidence import beacon\n"
+        "before = sys.getrecursionlimit()\n"
+        "try:\n"
+        "    beacon.verify(next(iter(beacon.KEYS)), 1, bytes(48))\n"
+        "except beacon.BeaconError:\n"
+        "    pass\n"
+        "assert 'py_ecc' in sys.modules\n"
+        "assert sys.getrecursionlimit() == before\n"
+        "try:\n"
+        "    json.loads('[' * 100_000)\n"
+        "except RecursionError:\n"
+        "    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ def verify(chain: str, number: int, signature: bytes) -> None:
         raise BeaconError(f"the key of the drand network {chain[:64]} is not known here")
     if len(signature) != 48 or not 0 < number < 2**64:
         raise BeaconError(f"round {number}: a signature of quicknet has 48 bytes")
+    depth = sys.getrecursionlimit()
     try:
         curve = importlib.import_module("py_ecc.optimized_bls12_381")
         hashing = importlib.import_module("py_ecc.bls.hash_to_curve")
@@ -48,6 +50,10 @@ def verify(chain: str, number: int, signature: bytes) -> None:
         raise NotInstalledError(
             "signatures of drand need the package py-ecc: pip install py-ecc"
         ) from None
+    finally:
+        # The package raises it to 100,000, with which deeply nested JSON, whoever sends it, ends
+        # the process instead of being refused.
+        sys.setrecursionlimit(depth)
     raw = bytes.fromhex(KEYS[chain])
     key = points.decompress_G2((int.from_bytes(raw[:48], "big"), int.from_bytes(raw[48:], "big")))
     try:
