@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import PermissionDenied
 from django.db import models
@@ -142,7 +143,7 @@ def requires(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..
             from django.contrib.auth.views import redirect_to_login
 
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return redirect_to_login(page_of(request))
             if not may(request.user, action):
                 raise PermissionDenied
             see(request.user)
@@ -152,6 +153,15 @@ def requires(action: str) -> Callable[[Callable[..., HttpResponse]], Callable[..
         return guarded
 
     return decorate
+
+
+def page_of(request: HttpRequest) -> str:
+    """The page on which the browser is: of a form that was sent the one that showed it, since many
+    an act has no page of its own."""
+    came = urlsplit(request.META.get("HTTP_REFERER", ""))
+    if request.method in ("GET", "HEAD") or came.netloc != request.get_host():
+        return request.get_full_path()
+    return came._replace(scheme="", netloc="", fragment="").geturl()
 
 
 def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -169,6 +169,36 @@ def test_the_draft_of_a_form_that_was_refused_stays(site: Site, status: int) -> 
     assert site.texts() == ["typed", ""]
 
 
+def test_a_draft_says_which_files_to_choose_again(site: Site) -> None:
+    form = FORM.format(text="").replace("<button>", "<input type=file name=photos><button>")
+    site.pages["/a/"] = form
+    site.posted = (303, "/login/")  # the session had ended
+    site.pages["/login/"] = "<form class=login><input></form>"
+    page = site.go("/a/")
+    photo = {"name": "烟囱.jpg", "mimeType": "image/jpeg", "buffer": b"x"}
+    page.set_input_files("[type=file]", photo)
+    page.fill("textarea", "typed")
+    page.click("button")
+    page.wait_for_url("**/login/")
+    site.go("/a/")
+    assert site.texts() == ["typed", "", ""]
+    assert "烟囱.jpg" in page.inner_text(".draft-note")
+
+
+def test_a_form_with_errors_has_the_address_of_its_page_again(site: Site) -> None:
+    form = FORM.format(text="prepared").replace("<form", "<form action=/act/")
+    site.pages["/a/?n=1"] = form
+    site.posted = (422, form.replace("<textarea", "<p class=has-error>no</p><textarea"))
+    page = site.go("/a/?n=1")
+    page.fill("textarea", "typed")
+    page.click("button")
+    page.wait_for_selector(".has-error")
+    page.wait_for_function("location.pathname === '/a/'")
+    page.reload()
+    assert page.locator(".has-error").count() == 0
+    assert site.texts() == ["typed", ""]
+
+
 def test_a_long_table_scrolls_with_the_page(site: Site) -> None:
     rows = "<tr><td>1</td></tr>" * 60
     site.pages["/t/"] = (

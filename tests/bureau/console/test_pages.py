@@ -262,6 +262,20 @@ def test_an_expired_form_says_that_nothing_was_saved(world: worlds.World) -> Non
     assert 'class="error-page"' in answer.content.decode()  # console.js keeps the draft by it
 
 
+def test_who_sends_a_form_without_a_session_comes_back_to_its_page(
+    world: worlds.World, client: Client
+) -> None:
+    """The act has no page of its own: after the login the browser finds form and draft."""
+    act, page = "/findings/1/dismiss/", "http://testserver/findings/1/?a=b"
+    answer = client.post(act, {"reason": "x"}, headers={"referer": page})
+    assert answer["Location"] == "/accounts/login/?next=/findings/1/%3Fa%3Db"
+    evil = client.post(act, headers={"referer": "https://evil.example/login"})
+    assert evil["Location"] == f"/accounts/login/?next={act}"
+    assert client.get(page, headers={"referer": "http://testserver/"})["Location"].endswith(
+        "?next=/findings/1/%3Fa%3Db"
+    )
+
+
 def test_500_needs_no_database(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
     """Outside a database mark any query raises: the page makes none."""
     answer = views.error_500(rf.get("/cases/"))

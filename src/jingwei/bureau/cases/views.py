@@ -394,7 +394,7 @@ def _again(
     row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
     step = row.rules.transition(act)
     form = form or TransitionForm(step, row, request.POST)
-    context = _context(request, row, step, form, refused) | {"again": True}
+    context = _context(request, row, step, form, refused)
     if request.POST.get("page") == "check" and context["may_check"]:
         form.use_required_attribute = False
         return render(request, "cases/check.html", context | {"form": form}, status=status)

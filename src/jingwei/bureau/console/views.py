@@ -17,7 +17,7 @@ from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import condition, require_safe
 from django.views.i18n import JavaScriptCatalog
 
-from jingwei.bureau.access import Role, may, public, requires, see
+from jingwei.bureau.access import Role, may, page_of, public, requires, see
 from jingwei.bureau.console import health, selectors
 
 log = logging.getLogger("jingwei.web")
@@ -109,7 +109,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def _error(
-    request: HttpRequest, code: int, title: str, what: str, detail: str = "", again: bool = False
+    request: HttpRequest, code: int, title: str, what: str, detail: str = "", again: str = ""
 ) -> HttpResponse:
     if code == 404:  # of an address that leads to no view, which would have let the rows be seen
         see(request.user)
@@ -154,7 +154,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
             "It was open for a long time, or you have logged in again since. Nothing was saved."
             " What you typed is kept in this browser: load the page again and send it once more."
         ),
-        again=True,
+        again=page_of(request),
     )
 
 

@@ -64,16 +64,28 @@ for (const group of all('.map-switch')) {
   });
 }
 
+/* A form that came back with errors stands under the address of its act, where nothing answers a
+ * reload: it gets the address of the page again on which it was sent, and finds its draft there. */
+
+const from = sessionStorage.getItem('sent-from');
+sessionStorage.removeItem('sent-from');
+if (from && document.querySelector('form .has-error')) history.replaceState(null, '', from);
+document.addEventListener('submit', (event) => {
+  if (event.target.method === 'post') sessionStorage.setItem('sent-from', location.pathname + location.search);
+});
+
 /* Forms: nothing typed is lost.
  *
  * Every posted form with a textarea, and every form with data-draft, keeps what is typed in
  * sessionStorage until it has been sent and answered; leaving with unsaved text asks first.
- * Passwords and files are never kept. */
+ * Passwords are never kept, and of files only the names: to say which ones to choose again. */
 
 // With the query: /cases/open/ is another form for other findings.
 const draftKey = (form) => `draft:${location.pathname}${location.search}:${form.dataset.draft || form.getAttribute('action') || ''}`;
 const kept = (field) => field.name && field.name !== 'csrfmiddlewaretoken'
   && !['password', 'file', 'hidden', 'submit', 'button'].includes(field.type);
+
+const FILES = ' files'; // in a draft, beside the names of its fields
 
 function snapshot(form) {
   const values = {};
@@ -83,6 +95,9 @@ function snapshot(form) {
       if (field.checked) (values[field.name] ||= []).push(field.value);
     } else (values[field.name] ||= []).push(field.value);
   }
+  const chosen = [...form.elements].filter((field) => field.type === 'file')
+    .flatMap((field) => Array.from(field.files, (file) => file.name));
+  if (chosen.length) values[FILES] = chosen;
   return values;
 }
 
@@ -113,28 +128,34 @@ const dirty = new Set();
 for (const form of all('form[data-draft], form[method="post"]:has(textarea)')) {
   const key = draftKey(form);
   const start = JSON.stringify(snapshot(form));
+  const stored = JSON.parse(sessionStorage.getItem(key));
   // What was sent and came back as this very page with errors is already in the fields.
-  const draft = form.querySelector('.has-error') ? null : sessionStorage.getItem(key);
-  if (draft) restore(form, JSON.parse(draft), false);
-  if (draft && JSON.stringify(snapshot(form)) === start) sessionStorage.removeItem(key);
-  else if (draft) {
-    dirty.add(form);
-    for (let at = form.closest('details'); at; at = at.parentElement.closest('details')) at.open = true;
+  const draft = form.querySelector('.has-error') ? null : stored;
+  if (draft) restore(form, draft, false);
+  const texts = [];
+  if (draft && JSON.stringify(snapshot(form)) !== start) texts.push(gettext('A draft that was not sent is back.'));
+  if (stored?.[FILES]) texts.push(`${gettext('Choose the files again, a browser does not keep them:')} ${stored[FILES].join('、')}`);
+  if (draft && !texts.length) sessionStorage.removeItem(key);
+  if (texts.length) {
     const note = document.createElement('p');
     note.className = 'alert draft-note no-print';
     note.setAttribute('role', 'status');
-    note.textContent = `${gettext('A draft that was not sent is back.')} `;
-    const drop = note.appendChild(document.createElement('button'));
-    drop.type = 'button';
-    drop.className = 'btn btn-small';
-    drop.textContent = gettext('Discard the draft');
-    drop.addEventListener('click', () => {
-      restore(form, JSON.parse(start), true);
-      sessionStorage.removeItem(key);
-      dirty.delete(form);
-      note.remove();
-    });
+    note.textContent = `${texts.join(' ')} `;
     form.prepend(note);
+    for (let at = form.closest('details'); at; at = at.parentElement.closest('details')) at.open = true;
+    if (draft) {
+      dirty.add(form);
+      const drop = note.appendChild(document.createElement('button'));
+      drop.type = 'button';
+      drop.className = 'btn btn-small';
+      drop.textContent = gettext('Discard the draft');
+      drop.addEventListener('click', () => {
+        restore(form, JSON.parse(start), true);
+        sessionStorage.removeItem(key);
+        dirty.delete(form);
+        note.remove();
+      });
+    }
   }
   form.addEventListener('input', () => {
     const now = JSON.stringify(snapshot(form));
