@@ -48,6 +48,9 @@ from jingwei.bureau.registry.models import Enterprise, Outlet, PermitAmount, Poi
 from jingwei.standards import units
 
 NAME = "masses"
+SWEPT = (
+    "masses.swept"  # its `batch`: the hour (since 1970) in which silent points were last looked for
+)
 TOGETHER = 25  # points read at once
 VALID = 2160  # valid hours before a gap: as far as the substitution looks back
 HISTORY = timedelta(hours=VALID)  # before the quarter: what is read first for them
@@ -72,12 +75,17 @@ def refresh(now: datetime) -> int:
     depends on the whole quarter's capture rate and on the hours before.
     """
     cursor, _created = Cursor.objects.get_or_create(name=NAME)
+    swept, _created = Cursor.objects.get_or_create(name=SWEPT)
+    hour = int(now.timestamp() // 3600)
     newest, touched = _rejudged(cursor.batch)
+    if swept.batch != hour:
+        for pk in _left_behind(now):
+            touched.setdefault(pk, now)
+    elif newest == cursor.batch:
+        return 0
     known = Point.objects.filter(
-        kind=Point.Kind.SOURCE, outlet__isnull=False
+        pk__in=touched, kind=Point.Kind.SOURCE, outlet__isnull=False
     ).select_related("outlet__enterprise").in_bulk()  # fmt: skip
-    for pk in _left_behind(now):
-        touched.setdefault(pk, now)
     found = [(known[pk], time) for pk, time in touched.items() if pk in known]
     rows: list[EmissionDay] = []
     for at in range(0, len(found), TOGETHER):
@@ -95,6 +103,7 @@ def refresh(now: datetime) -> int:
         )
         locked.batch, locked.rounds = newest, locked.rounds + 1
         locked.save()
+        Cursor.objects.filter(name=SWEPT).update(batch=hour)
         judge({p.outlet.enterprise for p, _t in found if p.outlet}, rows, local_day(now))
     return len(rows)
 
