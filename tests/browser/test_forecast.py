@@ -15,8 +15,9 @@ def test_from_the_navigation_to_a_stations_forecast(person: Callable[..., Any]) 
     page = who.page
     page.goto("/air/forecast/")
     # The worker learns and forecasts; the page shows it by itself.
-    row = page.locator("main tbody tr", has_text="奥体中心")
+    row = page.locator("main tbody tr", has_text="奥体中心").last
     expect(row).to_be_visible(timeout=LEARNED)
+    expect(page.get_by_role("region", name="日 AQI 等级概率")).to_contain_text("全市")
     # The map: the keyboard moves the hour, a station tells its classes and what stacks add.
     expect(page.locator("#place[data-drawn]")).to_be_visible(timeout=60_000)
     first = page.locator("#hour-text").text_content()

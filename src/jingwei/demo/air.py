@@ -81,7 +81,7 @@ def forecast(anchor: datetime) -> None:
 
 def episode() -> None:
     """The worst days of the archive as a warning that was declared and lifted, where any reached one."""
-    from jingwei.analysis.air.forecast import history
+    from jingwei.analysis.air.forecast import daily, history
     from jingwei.bureau.accounts.models import User
     from jingwei.bureau.air import episodes, forecasting
     from jingwei.bureau.air.models import Episode
@@ -90,7 +90,7 @@ def episode() -> None:
     if Episode.objects.exists():
         return
     known = history.read(forecasting.archive())
-    days = forecasting.days(known, {}, forecasting.moment(known.times[-1]), back=ARCHIVE - 2)
+    days = forecasting.days(daily.days(known.times, known.values, {}, ARCHIVE - 2))
     found = heavy.grade([d["aqi"] for d in days])
     if found is None:
         return

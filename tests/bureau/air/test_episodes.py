@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 import world as worlds
+from jingwei.analysis.air.forecast import daily
 from jingwei.analysis.air.forecast.history import History
 from jingwei.bureau.air import episodes, forecasting
 from jingwei.bureau.air import forecast_selectors as selectors
@@ -80,7 +81,8 @@ def test_the_index_of_a_day_mixes_what_was_measured_and_what_is_expected() -> No
     values[-24:, 0], values[-24:, 1] = 100.0, 130.0
     values[-36:-30] = np.nan  # six hours of the day before
     known = History(first + np.arange(hours), ("a", "b"), {"PM2.5": values}, {})
-    found = forecasting.days(known, {"PM2.5": [250.0] * 24 + [350.0] * 24}, start)
+    coming = np.broadcast_to(np.repeat([250.0, 350.0], 24)[:, None], (2, 48, 1))
+    found = forecasting.days(daily.days(known.times, known.values, {"PM2.5": coming}, 3))
     assert [(d["day"], d["aqi"], d["ahead"]) for d in found] == [
         ("2026-11-16", 100, 0),
         ("2026-11-17", 100, 0),
@@ -129,7 +131,8 @@ def test_a_proposal_shows_where_and_when_the_hours_are_worst(world, client: Clie
     start = datetime(2026, 11, 11, 11, tzinfo=UTC)
     run = Forecast.objects.create(
         start=start, state=State.DONE,
-        about={"reach": 0, "silent": [], "dropped": {}, "pollutants": [], "days": []},
+        about={"reach": 0, "silent": [], "dropped": {}, "pollutants": [], "days": [],
+               "grades": [0.8, 0.31, 0.02]},
     )  # fmt: skip
     chance = [[0.5, 0.3, 0.1, 0.1, 0.0, 0.0]] * 48
     chance[20] = [0.0, 0.1, 0.1, 0.5, 0.3, 0.0]
@@ -147,6 +150,7 @@ def test_a_proposal_shows_where_and_when_the_hours_are_worst(world, client: Clie
     assert "&gt; 200" in page
     assert "30 %" in page
     assert "11-12 16:00" in page
+    assert "31 %" in page  # orange or higher
     assert "&gt; 300" not in page
     assert world.station.name in page
     # A district that does not see the station is not told of it.

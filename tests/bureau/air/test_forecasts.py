@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from dataclasses import replace
@@ -22,7 +23,7 @@ import printed
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
-from jingwei.bureau.air import beside, forecasting, report, tasks, taylor
+from jingwei.bureau.air import beside, forecast_days, forecasting, report, tasks, taylor
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services as services
 from jingwei.bureau.air.models import (
@@ -217,6 +218,91 @@ def test_a_run_for_every_station_with_weather(learned, tmp_path) -> None:
     said = " ".join(selectors.said(made))
     assert "PM10" in said
     assert EvidenceEntry.objects.get(pk=made.evidence_id).kind == "forecast"
+
+
+def test_the_days_have_chances_for_the_city_and_each_station(learned, world, tmp_path, client) -> None:  # fmt: skip
+    services.take_weather(weather(tmp_path / "w.parquet", 30))  # the rest by what knows no weather
+    made = services.forecast_now(START)
+    city = made.about["days"]
+    assert [d["day"] for d in city] == [f"2026-11-{k}" for k in (17, 18, 19, 20, 21)]
+    assert [d["ahead"] for d in city] == [0, 0, 0, 12, 24]
+    assert [("chance" in d) for d in city] == [False] * 3 + [True] * 2
+    for part in made.stations.all():
+        own = part.result["days"]
+        assert [d["day"] for d in own] == [d["day"] for d in city]
+        for d in own[3:]:
+            assert len(d["chance"]) == 4
+            assert d["chance"] == sorted(d["chance"], reverse=True)
+    # The second station has 15 % more particles: its days are no less likely bad.
+    first, second = (p.result["days"][-1] for p in made.stations.order_by("station"))
+    assert second["aqi"] > first["aqi"]
+    assert second["chance"][0] >= first["chance"][0]
+    yellow, orange, red = made.about["grades"]
+    assert yellow >= orange >= red
+    client.force_login(world.users["dispatcher"])
+    page = client.get(reverse("air:forecast")).content.decode()
+    assert "日 AQI 等级概率" in page
+    assert "日 AQI 等级概率" in client.get(reverse("air:report")).content.decode()
+    assert (
+        "本站逐日" in client.get(reverse("air:station", args=[world.station.pk])).content.decode()
+    )
+    lines = client.get(reverse("air:days_csv")).getvalue().decode("utf-8-sig").splitlines()
+    assert len(lines) == 1 + 3 * 2
+    assert "AQI&gt;" not in lines[0]
+    assert lines[1].startswith("全市,2026-11-20,")
+    client.force_login(world.users["district_elsewhere"])
+    lines = client.get(reverse("air:days_csv")).getvalue().decode("utf-8-sig").splitlines()
+    assert len(lines) == 1 + 2 * 2
+    assert world.station.name not in "".join(lines)
+
+
+def test_a_model_without_courses_tells_no_chances_of_days(learned) -> None:
+    """As those kept before there were any."""
+    data = forecasting.place(learned.digest).read_bytes()
+    whole = json.loads(gzip.decompress(data))
+    for one in whole["models"].values():
+        del one["courses"], one["drawn"]
+    known = services.stations(learned.about["stations"])
+    found = forecasting.run(known, gzip.compress(json.dumps(whole).encode()), START)
+    assert found.about["grades"] is None
+    assert found.about["joint"] is False
+    assert all("chance" not in d for d in found.about["days"])
+    assert found.about["days"][-1]["ahead"] == 24
+
+
+def test_the_days_that_are_over_stand_beside_what_was_told_of_them(made, world, client) -> None:
+    """A forecast tells tomorrow; two days later it is known."""
+
+    def told(day: int, aqi: int, ahead: int, chance: float | None = None) -> dict:
+        one = {"day": f"2026-11-{day:02}", "aqi": aqi, "primary": ["pm25"], "ahead": ahead}
+        return one if chance is None else one | {"chance": [chance, chance / 2, 0.0, 0.0]}
+
+    Forecast.objects.all().delete()
+    for k in range(1, 15):
+        days = [told(k - 1, 80 + k, 0), told(k, 90, 12, 0.9), told(k + 1, 120, 24, 0.7)]
+        row = Forecast.objects.create(
+            start=datetime(2026, 11, k, 3, tzinfo=UTC), state=State.DONE, about={"days": days}
+        )
+        StationForecast.objects.create(forecast=row, station=world.station, result={"days": days})
+    found = forecast_days.recent_city(NOW)
+    # Told from the 2nd to the 15th, measured up to the 13th.
+    assert found["days"] == found["kept_days"] == 12
+    assert found["hits"] == 0
+    assert found["kept_hits"] == 12
+    assert found["error"] == pytest.approx(np.mean([120 - (81 + k) for k in range(2, 14)]))
+    assert found["kept_error"] == 2  # the day before the last one measured
+    assert [r.day.day for r in found["rows"]] == list(range(13, 3, -1))
+    one = found["bounds"][0]
+    assert one["told"] == pytest.approx(12 * 0.7)
+    assert (one["came"], one["kept"]) == (0, 0)
+    assert one["brier"] == pytest.approx(0.49)
+    part = StationForecast.objects.last()
+    assert forecast_days.recent_station(part, NOW)["error"] == found["error"]
+    # Forecasts by what had learned from those days prove nothing.
+    model = ForecastModel.objects.create(state=State.DONE, until=NOW)
+    Forecast.objects.update(model=model)
+    assert forecast_days.recent_city(NOW) is None
+    assert forecast_days.recent_city(datetime(2026, 10, 1, tzinfo=UTC)) is None
 
 
 def test_the_same_input_gives_the_same_forecast_and_other_input_another_digest(learned, tmp_path) -> None:  # fmt: skip

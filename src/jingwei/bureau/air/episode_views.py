@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.air import episodes as services
+from jingwei.bureau.air import forecast_days as days
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air.forms import DecisionForm
 from jingwei.bureau.air.models import Episode
@@ -24,7 +25,7 @@ def episodes(request: HttpRequest) -> HttpResponse:
     """What was proposed and decided, newest first, and what the city's days look like now."""
     rows = Episode.objects.select_related("actor")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "air/episodes.html", {"page": page, "days": selectors.city_days(selectors.newest()), "grades": selectors.grades()})  # fmt: skip
+    return render(request, "air/episodes.html", {"page": page, "days": days.city_days(selectors.newest()), "grades": days.grades()})  # fmt: skip
 
 
 def _page(
@@ -35,7 +36,8 @@ def _page(
     return render(
         request, "air/episode.html",
         {"peaks": peaks, "row": row, "form": form, "may_decide": may(request.user, "air.decide"),
-         "days": selectors.named(row.days), "grade": selectors.grades()[row.level - 1]},
+         "days": days.named(row.days), "grade": days.grades()[row.level - 1],
+         "grade_chances": days.grade_chances(run)},
         status=status,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jingwei.analysis.air import savings
+from jingwei.bureau.air import forecast_days as days
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, ITEMS, MEDIAN
-from jingwei.bureau.air.models import Episode, Forecast, ForecastModel, State, StationForecast
+from jingwei.bureau.air.models import Forecast, ForecastModel, State, StationForecast
 from jingwei.bureau.air.selectors import bases, part_said
 from jingwei.bureau.language import english
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.bureau.registry.models import Enterprise, Outlet, Point
-from jingwei.standards import aqi, heavy, units
+from jingwei.standards import aqi, units
 from jingwei.telemetry.lake import Lake
 
 LATE = timedelta(hours=6)  # made so long after its start, a forecast is a hindcast
@@ -85,11 +86,6 @@ def stations(user: Any, forecast: Forecast) -> QuerySet[StationForecast]:
     )
 
 
-def level_name(level: int) -> str:
-    one = aqi.LEVELS[level - 1]
-    return one.en if english() else one.zh
-
-
 @dataclass
 class Outlook:
     """A station in the list: the worst class of the first and the second day, and when the index is
@@ -107,7 +103,7 @@ class Outlook:
 
     @property
     def names(self) -> tuple[str, str]:
-        return level_name(self.first), level_name(self.second)
+        return days.level_name(self.first), days.level_name(self.second)
 
 
 def outlooks(rows: Sequence[StationForecast], forecast: Forecast) -> list[Outlook]:
@@ -206,51 +202,7 @@ def why(reason: str) -> str:
     }.get(code, reason) % about  # fmt: skip
 
 
-# ---- the city by the day ------------------------------------------------------------------------
-
-
-def named(days: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Days with their class and its name."""
-    found = []
-    for d in days:
-        level = aqi.level(d["aqi"]) if d["aqi"] is not None else 0
-        found.append(
-            {
-                **d,
-                "date": date.fromisoformat(d["day"]),
-                "level": level,
-                "name": level_name(level) if level else "",
-                "primary": ", ".join(_item(i) for i in d["primary"]),
-            }
-        )
-    return found
-
-
-def _item(key: str) -> str:
-    return next((n for n, i in ITEMS.items() if i == key.removesuffix("_8h")), key)
-
-
-def city_days(forecast: Forecast | None) -> list[dict[str, Any]]:
-    return named(forecast.about.get("days", [])) if forecast else []
-
-
-def grades() -> list[dict[str, Any]]:
-    """The grades of warning, with their rule and source."""
-    return [
-        {
-            "level": g.level,
-            "key": g.key,
-            "name": g.en if english() else g.zh,
-            "rule": g.rule_en if english() else g.rule,
-            "source": g.source,
-        }
-        for g in heavy.GRADES
-    ]
-
-
-def open_episode() -> Episode | None:
-    states = (Episode.State.PROPOSED, Episode.State.DECLARED)
-    return Episode.objects.filter(state__in=states).first()
+# ---- peaks -------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -308,7 +260,7 @@ def slides(rows: Sequence[StationForecast], forecast: Forecast) -> dict[str, Any
         if wind
         else None,
         "grid": grid,
-        "names": [level_name(k) for k in range(1, 7)],
+        "names": [days.level_name(k) for k in range(1, 7)],
         "stations": [
             {
                 "pk": r.station_id,
@@ -317,6 +269,7 @@ def slides(rows: Sequence[StationForecast], forecast: Forecast) -> dict[str, Any
                 "level": r.result["level"],
                 "aqi": [q[MEDIAN] for q in r.result["aqi"]],
                 "leading": r.result["leading"],
+                "days": [days.said(d) for d in days.station_days(r) if d["chances"]],
                 "url": f"{r.get_absolute_url()}?run={forecast.pk}",
                 "sources": reverse("air:sources-json", args=[r.station_id]) + f"?run={forecast.pk}",
             }
@@ -441,7 +394,7 @@ def chart(
         "measured": [[t.isoformat(), round(v, 1)] for t, v in sorted(past.items())],
         "start": (forecast.start + HOUR).isoformat(),
         "bounds": [
-            {"value": b, "name": level_name(k + 2), "level": k + 2}
+            {"value": b, "name": days.level_name(k + 2), "level": k + 2}
             for k, b in enumerate([b for b, i in zip(bounds, aqi.INDEX[1:], strict=False) if i in (50, 100, 150, 200, 300)])
         ],
         "words": {
@@ -467,7 +420,7 @@ def hours(row: StationForecast, forecast: Forecast) -> list[dict[str, Any]]:
                 "low": index[0],
                 "high": index[-1],
                 "level": level,
-                "name": level_name(level),
+                "name": days.level_name(level),
                 "leading": row.result["leading"][k] if index[MEDIAN] > 50 else "",
                 "chance": row.result["chance"][k][level - 1],
                 "values": [

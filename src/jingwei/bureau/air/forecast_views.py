@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from jingwei.bureau import paper
 from jingwei.bureau.access import may, requires
+from jingwei.bureau.air import forecast_days as days
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services
 from jingwei.bureau.air import report as reports
@@ -36,8 +37,11 @@ def forecast(request: HttpRequest) -> HttpResponse:
         context |= {
             "outlooks": selectors.outlooks(rows, run),
             "slides": selectors.slides(rows, run),
-            "days": selectors.city_days(run),
-            "episode": selectors.open_episode(),
+            "days": days.city_days(run),
+            "day_rows": days.day_rows(rows, run),
+            "recent_days": days.recent_city(timezone.now()),
+            "bounds": days.ABOVE,
+            "episode": days.open_episode(),
             "said": selectors.said(run),
             "starts": selectors.starts(),
         }
@@ -69,6 +73,9 @@ def station(request: HttpRequest, station: int) -> HttpResponse:
             "factors": list(FACTORS),
             "skill": skill,
             "recent": selectors.recent(row, pollutant, now),
+            "days": days.station_days(row),
+            "recent_days": days.recent_station(row, now),
+            "bounds": days.ABOVE,
             "said": selectors.said(run),
             "starts": selectors.starts(),
         },
@@ -89,6 +96,24 @@ def station_csv(request: HttpRequest, station: int) -> HttpResponse:
         for h in selectors.hours(row, run)
     ]  # fmt: skip
     return csv_response(f"forecast-{row.station.mn}-{run.start:%Y%m%d%H}.csv", header, found)
+
+
+@require_safe
+@requires("air.view")
+def days_csv(request: HttpRequest) -> HttpResponse:
+    """The days of the city and of all stations of the newest forecast or `?run=`, with their chances."""
+    run = selectors.at(request.GET.get("run", ""))
+    if run is None:
+        raise Http404(_("No forecast yet"))
+    header = [_("Place"), _("Day"), _("Daily AQI"), _("Class"), _("Leading pollutant"), _("Hours forecast"),
+              *(_("Chance of AQI > %d (%%)") % above for above in days.ABOVE)]  # fmt: skip
+    found = [
+        [row.row.station.name if row.row else _("City"), d["day"], d["aqi"], d["name"], d["primary"],
+         d["ahead"], *(round(p, 1) for _above, p in d["chances"])]
+        for row in days.day_rows(list(selectors.stations(request.user, run)), run)
+        for d in row.days if d
+    ]  # fmt: skip
+    return csv_response(f"forecast-days-{run.start:%Y%m%d%H}.csv", header, found)
 
 
 @require_safe
@@ -117,8 +142,9 @@ def report(request: HttpRequest) -> HttpResponse:
         cuts = {k: _percent(v, cut) for k, v in asked.items()}
         found = reports.report(request.user, run, cuts, cut)
         context |= found | {
-            "days": selectors.city_days(run),
-            "episode": selectors.open_episode(),
+            "days": days.city_days(run),
+            "day_rows": days.day_rows(list(selectors.stations(request.user, run)), run),
+            "episode": days.open_episode(),
         }
     if run is None:
         return render(request, "air/report.html", context)

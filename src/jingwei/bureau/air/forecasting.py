@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from jingwei.analysis.air.forecast import classes, dispersion, history, model, store, verify
+from jingwei.analysis.air.forecast import classes, daily, dispersion, history, model, store, verify
 from jingwei.analysis.air.forecast.history import WEATHER, History
 from jingwei.analysis.air.forecast.model import LEVELS, WARM
 from jingwei.analysis.air.forecast.weather import LEADS, Degraded
@@ -41,6 +41,7 @@ PAST = timedelta(days=3 * 366)  # of the lake; older years lie in the archive
 LEAST = 2 * 3 * model.BLOCK + WARM + LEADS + round(KEPT / HOUR)  # hours with measured air
 ROWS = (20_000, 300_000)  # cases to learn from: half of all station hours, within these
 MEDIAN = LEVELS.index(0.5)
+BACK = 3  # measured days told before that of the start
 
 
 class ForecastError(Exception):
@@ -398,13 +399,14 @@ def run(
     told: dict[str, model.Forecast] = {}
     learned: list[model.Model] = []
     for name in present:
-        answer = models[f"{name} bare"].at(known, [begin])
+        bare = models[f"{name} bare"]
+        answer = bare.at(known, [begin])
         better = models.get(f"{name} weather")
         if f"{name} field" in models and f"{name} field" in further:
             better = models[f"{name} field"]
         if reach and better is not None:
             answer = model.spliced(better.at(known, [begin]), answer, reach)
-        learned.append(better if reach and better is not None else models[f"{name} bare"])
+        learned.append(bare if better is None else model.joined(better, bare, reach))
         told[name] = answer
     if not told:
         raise ForecastError("silent")
@@ -412,8 +414,11 @@ def run(
         raise ForecastError("old")
     together = classes.joint(learned)
     joint = classes.index(told, aqi.edition((start + timedelta(hours=8)).date()), together)
+    means = {n: np.moveaxis(t.mean, 0, -1) for n, t in told.items()}
+    expected = daily.days(known.times, known.values, means, BACK)
+    drawn = together and daily.days(known.times, known.values, together.draws(told, 0), BACK)
     found = {
-        s.pk: _station(told, joint, i)
+        s.pk: _station(told, joint, i) | {"days": days(expected, drawn, i)}
         for i, s in enumerate(stations)
         if any(np.isfinite(t.last[0, i]) for t in told.values())
     }
@@ -447,7 +452,8 @@ def run(
             "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis, "parts": True},
             "dropped": dropped,
             "city": _city(told),
-            "days": days(known, _city(told), start),
+            "days": days(expected, drawn),
+            "grades": drawn and [round(p, 3) for p in daily.grades(drawn.index[-1], drawn.ahead)],
         },
         mark.hexdigest(),
     )  # fmt: skip
@@ -505,51 +511,28 @@ def _city(told: dict[str, model.Forecast]) -> dict[str, Any]:
 
 
 def days(
-    known: History, city: dict[str, list[float]], start: datetime, back: int = 3
+    expected: daily.Days, drawn: daily.Days | None = None, place: int = -1
 ) -> list[dict[str, Any]]:
-    """The city's daily index (HJ 633) from `back` days before that of `start` on: means over the
-    stations of what was measured up to `start`, then of what is expected. Days with fewer than 20
-    hours are left out (GB 3095 wants 20 for a day), ozone by its highest 8-hour mean.
+    """The daily index (HJ 633) of a station, or of the city (the mean of its stations): of what was
+    measured up to the start, then of what is expected; days with too few hours are left out.
 
-    Each: day, aqi (of the items at hand, None without any), primary, and how many of its hours are
-    forecast.
+    Each: day, aqi (of the items at hand), primary, how many of its hours are forecast (`ahead`) and,
+    where some are, the chances of an index above each of `daily.ABOVE`.
     """
-    first = local(start).astype("datetime64[D]") - np.timedelta64(back, "D")
-    begin = int((first.astype("datetime64[h]") - known.times[0]) / np.timedelta64(1, "h"))
-    past = len(known) - begin  # hours of them that were measured
-    joined = {
-        n: np.concatenate([history.mean(known.values[n])[begin:], city.get(n, [np.nan] * LEADS)])
-        for n in known.values
-    }
     found = []
-    for k in range((past + LEADS) // 24 + 1):
-        cut = slice(24 * k, 24 * k + 24)
-        values: dict[str, float | None] = {}
-        some = 0
-        for name, series in joined.items():
-            part = np.asarray(series[cut], float)
-            seen = int(np.isfinite(part).sum())
-            some = max(some, seen)
-            if seen < 20:
-                continue
-            if name == "O3":
-                runs = [part[h : h + 8] for h in range(len(part) - 7)]
-                values["o3_8h"] = max(
-                    float(np.nanmean(r)) for r in runs if np.isfinite(r).sum() >= 6
-                )
-            else:
-                values[ITEMS[name]] = float(np.nanmean(part)) / (1000 if name == "CO" else 1)
-        if not values:
+    chances = None if drawn is None else [drawn.over(a)[place] for a in daily.ABOVE]
+    for k, top in enumerate(expected.index[place, :, 0]):
+        if np.isnan(top):
             continue
-        day = (first + np.timedelta64(k, "D")).astype(object)
-        index = aqi.daily(values, aqi.edition(day))
-        top = max(index.iaqi.values(), default=None)
-        found.append(
-            {
-                "day": day.isoformat(),
-                "aqi": top,
-                "primary": [i for i, v in index.iaqi.items() if v == top and v > 50],
-                "ahead": max(0, min(24 * k + 24, past + LEADS) - max(24 * k, past)),
-            }
-        )
+        ahead = int(expected.ahead[k])
+        parts = {ITEMS[n]: v[place, k, 0] for n, v in expected.iaqi.items()}
+        one = {
+            "day": str(expected.day[k]),
+            "aqi": int(top),
+            "primary": [i for i, v in parts.items() if v == top and v > 50],
+            "ahead": ahead,
+        }
+        if ahead and chances is not None:
+            one["chance"] = [round(float(c[k]), 3) for c in chances]
+        found.append(one)
     return found

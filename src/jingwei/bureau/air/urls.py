@@ -28,6 +28,7 @@ urlpatterns = [
     path("analysis/year.csv", analysis_views.year_csv, name="year_csv"),
     path("forecast/", forecast_views.forecast, name="forecast"),
     path("forecast/learn/", forecast_views.learn, name="learn"),
+    path("forecast/days.csv", forecast_views.days_csv, name="days_csv"),
     path("forecast/stations/<int:station>/", forecast_views.station, name="station"),
     path(
         "forecast/stations/<int:station>/hours.csv", forecast_views.station_csv, name="station_csv"

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis.air.boundary import Floats
-from jingwei.analysis.air.forecast.model import LEVELS, Forecast, Model
+from jingwei.analysis.air.forecast.model import LEVELS, UNKNOWN, Forecast, Model, widened
 from jingwei.standards import aqi
 
 _ITEM = {"PM2.5": "pm25", "PM10": "pm10", "SO2": "so2", "NO2": "no2", "CO": "co", "O3": "o3"}
-LEAST = 200  # cases with all pollutants, below which it is not told how they miss together
+LEAST = 100  # starts with all pollutants, below which it is not told how they miss together
 _SCALE = {"CO": 1e-3}  # the index judges CO in mg/m³
 
 
@@ -42,27 +42,61 @@ def hourly(pollutant: str, values: Floats, edition: str = "2026") -> Floats:
     return np.where(found < 0, np.nan, found.astype(float))
 
 
-def joint(models: Sequence[Model]) -> Floats | None:
-    """How the pollutants of the models miss together: ranks (cases, models) of the same left-out
-    cases; None where they were not learned from the same ones, or fewer than `LEAST` have all."""
+@dataclass(frozen=True)
+class Together:
+    """How hours, stations and pollutants miss together. `order` (pollutants, stations, LEADS, courses):
+    the place of each course among all, 0…courses - 1, for every pollutant, station and lead."""
+
+    order: npt.NDArray[np.int64]
+
+    def draws(self, forecasts: Mapping[str, Forecast], start: int) -> dict[str, Floats]:
+        """Courses of each pollutant (stations, LEADS, courses), µg/m³, of the start with this number.
+
+        At each lead they have the forecast's quantiles, and they go up and down together as the
+        left-out forecasts did (empirical copula). Beyond the 5 % and 95 % quantiles the distribution
+        goes on like a line through the two outermost.
+        """
+        count = self.order.shape[-1]
+        weights = _drawing((np.arange(count) + 0.5) / count)
+        found = {}
+        for order, (name, told) in zip(self.order, forecasts.items(), strict=True):
+            sorted_ = np.maximum(widened(told.quantiles[start]) @ weights, 0.0)
+            found[name] = np.take_along_axis(sorted_, order, axis=-1)
+        return found
+
+
+def joint(models: Sequence[Model]) -> Together | None:
+    """What the misses of the models' left-out forecasts say; None where they were not learned from the
+    same starts, or fewer than `LEAST` have all pollutants. What was not measured is taken to miss
+    like the mean of the other stations at that hour, else like the hours beside it."""
     if not models or not models[0].drawn or len({m.drawn for m in models}) > 1:
         return None
-    found = np.stack([m.ranks for m in models], axis=1)
-    found = found[np.isfinite(found).all(axis=1)]
-    return found if len(found) >= LEAST else None
+    ranks = np.stack([np.moveaxis(m.courses, 0, -1) for m in models]) / (UNKNOWN - 1)
+    ranks[ranks > 1] = np.nan
+    ranks = ranks[..., np.isfinite(ranks).any(axis=(1, 2)).all(axis=0)]
+    if ranks.shape[-1] < LEAST:
+        return None
+    known = np.isfinite(ranks)
+    count = known.sum(axis=1)
+    city = np.where(count > 0, np.where(known, ranks, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    hours = np.arange(city.shape[1])
+    for pollutant in city:
+        for course in pollutant.T:
+            there = np.isfinite(course)
+            course[~there] = np.interp(hours[~there], hours[there], course[there])
+    filled = np.where(known, ranks, city[:, None])
+    return Together(filled.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable"))
 
 
 def index(
-    forecasts: Mapping[str, Forecast], edition: str = "2026", together: Floats | None = None
+    forecasts: Mapping[str, Forecast], edition: str = "2026", together: Together | None = None
 ) -> Index:
     """The AQI of forecasts of the same starts: the largest IAQI of the pollutants.
 
-    `together` (cases, pollutants in their order), of `joint`: the pollutants are high together as
-    often as they were in the left-out cases (empirical copula). Without it the quantile of the
-    index is the largest IAQI of the pollutants' quantiles, as if they were always high together;
-    then the chance of at most a value is the largest that is possible (Fréchet's upper bound), so
-    the chances of high classes are the lowest that are possible. Beyond the 5 % and 95 % quantiles
-    the distribution goes on like a line through the two outermost.
+    `together`, of `joint`: the pollutants are high together as often as in the left-out forecasts.
+    Without it the quantile of the index is the largest IAQI of the pollutants' quantiles, as if they
+    were always high together; then the chance of at most a value is the largest that is possible
+    (Fréchet's upper bound), so the chances of high classes are the lowest that are possible.
     """
     names = tuple(forecasts)
     given = [forecasts[n].quantiles * _SCALE.get(n, 1.0) for n in names]
@@ -78,28 +112,18 @@ def index(
         top = np.maximum.accumulate(stacked.max(axis=0), axis=-1)
         under = _below(top, uppers)
     else:
-        if together.ndim != 2 or together.shape[1] != len(names):
-            raise ValueError(f"index: ranks {together.shape} of {len(names)} pollutants")
         top = np.empty(given[0].shape)
         under = np.empty((*top.shape[:-1], len(uppers)))
-        draw = [_drawing(together[:, k]) for k in range(len(names))]
         for start in range(len(top)):  # one start at a time: all draws of a year would not fit
-            sample = np.full((*top.shape[1:-1], len(together)), -1, np.int16)
-            for n, q, weights in zip(names, given, draw, strict=True):
-                values = np.maximum(_widened(q[start]) @ weights, 0.0)
+            sample = np.full((*top.shape[1:-1], together.order.shape[-1]), -1, np.int16)
+            for n, v in together.draws(forecasts, start).items():
+                values = v * _SCALE.get(n, 1.0)
                 np.maximum(sample, aqi.iaqi_array(_ITEM[n], values, edition), out=sample)
             top[start] = np.moveaxis(
                 np.quantile(sample, LEVELS, axis=-1, method="inverted_cdf"), 0, -1
             )
             under[start] = (sample[..., None] <= uppers).mean(axis=-2)
     return Index(names, top, leading, np.diff(under, axis=-1, prepend=0.0, append=1.0))
-
-
-def _widened(quantiles: Floats) -> Floats:
-    """With those of 0 and 1, on the lines through the two outermost."""
-    first = 2 * quantiles[..., :1] - quantiles[..., 1:2]
-    last = 2 * quantiles[..., -1:] - quantiles[..., -2:-1]
-    return np.concatenate([first, quantiles, last], axis=-1)
 
 
 def _drawing(rank: Floats) -> Floats:
@@ -116,7 +140,7 @@ def _drawing(rank: Floats) -> Floats:
 def _below(quantiles: Floats, bounds: Floats) -> Floats:
     """Probability of at most each bound, from quantiles at LEVELS: (…, len(bounds))."""
     levels = np.array([0.0, *LEVELS, 1.0])
-    q = _widened(quantiles)
+    q = widened(quantiles)
     out = np.empty((*q.shape[:-1], len(bounds)))
     for k, bound in enumerate(bounds):
         under = q <= bound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -112,9 +113,14 @@ def forecast(
               f"{c['came']:.3f}", f"{c['brier']:.4f}", f"{c['usual']:.4f}"] for c in chances],
         )  # fmt: skip
         validate.tell(text[text.rindex("\n\n") :])
+    days = [_days(known, kind, by) for kind, by in told_by.items()]
+    days = [d for d in days if d]
+    by_day = "\n\n".join(_day_tables(d) for d in days)
+    validate.tell(by_day)
     if report is not None:
         with validate.refusing():
             write(report, "forecast", text)
+            write(report, "forecast-days", by_day)
     judged = [f for f in found if f["pollutant"] == "PM2.5" and f["weather"] in _GOALS]
     validate.figures(
         {
@@ -124,6 +130,7 @@ def forecast(
             "stations": len(known.stations),
             "forecasts": found,
             "index": chances,
+            "days": days,
             "goal": {f"rmse_{k}": v for k, v in _GOALS.items()},
             "met": all(f["rmse"] <= _GOALS[f["weather"]] for f in judged) if judged else None,
         }
@@ -182,3 +189,89 @@ def _figures(name: str, kind: str, learned: float, spans: Any, alarms: Any) -> d
         },
         "train_cpu_s": round(learned, 1),
     }  # fmt: skip
+
+
+def _days(known: Any, kind: str, by: Any) -> dict[str, Any]:
+    """The daily index, grades and peaks against what came; empty where it is not known how the misses
+    hang together."""
+    from jingwei.analysis.air.forecast import classes, verify, verify_days
+
+    told = {name: forecast for name, (_made, forecast) in by.items()}
+    together = classes.joint([made for made, _forecast in by.values()])
+    if together is None:
+        return {}
+    found = verify_days.tell(known, told, together, "2026")
+    peaks = verify_days.peaks(
+        classes.index(told, "2026", together), verify.index_truth(known, told, "2026")
+    )
+    figures = {
+        "weather": kind,
+        "pollutants": list(told),
+        "starts": len(found.starts),
+        "chances": [asdict(c) for c in verify_days.chances(found, known)],
+        "grades": [asdict(g) for g in verify_days.grades(found)],
+        "episodes": asdict(verify_days.episodes(found, known)),
+        "peaks": [asdict(p) for p in peaks],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(figures), parse_constant=lambda _name: None)
+    return plain
+
+
+_WHEN = ("day of the start", "next day", "day after it")
+
+
+def _day_tables(d: dict[str, Any]) -> str:
+    """The figures of `_days` as tables."""
+    from jingwei.analysis.air.field.report import table
+
+    def figure(value: float | None, places: int = 2) -> str:
+        return "–" if value is None else f"{value:.{places}f}"
+
+    def scores(x: dict[str, Any]) -> list[str]:
+        return [figure(x[k]) for k in ("pod", "far", "csi")]
+
+    def skill(brier: float, other: float) -> str:
+        return figure(1 - brier / other if other else None)
+
+    what = f"Weather {d['weather']}; {', '.join(d['pollutants'])}; {d['starts']} starts."
+    chances = table(
+        ["place", "day", "daily AQI", "days", "told", "came", "Brier", "skill over climate",
+         "over persistence", "POD", "FAR", "CSI", "CSI of persistence"],
+        [[c["place"], _WHEN[c["ahead"]], f"> {c['above']}", str(c["days"]), f"{c['told']:.3f}",
+          f"{c['came']:.3f}", f"{c['brier']:.4f}", skill(c["brier"], c["climate"]),
+          skill(c["brier"], c["persistence"]), *scores(c), figure(c["csi_persistence"])]
+         for c in d["chances"]],
+    )  # fmt: skip
+    next_day = [c for c in d["chances"] if c["place"] == "stations" and c["ahead"] == 1]
+    bins = {c["above"]: {b[0]: b[1:] for b in c["bins"]} for c in next_day}
+
+    def tenth(above: int, b: int) -> str:
+        if b not in bins[above]:
+            return "–"
+        days, told, came = bins[above][b]
+        return f"{days}: {told:.2f} / {came:.2f}"
+
+    reliable = table(
+        ["chance told", *(f"> {above}" for above in bins)],
+        [[f"{b / 10:.1f}–{(b + 1) / 10:.1f}", *(tenth(above, b) for above in bins)]
+         for b in range(10)],
+    )  # fmt: skip
+    grades = table(
+        ["grade or higher", "starts", "came", "proposed", "POD", "FAR", "CSI", "Brier of its chance",
+         "of its frequency"],
+        [[("yellow", "orange", "red")[g["level"] - 1], str(g["starts"]), str(g["came"]),
+          str(g["told"]), *scores(g), f"{g['brier']:.4f}", f"{g['climate']:.4f}"]
+         for g in d["grades"]],
+    )  # fmt: skip
+    e = d["episodes"]
+    rows = (
+        f"Episodes: {e['were']} came, {e['ahead']} of them named before they began (median"
+        f" {figure(e['lead'], 0)} h), {e['late']} later; {e['false']} were proposed and did not come."
+    )
+    peaks = table(
+        ["peak of 3 h", "hours", "came", "told", "POD", "FAR", "CSI", "hour of the peak off by"],
+        [[f"> {p['above']}", f"{p['first']}–{p['last']}", str(p["came"]), str(p["told"]), *scores(p),
+          f"{figure(p['off'], 0)} h"] for p in d["peaks"]],
+    )  # fmt: skip
+    told = "Next day at the stations, days: mean chance told / share that came:"
+    return "\n\n".join([what, chances, told, reliable, grades, rows, peaks])

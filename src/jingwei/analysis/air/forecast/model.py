@@ -23,7 +23,8 @@ BLOCK = 15 * 24  # h; episodes last days, so hours are split into folds by block
 WARM = 168  # h before the first start
 _LEAD_EDGES = (3, 6, 12, 18, 24, 36)
 _BINS = 8
-JOINT = 1500  # left-out cases whose ranks are kept, to tell how pollutants miss together
+COURSES = 240  # starts whose misses are kept whole, to tell how hours, stations and pollutants miss together
+UNKNOWN = 65535  # in the ranks of those misses: nothing was measured
 
 Weather = Callable[[History, Ints], Floats]
 Extra = Callable[[History, Ints], dict[str, Floats]]
@@ -249,20 +250,31 @@ def _bins(lead: Ints, mean: Floats) -> Iterator[tuple[int, int, Ints]]:
             yield k, b, some
 
 
-def ranks(lead: Ints, mean: Floats, miss: Floats) -> Floats:
-    """Where each miss stands among those of the same lead and level, 0…1."""
-    found = np.full(len(miss), np.nan)
-    for _k, _b, some in _bins(lead, mean):
-        found[some[np.argsort(miss[some])]] = (np.arange(len(some)) + 0.5) / len(some)
-    return found
+def widened(quantiles: Floats) -> Floats:
+    """With those of 0 and 1, on the lines through the two outermost: (…, len(LEVELS) + 2)."""
+    first = 2 * quantiles[..., :1] - quantiles[..., 1:2]
+    last = 2 * quantiles[..., -1:] - quantiles[..., -2:-1]
+    return np.concatenate([first, quantiles, last], axis=-1)
+
+
+def rank(quantiles: Floats, value: Floats) -> Floats:
+    """Where values (…) stand in distributions known by their quantiles (…, len(LEVELS)): 0…1, linear
+    between the quantiles; NaN where there is no value."""
+    levels, q = np.array([0.0, *LEVELS, 1.0]), widened(quantiles)
+    at = np.clip((q <= value[..., None]).sum(axis=-1) - 1, 0, len(levels) - 2)
+    low = np.take_along_axis(q, at[..., None], -1)[..., 0]
+    high = np.take_along_axis(q, at[..., None] + 1, -1)[..., 0]
+    share = np.clip((value - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    return floats(levels[at] + share * (levels[at + 1] - levels[at]))
 
 
 @dataclass(frozen=True)
 class Model:
     """A trained forecast of one pollutant: `at(history, starts)` forecasts.
 
-    `ranks` (JOINT,): of the left-out misses of the first cases drawn, NaN where nothing was measured;
-    models with the same `drawn` have drawn the same cases.
+    `courses` (COURSES, stations, LEADS), uint16: where the left-out misses of whole forecasts stand in
+    their spread, 0…65534, UNKNOWN where nothing was measured; models with the same `drawn` have them
+    of the same starts.
     """
 
     pollutant: str
@@ -274,7 +286,9 @@ class Model:
     further: Extra | None
     past_weather: bool
     names: tuple[str, ...]
-    ranks: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
+    courses: npt.NDArray[np.uint16] = field(
+        default_factory=lambda: np.zeros((0, 0, LEADS), np.uint16), repr=False
+    )
     drawn: str = ""
 
     def _rows(self, history: History, starts: Ints) -> Rows:
@@ -324,6 +338,18 @@ class Model:
         return Forecast(self.pollutant, begin, mean, self.spread(mean), damped, now)
 
 
+def joined(known: Model, bare: Model, hours: int) -> Model:
+    """`known` with the courses of `bare` after the first `hours` leads, as `spliced` joins their
+    forecasts."""
+    if not hours:
+        return bare
+    if known.drawn != bare.drawn:
+        return known
+    courses = known.courses.copy()
+    courses[..., hours:] = bare.courses[..., hours:]
+    return replace(known, courses=courses)
+
+
 def train(
     history: History,
     pollutant: str,
@@ -342,7 +368,7 @@ def train(
     `weather` hands in forecasts of the weather for any starts (None: none), `extra` further
     forecasts such as that of the dispersion model. The hours are split by blocks of 15 days into
     `folds`; each member learns without one of them and is judged on it; the members' mean is the
-    forecast, their misses its spread. Raises ValueError where there is too little to learn from.
+    forecast, their misses its spread, and those of `COURSES` whole forecasts say what misses together. Raises ValueError where there is too little to learn from.
     """
     if pollutant not in history.values:
         raise ValueError(f"forecast: {pollutant} is not measured ({', '.join(history.values)} are)")
@@ -366,7 +392,8 @@ def train(
     n = random.integers(0, len(starts), rows)
     s = random.integers(0, len(history.stations), rows)
     h = random.integers(1, LEADS + 1, rows)
-    drawn = hashlib.sha256(np.stack([starts[n], s, h])[:, :JOINT].tobytes()).hexdigest()[:16]
+    kept = np.unique(np.linspace(0, len(starts) - 1, COURSES).astype(np.int64))
+    drawn = hashlib.sha256(starts[kept].tobytes()).hexdigest()[:16]
     true = source.target(n, s, h)
     known = np.isfinite(true) & np.isfinite(source.persistence(n, s))
     n, s, h, true = n[known], s[known], h[known], true[known]
@@ -388,10 +415,19 @@ def train(
         members.append(member)
     told = np.maximum(true - misses, 0.0)
     spread = Spread.fit(h, told, true - told)
-    place = np.flatnonzero(known)
-    kept = np.full(min(JOINT, rows), np.nan)
-    kept[place[place < JOINT]] = np.round(ranks(h, told, true - told)[place < JOINT], 4)
+    courses = np.full((len(kept), len(history.stations), LEADS), UNKNOWN, np.uint16)
+    for f, member in enumerate(members):
+        out = np.flatnonzero(starts[kept] // BLOCK % folds == f)
+        for some in np.array_split(out, len(out) // 16 + 1):
+            shape = (len(some), *courses.shape[1:])
+            n, s, h = (a.ravel() for a in np.indices(shape))
+            n, h = kept[some[n]], h + 1
+            table, base = source.table(n, s, h)
+            mean = np.maximum(base + member.predict(table), 0.0).reshape(shape)
+            true = np.where(np.isfinite(source.persistence(n, s)), source.target(n, s, h), np.nan)
+            place = rank(spread(mean), true.reshape(shape))
+            courses[some] = np.where(np.isnan(place), UNKNOWN, np.nan_to_num(place) * (UNKNOWN - 1))
     return Model(
         pollutant, history.stations, climate, tuple(members), spread,
-        weather, extra, past_weather, tuple(source.names), kept, drawn,
+        weather, extra, past_weather, tuple(source.names), courses, drawn,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from collections.abc import Mapping
@@ -38,7 +39,10 @@ def dump(models: Mapping[str, Model]) -> bytes:
             "misses": _array(m.spread.misses),
             "past_weather": m.past_weather,
             "names": list(m.names),
-            "ranks": _array(m.ranks),
+            "courses": {
+                "shape": list(m.courses.shape),
+                "base64": base64.b64encode(m.courses.astype("<u2").tobytes()).decode(),
+            },
             "drawn": m.drawn,
         }
         for name, m in models.items()
@@ -70,9 +74,12 @@ def load(
                 further=(further or {}).get(name),
                 past_weather=bool(m["past_weather"]),
                 names=tuple(m["names"]),
-                # Models kept before there were ranks have none: their index is told without them.
-                ranks=floats(_back(m["ranks"])) if "ranks" in m else np.zeros(0),
-                drawn=m.get("drawn", ""),
+                # Models kept before there were courses have none: their index is told without them.
+                **(
+                    {"courses": _courses(m["courses"]), "drawn": m["drawn"]}
+                    if "courses" in m
+                    else {}
+                ),
             )
             for name, m in given["models"].items()
         }
@@ -90,6 +97,11 @@ def _array(values: Floats) -> dict[str, Any]:
 
 def _back(given: dict[str, Any]) -> Any:
     return np.array(given["values"], given["type"]).reshape(given["shape"])
+
+
+def _courses(given: dict[str, Any]) -> Any:
+    data = base64.b64decode(given["base64"], validate=True)
+    return np.frombuffer(data, "<u2").astype(np.uint16).reshape(given["shape"])
 
 
 def _fitted(one: Fitted) -> dict[str, Any]:

@@ -68,6 +68,8 @@ function table(data) {
   const k = hour();
   const s = given.stations.find((one) => one.pk === chosen);
   panel.replaceChildren(element('h3', '', `${s.name} · ${text(given.times[k])} · AQI ${s.aqi[k]} ${given.names[s.level[k] - 1]} ${s.leading[k]}`));
+  if (s.days.length) panel.append(element('p', '', s.days.join(' · ')));
+  const own = panel.children.length;
   const link = element('a', 'btn', words.open);
   link.href = s.url;
   if (data.said) panel.append(element('p', 'note', data.said));
@@ -104,7 +106,7 @@ function table(data) {
     }
     panel.append(wrap);
   }
-  if (panel.children.length === (data.said ? 2 : 1)) panel.append(element('p', 'note', words.nothing));
+  if (panel.children.length === own + (data.said ? 1 : 0)) panel.append(element('p', 'note', words.nothing));
   panel.append(link);
 }
 
