@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jingwei.analysis.air import kernels, plume, reference
+from jingwei.analysis.air import kernels, plume, reference, spread
 from jingwei.analysis.air.field.city import region
 from jingwei.analysis.air.puffs import (
     Grid,
@@ -92,18 +92,45 @@ def test_the_near_field_is_the_plume(obukhov: float, within: tuple[float, ...]) 
 
 
 @pytest.mark.parametrize("height", [2.0, 50.0, 290.0, 299.9])
-@pytest.mark.parametrize("sigma", [5.0, 50.0, 150.0, 239.0, 241.0, 800.0])
+@pytest.mark.parametrize("sigma", [5.0, 50.0, 150.0, 209.0, 211.0, 360.0, 800.0])
 def test_what_is_below_the_lid_stays_there(height: float, sigma: float) -> None:
-    """The vertical share sums to one over the layer on both sides of its switch to well mixed, which
-    is near enough to it; what is above the lid has no share below."""
+    """The vertical share sums to one over the layer on both sides of its switch from images to cosines,
+    which is no step; a filled layer is evenly mixed; what is above the lid has no share below."""
     zi = 300.0
     z = np.linspace(0, zi, 4001)
     share = np.array([kernels.vertical(x, height, sigma, zi) for x in z])
-    assert np.trapezoid(share, z) == pytest.approx(1.0, rel=2e-3)
+    assert np.trapezoid(share, z) == pytest.approx(1.0, rel=1e-5)
     assert kernels.vertical(10.0, zi + 1, sigma, zi) == 0
-    # The first harmonic that mixing drops: 2 exp(-(0.8 pi)²/2).
-    last = [kernels.vertical(0.0, height, s, zi) * zi for s in (0.8 * zi, 0.8 * zi + 0.01)]
-    assert last[0] == pytest.approx(last[1], abs=0.09)
+    for at in (0.0, 100.0, zi):
+        two = [kernels.vertical(at, height, s, zi) * zi for s in (0.7 * zi, 0.7 * zi + 1e-9)]
+        assert two[0] == pytest.approx(two[1], abs=1e-6)
+    ground = [kernels.ground(height, s, zi) * zi for s in (0.7 * zi, 0.7 * zi + 1e-9)]
+    assert ground[0] == pytest.approx(ground[1], abs=1e-6)
+    # At the ground no farther from evenly mixed than the first harmonic: 2 exp(-(1.2 pi)²/2).
+    assert kernels.ground(height, spread.FILLED * zi, zi) * zi == pytest.approx(1.0, abs=1.7e-3)
+
+
+@pytest.mark.parametrize("height", [1.0, 60.0])
+def test_far_from_the_stack_the_layer_is_filled_evenly(height: float) -> None:
+    """Plume and puffs alike: what arrives across the wind is Q/(u zi), not 8.6 % more."""
+    weather = plume.Weather(speed=5.0, z_speed=20.0, obukhov=-20.0, ustar=0.4, z0=0.2, zi=400.0)
+    about = {"ustar": 0.4, "obukhov": -20.0, "speed": 5.0, "z_speed": 20.0, "z0": 0.2}
+    sigma, carried = spread.sigma_z([40e3], height=height, zi=400.0, **about)
+    y = np.linspace(-60e3, 60e3, 4001)
+    across = plume.relative_concentration(40e3, y, 0.0, height=height, weather=weather)
+    assert sigma[0] == pytest.approx(spread.FILLED * 400.0)
+    assert np.trapezoid(across, y) * carried[0] * 400.0 == pytest.approx(1.0, abs=2e-3)
+    one = np.ones((4, 2, 2))
+    winds = Winds(
+        x0=-1e5, y0=-1e5, size=2e5, u=5 * one, v=0 * one, ustar=0.4 * one, obukhov=-20.0 * one,
+        zi=400.0 * one, sigma_v_floor=0.1, sigma_v=0.1 * one,
+    )  # fmt: skip
+    places = np.column_stack([np.full(201, 20e3), np.linspace(-2e3, 2e3, 201), np.zeros(201)])
+    found = forward(
+        single(height), winds, Grid(0, 0, 500, 50, 10), receptors=places, releases=12, threads=1,
+        mesh=False,
+    ).stations[-1, :, 0]  # fmt: skip
+    assert np.trapezoid(found, places[:, 1]) * 5 * 400 == pytest.approx(1.0, abs=0.01)
 
 
 def test_mass_is_conserved() -> None:

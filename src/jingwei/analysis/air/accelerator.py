@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from jingwei.analysis.air import puffs
 from jingwei.analysis.air.boundary import Floats, floats
+from jingwei.analysis.air.spread import FILLED
 
 CHUNK = 1 << 16  # sources at once
 PADDED = 256  # their number is filled up to a multiple of this
@@ -414,8 +415,17 @@ def _ground(h: Any, s: Any, zi: Any) -> Any:
     for n in (1, 2):
         total += jnp.exp(-0.5 * ((2 * n * zi - h) / s) ** 2)
         total += jnp.exp(-0.5 * ((2 * n * zi + h) / s) ** 2)
-    found = jnp.where(s > 0.8 * zi, 1 / zi, math.sqrt(2 / math.pi) * total / s)
+    found = jnp.where(s > 0.7 * zi, _wide(0.0, h, s, zi), math.sqrt(2 / math.pi) * total / s)
     return jnp.where(h > zi, 0.0, found)
+
+
+def _wide(z: Any, h: Any, s: Any, zi: Any) -> Any:
+    """The cosine series of `plume.ground_factor`."""
+    import jax.numpy as jnp
+
+    q = jnp.exp(-0.5 * (math.pi * jnp.minimum(s / zi, 5.0)) ** 2)
+    c, d = jnp.cos(math.pi * h / zi), jnp.cos(math.pi * z / zi)
+    return (1 + 2 * q * (c * d + q**3 * (2 * c * c - 1) * (2 * d * d - 1))) / zi
 
 
 def _vertical(z: Any, h: Any, s: Any, zi: Any) -> Any:
@@ -426,7 +436,7 @@ def _vertical(z: Any, h: Any, s: Any, zi: Any) -> Any:
     for n in range(-2, 3):
         total += jnp.exp(-0.5 * ((z - h - 2 * n * zi) / s) ** 2)
         total += jnp.exp(-0.5 * ((z + h - 2 * n * zi) / s) ** 2)
-    found = jnp.where(s > 0.8 * zi, 1 / zi, total / (math.sqrt(2 * math.pi) * s))
+    found = jnp.where(s > 0.7 * zi, _wide(z, h, s, zi), total / (math.sqrt(2 * math.pi) * s))
     return jnp.where(h > zi, 0.0, found)
 
 
@@ -462,7 +472,7 @@ def _advance(
     begin, age, dt, steps = (jnp.asarray(about[:, k, None], kind) for k in range(4))
     node, rates, edges = weather["node"], weather["rates"], layout["edges"]
     us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence, node)
-    lid = math.sqrt(2 / math.pi) * zi
+    lid = FILLED * zi
     curve = (us, ob, w, sw, tl)
 
     def width(t: Any) -> Any:

@@ -62,8 +62,10 @@ def _ground(h: float, s: float, zi: float) -> float:
     """Vertical share at the ground, 1/m: `plume.ground_factor` at z = 0."""
     if h > zi:
         return 0.0
-    if s > 0.8 * zi:
-        return 1 / zi
+    if s > 0.7 * zi:
+        q = np.exp(-4.934802200544679 * s * s / (zi * zi))
+        c = np.cos(3.141592653589793 * h / zi)
+        return float((1 + 2 * q * (c + q * q * q * (2 * c * c - 1))) / zi)
     a = h / s
     total = np.exp(-0.5 * a * a)
     if s > 0.2 * zi or h > 0.5 * zi:
@@ -83,8 +85,11 @@ def _vertical(z: float, h: float, s: float, zi: float) -> float:
     """Vertical share at z, 1/m: `plume.ground_factor`."""
     if h > zi:
         return 0.0
-    if s > 0.8 * zi:
-        return 1 / zi
+    if s > 0.7 * zi:
+        q = np.exp(-4.934802200544679 * s * s / (zi * zi))
+        c, d = np.cos(3.141592653589793 * h / zi), np.cos(3.141592653589793 * z / zi)
+        second = q * q * q * (2 * c * c - 1) * (2 * d * d - 1)
+        return float((1 + 2 * q * (c * d + second)) / zi)
     total = 0.0
     for n in range(-2, 3):
         a, b = (z - h - 2 * n * zi) / s, (z + h - 2 * n * zi) / s
@@ -199,7 +204,7 @@ def _advance(
         x, y = float(state[0, p]), float(state[1, p])
         sy, sz, h = float(state[2, p]), float(state[3, p]), float(state[5, p])
         us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence, node)
-        lid = 0.7978845608028654 * zi
+        lid = 1.2 * zi  # `spread.FILLED`
         t = age
         before_y = _sigma_y(t, sv, scale)
         before_z = -1.0
@@ -383,7 +388,7 @@ def _back(
                             h = heights[k, r]
                             us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence[k], node)
                             sz = _sigma_z(vertical_age, u, us, ob, w, sw, tl)
-                            sz = max(min(sz, 0.7978845608028654 * zi), 0.1)
+                            sz = max(min(sz, 1.2 * zi), 0.1)
                             out[r] += share * kept * c * _vertical(place[2], h, sz, zi) * dt
             kept *= np.exp(-rates[1] * dt)
         k -= 1

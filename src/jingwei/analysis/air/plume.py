@@ -77,9 +77,11 @@ def ground_factor(
 ) -> Floats:
     """Vertical distribution at z of a puff at `height` between ground and lid, 1/m.
 
-    Gaussian with images at the ground and at +-2 zi, +-4 zi; evenly mixed (1/zi) where sigma_z
-    exceeds 0.8 zi; Turner (1970), equation 3.4 and chapter 3. Nothing comes down through the lid: 0
-    where the height is above zi.
+    Gaussian with images at the ground and at +-2 zi, +-4 zi (Turner 1970, equation 3.4 and chapter 3).
+    Where sigma_z exceeds 0.7 zi the same sum as its cosine series, (1 + 2 q cos(pi h/zi) cos(pi z/zi)
+    + 2 q^4 cos(2 pi h/zi) cos(2 pi z/zi)) / zi with q = exp(-(pi sigma_z/zi)²/2) (Poisson's summation;
+    what either leaves out is below 1e-6): it goes over into evenly mixed air, 1/zi, without a step.
+    Nothing comes down through the lid: 0 where the height is above zi.
     """
     z, h, s, zi = (floats(a) for a in (z, height, sigma_z, zi))
     s = np.maximum(s, 1e-6)
@@ -87,7 +89,10 @@ def ground_factor(
     for n in range(-2, 3):
         total = total + np.exp(-0.5 * ((z - h - 2 * n * zi) / s) ** 2)
         total = total + np.exp(-0.5 * ((z + h - 2 * n * zi) / s) ** 2)
-    total = np.where(s > 0.8 * zi, 1 / zi, total / (_ROOT * s))
+    q = np.exp(-0.5 * (np.pi * np.minimum(s / zi, 5.0)) ** 2)
+    c, d = np.cos(np.pi * h / zi), np.cos(np.pi * z / zi)
+    wide = (1 + 2 * q * (c * d + q**3 * (2 * c * c - 1) * (2 * d * d - 1))) / zi
+    total = np.where(s > 0.7 * zi, wide, total / (_ROOT * s))
     return np.where(h > zi, 0.0, total)
 
 

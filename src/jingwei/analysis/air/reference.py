@@ -80,7 +80,7 @@ def forward(
             length = (hour + 1) * HOUR - begin
             count = steps(begin - born, length, schedule)
             dt = length / count
-            lid = np.sqrt(2 / np.pi) * zi
+            lid = spread.FILLED * zi
             curve = {"ustar": us, "wstar": ws, "obukhov": ob, "zi": zi, "height": h}
             before = None
             for k in range(count):

@@ -14,6 +14,9 @@ from jingwei.analysis.air.boundary import Floats, convective_velocity, floats, w
 
 SIGMA_V_FLOOR = 0.2  # m/s; Cimorelli et al. (2005): weak winds meander
 _HALF = np.sqrt(2 / np.pi)
+# Times zi: sigma_z grows no further. Reflected at ground and lid the layer is then filled evenly to
+# within 2 exp(-(pi 1.2)²/2) = 0.16 %.
+FILLED = 1.2
 
 
 def averaging_share(time: npt.ArrayLike, scale: npt.ArrayLike) -> Floats:
@@ -107,15 +110,17 @@ def sigma_z_surface(
 
     Stable 0.57 s x / (1 + 3 s (x/L)^(2/3)), unstable 0.57 s x (1 + 1.5 s x/|L|), s = u*/u_e, u_e
     the wind at the plume's mean height, found by iteration: Venkatram et al. (2013) Atmos.
-    Environ. 77, 846. At most sqrt(2/pi) zi: then the layer is filled.
+    Environ. 77, 846. At most `FILLED` zi. A plume that fills the layer is at zi/2 in the mean; one
+    released above that, nowhere higher than it was released.
     """
     x, obukhov, ustar = np.broadcast_arrays(floats(x), floats(obukhov), floats(ustar))
-    lid = _HALF * floats(zi)
+    lid = FILLED * floats(zi)
+    middle = np.maximum(0.5 * floats(zi), np.minimum(floats(height), floats(zi)))
     carried = np.maximum(wind(2.0, speed, z_speed, obukhov, z0) + 0 * x, 0.5)
     sigma = x
     for _ in range(30):
         sigma = np.minimum(_surface_curve(x, ustar / carried, obukhov), lid)
-        at = np.minimum(mean_height(sigma, height), floats(zi))
+        at = np.minimum(mean_height(sigma, height), middle)
         old, carried = carried, np.maximum(wind(at, speed, z_speed, obukhov, z0), 0.5)
         if np.all(np.abs(carried - old) < 1e-5 * old):
             break
@@ -182,7 +187,7 @@ def sigma_z(
     u_high = np.maximum(wind(at, speed, z_speed, obukhov, z0), 0.5)
     time = floats(x) / u_high
     high = sigma_z_elevated(time, sw, vertical_time_scale(at, sw, zi, obukhov))
-    high = np.minimum(high, _HALF * floats(zi))
+    high = np.minimum(high, FILLED * floats(zi))
     weight = np.where(low, 1.0, surface_weight(height, zi))
     return np.asarray(weight * near + (1 - weight) * high), np.asarray(
         np.where(low, u_near, np.maximum(u_high, u_near))
