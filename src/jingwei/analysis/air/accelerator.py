@@ -491,8 +491,10 @@ def _advance(
         high = jnp.where(sz < lid, jnp.minimum(sz + jnp.maximum(after_z - before_z, 0.0), lid), sz)
         s = jnp.maximum(0.5 * (sz + high), 0.1)
         share = _ground(h, s, zi)
-        kept = mass * jnp.exp(-(rates[1] + rates[0] * share) * dt)
-        amount = jnp.where(active, kept, 0.0) * share * dt / 3600
+        gone = (rates[1] + rates[0] * share) * dt
+        kept = mass * jnp.exp(-gone)
+        mean = jnp.where(gone > 0, -jnp.expm1(-gone) / jnp.where(gone > 0, gone, 1.0), 1.0) * mass
+        amount = jnp.where(active, mean, 0.0) * share * dt / 3600
         if seen.shape[0]:
             there = (xm, ym, xe - x, ye - y, mid, h, s, zi, share, amount)
             seen = seen + jax.lax.map(
@@ -504,13 +506,13 @@ def _advance(
         away = jnp.maximum(
             jnp.maximum(edges[0] - xe, xe - edges[2]), jnp.maximum(edges[1] - ye, ye - edges[3])
         )
-        gone = active & (away > edges[4] + 3 * (sy + grown))
+        outside = active & (away > edges[4] + 3 * (sy + grown))
         lost = lost + jnp.where(active, mass - kept, 0.0).sum(axis=0)
-        left = left + jnp.where(gone, kept, 0.0).sum(axis=0)
+        left = left + jnp.where(outside, kept, 0.0).sum(axis=0)
         return (
             jnp.where(active, xe, x), jnp.where(active, ye, y),
             jnp.where(active, sy + grown, sy), jnp.where(active, high, sz),
-            jnp.where(gone, 0.0, jnp.where(active, kept, mass)),
+            jnp.where(outside, 0.0, jnp.where(active, kept, mass)),
             after_y, after_z, deposit, seen, lost, left, dropped,
         )  # fmt: skip
 

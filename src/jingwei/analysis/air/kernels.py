@@ -17,6 +17,7 @@ import numpy.typing as npt
 from jingwei.analysis.air.boundary import Floats
 
 F = TypeVar("F")
+HIGH = 60.0  # m; from about here upwards sigma_y does not depend on the height
 Single = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -225,10 +226,13 @@ def _advance(
                 before_z = after_z
             share = _ground(h, max(0.5 * (low + sz), 0.1), zi)
             t += dt
-            if rates[0] > 0 or rates[1] > 0:
-                kept = m * np.exp(-(rates[1] + rates[0] * share) * dt)
-                sums[1] += m - kept
-                m = kept
+            mean = m
+            gone = (rates[1] + rates[0] * share) * dt
+            if gone > 0:
+                part = -m * np.expm1(-gone)
+                mean = part / gone
+                sums[1] += part
+                m -= part
             if len(order) > 0 and share > 0:
                 reach = 4 * mid + 0.5 * u * dt
                 i0 = max(int(np.floor((xm - reach - square[0]) / square[2])), 0)
@@ -245,11 +249,11 @@ def _advance(
                                 v = share
                                 if above > 0:
                                     v = _vertical(above, h, max(0.5 * (low + sz), 0.1), zi)
-                                series[r, group[p]] += m * c * v * dt / 3600
+                                series[r, group[p]] += mean * c * v * dt / 3600
             a, b = (xm - cell[0]) * inverse, (ym - cell[1]) * inverse
             i, j = int(np.floor(a)), int(np.floor(b))
             if classes > 0 and share > 0 and i >= 0 and j >= 0 and i < nx - 1 and j < ny - 1:
-                amount = m * share * dt / 3600
+                amount = mean * share * dt / 3600
                 sums[2] += amount
                 variance = max(mid * mid - own, 0.0)
                 s = np.sqrt(variance)
@@ -264,11 +268,11 @@ def _advance(
                 fx = min(max((a - i - 0.5) / wide + 0.5, 0.0), 1.0)
                 fy = min(max((b - j - 0.5) / wide + 0.5, 0.0), 1.0)
                 for q in range(2):
-                    part = amount * (f if q else 1 - f)
-                    out[c + q, j, i] += part * (1 - fx) * (1 - fy)
-                    out[c + q, j, i + 1] += part * fx * (1 - fy)
-                    out[c + q, j + 1, i] += part * (1 - fx) * fy
-                    out[c + q, j + 1, i + 1] += part * fx * fy
+                    some = amount * (f if q else 1 - f)
+                    out[c + q, j, i] += some * (1 - fx) * (1 - fy)
+                    out[c + q, j, i + 1] += some * fx * (1 - fy)
+                    out[c + q, j + 1, i] += some * (1 - fx) * fy
+                    out[c + q, j + 1, i + 1] += some * fx * fy
             # Further out than the margin and three of its sigmas, a puff has no weight any more.
             away = max(edges[0] - x, x - edges[2], edges[1] - y, y - edges[3])
             if away > edges[4] + 3 * sy:
@@ -330,6 +334,31 @@ def blur(layers: Single, weights: list[Floats], out: Single, pool: Executor) -> 
             out += found.T
 
 
+# Gauss-Legendre on (0, 1), eight points.
+_X, _W = (0.5 * (a + b) for a, b in zip(np.polynomial.legendre.leggauss(8), (1.0, 0.0), strict=True))
+
+
+def _deposited(
+    age: float, arrival: float, h: float, u: float, us: float, ob: float, w: float, sw: float,
+    tl: float, zi: float, rates: Floats,
+) -> float:  # fmt: skip
+    """The exponent by which a puff that left `age` s before `arrival` (hours) is thinned by dry
+    deposition: the integral of v_d of the hour times the vertical share at the ground. By the root
+    of the age, as near the stack the share falls like one over it."""
+    total = 0.0
+    for g in range(len(_X)):
+        v = _X[g]
+        t = age * v * v
+        k = min(max(int(arrival - (age - t) / 3600), 0), len(rates) - 1)
+        if rates[k, 0] > 0:
+            s = max(min(_sigma_z(t, u, us, ob, w, sw, tl), 1.2 * zi), 0.1)
+            total += _W[g] * 2 * v * age * rates[k, 0] * _ground(h, s, zi)
+    return float(total)
+
+
+_deposited = _njit(_deposited)
+
+
 def _back(
     place: Floats,
     hour: int,
@@ -348,12 +377,14 @@ def _back(
     out: Floats,
 ) -> None:
     """Follow one puff from a receptor back in time and gather every source's share: out (n,) +=
-    s/m³. `start`: hours after the whole hour at which it arrives; flow and turbulence of all hours.
+    s/m³. `start`: hours after the whole hour at which it arrives; flow, turbulence and rates
+    (hours, 2; deposition m/s and loss 1/s) of all hours. The adjoint of `advance`, but for spread and
+    lid, which are those at the source, where the puff forward meets one after the other.
     """
     x, y = place[0], place[1]
     sy, age, kept = 0.0, 0.0, 1.0
     bx, by = int(square[3]), int(square[4])
-    vertical_age = 0.0
+    deposits = rates[:, 0].max() > 0
     k = hour
     for back in range(len(plan)):
         if k < 0:
@@ -365,15 +396,18 @@ def _back(
         dt = length / count
         at = start if back == 0 else 1.0
         for i in range(count):
-            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, 20.0, turbulence[k], node)
+            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, HIGH, turbulence[k], node)
             xs, ys = x, y
             xm, ym, x, y, u = _move(x, y, at - i * dt / 3600, -dt, flow[k], node)
             u = max(u, 0.5)
             grown = _sigma_y(age + dt, sv, scale) - _sigma_y(age, sv, scale)
             mid = sy + 0.5 * grown
             sy += grown
-            vertical_age = age + 0.5 * dt
+            middle = age + 0.5 * dt
+            widest = _sigma_y(middle, sv, scale)
             age += dt
+            gone = rates[k, 1] * dt
+            mean = kept if gone <= 0 else -kept * np.expm1(-gone) / gone
             reach = 4 * mid + 0.5 * u * dt
             i0 = max(int(np.floor((xm - reach - square[0]) / square[2])), 0)
             i1 = min(int(np.floor((xm + reach - square[0]) / square[2])), bx - 1)
@@ -383,14 +417,26 @@ def _back(
                 for ii in range(i0, i1 + 1):
                     for e in range(starts[jj * bx + ii], starts[jj * bx + ii + 1]):
                         r = order[e]
-                        c = _line(spots[r, 0] - xm, spots[r, 1] - ym, x - xs, y - ys, mid)
+                        dx, dy = spots[r, 0] - xm, spots[r, 1] - ym
+                        if dx * dx + dy * dy > reach * reach:
+                            continue
+                        h = heights[k, r]
+                        us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence[k], node)
+                        # Low puffs are narrower than those at HIGH, by which `mid` has grown.
+                        own = mid * _sigma_y(middle, sv, scale) / widest
+                        c = _line(dx, dy, x - xs, y - ys, own)
                         if c > 0:
-                            h = heights[k, r]
-                            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence[k], node)
-                            sz = _sigma_z(vertical_age, u, us, ob, w, sw, tl)
+                            sz = _sigma_z(middle, u, us, ob, w, sw, tl)
                             sz = max(min(sz, 1.2 * zi), 0.1)
-                            out[r] += share * kept * c * _vertical(place[2], h, sz, zi) * dt
-            kept *= np.exp(-rates[1] * dt)
+                            c *= _vertical(place[2], h, sz, zi)
+                            if deposits and c > 0:
+                                c *= np.exp(
+                                    -_deposited(
+                                        middle, hour + start, h, u, us, ob, w, sw, tl, zi, rates
+                                    )
+                                )
+                            out[r] += share * mean * c * dt
+            kept *= np.exp(-gone)
         k -= 1
 
 

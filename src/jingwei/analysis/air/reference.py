@@ -102,8 +102,10 @@ def forward(
                 before = after
                 s = np.maximum((low + sz) / 2, 0.1)
                 down = ground_factor(0.0, h, s, zi)
-                mass = mass * np.exp(-(loss + deposition * down) * dt)
-                weight = mass * down * dt / HOUR
+                gone = (loss + deposition * down) * dt
+                mean = mass * np.where(gone > 0, -np.expm1(-gone) / np.maximum(gone, 1e-300), 1.0)
+                mass = mass * np.exp(-gone)
+                weight = mean * down * dt / HOUR
                 gx = np.diff(ndtr((east - xm[:, None]) / middle[:, None]), axis=1)
                 gy = np.diff(ndtr((north - ym[:, None]) / middle[:, None]), axis=1)
                 mesh[hour] += gy.T @ (weight[:, None] * gx) / grid.size**2
@@ -111,7 +113,7 @@ def forward(
                     r2 = (places[:, 0, None] - xm) ** 2 + (places[:, 1, None] - ym) ** 2
                     g = np.exp(-0.5 * r2 / middle**2) / (2 * np.pi * middle**2)
                     level = ground_factor(places[:, 2, None], h, s, zi)
-                    series[hour] += (g * level) @ (mass * dt / HOUR)
+                    series[hour] += (g * level) @ (mean * dt / HOUR)
             state[:5] = x, y, sy, sz, mass
         blocks = [b for b in blocks if (hour + 1) * HOUR - b[0] < memory * HOUR]
     return mesh, series

@@ -38,7 +38,8 @@ def matrix(
     """Hourly mean at receptors per unit steady release, s/m³: shape (hours * receptors, sources).
 
     Row hour * len(receptors) + receptor. `arrivals` puffs an hour go back from each receptor for up
-    to `memory` hours, not beyond the first hour of `winds`.
+    to `memory` hours, not beyond the first hour of `winds`. What `winds` loses on the way, by first
+    order and by deposition, is lost here, too.
     """
     from scipy.sparse import csr_matrix
 
@@ -54,7 +55,7 @@ def matrix(
         [winds.u[:-1], winds.v[:-1], np.diff(winds.u, axis=0), np.diff(winds.v, axis=0)], axis=-1
     )
     node = np.array([winds.x0, winds.y0, winds.size])
-    rates = np.array([winds.deposition, winds.loss])
+    rates = winds.rates
     plan = np.array([schedule[min(k, len(schedule) - 1)] for k in range(memory + 1)], np.int64)
 
     def one(row: int) -> tuple[npt.NDArray[np.int64], Floats]:
