@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from jingwei.analysis.air import attribution, tracing, weather
+from jingwei.analysis.air import attribution, loss, tracing, weather
 from jingwei.analysis.air.puffs import Sources
 
 START = datetime(2026, 6, 21, 0, tzinfo=UTC)
@@ -66,6 +66,20 @@ def test_a_source_at_ten_times_its_known_rate_comes_first(city) -> None:
     assert found.shares[0].low <= found.shares[0].likely <= found.shares[0].high
     # What the shares say is what the station saw, within the noise that was put in.
     assert found.likely == pytest.approx(found.increment, rel=0.35)
+
+
+def test_what_is_lost_on_the_way_must_have_been_emitted(city) -> None:
+    """SO2 is lost, CO is not: the same known rates explain less of it, by the matrix of that weather."""
+    factor = np.ones(20)
+    kept, lost = (ask(city, factor, pollutant=p, draws=40) for p in ("CO", "SO2"))
+    assert kept.explained == ask(city, factor, draws=40).explained
+    assert 0.5 * kept.explained < lost.explained < 0.97 * kept.explained
+    winds = loss.usual(city[1].winds, "SO2")
+    assert winds.loss == pytest.approx(np.log(2) / 4 / 3600)
+    assert ((winds.deposition > 0.001) & (winds.deposition < 0.01)).all()
+    assert (
+        loss.usual(city[1].winds, "PM2.5").loss == 0.0
+    )  # rain, which no station reports, is its only sink
 
 
 def test_honest_emissions_make_no_suspect(city) -> None:

@@ -45,7 +45,7 @@ def test_both_ways_of_asking_give_the_same_answer() -> None:
     lon, lat = plane.back(*SHIFTS.T)
     wlon, wlat = plane.back(x, y)
     asked = office.Question(
-        begin, FIRST, 0,
+        "a21026", begin, FIRST, 0,
         [SimpleNamespace(longitude=o, latitude=t) for o, t in zip(lon, lat, strict=True)],
         values[: LAST + 1],
         np.stack([np.tile(v[: LAST + 2, None], 6) for v in (speed, direction)]), 18.0,

@@ -228,6 +228,7 @@ def test_the_inventory_counts_where_neither_monitor_nor_permit_does(world, data,
     share = next(s for s in trace.result["shares"] if s["outlet"] == added.pk)
     assert (share["basis"], share["rate"]) == ("inventory", 1.0)
     assert any("1 个排放口按清单年排放量" in s for s in selectors.said(trace))
+    assert any("半衰期 4 小时" in s for s in selectors.said(trace))
     client.force_login(world.users["dispatcher"])
     assert "<small>清单</small>" in client.get(trace.get_absolute_url()).content.decode()
     table = client.get(reverse("air:trace_csv", args=[trace.pk])).getvalue().decode("utf-8-sig")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from jingwei.analysis.air import tracing
+from jingwei.analysis.air import loss, tracing
 from jingwei.analysis.air.boundary import Floats, floats
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.tracing import Candidate
@@ -113,13 +113,14 @@ def attribute(
     *,
     station: int,
     first: int,
+    pollutant: str = "",
     threshold: float = THRESHOLD,
     draws: int = 600,
     seed: int = 1,
 ) -> Attribution:
     """sources: known rates in g/s, all above 0; stations (n, 3) m; values (hours, n) µg/m³, hourly means
     whose hour h begins at `weather.start` + h; the asked hours are `first` and later, those before
-    are lead-in. Same input and seed, same answer."""
+    are lead-in. `pollutant`: one of `loss.LOSSES`, lost on the way as there. Same input and seed, same answer."""
     v, dropped = clean(values)
     places = floats(stations).reshape(-1, 3)
     hours = weather.winds.hours
@@ -131,7 +132,7 @@ def attribute(
     if not asked.any():
         raise AttributionError("the station has no valid hour in the asked time")
     base = background(v)
-    winds = weather.winds
+    winds = loss.usual(weather.winds, pollutant)
     ways = tracing.transport(sources, winds, places, degrees=TURN, speed=STRETCH, memory=MEMORY)
     a = ways.mean
     micro = replace(sources, rate=sources.rate * 1e6).rate  # µg/s

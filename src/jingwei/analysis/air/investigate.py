@@ -278,7 +278,7 @@ def trace(
         told = attribution.attribute(
             sources, register.monitored[near], air,
             np.column_stack([sx, sy, np.full(len(sx), 3.0)]), y,
-            station=own, first=lead, threshold=threshold, seed=seed,
+            station=own, first=lead, pollutant=pollutant, threshold=threshold, seed=seed,
         )  # fmt: skip
     except attribution.AttributionError as error:
         raise FieldError(f"{station}: {error}") from None

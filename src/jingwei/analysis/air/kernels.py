@@ -335,7 +335,9 @@ def blur(layers: Single, weights: list[Floats], out: Single, pool: Executor) -> 
 
 
 # Gauss-Legendre on (0, 1), eight points.
-_X, _W = (0.5 * (a + b) for a, b in zip(np.polynomial.legendre.leggauss(8), (1.0, 0.0), strict=True))
+_X, _W = (
+    0.5 * (a + b) for a, b in zip(np.polynomial.legendre.leggauss(8), (1.0, 0.0), strict=True)
+)
 
 
 def _deposited(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis.air.boundary import KARMAN, Floats, floats, psi_m
+
+if TYPE_CHECKING:
+    from jingwei.analysis.air.puffs import Winds
 
 # Surface resistance of SO2, s/m, over range land in midsummer, dry: Wesely (1989) Atmos. Environ.
 # 23, 1293, tables 1-2 (cuticle 2000, lower canopy 2000, canopy air 100, ground 350; stomata 120
@@ -107,3 +111,16 @@ def velocity(
     resistance = np.where(floats(obukhov) < 0, surface[0], surface[1])
     found = deposition_velocity(ustar, obukhov, z0, resistance, 10.0)
     return np.asarray(found.reshape(len(found), -1).mean(axis=1))
+
+
+def usual(winds: Winds, pollutant: str) -> Winds:
+    """The weather with what takes a pollutant out of the air by `LOSSES`, but for rain, which no
+    station reports; as it is for a pollutant that is not there."""
+    if pollutant not in LOSSES:
+        return winds
+    about = LOSSES[pollutant]
+    rate = float(half_life(about.half_life)) if about.half_life else 0.0
+    speed: Floats | float = 0.0
+    if about.surface:
+        speed = velocity(winds.ustar[:-1], winds.obukhov[:-1], about.surface)
+    return replace(winds, loss=rate, deposition=speed)

@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jingwei.analysis.air import loss, weather
 from jingwei.analysis.air import tracing as backward
-from jingwei.analysis.air import weather
 from jingwei.analysis.air.attribution import MEMORY
 from jingwei.analysis.air.forecast.history import WEATHER, History
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
 from jingwei.bureau.air import tracing
-from jingwei.bureau.air.tracing import EMITTED, HOUR
+from jingwei.bureau.air.tracing import EMITTED, HOUR, NAMES
 
 TOP = 12  # outlets named for a station and pollutant
 SLIGHT = 0.01  # µg/m³, mean over the hours; what adds less is counted with the rest
-NAMES = {"a21026": "SO2", "a21004": "NO2", "a21005": "CO", "a34002": "PM10", "a34004": "PM2.5"}
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,24 @@ def contributions(
     plumes = sources(given, np.ones(len(given.x)))
     px, py = given.plane.to([p[0] for p in places], [p[1] for p in places])
     spots = np.column_stack([px, py, np.full(len(px), 3.0)])
-    matrix = backward.matrix(plumes, air.winds, spots, memory=MEMORY, threads=1)
+    # What leaves the air in the same way shares a matrix.
+    matrices: dict[loss.Losses, Any] = {}
+    for name, rate in given.rates.items():
+        if (rate > 0).any() and _fate(name) not in matrices:
+            matrices[_fate(name)] = backward.matrix(
+                plumes, loss.usual(air.winds, name), spots, memory=MEMORY, threads=1
+            )
     hours = MEMORY + np.arange(reach)
     found = nothing
     for number in range(len(places)):
-        reached = matrix[hours * len(places) + number].toarray()  # (reach, outlets), s/m³
+        rows = hours * len(places) + number
+        reached = {
+            fate: m[rows].toarray() for fate, m in matrices.items()
+        }  # (reach, outlets), s/m³
         for name, rate in given.rates.items():
-            adds = reached * (1e6 * rate)
+            if not (rate > 0).any():
+                continue
+            adds = reached[_fate(name)] * (1e6 * rate)
             mean = adds.mean(axis=0)
             first = [int(j) for j in np.argsort(-mean)[:TOP] if mean[j] >= SLIGHT]
             if not first:
@@ -153,3 +163,9 @@ def contributions(
                 "rest": np.round(rest, 2).tolist(),
             }
     return found, ""
+
+
+def _fate(name: str) -> loss.Losses:
+    """What takes a pollutant out of the air without rain."""
+    about = loss.LOSSES[name]
+    return loss.Losses(about.half_life, about.surface)

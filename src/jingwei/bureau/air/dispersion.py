@@ -23,10 +23,9 @@ from jingwei.analysis.air.forecast.history import WEATHER
 from jingwei.analysis.air.puffs import Sources, Winds
 from jingwei.analysis.air.weather import WeatherError
 from jingwei.bureau.air import tracing, weather_tables
-from jingwei.bureau.air.contributions import NAMES
 from jingwei.bureau.air.forecasting import folder
 from jingwei.bureau.air.models import Dispersion, WeatherForecast
-from jingwei.bureau.air.tracing import DIRECTION, HOUR, SPEED, TEMPERATURE
+from jingwei.bureau.air.tracing import DIRECTION, HOUR, NAMES, SPEED, TEMPERATURE
 from jingwei.bureau.air.tracing import RefusedError as RefusedError
 from jingwei.bureau.registry.models import Medium, Outlet, Point
 

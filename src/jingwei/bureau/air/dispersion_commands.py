@@ -41,8 +41,8 @@ def dispersion(
     from jingwei.bureau.air import dispersion as runs
     from jingwei.bureau.air import dispersion_selectors as selectors
     from jingwei.bureau.air import dispersion_services as services
-    from jingwei.bureau.air.contributions import NAMES
     from jingwei.bureau.air.models import Dispersion
+    from jingwei.bureau.air.tracing import NAMES
     from jingwei.bureau.registry.models import Enterprise, Point
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)

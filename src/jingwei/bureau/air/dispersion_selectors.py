@@ -16,10 +16,9 @@ from django.utils.translation import gettext as _
 from jingwei.analysis.air import disperse
 from jingwei.bureau.access import may
 from jingwei.bureau.air import dispersion, tracing
-from jingwei.bureau.air.contributions import NAMES
 from jingwei.bureau.air.models import AnnualAmount, Dispersion, WeatherForecast
 from jingwei.bureau.air.selectors import stations
-from jingwei.bureau.air.tracing import HOUR
+from jingwei.bureau.air.tracing import HOUR, NAMES
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring.observations import value_unit
 from jingwei.bureau.registry.models import Enterprise, Medium, Outlet, Point, Region

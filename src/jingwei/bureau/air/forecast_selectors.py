@@ -21,7 +21,7 @@ from jingwei.analysis.air import savings
 from jingwei.bureau.air import forecast_days as days
 from jingwei.bureau.air.forecasting import FACTORS, HOUR, ITEMS, MEDIAN
 from jingwei.bureau.air.models import Forecast, ForecastModel, State, StationForecast
-from jingwei.bureau.air.selectors import bases, part_said
+from jingwei.bureau.air.selectors import bases, lost_said, part_said
 from jingwei.bureau.language import english
 from jingwei.bureau.monitoring.observations import normal_marks, value_unit
 from jingwei.bureau.registry.models import Enterprise, Outlet, Point
@@ -298,6 +298,8 @@ def stacks_said(forecast: Forecast) -> str:
             "no_stacks": _("Without a forecast of the wind or registered outlets within 60 km there are no contributions."),
         }.get(about["lacking"], "")  # fmt: skip
     found = [_("By known emissions (monitors, else permits, else the inventory) of %(n)d outlets in the city's mean wind; %(assumed)d rates are only assumed. What is formed in the air, traffic and dust are not in it.") % {"n": about["outlets"], "assumed": about["assumed"]}]  # fmt: skip
+    if about.get("lost") and "SO2" in forecast.about["pollutants"]:
+        found.append(lost_said())
     if about.get("parts"):
         found += [part_said(name) for name in savings.PARTS if name in forecast.about["pollutants"]]
     else:

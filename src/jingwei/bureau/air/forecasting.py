@@ -449,7 +449,7 @@ def run(
                 [_figure(v) for v in row] for row in coming[0][:, [WEATHER.index(w) for w in ("u", "v", "speed")]]
             ],
             "silent": silent,
-            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis, "parts": True},
+            "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis, "parts": True, "lost": True},
             "dropped": dropped,
             "city": _city(told),
             "days": days(expected, drawn),

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from jingwei.analysis.air import savings
+from jingwei.analysis.air import loss, savings
 from jingwei.bureau.access import may
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.air.tracing import EMITTED, HOUR, LONGEST
@@ -208,6 +208,8 @@ def said(trace: Trace) -> list[str]:
         found.append(_("Calm at all stations throughout: the air has no direction. The list goes by distance and known emissions alone and is much less sure; ask again for hours with wind."))  # fmt: skip
     if trace.factor in ("a34002", "a34004"):
         found.append(_("Particles: only what stacks emit as particles is traced; dust of roads and sites, and particles formed in the air, are not."))  # fmt: skip
+    if about["lost"]:
+        found.append(lost_said())
     if name := NAMES.get(trace.factor) if "parts" in about else None:
         found.append(part_said(name))
     elif trace.factor == "a21004":
@@ -226,6 +228,12 @@ def part_said(name: str) -> str:
     if name == "NO2":
         return _("Of the nitrogen oxides of stacks %(part)d %% are counted as NO2; the true part may be %(low)d to %(high)d %%.") % about  # fmt: skip
     return _("Of the particles of stacks %(part)d %% are counted as %(name)s; the true part may be %(low)d to %(high)d %%.") % about  # fmt: skip
+
+
+def lost_said() -> str:
+    """How SO2 leaves the air on its way."""
+    about = loss.LOSSES["SO2"]
+    return _("On its way SO2 leaves the air with a half-life of %(hours)g h and by dry deposition (%(cited)s); rain is not counted, as no station reports it.") % {"hours": about.half_life, "cited": about.cited.rsplit(";", 1)[0]}  # fmt: skip
 
 
 def verdict(trace: Trace, rows: list[Line]) -> str:

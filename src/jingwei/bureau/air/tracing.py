@@ -15,7 +15,7 @@ import numpy.typing as npt
 from django.conf import settings
 from django.db.models import Sum
 
-from jingwei.analysis.air import attribution, savings, weather
+from jingwei.analysis.air import attribution, loss, savings, weather
 from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import WeatherError
@@ -41,6 +41,7 @@ EMITTED = {
     "a34002": ("a34013",),
     "a34004": ("a34013",),
 }
+NAMES = {"a21026": "SO2", "a21004": "NO2", "a21005": "CO", "a34002": "PM10", "a34004": "PM2.5"}
 # Of these emissions only a part arrives (`savings.PARTS`).
 PART = {
     ("a21004", "a21002"): "NO2",
@@ -61,6 +62,7 @@ class RefusedError(Exception):
 class Question:
     """All that goes into an answer. Rows of `values` and `wind` are the hours from `start`."""
 
+    factor: str
     start: datetime
     first: int
     station: int
@@ -76,6 +78,7 @@ class Question:
     def digest(self) -> str:
         """SHA-256 over everything, in one canonical form."""
         facts = {
+            "factor": self.factor,
             "start": self.start.isoformat(),
             "first": self.first,
             "station": self.points[self.station].mn,
@@ -124,7 +127,7 @@ def question(trace: Trace) -> Question:
     if not outlets:
         raise RefusedError("no_sources")
     return Question(
-        start, MEMORY, station, points, values, wind, warmth, outlets, rates, basis,
+        trace.factor, start, MEMORY, station, points, values, wind, warmth, outlets, rates, basis,
         gas(outlets, start, hours),
     )  # fmt: skip
 
@@ -277,10 +280,11 @@ def answer(q: Question) -> dict[str, Any]:
         gas=np.nan_to_num(gas),
     )
     monitored = np.array([b == "monitor" for b in q.basis])
+    about = loss.LOSSES[NAMES[q.factor]]
     try:
         told = attribute(
             sources, monitored, found, places, q.values[begin:stop],
-            station=q.station, first=max(q.first - begin, 0),
+            station=q.station, first=max(q.first - begin, 0), pollutant=NAMES[q.factor],
         )  # fmt: skip
     except AttributionError as error:
         raise RefusedError("nothing", str(error)) from None
@@ -341,6 +345,7 @@ def answer(q: Question) -> dict[str, Any]:
             "filled": found.filled,
             "still": int(found.still),
             "parts": 1,
+            "lost": int(bool(about.half_life or about.surface)),
             "short": min(begin, q.first),
             "unsettled": sum(not s.settled for s in told.shares[:30]),
             "unjudged": len(asked) - len(told_hours),
