@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -14,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+import printed
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import checks, selectors, services, views
@@ -375,6 +377,25 @@ def test_the_order_keeps_the_facts_it_was_issued_with(client, city):
     issue = CaseEvent.objects.select_related("evidence").get(transition="issue")
     assert str(issue.evidence.index) in html
     assert page.context["sha256"] in html
+
+
+def test_the_order_as_a_file_says_what_the_page_says(client, city):
+    case = bring(city, open_case(city), "issued")
+    sequence()
+    url = reverse("cases:order", args=[case.pk])
+    page, file = printed.both(login(client, city.enterprise), url)
+    assert "打印时间" in page
+    said = printed.text(file.content)
+    assert "打印时间" not in said  # else each file would be another
+    assert len(printed.cells(page)) > 6
+    for text in (case.number, case.title, case.basis, case.text, "75.5", f"督办单{case.number}·"):
+        assert printed.bare(text) in said, text
+    assert case.number in unquote(file["Content-Disposition"])
+    assert printed.text(login(client, city.grid).get(url, {"format": "pdf"}).content) == said
+    draft = open_case(city, 2, 1)
+    url = reverse("cases:order", args=[draft.pk])
+    assert "拟稿，未签发" in printed.text(login(client, city.dispatcher).get(url, {"format": "pdf"}).content)  # fmt: skip
+    assert login(client, city.enterprise).get(url, {"format": "pdf"}).status_code == 404
 
 
 def test_list_filters(client, city):

@@ -9,11 +9,13 @@ import json
 import uuid
 from datetime import UTC, date, datetime, timedelta
 
+import pypdf
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, transaction
 
+import printed
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
@@ -30,8 +32,8 @@ from .conftest import NOW
 from .test_draws import drawn
 
 PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c"
-    "6360f8cf500f00038301804b3cd8b30000000049454e44ae426082"
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da"
+    "63382020f01f00045401e01626a60b0000000049454e44ae426082"
 )
 OPENING = {"title": "专项检查", "origin": "targeted", "day": "2026-11-25", "text": ""}
 
@@ -439,10 +441,31 @@ def test_the_pages(city, case, team, client) -> None:
         ("photo", f"inspection-photo:{Photo.objects.get().uid}", inspector.pk),
     ]
     assert len(seen) == 3 + record.signatures.count()
+    page, file = printed.both(client, f"/inspections/{case.pk}/record/")
+    assert len(printed.cells(page)) > 60
+    said = printed.text(file.content)
+    assert "现场检查笔录" in said
+    assert record.sha256 in said
+    assert "图片" not in said
+    images = sum(len(p.images) for p in pypdf.PdfReader(io.BytesIO(file.content)).pages)
+    assert images  # the photo and the signatures, all of the same bytes here
+    assert file["Cache-Control"] == "private, no-store"
+    # The file shows what the page shows: the record, its signatures, the photo, each read by this reader.
+    both = Reading.objects.order_by("pk").values_list("what", "subject", "actor")[len(seen) :]
+    assert [r for r in both if r not in seen] == []
+    assert len(both) == 3 + 2 * (record.signatures.count() + 1)
+    seen += both
     assert client.get(case.get_absolute_url()).status_code == 200
     assert "G02" in client.get(case.get_absolute_url()).content.decode()
     client.force_login(city.users["district_elsewhere"])
-    for path in ("record/", "record.json", f"signature/{one.pk}/", "spot/", "state/"):
+    for path in (
+        "record/",
+        "record/?format=pdf",
+        "record.json",
+        f"signature/{one.pk}/",
+        "spot/",
+        "state/",
+    ):
         assert client.get(f"/inspections/{case.pk}/{path}").status_code == 404
     assert client.get(Photo.objects.get().get_absolute_url()).status_code == 404
     assert Reading.objects.count() == len(seen)  # what was refused was not read

@@ -6,11 +6,13 @@ import csv
 import io
 import re
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
+import printed
 from bureau.penalties import office
 from bureau.penalties.office import GRADES, NOW, WAY, act, bring, open_penalty, order
 from jingwei.bureau.cases import services
@@ -142,6 +144,14 @@ def test_documents(city, client):
     # Names of officers stand nowhere on what the party and the public get.
     for name in ("reviewer", "leader"):
         assert f">{name}<" not in page
+    for name in ("notice", "decision"):
+        page, file = printed.both(client, reverse(f"penalties:{name}", args=[case.pk]))
+        said = printed.text(file.content)
+        assert len(printed.cells(page)) > 20
+        assert case.detail[name]["number"] in said
+        assert "打印时间" not in said
+        assert "行政处罚" in unquote(file["Content-Disposition"])
+        assert file["Cache-Control"] == "private, no-store"
 
 
 def test_list_filters_and_export(city, client):

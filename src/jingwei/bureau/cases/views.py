@@ -18,6 +18,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from jingwei.bureau import paper
 from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import panels, selectors, services
@@ -417,23 +418,21 @@ def check(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @requires("case.view")
 def order(request: HttpRequest, pk: int) -> HttpResponse:
-    """The order as a document, to be printed."""
+    """The order as a document; `?format=pdf`: as a file."""
     row = get_object_or_404(selectors.cases(request.user), pk=pk, flow="order")
     issue = selectors.last_event(row, "issue")
     with translation.override("zh-hans"):  # the document speaks the language of the office
         facts = shown_facts(selectors.facts(row))
-    return render(
-        request,
-        "cases/order.html",
-        {
-            "case": row,
-            "facts": facts,
-            "issuer": selectors.issuer(),
-            "entry": issue.evidence if issue else None,
-            "sha256": digest.sha256(issue.evidence.content.encode()).hex() if issue else "",
-            "printed": timezone.now(),
-        },
-    )
+        title = f"{row.rules.label} {row.number or row.title}"
+    context = {
+        "case": row,
+        "facts": facts,
+        "issuer": selectors.issuer(),
+        "entry": issue.evidence if issue else None,
+        "sha256": digest.sha256(issue.evidence.content.encode()).hex() if issue else "",
+        "printed": timezone.now(),
+    }
+    return paper.answer(request, "cases/order.html", context, title, row.issued or row.opened)
 
 
 @require_GET

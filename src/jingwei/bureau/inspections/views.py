@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from jingwei.bureau import paper
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import selectors as cases
@@ -366,22 +367,39 @@ def _record(request: HttpRequest, pk: int) -> Record:
 @require_GET
 @requires("case.view")
 def record(request: HttpRequest, pk: int) -> HttpResponse:
-    """The signed record as a document to print."""
+    """The signed record as a document; `?format=pdf`: as a file."""
     row = _record(request, pk)
     _read(request, "inspection", f"inspection-record:{pk}")
-    answer = render(
-        request,
-        "inspections/record.html",
-        {
-            "record": row,
-            "case": row.case,
-            "said": row.content,
-            "started": parse_datetime(row.content["started"]),
-            "ended": parse_datetime(row.content["ended"]),
-            "signatures": row.signatures.all(),
-            "photos": row.case.photos.all(),
-            "may_prove": may(request.user, "evidence.view"),
-        },
+    context: dict[str, Any] = {
+        "record": row,
+        "case": row.case,
+        "said": row.content,
+        "started": parse_datetime(row.content["started"]),
+        "ended": parse_datetime(row.content["ended"]),
+        "signatures": row.signatures.all(),
+        "photos": row.case.photos.all(),
+        "may_prove": may(request.user, "evidence.view"),
+    }
+    photos = {p.get_absolute_url(): p for p in context["photos"]}
+    signatures = {
+        reverse("inspections:signature", args=[pk, s.pk]): s for s in context["signatures"]
+    }
+
+    def picture(source: str) -> bytes | None:
+        if source in signatures:
+            _read(request, "inspection", f"inspection-signature:{signatures[source].pk}")
+            return bytes(signatures[source].picture)
+        _read(request, "photo", f"inspection-photo:{photos[source].uid}")
+        try:
+            with photos[source].file.open("rb") as stream:
+                held: bytes = stream.read()
+        except FileNotFoundError:
+            return None
+        return held
+
+    title = f"现场检查笔录 {row.content['enterprise']['name']}"  # the document's own, in Chinese
+    answer = paper.answer(
+        request, "inspections/record.html", context, title, context["ended"], picture
     )
     answer["Cache-Control"] = "private, no-store"
     return answer

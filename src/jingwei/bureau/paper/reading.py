@@ -1,7 +1,7 @@
 """What a page says, without how the browser shows it: HTML to blocks for `a4.typ`.
 
 A block is a dict with `is`: `heading` (level, style), `paragraph` (style, indent), `item` (of a list; mark),
-`table` (head, rows, widths), `pictures` (a row of pictures with captions) or `rule`. Texts are runs:
+`table` (head, rows, widths), `pictures` (with captions; kind: `photos`, `signatures` or empty), `rule` or `gap`. Texts are runs:
 dicts with `text` and, where so, `strong`, `small`, `code`, `sub`, `sup`, or `break`.
 """
 
@@ -30,7 +30,19 @@ _MARKS = {
 }  # fmt: skip
 _HEADINGS = {f"h{n}": n for n in range(1, 7)}
 # Classes of the documents that the template sets in a way of its own.
-_STYLES = ("issuer", "kind", "number", "draft-mark", "to", "sub", "fine", "note", "crumbs", "foot")
+_STYLES = (
+    "finding",
+    "issuer",
+    "kind",
+    "number",
+    "draft-mark",
+    "to",
+    "sub",
+    "fine",
+    "note",
+    "crumbs",
+    "foot",
+)
 _SPACE = re.compile(r"[ \t\n\r\f]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -181,15 +193,17 @@ class _Reader:
                 )
             else:
                 self.flow(node, style)
-        elif node.tag == "hr":
-            self.blocks.append({"is": "rule"})
         elif node.tag == "summary":
             self.blocks.append(
                 {"is": "heading", "level": 4, "style": "", "runs": _runs(node.inside)}
             )
         else:
+            if node.tag == "footer":
+                self.blocks.append({"is": "gap"})
             outer, self.indent = self.indent, self.indent or "sheet" in node.classes
             self.flow(node, style)
+            if node.tag == "header" and self.indent:
+                self.blocks.append({"is": "rule"})  # the red line under the head of a document
             self.indent = outer
 
     def _paragraph(self, inside: list[_Node | str], style: str) -> None:
@@ -201,7 +215,8 @@ class _Reader:
     def _list(self, node: _Node, style: str) -> None:
         items = [c for c in node.inside if isinstance(c, _Node) and not _silent(c)]
         if any(True for i in items for _ in i.find("img")):
-            self._figures([(p, _runs(i.inside)) for i in items for p in i.find("img")])
+            found = [(p, _runs(i.inside)) for i in items for p in i.find("img")]
+            self._figures(found, "signatures" if "signed" in node.classes else "photos")
             return
         for number, item in enumerate(items, 1):
             mark = f"{number}." if node.tag == "ol" and "days" not in node.classes else "•"
@@ -242,7 +257,7 @@ class _Reader:
             {"is": "table", "head": rows[:heads], "rows": rows[heads:], "widths": _widths(rows, count)}
         )  # fmt: skip
 
-    def _figures(self, found: list[tuple[_Node, Runs]]) -> None:
+    def _figures(self, found: list[tuple[_Node, Runs]], kind: str = "") -> None:
         shown: list[Block] = []
         for node, caption in found:
             if node.tag == "svg":
@@ -257,7 +272,7 @@ class _Reader:
             if data is not None:
                 shown[-1]["picture"] = len(self.pictures)
                 self.pictures.append(data)
-        self.blocks.append({"is": "pictures", "shown": shown})
+        self.blocks.append({"is": "pictures", "kind": kind, "shown": shown})
 
 
 def _pairs_of(node: _Node) -> Iterator[_Node]:

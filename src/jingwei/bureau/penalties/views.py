@@ -12,8 +12,10 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone, translation
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
+from jingwei.bureau import paper
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.selectors import districts, issuer, last_event
@@ -100,19 +102,21 @@ def compute(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @requires("penalty.view")
 def notice(request: HttpRequest, pk: int) -> HttpResponse:
-    """The advance notice (行政处罚事先告知书), to be printed."""
-    return _document(request, pk, "notice", "notify", "penalties/notice.html")
+    """The advance notice (行政处罚事先告知书); `?format=pdf`: as a file."""
+    label = gettext_noop("Advance notice of a penalty")
+    return _document(request, pk, "notice", "notify", "penalties/notice.html", label)
 
 
 @require_GET
 @requires("penalty.view")
 def decision(request: HttpRequest, pk: int) -> HttpResponse:
-    """The decision (行政处罚决定书), to be printed."""
-    return _document(request, pk, "decision", "decide", "penalties/decision.html")
+    """The decision (行政处罚决定书); `?format=pdf`: as a file."""
+    label = gettext_noop("Decision on an administrative penalty")
+    return _document(request, pk, "decision", "decide", "penalties/decision.html", label)
 
 
 def _document(
-    request: HttpRequest, pk: int, part: str, transition: str, template: str
+    request: HttpRequest, pk: int, part: str, transition: str, template: str, label: str
 ) -> HttpResponse:
     case = get_object_or_404(selectors.penalties(request.user), pk=pk)
     told = case.detail.get(part)
@@ -147,7 +151,8 @@ def _document(
             "printed": timezone.now(),
             "procedure": law.procedure(),
         }
-    answer = render(request, template, context)
+        title = f"{_(label)} {told['number']}"
+    answer = paper.answer(request, template, context, title, context["at"])
     answer["Cache-Control"] = "private, no-store"
     return answer
 
