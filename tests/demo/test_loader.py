@@ -165,6 +165,9 @@ def test_the_whole_registry(data):
     assert Enterprise.objects.count() >= 40
     assert not Enterprise.objects.filter(fictional=False).exists()
     assert Point.objects.filter(kind="air_station").count() == 12
+    micro = Point.objects.filter(kind="micro_station")
+    assert micro.count() == 36
+    assert all(p.replay["hourly"] and "虚构" in p.name for p in micro)
     assert not PermitLimit.objects.filter(source="").exists()
     assert not PermitLimit.objects.exclude(verified__in=("verified", "secondary")).exists()
     for permit in Permit.objects.all():

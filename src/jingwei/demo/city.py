@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from jingwei.demo import catalogue, plan
+from jingwei.demo import catalogue, micro, plan
 from jingwei.demo.catalogue import PASSWORD, accounts
 from jingwei.telemetry import replay
 
@@ -124,7 +124,7 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
     from jingwei.bureau.registry.models import Permit, Point, Region
 
     part = part or Part()
-    library = replay.Library(catalogue.DATA)
+    library = micro.Library(catalogue.DATA)
     source = catalogue.boundary_source()
     city, _ = Region.objects.get_or_create(
         code=catalogue.CITY,
@@ -247,6 +247,20 @@ def build_registry(now: datetime, part: Part | None = None) -> None:
             latitude=s.latitude,
             station_code=s.code,
         )
+    for m in micro.stations() if part.stations is None else ():
+        mn = catalogue.mn(micro.DISTRICT, "A20000", m.number)
+        _point(
+            library,
+            replay.Device(
+                mn, "22", catalogue.password(mn), micro.channels(m), m.name, hourly=True
+            ),
+            micro.WORDS,
+            now,
+            kind=Point.Kind.MICRO_STATION,
+            region_id=micro.DISTRICT,
+            longitude=m.longitude,
+            latitude=m.latitude,
+        )  # fmt: skip
 
 
 def _diameter(kind: catalogue.Kind) -> float | None:

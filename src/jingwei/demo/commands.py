@@ -236,8 +236,7 @@ def _demo_devices() -> tuple[Library, list[Device], datetime]:
     from datetime import datetime
 
     from jingwei.bureau.registry.models import Point
-    from jingwei.demo import catalogue, city, loader
-    from jingwei.telemetry.replay import Library
+    from jingwei.demo import catalogue, city, loader, micro
 
     devices = list(city.devices())
     if not devices:
@@ -246,7 +245,7 @@ def _demo_devices() -> tuple[Library, list[Device], datetime]:
         )
     first = Point.objects.filter(replay__isnull=False)[0]
     anchor = datetime.fromisoformat(first.replay["anchor"])
-    return Library(catalogue.DATA), devices, anchor - loader.LATE
+    return micro.Library(catalogue.DATA), devices, anchor - loader.LATE
 
 
 def _from_file(

@@ -28,6 +28,7 @@ from jingwei.demo import (
     findings,
     inspections,
     marks,
+    micro,
     penalties,
     plan,
     tables,
@@ -259,14 +260,14 @@ def day_frames(
     the last three days 10-minute means; nothing that had not arrived at `anchor`."""
     global _player
     if _player is None:
-        _player = replay.Player(replay.Library(catalogue.DATA))
+        _player = replay.Player(micro.Library(catalogue.DATA))
     end = min(start + timedelta(days=1), anchor - LATE)
     wanted: list[replay.Resolution] = ["hour", "day"]
     if start + timedelta(days=1) > anchor - MINUTES:
         wanted.append("minute")
     found = []
     for device in devices:
-        for resolution in wanted:
+        for resolution in wanted[:1] if device.hourly else wanted:
             for period in replay.periods(start, end, resolution):
                 sent = device.due(period, resolution)
                 found += [

@@ -251,6 +251,7 @@ class Device:
     """A logger: key, password, factors, weekly marks, and spans (Unix time) without sending.
 
     `version` says how it writes; with `sm4` (2025) it encrypts, in one of `hj212.sm4.FORMS`.
+    `hourly`: it sends hours alone, as low-cost sensors do.
     """
 
     mn: str
@@ -264,6 +265,7 @@ class Device:
     version: str = "2017"
     sm4: bytes | None = None
     form: str = "raw"
+    hourly: bool = False
 
     @property
     def key(self) -> str:
@@ -299,6 +301,7 @@ class Device:
             ],
             "marks": [{f.name: getattr(m, f.name) for f in fields(m)} for m in self.marks],
             "silent": [list(span) for span in self.silent],
+            **({"hourly": True} if self.hourly else {}),
             **(
                 {"altered": [{f.name: getattr(a, f.name) for f in fields(a)} for a in self.altered]}
                 if self.altered
@@ -316,6 +319,7 @@ class Device:
                 marks=tuple(Weekly(**m) for m in data.get("marks", ())),
                 silent=tuple((int(a), int(b)) for a, b in data.get("silent", ())),
                 altered=tuple(Altered(**a) for a in data.get("altered", ())),
+                hourly=bool(data.get("hourly")),
                 **key,
             )
         except (KeyError, TypeError, ValueError) as error:

@@ -357,7 +357,7 @@ class Fleet:
         clock = self.clock
         for frame in self.player.state(responder.device, *self._now(responder, link)):
             await link.deliver(frame, self.counts, self.answer_timeout)
-        realtime = clock.now()
+        realtime = clock.now() + timedelta(days=365 if responder.device.hourly else 0)
         while True:
             await self._serve(responder, link)
             device = responder.device
@@ -427,7 +427,7 @@ class Fleet:
         moment = now.timestamp()
         first: tuple[Resolution, datetime] | None = None
         count = 0
-        for resolution in self.resolutions:
+        for resolution in self._sends(device):
             step = SECONDS[resolution]
             start = max(
                 self.delivered.end(device.key, resolution),
@@ -444,5 +444,9 @@ class Fleet:
         """When the device's next report falls due."""
         return min(
             device.due(datetime.fromtimestamp(self.delivered.end(device.key, r), UTC), r)
-            for r in self.resolutions
+            for r in self._sends(device)
         )
+
+    def _sends(self, device: Device) -> Sequence[Resolution]:
+        """The periods of which the device reports."""
+        return ("hour",) if device.hourly else self.resolutions

@@ -128,7 +128,6 @@ def test_the_spot_is_found_and_nothing_else(
     assert layer["high"] >= 0.25 * layer["seen"]
     assert layer["value"] - layer["background"] > 30
     assert best.group == 1
-    assert row.result["fine"]["1"] == {"stations": 0, "cells": []}
     assert row.digest
     assert EvidenceEntry.objects.get(pk=row.evidence_id).kind == "hotgrid"
     again = services.run_now()
@@ -209,31 +208,150 @@ def send(data: Path, hottest: Point, days: int) -> None:
     journal.close()
 
 
-def test_stations_narrow_a_hot_area_down_to_500_m(
+# ---- 500 m by micro-stations --------------------------------------------------------------------
+
+DAYS = 24
+
+
+def hang(world: worlds.World) -> list[Point]:
+    """Four standard stations, and twelve micro-stations round the spot: the sixth beside a source."""
+    for n, (east, north) in enumerate([(-0.2, 0), (0.25, 0.05), (0.05, 0.2), (0.0, -0.12)]):
+        Point.objects.create(
+            mn=worlds.MN[:-2] + f"{n + 40}", st="22", name=f"示例站{n}", kind="air_station",
+            region=world.region, longitude=SPOT[0] + east, latitude=SPOT[1] + north,
+            password="123456",
+        )  # fmt: skip
+    return [
+        Point.objects.create(
+            mn=worlds.MN[:-2] + f"{n + 10}", st="22", name=f"示例微站{n}", kind="micro_station",
+            region=world.region, longitude=SPOT[0] + 0.012 * (n % 4) - 0.018,
+            latitude=SPOT[1] + 0.009 * (n // 4) - 0.009, password="123456",
+        )
+        for n in range(12)
+    ]  # fmt: skip
+
+
+def report(data: Path, hottest: Point) -> None:
+    """NO2 hour by hour: the same air for all with its ups and downs, a gain and offset for each
+    micro-station; beside the source more when the air stands."""
+    random = np.random.default_rng(5)
+    end = now().replace(minute=0, second=0, microsecond=0)
+    hours = DAYS * 24
+    city = 40 + 15 * np.sin(np.arange(hours) / 9) + 4 * random.standard_normal(hours)
+    wind = np.round(1 + 2 * random.random(hours), 1)
+    telegrams = []
+    for n, p in enumerate(Point.objects.filter(kind__in=Point.AMBIENT).order_by("mn")):
+        micro = p.kind == Point.Kind.MICRO_STATION
+        gain, offset = (0.7 + 0.06 * n, 3.0 * (n % 4)) if micro else (1.0, 0.0)
+        for h in range(hours):
+            value = city[h] + 2 * random.standard_normal()
+            value += 40 * (p == hottest) * (wind[h] < 2)
+            items = [("a21004", {"Avg": f"{max(offset + gain * value, 0):.1f}", "Flag": "N"})]
+            if not micro:
+                items += [
+                    ("a01007", {"Avg": f"{wind[h]:.1f}", "Flag": "N"}),
+                    ("a01008", {"Avg": f"{90 + 5 * (h % 4)}", "Flag": "N"}),
+                ]
+            time = end - timedelta(hours=hours - h)
+            segment = hj212.segment(
+                cn="2061", st=p.st, mn=p.mn, pw=p.password, qn=hj212.qn(time), flag=5,
+                cp=hj212.data_cp(time, items),
+            )  # fmt: skip
+            telegrams.append(Telegram(end, "192.0.2.7:4000", hj212.frame(segment)))
+    journal, ingest = Journal(data / "journal"), Ingest(data / "journal", data / "lake")
+    journal.append(telegrams)
+    while ingest.step(10_000).telegrams:
+        pass
+    ingest.close()
+    journal.close()
+
+
+def test_micro_stations_show_500_m_inside_a_hot_cell_and_by_region(
     world: worlds.World, tmp_path: Path, data: Path
 ) -> None:
-    made = [
-        Point.objects.create(
-            mn=worlds.MN[:-2] + f"{n:02d}", st="22", name=f"示例微型站{n}", kind="air_station",
-            region=world.region, longitude=SPOT[0] + 0.02 * (n % 3) - 0.02,
-            latitude=SPOT[1] + 0.015 * (n // 3) - 0.015, password="123456",
-        )
-        for n in range(10, 16)
-    ]  # fmt: skip
-    send(data, made[2], 16)
+    micro = hang(world)
+    report(data, micro[5])
     row = run(tmp_path)
     assert row.state == State.DONE
-    fine = row.result["fine"]["1"]
-    assert fine["stations"] == 6
-    hot = [c for c in fine["cells"] if c["hot"]]
-    assert [c["stations"] for c in hot] == [["示例微型站12"]]
-    seen, high = hot[0]["layers"]["NO2"]
-    assert seen >= 14
-    assert high == seen
-    ring = hot[0]["outline"]
-    assert min(p[0] for p in ring) <= made[2].longitude <= max(p[0] for p in ring)
-    assert min(p[1] for p in ring) <= made[2].latitude <= max(p[1] for p in ring)
-    assert row.result["left"]["station NO2"] >= 14  # seven stations are no tenth of a city
+    assert row.result["said"]["stations"] == 5  # micro-stations are no stations of the 3 km
+    told = row.result["micro"]
+    assert len(told["stations"]) == 12
+    assert {s["factors"]["NO2"]["why"] for s in told["stations"]} == {""}
+    assert len(told["cells"]) == 12
+    (hot,) = [c for c in told["cells"] if c["hot"]]
+    assert hot["stations"] == ["示例微站5"]
+    assert hot["where"] == "in"
+    figures = hot["layers"]["micro NO2"]
+    assert figures["low"] < figures["excess"] < figures["upper"]
+    assert figures["excess"] == pytest.approx(20, abs=7)
+    assert figures["high"] > 0.9 * figures["seen"]
+    assert figures["hours"] > 20 * figures["seen"]
+    cell = row.cells.get(size=500)
+    assert (cell.name, cell.region_id) == (hot["name"], world.region.pk)
+
+    # A region alone: the same cell, no 3 km; its finding is a hot spot of 500 m and goes on.
+    finding = services.raise_finding(world.users["dispatcher"], cell.pk)
+    assert finding.kind == "air_hotspot"
+    assert finding.facts["extent_m"] == 500
+    assert finding.facts["factor"] == "a21004"
+    assert "指示性" in finding.confidence
+    assert "500 米" in finding.title
+    alone = services.run_now(region=world.region)
+    assert alone.state == State.DONE
+    assert [c.size for c in alone.cells.all()] == [500]
+    assert alone.cells.get().finding == finding
+    assert Finding.objects.count() == 1
+    assert services.due(now()) is False  # a region's run is none of the city's
+    nothing = services.run_now(region=world.elsewhere)
+    assert (nothing.state, nothing.reason) == (State.REFUSED, "micro")
+    assert "未登记微站" in selectors.why(nothing.reason)
+    assert "不足八个" in selectors.why("micro few")
+
+    # The pages.
+    page = login(world, "dispatcher").get(reverse("air:hotgrids"), {"run": row.pk})
+    text = page.content.decode()
+    assert "示例微站5" in text
+    assert "指示性" in text
+    assert page.context["fine_hot"] == 1
+    assert len(page.context["shapes"]["fine"]) == 12
+    assert sum(f[3] for f in page.context["shapes"]["fine"]) == 1
+    text = (
+        login(world, "dispatcher").get(reverse("air:hotgrids"), {"run": alone.pk}).content.decode()
+    )
+    assert "微站 500 米网格" in text
+    answer = login(world, "dispatcher").get(reverse("air:fine_csv"), {"run": row.pk})
+    body = b"".join(answer) if answer.streaming else answer.content
+    lines = body.decode("utf-8-sig").splitlines()
+    assert len(lines) == 13
+    assert lines[1].startswith(hot["name"])
+    # Elsewhere: the hot cell is not theirs, the others are.
+    page = login(world, "district_elsewhere").get(reverse("air:hotgrids"), {"run": row.pk})
+    assert page.context["fine_hot"] == 0
+    assert hot["name"] not in {f.told["name"] for f in page.context["fine"]}
+    assert len(page.context["fine"]) == 11
+
+
+def test_no_micro_station_no_500_m_and_the_page_says_why(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    row = run(tmp_path)
+    assert row.result["micro"] == {"cells": [], "stations": [], "why": ""}
+    text = login(world, "dispatcher").get(reverse("air:hotgrids")).content.decode()
+    assert "该处未登记微站" in text
+    answer = login(world, "dispatcher").post(
+        reverse("air:hotgrids_compute"), {"region": world.region.pk}
+    )
+    assert answer.status_code == 404  # none hangs there
+    Point.objects.create(
+        mn=worlds.MN[:-2] + "77", st="22", name="示例微站", kind="micro_station",
+        region=world.region, longitude=116.3, latitude=39.9, password="123456",
+    )  # fmt: skip
+    answer = login(world, "dispatcher").post(
+        reverse("air:hotgrids_compute"), {"region": world.region.pk}
+    )
+    assert answer.status_code == 302
+    assert HotGrid.objects.get(state=State.WAITING).region == world.region
+    assert login(world, "auditor").post(reverse("air:hotgrids_compute")).status_code == 403
 
 
 def test_residuals_are_what_known_stacks_leave_unexplained(

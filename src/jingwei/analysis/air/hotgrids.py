@@ -8,7 +8,7 @@ residuals of the dispersion model or station means serve alike: `find` puts such
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, floor
 from typing import Any
@@ -264,13 +264,14 @@ def find(
     least: int = 10,
     rate: float = 0.05,
     often: float = OFTEN,
+    also: Mapping[str, npt.ArrayLike] | None = None,
 ) -> Found:
     """layers: each (days, ny, nx), NaN where not seen. Each is tested by `persistent`; the p of a cell
     in the layers that saw it are put together by the Cauchy combination, which holds however they
     depend on one another: Liu and Xie (2020) J. Am. Stat. Assoc. 115, 393. A cell is hot where the
     false discovery rate over all cells is `rate` at most and it is high on the share `often` of its
-    days in one layer that alone has p <= `rate`: significant and often. Raises ValueError where no
-    layer has a cell with `least` days.
+    days in one layer that alone has p <= `rate`: significant and often. `also`: by layer the p (ny, nx) of a second condition that must hold as well:
+    the greater of the two counts. Raises ValueError where no layer has a cell with `least` days.
     """
     from scipy.ndimage import label
     from scipy.stats import norm
@@ -279,7 +280,10 @@ def find(
     left = []
     for name, days in layers.items():
         try:
-            told[name] = persistent(days, share=share, least=least, rate=rate)
+            one = persistent(days, share=share, least=least, rate=rate)
+            told[name] = one
+            if also is not None and name in also:
+                told[name] = replace(one, p=np.maximum(one.p, floats(also[name])))
         except ValueError:
             if floats(days).ndim != 3:
                 raise

@@ -70,7 +70,11 @@ def satellite(
         raise typer.Exit(1 if taken else 2)
 
 
-def hotgrid() -> None:
+def hotgrid(
+    region: Annotated[
+        str, typer.Option(help="Code of a region: its 500 m by micro-stations alone.")
+    ] = "",
+) -> None:
     """Which cells of the city are high again and again: satellites, stations, dispersion residuals.
 
     The answer is kept and can be opened in the console. The last line is one JSON object. Exit codes: 0
@@ -86,9 +90,14 @@ def hotgrid() -> None:
     from jingwei.bureau.air import hotgrid_selectors as selectors
     from jingwei.bureau.air import hotgrid_services as services
     from jingwei.bureau.air.models import State
+    from jingwei.bureau.registry.models import Region
 
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, soft_wrap=True)
-    row = services.run_now()
+    place = Region.objects.filter(code=region).first() if region else None
+    if region and place is None:
+        err.print(f"no region {region}", markup=False)
+        raise typer.Exit(1)
+    row = services.run_now(region=place)
     if row.state != State.DONE:
         err.print(selectors.why(row.reason), markup=False)
         raise typer.Exit(1)
@@ -108,7 +117,8 @@ def hotgrid() -> None:
             {
                 "run": row.pk, "first": row.first.isoformat(), "last": row.last.isoformat(),
                 "digest": row.digest, "tested": row.result["tested"], "hot": len(found),
-                "areas": len({c.group for c in found}),
+                "areas": len({(c.size, c.group) for c in found}),
+                "hot_500_m": sum(c.size == services.FINE for c in found),
             }
         )
     )  # fmt: skip

@@ -13,13 +13,28 @@ from jingwei.bureau.access import may
 from jingwei.bureau.air import hotgrids
 from jingwei.bureau.air.models import EpisodeEffect, Gas, HotCell, HotGrid, SatelliteScene, State
 from jingwei.bureau.findings.models import Finding
+from jingwei.bureau.registry.models import Point, Region
 
 KINDS = ("satellite", "station", "residual")
 SHOWN = 100  # cells and scenes that the page lists
 
 
 def runs() -> QuerySet[HotGrid]:
-    return HotGrid.objects.filter(state=State.DONE)
+    return (
+        HotGrid.objects.filter(state=State.DONE).select_related("region").defer("region__geometry")
+    )
+
+
+def regions() -> QuerySet[Region]:
+    """Regions with micro-stations, and those above them."""
+    used = set(
+        Point.objects.filter(kind=Point.Kind.MICRO_STATION, enabled=True).values_list(
+            "region", flat=True
+        )
+    )
+    found = Region.objects.filter(pk__in=used)
+    above = set(found.exclude(parent=None).values_list("parent", flat=True))
+    return Region.objects.filter(pk__in=used | above).defer("geometry").order_by("code")
 
 
 def at(pk: str) -> HotGrid | None:
@@ -37,6 +52,8 @@ def layer_name(key: str) -> str:
             return _("Satellite: %s") % Gas(about).label
         case "station":
             return _("Stations: %s") % about
+        case "micro":
+            return _("Micro-stations: %s") % about
         case _other:
             return _("Not explained by known emissions: %s") % about
 
@@ -84,9 +101,9 @@ class Row:
         return max(self.lines, key=lambda x: (x.sure, x.share))
 
 
-def cells(user: Any, run: HotGrid) -> list[Row]:
-    """The hot cells within the user's reach, most certain first."""
-    rows = HotCell.objects.restrict(user, "air.view").filter(run=run).select_related("region", "finding")  # fmt: skip
+def cells(user: Any, run: HotGrid, size: int = 3000) -> list[Row]:
+    """The hot cells of this size (m) within the user's reach, most certain first."""
+    rows = HotCell.objects.restrict(user, "air.view").filter(run=run, size=size).select_related("region", "finding")  # fmt: skip
     seen = set(
         Finding.objects.restrict(user, "finding.view")
         .filter(pk__in=[r.finding_id for r in rows if r.finding_id])
@@ -119,10 +136,10 @@ def persistence(cell: HotCell) -> str:
     )
 
 
-def shapes(run: HotGrid, rows: list[Row]) -> dict[str, Any]:
+def shapes(run: HotGrid, rows: list[Row], fine: list[Fine]) -> dict[str, Any]:
     """What the map draws: `cells` [row, column, strength, name where it is one of the hot `rows`] of all
-    tested cells on a grid from `west`, `south` in steps of `dx`, `dy` degrees; `fine`: rings of 500 m
-    and whether they are hot."""
+    tested cells on a grid from `west`, `south` in steps of `dx`, `dy` degrees; `fine`: [ring, strength,
+    name, hot] of the 500 m."""
     grid = hotgrids.kept(run.result["grid"])
     mine = {r.cell.name for r in rows}
     (west, south), _e, (east, north), *_rest = grid.outline(0, 0)
@@ -130,46 +147,109 @@ def shapes(run: HotGrid, rows: list[Row]) -> dict[str, Any]:
     for j, i, strength, _q in run.result["field"]:
         name = grid.name(j, i)
         found.append([j, i, strength, name if name in mine else None])
-    shown = {str(r.cell.group) for r in rows}
     return {
         "west": west, "south": south, "dx": east - west, "dy": north - south, "cells": found,
-        "fine": [
-            [c["outline"], c["hot"]]
-            for number, area in run.result["fine"].items()
-            if number in shown
-            for c in area["cells"]
-        ],
+        "fine": [[f.told["outline"], f.told["strength"], f.told["name"], f.row is not None] for f in fine],
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Area:
-    """A connected hot area and its 500 m cells."""
+    """A connected hot area."""
 
     number: int
     cells: list[Row]
-    stations: int
-    fine: list[dict[str, Any]]
 
 
-def areas(run: HotGrid, rows: list[Row]) -> list[Area]:
+def areas(rows: list[Row]) -> list[Area]:
     """Those of the cells that are shown."""
-    found = []
-    for number in sorted({r.cell.group for r in rows}):
-        fine = run.result["fine"].get(str(number), {"stations": 0, "cells": []})
-        listed = [
-            c | {"layers": [(layer_name(f"station {k}"), *v) for k, v in c["layers"].items()]}
-            for c in fine["cells"]
-        ]
-        found.append(
-            Area(number, [r for r in rows if r.cell.group == number], fine["stations"], listed)
+    return [
+        Area(number, [r for r in rows if r.cell.group == number])
+        for number in sorted({r.cell.group for r in rows})
+    ]
+
+
+@dataclass(frozen=True)
+class Fine:
+    """A cell of 500 m: as the run tells it, its figures by pollutant, and the hot cell where it is one."""
+
+    told: dict[str, Any]
+    lines: list[dict[str, Any]]
+    row: Row | None
+
+    @property
+    def percent(self) -> float:
+        return 100 * float(self.told["q"])
+
+    @property
+    def where(self) -> str:
+        return where(self.told["where"])
+
+
+def fine(user: Any, run: HotGrid) -> list[Fine]:
+    """The 500 m of a run, hot ones first, then those in and beside hot cells of 3 km. Hot cells outside
+    the user's reach are left out."""
+    mine = {r.cell.name: r for r in cells(user, run, 500)}
+    order = ("in", "beside", "")
+    found = [
+        Fine(
+            c,
+            [x | {"name": layer_name(k), "share": round(100 * x["high"] / x["seen"])}
+             for k, x in c["layers"].items()],
+            mine.get(c["name"]),
         )
-    return found
+        for c in run.result.get("micro", {}).get("cells", [])
+        if not c["hot"] or c["name"] in mine
+    ]  # fmt: skip
+    return sorted(found, key=lambda f: (f.row is None, order.index(f.told["where"]), f.told["q"]))
+
+
+def where(code: str) -> str:
+    """Where a cell of 500 m lies to the hot ones of 3 km."""
+    return {"in": _("inside"), "beside": _("beside")}.get(code, "")
+
+
+def sensors(run: HotGrid) -> list[dict[str, Any]]:
+    """The micro-stations of a run with their calibration, one row a pollutant; those set aside last."""
+    rows = [
+        s | {"factor": name, "why_text": set_aside(x["why"])} | x
+        for s in run.result.get("micro", {}).get("stations", [])
+        for name, x in s["factors"].items()
+    ]
+    return sorted(rows, key=lambda r: (bool(r["why"]), r["name"], r["factor"]))
+
+
+def set_aside(why_: str) -> str:
+    """Why a micro-station does not count."""
+    return {
+        "": "",
+        "silent": _("sent less than a quarter of the hours"),
+        "stuck": _("stands still: a fifth of its hours equal for six hours or more"),
+        "few": _("too few hours of even air to calibrate it"),
+        "off": _("far off: its slope lies outside 0.3 to 3"),
+        "erratic": _("erratic: its noise is more than 60 % of the usual level"),
+    }.get(why_, why_)
+
+
+def why_not_fine(run: HotGrid) -> str:
+    """Why a run has no 500 m."""
+    return fine_reason(run.result.get("micro", {}).get("why", ""))
+
+
+def fine_reason(code: str) -> str:
+    return {
+        "": _("No micro-station is registered there."),
+        "silent": _("No micro-station has sent anything in these days."),
+        "standard": _("No standard station has sent the same pollutants: there is nothing to calibrate against."),
+        "few": _("Fewer than eight cells of 500 m have a calibrated micro-station on ten days: too few to say what is usual."),
+    }.get(code, code)  # fmt: skip
 
 
 def said(run: HotGrid) -> list[str]:
     """What a run rests on and what is missing, in sentences."""
     told, about = run.result, run.result["said"]
+    if run.region is not None:
+        return []
     found = [
         _("%(tested)d of the city's %(city)d cells were seen on %(least)d days or more.")
         % {"tested": told["tested"], "city": told["city"], "least": hotgrids.LEAST}
@@ -213,6 +293,12 @@ def said(run: HotGrid) -> list[str]:
 
 def verdict(run: HotGrid, rows: list[Row]) -> str:
     """The run in one sentence."""
+    if run.region is not None:
+        return ngettext(
+            "%(n)d cell of 500 m in %(region)s is high again and again.",
+            "%(n)d cells of 500 m in %(region)s are high again and again.",
+            len(rows),
+        ) % {"n": len(rows), "region": run.region.label}
     if not rows:
         return _("No cell is high again and again more often than chance allows.")
     return ngettext(
@@ -225,6 +311,8 @@ def verdict(run: HotGrid, rows: list[Row]) -> str:
 def why(reason: str) -> str:
     """Why a run was not possible, and what to do."""
     code, _space, about = reason.partition(" ")
+    if code == "micro":
+        return fine_reason(about)
     return {
         "boundary": _("No district has a boundary: enter the boundaries of the districts first."),
         "nothing": _("No cell was seen on ten days: import satellite scenes (NO2, HCHO), or wait until ten stations have sent for ten days."),

@@ -35,10 +35,12 @@ from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.findings.services import Refused, notice
 from jingwei.bureau.monitoring.observations import day_start
-from jingwei.bureau.registry.models import Point
+from jingwei.bureau.registry.models import Point, Region
 from jingwei.evidence import canonical, digest
 
 QUIET = timedelta(minutes=10)  # after the last scene came in: more of them may follow
+FINE = 500  # m
+FINE_FIELDS = ("name", "group", "longitude", "latitude", "p", "q", "strength", "layers")
 LARGEST = 2 * 1024**3  # bytes of a file of a satellite
 
 _beside = beside.Beside("hotgrid")
@@ -177,13 +179,14 @@ def _keep_scene(
 # ---- asked for ----------------------------------------------------------------------------------
 
 
-def ask(now: datetime, user: Any = None) -> HotGrid:
-    """A run over the days up to yesterday; one that still waits is not asked twice."""
+def ask(now: datetime, user: Any = None, region: Region | None = None) -> HotGrid:
+    """A run over the days up to yesterday, of the city or of a region's 500 m alone; one that still waits
+    is not asked twice."""
     last = timezone.localtime(now).date() - timedelta(days=1)
     with transaction.atomic():
-        known = HotGrid.objects.filter(state=State.WAITING).first()
+        known = HotGrid.objects.filter(state=State.WAITING, region=region).first()
         return known or HotGrid.objects.create(
-            first=last - timedelta(days=hotgrids.DAYS - 1), last=last, asked=now,
+            region=region, first=last - timedelta(days=hotgrids.DAYS - 1), last=last, asked=now,
             actor=user if getattr(user, "pk", None) else None,
         )  # fmt: skip
 
@@ -201,7 +204,7 @@ def ask_effect(episode: Episode) -> EpisodeEffect:
 def due(now: datetime) -> bool:
     """Whether the hot grids are to be computed anew: there is something to compute them from, and no
     run yet, none this month, or new scenes since."""
-    newest = HotGrid.objects.only("state", "asked").first()  # without its cells
+    newest = HotGrid.objects.filter(region=None).only("state", "asked").first()  # without its cells
     came = SatelliteScene.objects.aggregate(at=Max("received"))["at"]
     if newest is None:
         stations = Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True)
@@ -222,9 +225,9 @@ def work(now: datetime) -> None:
     _beside.work(now, _begin)
 
 
-def run_now(user: Any = None) -> HotGrid:
+def run_now(user: Any = None, region: Region | None = None) -> HotGrid:
     """Compute here and now (the command line)."""
-    row = ask(timezone.now(), user)
+    row = ask(timezone.now(), user, region)
     beside.here(row, _run(row))
     return row
 
@@ -300,6 +303,11 @@ def _kept(pk: int, end: Future[Any]) -> None:
             HotCell(run=row, region_id=r["region"], **{k: v for k, v in r.items() if k != "region"})
             for r in rows
         )
+        HotCell.objects.bulk_create(
+            HotCell(run=row, region_id=r["region"], size=FINE, **{k: r[k] for k in FINE_FIELDS})
+            for r in found["micro"]["cells"]
+            if r["hot"]
+        )
         told = found.pop("digest")
         HotGrid.objects.filter(pk=pk).update(
             state=State.DONE, result=found, digest=told, evidence=entry, finished=timezone.now()
@@ -313,7 +321,7 @@ def _still_open(run: HotGrid) -> None:
     going_on = Q(finding__state__in=OPEN) | Q(finding__merged_into__state__in=OPEN)
     for cell in run.cells.all():
         known = (
-            HotCell.objects.filter(going_on, name=cell.name)
+            HotCell.objects.filter(going_on, name=cell.name, size=cell.size)
             .exclude(run=run)
             .select_related("finding")
             .order_by("-run__asked")
@@ -361,7 +369,8 @@ def raise_finding(user: Any, pk: int) -> Finding:
         )
         if cell.finding is not None:
             return cell.finding
-        finding = _notice(cell, f"hotgrid/{cell.run_id}/{cell.name}", user)
+        fine = f"/{FINE}m" if cell.size == FINE else ""
+        finding = _notice(cell, f"hotgrid/{cell.run_id}/{cell.name}{fine}", user)
         cell.finding = finding
         cell.save(update_fields=["finding"])
         return finding
@@ -376,7 +385,11 @@ def _notice(cell: HotCell, episode: str, user: Any, known: str = "") -> Finding:
     finding, _created = notice(
         kind=kind,
         episode=episode,
-        title=_("Hot grid cell %(name)s, %(region)s")
+        title=(
+            _("Hot 500 m cell %(name)s, %(region)s")
+            if cell.size == FINE
+            else _("Hot grid cell %(name)s, %(region)s")
+        )
         % {"name": cell.name, "region": cell.region.label},
         region=cell.region,
         longitude=cell.longitude,
@@ -387,11 +400,19 @@ def _notice(cell: HotCell, episode: str, user: Any, known: str = "") -> Finding:
         facts=facts,
         innocent=[str(s) for s in SCENARIOS[kind].innocent],
         next_check=str(SCENARIOS[kind].check),
-        confidence=_("False discovery rate %(q)s; high on %(high)d of %(seen)d days")
-        % {"q": f"{cell.q:.2g}", "high": best["high"], "seen": best["seen"]},
+        confidence=_confidence(cell, best),
         filed_by=user,
     )
     return finding
+
+
+def _confidence(cell: HotCell, best: dict[str, Any]) -> str:
+    text = _("False discovery rate %(q)s; high on %(high)d of %(seen)d days") % {
+        "q": f"{cell.q:.2g}", "high": best["high"], "seen": best["seen"],
+    }  # fmt: skip
+    if "excess" in best:
+        text += _("; %(excess).0f (95 %%: %(low).0f to %(upper).0f) µg/m³ above the micro-stations around it in %(hours)d hours, calibrated against the standard stations, indicative") % best  # fmt: skip
+    return text
 
 
 def _strong(cell: HotCell) -> list[str]:
@@ -402,7 +423,7 @@ def _strong(cell: HotCell) -> list[str]:
 
 def _facts(cell: HotCell) -> tuple[str, dict[str, Any]]:
     """A satellite's finding where one is among the layers that say so, else that of an air hot spot."""
-    size = float(cell.run.result.get("grid", {}).get("size") or 3000)
+    size = float(cell.size)
     strong = _strong(cell)
     seen = next((k for k in strong if k.startswith("satellite")), None)
     if seen is not None:
@@ -419,7 +440,9 @@ def _facts(cell: HotCell) -> tuple[str, dict[str, Any]]:
         }  # fmt: skip
     name = strong[0]
     row = cell.layers[name]
-    factor = {"PM2.5": "a34004", "NO2": "a21004", "SO2": "a21026"}[name.split()[1]]
+    factor = {"PM2.5": "a34004", "PM10": "a34002", "NO2": "a21004", "SO2": "a21026"}[
+        name.split()[1]
+    ]
     return Kind.AIR_HOTSPOT.value, {
         "factor": factor, "value": row["value"], "background": row["background"],
         "unit": "μg/m³", "extent_m": size,

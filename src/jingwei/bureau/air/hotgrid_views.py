@@ -33,25 +33,31 @@ def hotgrids(request: HttpRequest) -> HttpResponse:
         if waiting:
             return HttpResponse(status=204)
         return HttpResponse(headers={"HX-Refresh": "true"})
-    newest = HotGrid.objects.first()
+    newest = HotGrid.objects.select_related("region").defer("region__geometry").first()
     context: dict[str, Any] = {
         "run": run,
         "waiting": waiting,
         "refused": selectors.why(newest.reason) if newest and newest.state == State.REFUSED else "",
+        "refused_of": newest.region.label if newest and newest.region else "",
+        "regions": selectors.regions(),
         "may_run": may(request.user, "air.forecast"),
     }
     if run is not None:
         rows = selectors.cells(request.user, run)
-        areas = selectors.areas(run, rows)
+        fine = selectors.fine(request.user, run)
+        hot = [f.row for f in fine if f.row]
         scenes = selectors.scenes(run)
         context |= {
             "rows": rows[: selectors.SHOWN],
             "count": len(rows),
-            "areas": areas,
-            "bare": [str(a.number) for a in areas if not a.fine],
-            "verdict": selectors.verdict(run, rows),
+            "areas": selectors.areas(rows),
+            "fine": fine,
+            "fine_hot": len(hot),
+            "why_not_fine": selectors.why_not_fine(run),
+            "sensors": selectors.sensors(run),
+            "verdict": selectors.verdict(run, hot if run.region else rows),
             "said": selectors.said(run),
-            "shapes": selectors.shapes(run, rows),
+            "shapes": selectors.shapes(run, rows, fine),
             "runs": selectors.runs()[:24],
             "scenes": scenes[: selectors.SHOWN],
             "scene_count": scenes.count(),
@@ -63,7 +69,11 @@ def hotgrids(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires("air.forecast")
 def compute(request: HttpRequest) -> HttpResponse:
-    services.ask(timezone.now(), request.user)
+    """A new run: of the city, or of the 500 m of one region (`region`)."""
+    region = None
+    if code := request.POST.get("region", ""):
+        region = get_object_or_404(selectors.regions(), code=code)
+    services.ask(timezone.now(), request.user, region)
     return redirect("air:hotgrids")
 
 
@@ -88,6 +98,31 @@ def hotgrids_csv(request: HttpRequest) -> HttpResponse:
     ]  # fmt: skip
     name = f"hotgrids-{run.first}-{run.last}.csv" if run else "hotgrids.csv"
     return csv_response(name, header, lines)
+
+
+@require_safe
+@requires("air.view")
+def fine_csv(request: HttpRequest) -> HttpResponse:
+    """All cells of 500 m with micro-stations, a line for each pollutant."""
+    run = selectors.at(request.GET.get("run", ""))
+    header = [
+        _("Cell"), _("Cell of 3 km"), _("Hot cell of 3 km"), _("District"), _("Longitude"),
+        _("Latitude"), _("Hot"), _("False discovery rate"), _("Layer"), _("Micro-stations"), _("Hours"),
+        _("Days seen"), _("Days high"), _("Mean"), _("Around it"), _("Excess"), _("95 % from"),
+        _("95 % to"), _("Unit"), _("Finding"),
+    ]  # fmt: skip
+    lines = [
+        [
+            f.told["name"], f.told["parent"], selectors.where(f.told["where"]), f.told["region"],
+            f.told["longitude"], f.told["latitude"], _("yes") if f.row else _("no"), f.told["q"],
+            x["name"], x["stations"], x["hours"], x["seen"], x["high"], x["value"], x["background"],
+            x["excess"], x["low"], x["upper"], "µg/m³",
+            f.row.cell.finding_id if f.row and f.row.cell.finding else "",
+        ]
+        for f in (selectors.fine(request.user, run) if run else [])
+        for x in f.lines
+    ]  # fmt: skip
+    return csv_response(f"hotgrids-500m-{run.first}-{run.last}.csv" if run else "hotgrids-500m.csv", header, lines)  # fmt: skip
 
 
 @require_POST

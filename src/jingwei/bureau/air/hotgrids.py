@@ -1,5 +1,5 @@
 """Hot grids: what satellites, stations and the dispersion model say of each cell of the city, day by day,
-becomes cells that are high again and again; around them 500 m by the stations that stand there.
+becomes cells that are high again and again; 500 m by micro-stations are in `finegrids`.
 
 `city` and `question` read the database; `compute` does not, so that it can run in a thread.
 """
@@ -24,8 +24,9 @@ from jingwei.analysis.air.forecast.history import History
 from jingwei.analysis.air.hotgrids import Bools, Grid
 from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import Plane, WeatherError
-from jingwei.bureau.air import forecasting
+from jingwei.bureau.air import finegrids, forecasting
 from jingwei.bureau.air.contributions import Stacks, stacks
+from jingwei.bureau.air.finegrids import short
 from jingwei.bureau.air.forecasting import HOUR, ForecastError, Station
 from jingwei.bureau.air.models import Gas, HotGrid, SatelliteScene
 from jingwei.bureau.air.tracing import DEFAULT_HEIGHT, RefusedError
@@ -36,12 +37,6 @@ Floats = npt.NDArray[np.float64]
 DAYS = 90  # that a run looks back
 SHARE, LEAST, RATE = 0.1, 10, 0.05
 AROUND = 5  # cells on each side that are a cell's surroundings: 15 km
-FINE_SHARE, FINE_OFTEN, FINE_LEAST = (
-    0.25,
-    0.4,
-    4,
-)  # among the stations of one area; so many at least
-FINE_REACH = 3000.0  # m; stations so close to a hot area count for its 500 m
 STATIONS = ("PM2.5", "NO2", "SO2")  # layers of the stations themselves
 RESIDUALS = ("NO2", "SO2")  # of what is emitted as such
 VALID = 20  # hours of a daily mean (HJ 663)
@@ -129,6 +124,9 @@ class Question:
     synthetic: int
     stations: list[Station]
     stacks: Stacks | None
+    micro: list[Station]
+    regions: list[str]  # of each micro-station
+    wanted: frozenset[str] | None  # the regions of a run of 500 m alone; None: a run of the city
 
 
 def question(run: HotGrid) -> Question:
@@ -140,18 +138,35 @@ def question(run: HotGrid) -> Question:
         grid = kept(row.grid)
         values = np.array([np.nan if v is None else v for v in row.values], float)
         scenes.append((row.gas, row.day, grid, values.reshape(grid.shape), row.sha256))
-    points = list(Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True).order_by("pk"))
+    known = Point.objects.filter(enabled=True).order_by("pk")
+    points = list(known.filter(kind=Point.Kind.AIR_STATION))
+    micro = list(known.filter(kind=Point.Kind.MICRO_STATION))
     end = day_start(run.last + timedelta(days=1))
     hours = ((run.last - run.first).days + 1) * 24
     return Question(
         here, run.first, run.last, scenes, sum(r.synthetic for r in rows),
-        [Station.of(p) for p in points], stacks(points, end, hours),
+        [Station.of(p) for p in points], stacks(points, end, hours) if run.region is None else None,
+        [Station.of(p) for p in micro], [p.region_id for p in micro],
+        None if run.region is None else frozenset([run.region_id, *within(run.region_id)]),
     )  # fmt: skip
+
+
+def within(region: str) -> list[str]:
+    """Codes of the regions below one, at any depth."""
+    found: list[str] = []
+    level = [region]
+    while level:
+        level = list(Region.objects.filter(parent__in=level).values_list("code", flat=True))
+        found += level
+    return found
 
 
 def compute(q: Question) -> dict[str, Any]:
     """The run; touches no database. `cells` are the hot ones, most certain first; `field` [row, column,
-    strength, q] of all that were tested. Raises RefusedError `nothing`."""
+    strength, q] of all that were tested; `micro`: the 500 m, as `finegrids.compute` gives them. Raises
+    RefusedError `nothing`."""
+    if q.wanted is not None:
+        return _region(q)
     grid, inside = q.city.grid, q.city.inside
     days = (q.last - q.first).days + 1
     raw: dict[str, Floats] = {}
@@ -186,9 +201,9 @@ def compute(q: Question) -> dict[str, Any]:
                 "region": str(q.city.region[c]),
                 "longitude": round(float(lon[c]), 5),
                 "latitude": round(float(lat[c]), 5),
-                "p": _short(found.p[c]), "q": _short(found.q[c]),
-                "gi": _short(found.gi[c]), "near": _short(found.near[c]),
-                "strength": _short(found.strength[c]),
+                "p": short(found.p[c]), "q": short(found.q[c]),
+                "gi": short(found.gi[c]), "near": short(found.near[c]),
+                "strength": short(found.strength[c]),
                 "layers": _layers(found, c, raw, excess),
             }
         )  # fmt: skip
@@ -206,12 +221,10 @@ def compute(q: Question) -> dict[str, Any]:
         },
         "left": {name: about[name]["days"] for name in found.left},
         "field": [
-            [int(j), int(i), _short(found.strength[j, i]), _short(found.q[j, i])]
+            [int(j), int(i), short(found.strength[j, i]), short(found.q[j, i])]
             for j, i in zip(*np.nonzero(tested), strict=True)
         ],
-        "fine": {
-            str(order[g]): _fine(q, known, found.groups == g) for g in sorted(order, key=lambda g: order[g])
-        },
+        "micro": _micro(q, known, found.hot),
         "said": {
             "scenes": len(q.scenes), "synthetic": q.synthetic, "strangers": strangers,
             "stations": len(q.stations), "residual_days_left": seconds,
@@ -221,6 +234,39 @@ def compute(q: Question) -> dict[str, Any]:
         },
         "digest": _digest(q, raw),
     }  # fmt: skip
+
+
+def _region(q: Question) -> dict[str, Any]:
+    """A run of 500 m over some regions alone. Raises RefusedError `micro` with why."""
+    known, dropped = _measured(q)
+    told_ = _micro(q, known, np.zeros(q.city.grid.shape, bool))
+    if not told_["cells"]:
+        raise RefusedError(f"micro {told_['why']}".strip())
+    return {
+        "grid": told(q.city.grid), "cells": [], "city": int(q.city.inside.sum()), "tested": 0,
+        "layers": {}, "left": {}, "field": [], "micro": told_,
+        "said": {"scenes": 0, "synthetic": 0, "strangers": 0, "stations": len(q.stations),
+                 "residual_days_left": 0, "no_stacks": 0, "assumed": 0,
+                 **{f"dropped_{k}": n for k, n in dropped.items()}},
+        "digest": _digest(q, {}),
+    }  # fmt: skip
+
+
+def _micro(q: Question, known: History | None, hot: Bools) -> dict[str, Any]:
+    sent, _dropped = _hours(q, q.micro) if q.micro else (None, {})
+    return finegrids.compute(
+        q.city.grid, hot, q.micro, q.regions, q.stations, _late(sent), _late(known), q.wanted
+    )
+
+
+def _late(given: History | None) -> History | None:
+    """Without the hours before the first day."""
+    if given is None:
+        return None
+    values, weather_ = (
+        {k: v[MEMORY:] for k, v in d.items()} for d in (given.values, given.weather)
+    )
+    return History(given.times[MEMORY:], given.stations, values, weather_)
 
 
 def _satellites(
@@ -252,11 +298,13 @@ def _satellites(
 
 def _measured(q: Question) -> tuple[History | None, dict[str, int]]:
     """Hours of the stations, half a day before the first for what comes from afar."""
-    if not q.stations:
-        return None, {}
+    return _hours(q, q.stations) if q.stations else (None, {})
+
+
+def _hours(q: Question, stations: Sequence[Station]) -> tuple[History | None, dict[str, int]]:
     start = day_start(q.first) - MEMORY * HOUR
     try:
-        return forecasting.measured(q.stations, start, day_start(q.last + timedelta(days=1)))
+        return forecasting.measured(stations, start, day_start(q.last + timedelta(days=1)))
     except ForecastError:
         return None, {}
 
@@ -348,55 +396,6 @@ def daily(hours: Floats) -> Floats:
     return np.where(count >= VALID, total / np.maximum(count, 1), np.nan)
 
 
-def _fine(q: Question, known: History | None, area: Bools) -> dict[str, Any]:
-    """500 m within a hot area: which stations in it and `FINE_REACH` around are the highest among
-    themselves again and again. `stations`: how many there are; `cells`: empty with fewer than
-    `FINE_LEAST`."""
-    grid = q.city.grid
-    lon, lat = ([s.at[k] for s in q.stations] for k in (0, 1))
-    x, y = grid.plane.to(lon, lat) if q.stations else (np.zeros(0), np.zeros(0))
-    cx, cy = (a[area] for a in grid.centres())
-    reach = grid.size / 2 + FINE_REACH
-    near = [
-        k for k in range(len(x))
-        if ((np.abs(cx - x[k]) <= reach) & (np.abs(cy - y[k]) <= reach)).any()
-    ]  # fmt: skip
-    told_ = {"stations": len(near), "cells": []}
-    if len(near) < FINE_LEAST or known is None:
-        return told_
-    fine = Grid.on(grid.plane, x[near], y[near], cells.FINE)
-    layers = {}
-    for name in STATIONS:
-        if name in known.values:
-            means = daily(known.values[name][MEMORY:][:, near])
-            over = means - np.array([_median(m) for m in means])[:, None]
-            layers[name] = np.stack([fine.mean(x[near], y[near], day) for day in over])
-    try:
-        found = cells.find(layers, share=FINE_SHARE, least=LEAST, rate=RATE, often=FINE_OFTEN)
-    except ValueError:
-        return told_
-    i = np.floor(x[near] / fine.size).astype(int) - fine.east
-    j = np.floor(y[near] / fine.size).astype(int) - fine.north
-    rows: list[dict[str, Any]] = []
-    for c in sorted({(int(b), int(a)) for a, b in zip(i, j, strict=True)}):
-        rows.append(
-            {
-                "name": fine.name(*c),
-                "outline": fine.outline(*c),
-                "stations": [q.stations[k].name for n, k in enumerate(near) if (j[n], i[n]) == c],
-                "q": _short(found.q[c]),
-                "hot": bool(found.hot[c]),
-                "layers": {
-                    name: [int(one.seen[c]), int(one.high[c])]
-                    for name, one in found.layers.items()
-                    if one.seen[c] >= LEAST
-                },
-            }
-        )
-    rows.sort(key=lambda r: (not r["hot"], r["q"]))
-    return told_ | {"cells": rows}
-
-
 def _layers(
     found: cells.Found, c: Any, raw: dict[str, Floats], excess: dict[str, Floats]
 ) -> dict[str, Any]:
@@ -409,9 +408,9 @@ def _layers(
         days = np.isfinite(excess[name][(slice(None), *c)])
         value = float(raw[name][(days, *c)].mean())
         rows[name] = {
-            "seen": int(one.seen[c]), "high": int(one.high[c]), "p": _short(one.p[c]),
-            "strength": _short(one.strength[c]), "value": _short(value),
-            "background": _short(value - float(excess[name][(days, *c)].mean())),
+            "seen": int(one.seen[c]), "high": int(one.high[c]), "p": short(one.p[c]),
+            "strength": short(one.strength[c]), "value": short(value),
+            "background": short(value - float(excess[name][(days, *c)].mean())),
         }  # fmt: skip
     return rows
 
@@ -419,11 +418,6 @@ def _layers(
 def _median(values: Floats) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else float("nan")
-
-
-def _short(value: Any) -> float | None:
-    number = float(value)
-    return float(f"{number:.4g}") if np.isfinite(number) else None
 
 
 def _digest(q: Question, raw: dict[str, Floats]) -> str:
@@ -434,6 +428,8 @@ def _digest(q: Question, raw: dict[str, Floats]) -> str:
         "first": q.first.isoformat(),
         "last": q.last.isoformat(),
         "scenes": sorted({s[4] for s in q.scenes}),
+        "micro": [s.mn for s in q.micro],
+        "wanted": sorted(q.wanted) if q.wanted is not None else None,
         "layers": {
             name: hashlib.sha256(np.round(np.nan_to_num(v, nan=-1e9), 6).tobytes()).hexdigest()
             for name, v in raw.items()

@@ -259,7 +259,8 @@ class SatelliteScene(models.Model):
 
 
 class HotGrid(models.Model):
-    """Which cells of the city are high again and again over the days `first` to `last`. `result` is as
+    """Which cells of the city are high again and again over the days `first` to `last`; with a `region`
+    its cells of 500 m alone, by micro-stations. `result` is as
     `hotgrids.compute` gives it, but for the cells; `digest` the SHA-256 of all that went in. A run is
     never changed."""
 
@@ -271,6 +272,7 @@ class HotGrid(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     first = models.DateField(_("first day"))
     last = models.DateField(_("last day"))
+    region = models.ForeignKey(Region, models.PROTECT, null=True, blank=True, related_name="+")
     digest = models.CharField(max_length=64, blank=True)
     result = models.JSONField(default=dict)
     evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
@@ -285,12 +287,14 @@ class HotGrid(models.Model):
 
 
 class HotCell(models.Model):
-    """A cell that is high again and again: `name` says where it lies on the grid, whatever the run;
+    """A cell that is high again and again: `name` says where it lies on the grid of its `size` (m),
+    whatever the run;
     `group`: the connected area; `q`: false discovery rate; `gi`: Gi* with its neighbours, `near` its
     false discovery rate; `layers`: what each layer says, as `hotgrids.compute` gives it."""
 
     run = models.ForeignKey(HotGrid, models.CASCADE, related_name="cells")
     name = models.CharField(_("cell"), max_length=12)
+    size = models.PositiveIntegerField(_("size"), default=3000)
     group = models.PositiveIntegerField(_("area"))
     region = models.ForeignKey(Region, models.PROTECT, related_name="+")
     longitude = models.FloatField(_("longitude"))
@@ -310,7 +314,9 @@ class HotCell(models.Model):
 
     class Meta:
         ordering = ["run", "q", "-strength", "name"]
-        constraints = [models.UniqueConstraint(fields=["run", "name"], name="hot_cell_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "size", "name"], name="hot_cell_once")
+        ]
         verbose_name = _("hot cell")
         verbose_name_plural = _("hot cells")
 

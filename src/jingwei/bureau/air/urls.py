@@ -69,6 +69,7 @@ urlpatterns = [
     path("episodes/<int:pk>/effect/compute/", hotgrid_views.effect_compute, name="effect_compute"),
     path("hotgrids/", hotgrid_views.hotgrids, name="hotgrids"),
     path("hotgrids/cells.csv", hotgrid_views.hotgrids_csv, name="hotgrids_csv"),
+    path("hotgrids/fine.csv", hotgrid_views.fine_csv, name="fine_csv"),
     path("hotgrids/satellite/", scene_views.satellite, name="satellite"),
     path("hotgrids/compute/", hotgrid_views.compute, name="hotgrids_compute"),
     path("hotgrids/cells/<int:pk>/raise/", hotgrid_views.raise_cell, name="raise_cell"),
