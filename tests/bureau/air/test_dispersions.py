@@ -283,7 +283,7 @@ def test_a_gridded_file_of_weather(world: worlds.World, client: Client, tmp_path
 
     answer = post()
     assert answer.status_code == 422
-    assert "lacks u under any known name" in answer.content.decode()
+    assert "文件中找不到 u（文件含有：" in answer.content.decode()
     assert post(names="wind=x").status_code == 422
     assert post(names="u=wind_e").status_code == 302
     row = services.run(Dispersion.objects.get())
@@ -291,7 +291,7 @@ def test_a_gridded_file_of_weather(world: worlds.World, client: Client, tmp_path
     # From 06:00 to 10:00 local time: two hours before, and two of the four asked for.
     assert (row.result["hours"], row.result["lead"]) == (2, 2)
     said = " ".join(dispersion_selectors.said(row))
-    assert "no heat flux" in said
+    assert "没有感热通量" in said
     assert client.get(row.get_absolute_url()).status_code == 200
     Dispersion.objects.filter(pk=row.pk).update(
         state=Dispersion.State.WAITING, start=START - timedelta(days=3), end=END - timedelta(days=3)

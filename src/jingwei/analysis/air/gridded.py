@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis.air.boundary import Floats, floats
-from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.field.tables import GridError
 
 Times = npt.NDArray[np.datetime64]
 _MISSING = 9.999e20
+LACKS = "lacks %(lacking)s under any known name (it has %(has)s); say which is which by `names`"
+HAS_NO = "has no '%(name)s' (it has %(has)s)"
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,12 @@ def is_grib(source: Path) -> bool:
 
 
 def grib(source: Path, wanted: Iterable[str]) -> tuple[list[Variable], list[str]]:
-    """The variables of these names, and the names of all. Raises FieldError."""
+    """The variables of these names, and the names of all. Raises GridError."""
     try:
         import eccodes
     except (ImportError, RuntimeError) as error:
-        raise FieldError(
-            f"{source}: GRIB needs ecCodes: install jingwei[grib] ({error})"
+        raise GridError(
+            source, "GRIB needs ecCodes: install jingwei[grib] (%(error)s)", error=error
         ) from error
     names = set(wanted)
     found: dict[tuple[str, ...], list[tuple[np.datetime64, Any]]] = {}
@@ -88,10 +90,14 @@ def grib(source: Path, wanted: Iterable[str]) -> tuple[list[Variable], list[str]
                 finally:
                     eccodes.codes_release(message)
     except (OSError, eccodes.CodesInternalError) as error:
-        at = f" in field {number + 1}" if number else ""
-        raise FieldError(f"{source}: cannot be read as GRIB{at} ({error})") from error
+        if not number:
+            raise GridError(source, "cannot be read as GRIB (%(error)s)", error=error) from error
+        raise GridError(
+            source, "cannot be read as GRIB in field %(number)d (%(error)s)", number=number + 1,
+            error=error,
+        ) from error  # fmt: skip
     if not number:
-        raise FieldError(f"{source}: cannot be read as GRIB (no field in it)")
+        raise GridError(source, "cannot be read as GRIB (no field in it)")
     return [_joined(key, about[key], rows, source) for key, rows in found.items()], seen
 
 
@@ -105,10 +111,12 @@ def _field(message: Any, told: dict[str, str], source: Path) -> tuple[Floats, Fl
     import eccodes
 
     if told["gridType"] not in ("regular_ll", "regular_gg"):
-        raise FieldError(
-            f"{source}: the grid of {told['shortName']} is {told['gridType']}, not even in longitude"
-            " and latitude: interpolate it first (for example cdo remapbil)"
-        )
+        raise GridError(
+            source,
+            "the grid of %(name)s is %(grid)s, not even in longitude and latitude: interpolate it"
+            " first (for example cdo remapbil)",
+            name=told["shortName"], grid=told["gridType"],
+        )  # fmt: skip
     eccodes.codes_set(message, "missingValue", _MISSING)
     values = floats(eccodes.codes_get_values(message))
     values = np.where(values == _MISSING, np.nan, values)
@@ -118,7 +126,7 @@ def _field(message: Any, told: dict[str, str], source: Path) -> tuple[Floats, Fl
     longitude, i = np.unique(np.round(next(places), 6), return_inverse=True)
     table = np.full((len(latitude), len(longitude)), np.nan)
     if values.size != table.size:
-        raise FieldError(f"{source}: the grid of {told['shortName']} has holes")
+        raise GridError(source, "the grid of %(name)s has holes", name=told["shortName"])
     table[j, i] = values
     return floats(latitude), floats(longitude), table
 
@@ -130,14 +138,19 @@ def _joined(
     times = np.array([t for t, _f in rows], "datetime64[s]")
     double = np.flatnonzero(np.diff(times) == np.timedelta64(0, "s"))
     if len(double):
-        raise FieldError(
-            f"{source}: has {key[0]} ({key[1]}) more than once for {times[double[0]]}: several members"
-            " or runs in one file; cut out one of them"
-        )
+        raise GridError(
+            source,
+            "has %(name)s (%(level)s) more than once for %(time)s: several members or runs in one"
+            " file; cut out one of them",
+            name=key[0], level=key[1], time=times[double[0]],
+        )  # fmt: skip
     latitude, longitude, _values = rows[0][1]
     for when, (lat, lon, _v) in rows:
         if not np.array_equal(lat, latitude) or not np.array_equal(lon, longitude):
-            raise FieldError(f"{source}: the grid of {key[0]} at {when} is not that of the others")
+            raise GridError(
+                source, "the grid of %(name)s at %(time)s is not that of the others", name=key[0],
+                time=when,
+            )  # fmt: skip
     return Variable(
         (told["shortName"], told["cfVarName"]), told["cfName"], told["units"], key[1], key[2], times,
         latitude, longitude,
@@ -152,36 +165,35 @@ def netcdf(
     source: Path, axes: dict[str, tuple[str, ...]], given: dict[str, str]
 ) -> tuple[list[Variable], list[str]]:
     """All variables over time, latitude and longitude, and the names of all. `axes`: what these three
-    are called; `given`: what they are called in this file. Raises FieldError."""
+    are called; `given`: what they are called in this file. Raises GridError."""
     try:
         import xarray
     except ImportError as error:
-        raise FieldError(
-            f"{source}: NetCDF needs xarray: install jingwei[grids] ({error})"
+        raise GridError(
+            source, "NetCDF needs xarray: install jingwei[grids] (%(error)s)", error=error
         ) from error
     try:
         data = xarray.open_dataset(source, decode_timedelta=True)
     except (OSError, ValueError, ImportError, RuntimeError, EOFError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FieldError(f"{source}: cannot be read as NetCDF ({first})") from error
+        raise GridError(source, "cannot be read as NetCDF (%(error)s)", error=first) from error
     with data:
         seen = [str(n) for n in data.variables]
         axis: dict[str, Any] = {k: _axis(data, k, axes[k], given, source) for k in axes}
         if any(v is None for v in axis.values()):
             lacking = ", ".join(k for k, v in axis.items() if v is None)
-            raise FieldError(
-                f"{source}: lacks {lacking} under any known name (it has {', '.join(seen) or 'nothing'});"
-                " say which is which by `names`"
-            )
+            raise GridError(source, LACKS, lacking=lacking, has=", ".join(seen) or "–")
         lat, lon = (floats(np.atleast_1d(axis[k].values)) for k in ("latitude", "longitude"))
         same = axis["latitude"].dims == axis["longitude"].dims != ()
         if lat.ndim != 1 or lon.ndim != 1 or same:
-            raise FieldError(f"{source}: the grid is not even in longitude and latitude")
+            raise GridError(source, "the grid is not even in longitude and latitude")
         stamps = np.atleast_1d(axis["time"].values)
         if stamps.ndim != 1 or not np.issubdtype(stamps.dtype, np.datetime64):
-            raise FieldError(
-                f"{source}: {axis['time'].name} is no row of times (units such as"
-                " 'hours since 2024-05-01' are missing, or there are several runs)"
+            raise GridError(
+                source,
+                "%(name)s is no row of times (units such as 'hours since 2024-05-01' are missing, or"
+                " there are several runs)",
+                name=axis["time"].name,
             )
         places = [d for v in axis.values() for d in v.dims]
         found = []
@@ -211,8 +223,8 @@ def _axis(
 ) -> Any | None:
     if wanted in given:
         if given[wanted] not in data.variables:
-            raise FieldError(
-                f"{source}: has no {given[wanted]!r} (it has {', '.join(map(str, data.variables))})"
+            raise GridError(
+                source, HAS_NO, name=given[wanted], has=", ".join(map(str, data.variables))
             )
         return data[given[wanted]]
     for name, variable in data.variables.items():

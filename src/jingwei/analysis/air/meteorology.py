@@ -13,7 +13,7 @@ import numpy as np
 
 from jingwei.analysis.air import boundary, gridded
 from jingwei.analysis.air.boundary import Floats, floats
-from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.field.tables import FieldError, GridError, Said
 from jingwei.analysis.air.gridded import Variable
 from jingwei.analysis.air.puffs import Winds
 from jingwei.analysis.air.weather import CARRIED, Plane
@@ -52,6 +52,7 @@ UNITS = {
              "mmh-1": (1.0, 0.0), "mm/h": (1.0, 0.0)},
 }  # fmt: skip
 EDGE = np.timedelta64(3, "h")  # for so long before and after its times a variable goes on
+_PLACELESS = "has no time, latitude and longitude for '%(name)s' (it has %(has)s)"
 LARGEST = 200_000_000  # values of a table of `Winds`: nodes x hours
 
 
@@ -62,7 +63,7 @@ class Gridded:
 
     start: np.datetime64
     winds: Winds
-    notes: tuple[str, ...]
+    notes: tuple[Said, ...]
     rain: Floats | None = None
 
 
@@ -92,24 +93,25 @@ def read(
         variables, has = gridded.grib(source, [n.lower() for n in [*asked, *given.values()]])
     else:
         variables, has = gridded.netcdf(source, {k: NAMES[k] for k in AXES}, given)
-    notes: list[str] = []
+    notes: list[Said] = []
     found: dict[str, Variable] = {}
     for key in NAMES:
         if key not in AXES and (one := _find(variables, key, given, source, has, notes)):
             found[key] = one
     lacking = [k for k in ("u", "v") if k not in found]
     if lacking:
-        raise FieldError(
-            f"{source}: lacks {', '.join(lacking)} under any known name (it has"
-            f" {', '.join(has) or 'nothing'}); say which is which by `names`"
+        raise GridError(
+            source, gridded.LACKS, lacking=", ".join(lacking), has=", ".join(has) or "–"
         )
     unsaid = [v.names[0] for v in found.values() if not v.units]
     if unsaid:
-        notes.append(f"no unit of {', '.join(unsaid)}: taken as SI (m/s, m, W/m², K)")
+        notes.append(
+            Said("no unit of %(names)s: taken as SI (m/s, m, W/m², K)", names=", ".join(unsaid))
+        )
     tables = {k: _si(k, v, source) for k, v in found.items()}
     wind = found["u"]
     if len(wind.times) < 2 or (np.diff(wind.times) <= np.timedelta64(0, "s")).any():
-        raise FieldError(f"{source}: wanted two times at least, one after another")
+        raise GridError(source, "wanted two times at least, one after another")
     return _regular(source, plane, size, hours, found, tables, notes, roughness)
 
 
@@ -119,30 +121,33 @@ def _find(
     given: dict[str, str],
     source: Path,
     has: list[str],
-    notes: list[str],
+    notes: list[Said],
 ) -> Variable | None:
     """The variable for `wanted`, None where there is none."""
     level = LEVELS.get(wanted, "")
     if wanted in given:
         mine = [v for v in variables if given[wanted] in v.names]
         if not mine:
-            why = (
-                "has no" if given[wanted] not in has else "has no time, latitude and longitude for"
-            )
-            raise FieldError(f"{source}: {why} {given[wanted]!r} (it has {', '.join(has)})")
+            why = gridded.HAS_NO if given[wanted] not in has else _PLACELESS
+            raise GridError(source, why, name=given[wanted], has=", ".join(has))
         one = next((v for v in mine if v.level == level), mine[0])
         if level and one.level not in ("", level):
-            notes.append(f"{one.names[0]} is at {one.level}: taken as {level}")
+            notes.append(
+                Said(
+                    "%(name)s is at %(level)s: taken as %(wanted)s", name=one.names[0],
+                    level=one.level, wanted=level,
+                )
+            )  # fmt: skip
         return one
     named = [v for n in NAMES[wanted] for v in variables if n in {a.lower() for a in v.names}]
     standard = [v for v in variables if v.standard == NAMES[wanted][0]]
     mine = standard + named
     fits = [v for v in mine if not level or v.level in ("", level)]
     if mine and not fits and wanted in ("u", "v"):
-        raise FieldError(
-            f"{source}: {wanted} is there at {', '.join(sorted({v.level for v in mine})[:5])} only,"
-            f" wanted {level} (m)"
-        )
+        raise GridError(
+            source, "%(name)s is there at %(levels)s only, wanted %(wanted)s (m)", name=wanted,
+            levels=", ".join(sorted({v.level for v in mine})[:5]), wanted=level,
+        )  # fmt: skip
     return min(fits, key=lambda v: v.kind not in ("", "instant"), default=None)
 
 
@@ -151,13 +156,21 @@ def _si(key: str, variable: Variable, source: Path) -> Floats:
     name = variable.names[0]
     plain = "".join(c for c in variable.units.lower() if c not in " *^.·").replace("²", "2")
     if plain and plain not in UNITS[key]:
-        told = "" if key != "heat" or variable.kind != "accum" else " (a sum over the step)"
-        raise FieldError(
-            f"{source}: {name} has the unit {variable.units!r}{told}, wanted one of"
-            f" {', '.join(UNITS[key])}"
+        summed = key == "heat" and variable.kind == "accum"
+        raise GridError(
+            source,
+            "%(name)s has the unit '%(unit)s' (a sum over the step), wanted one of %(wanted)s"
+            if summed
+            else "%(name)s has the unit '%(unit)s', wanted one of %(wanted)s",
+            name=name,
+            unit=variable.units,
+            wanted=", ".join(UNITS[key]),
         )
     if variable.kind not in ("", "instant", "avg"):
-        raise FieldError(f"{source}: {name} is no mean and no instant but {variable.kind!r}")
+        raise GridError(
+            source, "%(name)s is no mean and no instant but '%(kind)s'", name=name,
+            kind=variable.kind,
+        )  # fmt: skip
     factor, offset = UNITS[key].get(plain, (1.0, 0.0))
     sign = -1.0 if set(DOWNWARD) & set(variable.names) else 1.0
     if variable.standard == NAMES["heat"][0]:
@@ -165,60 +178,80 @@ def _si(key: str, variable: Variable, source: Path) -> Floats:
     gaps = ~np.isfinite(variable.values)
     if gaps.any():
         when = variable.times[int(np.argwhere(gaps)[0][0])]
-        raise FieldError(f"{source}: {name} is missing in {int(gaps.sum())} cells, first at {when}")
+        raise GridError(
+            source, "%(name)s is missing in %(n)d cells, first at %(time)s", name=name,
+            n=int(gaps.sum()), time=when,
+        )  # fmt: skip
     return floats(sign * (factor * variable.values + offset))
 
 
 def _regular(
     source: Path, plane: Plane, size: float, hours: int | None, found: dict[str, Variable],
-    tables: dict[str, Floats], notes: list[str], roughness: float,
+    tables: dict[str, Floats], notes: list[Said], roughness: float,
 ) -> Gridded:  # fmt: skip
     wind = found["u"]
     for variable in found.values():
         if not np.array_equal(variable.latitude, wind.latitude) or not np.array_equal(
             variable.longitude, wind.longitude
         ):
-            raise FieldError(
-                f"{source}: {variable.names[0]} is on another grid than {wind.names[0]}"
-            )
+            raise GridError(
+                source, "%(name)s is on another grid than %(wind)s", name=variable.names[0],
+                wind=wind.names[0],
+            )  # fmt: skip
     times, lat = wind.times, wind.latitude
     lon = (wind.longitude - plane.longitude + 180) % 360 - 180 + plane.longitude
     east = np.argsort(lon)
     lon, tables = lon[east], {k: v[:, :, east] for k, v in tables.items()}
     if len(lat) < 2 or len(lon) < 2:
-        raise FieldError(f"{source}: one row of cells is no grid")
+        raise GridError(source, "one row of cells is no grid")
     x, y = plane.to(lon, np.full(len(lon), plane.latitude))[0], plane.to(0.0 * lat, lat)[1]
     nx, ny = (int((a[-1] - a[0]) // size) + 1 for a in (x, y))
     if nx < 2 or ny < 2:
-        raise FieldError(f"{source}: covers less than two cells of {size:g} m")
+        raise GridError(source, "covers less than two cells of %(size)g m", size=size)
     gx, gy = floats(x[0] + size * np.arange(nx)), floats(y[0] + size * np.arange(ny))
     seconds = (times - times[0]).astype(float)
     whole = int(seconds[-1] // 3600)
     if whole < 1:
-        raise FieldError(f"{source}: has less than an hour, {times[0]} to {times[-1]}")
+        raise GridError(
+            source, "has less than an hour, %(first)s to %(last)s", first=times[0], last=times[-1]
+        )
     if hours is not None and whole < hours:
-        notes.append(f"ends after {whole} of {hours} hours ({times[-1]})")
+        notes.append(
+            Said(
+                "ends after %(whole)d of %(hours)d hours (%(last)s)", whole=whole, hours=hours,
+                last=times[-1],
+            )
+        )  # fmt: skip
     wanted = floats(np.arange((whole if hours is None else min(hours, whole)) + 1) * 3600.0)
     if nx * ny * len(wanted) > LARGEST:
-        raise FieldError(
-            f"{source}: covers {nx * size / 1e3:.0f} x {ny * size / 1e3:.0f} km, {len(wanted)} hours:"
-            f" more than {LARGEST} values; cut out the region first, or take a larger cell"
-        )
+        raise GridError(
+            source,
+            "covers %(east).0f x %(north).0f km, %(hours)d hours: more than %(most)d values; cut out"
+            " the region first, or take a larger cell",
+            east=nx * size / 1e3, north=ny * size / 1e3, hours=len(wanted), most=LARGEST,
+        )  # fmt: skip
     if np.diff(seconds).max() > 3 * 3600 + 1:
-        notes.append(f"times are up to {np.diff(seconds).max() / 3600:g} h apart: interpolated")
+        gap = float(np.diff(seconds).max()) / 3600
+        notes.append(Said("times are up to %(gap)g h apart: interpolated", gap=gap))
     even = {}
     for key, values in tables.items():
         name, own = found[key].names[0], found[key].times
         early, late = own[0] - times[0], times[0] + int(wanted[-1]) - own[-1]
         if max(early, late) > EDGE or len(own) < 2:
-            raise FieldError(
-                f"{source}: {name} is there from {own[0]} to {own[-1]} only, the wind from"
-                f" {times[0]} to {times[-1]}"
-            )
+            raise GridError(
+                source,
+                "%(name)s is there from %(first)s to %(last)s only, the wind from %(begin)s to %(end)s",
+                name=name, first=own[0], last=own[-1], begin=times[0], end=times[-1],
+            )  # fmt: skip
         if max(early, late) > np.timedelta64(0, "s"):
-            notes.append(f"{name} is there from {own[0]} to {own[-1]}: its first and last go on")
+            notes.append(
+                Said(
+                    "%(name)s is there from %(first)s to %(last)s: its first and last go on",
+                    name=name, first=own[0], last=own[-1],
+                )
+            )  # fmt: skip
         if found[key].kind == "avg":
-            notes.append(f"{name} is a mean over the step that ends at its time")
+            notes.append(Said("%(name)s is a mean over the step that ends at its time", name=name))
         since = floats((own - times[0]).astype(float))
         even[key] = _to(_to(_to(values, since, wanted, 0), y, gy, 1), x, gx, 2)
     u, v = even["u"], even["v"]
@@ -227,27 +260,28 @@ def _regular(
     if "temperature" in even:
         kelvin = float(even["temperature"].mean())
         if not 200 < kelvin < 340:
-            raise FieldError(
-                f"{source}: {found['temperature'].names[0]} is {kelvin:g} K on average"
-            )
+            raise GridError(
+                source, "%(name)s is %(kelvin)g K on average", kelvin=kelvin,
+                name=found["temperature"].names[0],
+            )  # fmt: skip
     else:
-        notes.append("no temperature: 288 K")
+        notes.append(Said("no temperature: 288 K"))
     neutral = np.full(u.shape, 1e5)
     ustar = even.get("ustar")
     if ustar is None:
         ustar = boundary.friction_velocity(speed, 10.0, neutral, roughness)
-        notes.append("no friction velocity: from the wind and a roughness of the whole area")
+        notes.append(Said("no friction velocity: from the wind and a roughness of the whole area"))
     ustar = np.maximum(ustar, 0.02)
     if "heat" in even:
         obukhov = boundary.obukhov_length(ustar, even["heat"], kelvin)
     else:
         obukhov = neutral
-        notes.append("no heat flux: the air is taken as neutral, day and night")
+        notes.append(Said("no heat flux: the air is taken as neutral, day and night"))
     if "zi" in even:
         zi = np.clip(even["zi"], 50.0, 5000.0)
     else:
         zi = np.clip(boundary.mechanical_depth(ustar), 100.0, 4000.0)
-        notes.append("no depth of the boundary layer: from the friction velocity")
+        notes.append(Said("no depth of the boundary layer: from the friction velocity"))
     raised = boundary.wind(CARRIED, 1.0, 10.0, obukhov, roughness)
     x0, y0 = float(gx[0]), float(gy[0])
     return Gridded(

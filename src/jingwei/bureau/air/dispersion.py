@@ -22,7 +22,7 @@ from jingwei.analysis.air.field.tables import FieldError
 from jingwei.analysis.air.forecast.history import WEATHER
 from jingwei.analysis.air.puffs import Sources, Winds
 from jingwei.analysis.air.weather import WeatherError
-from jingwei.bureau.air import tracing, weather_tables
+from jingwei.bureau.air import grid_words, tracing, weather_tables
 from jingwei.bureau.air.forecasting import folder
 from jingwei.bureau.air.models import Dispersion, WeatherForecast
 from jingwei.bureau.air.tracing import DIRECTION, HOUR, NAMES, SPEED, TEMPERATURE
@@ -290,7 +290,7 @@ def _gridded(q: Question, file: Path) -> Sky:
     try:
         found = meteorology.read(file, q.plane, names=q.options.get("names") or None)
     except FieldError as error:
-        raise RefusedError("file", str(error).replace(str(file), "")[:200].lstrip(": ")) from None
+        raise RefusedError("file", grid_words.why(error)[:200]) from None
     began = datetime.fromtimestamp(int(found.start.astype("datetime64[s]").astype(int)), UTC)
     shift = int((q.begin - began) // HOUR)
     lo, hi = max(shift, 0), min(shift + q.hours, found.winds.hours)
@@ -309,7 +309,14 @@ def _gridded(q: Question, file: Path) -> Sky:
     outside = int(((i < 0) | (j < 0) | (i > nx - 1) | (j > ny - 1)).sum())
     if outside == len(q.outlets):
         raise RefusedError("elsewhere")
-    return Sky(began + lo * HOUR, lead, winds, rain, list(found.notes), {"outside": outside})
+    return Sky(
+        began + lo * HOUR,
+        lead,
+        winds,
+        rain,
+        [grid_words.said(n) for n in found.notes],
+        {"outside": outside},
+    )
 
 
 def losses(q: Question, sky: Sky) -> tuple[Winds, dict[str, Any]]:

@@ -14,7 +14,7 @@ from jingwei.analysis.air import meteorology
 from jingwei.analysis.air.field.tables import FieldError
 from jingwei.analysis.air.weather import Plane
 from jingwei.bureau.air import dispersion_selectors as selectors
-from jingwei.bureau.air import scenes, weather_tables
+from jingwei.bureau.air import grid_words, scenes, weather_tables
 from jingwei.bureau.air.dispersion import LONGEST
 from jingwei.bureau.air.forms import _Hour
 from jingwei.bureau.air.selectors import factors
@@ -167,7 +167,7 @@ class DispersionForm(forms.Form):
             else:
                 self._grid(found, path)
         except (weather_tables.TableError, FieldError) as error:
-            text = str(error).replace(str(path), path.name)
+            text = grid_words.why(error) if isinstance(error, FieldError) else str(error)
             self.add_error("file", _("The file cannot be used as weather: %s") % text)
             scenes.let_go(path)
             return

@@ -18,6 +18,27 @@ class FieldError(ValueError):
     """A file cannot be used; the text says which, where and what is wanted."""
 
 
+class Said(str):
+    """A text with its figures filled in, which knows both apart, so that it can be said in another
+    language: `text` with places for `about`."""
+
+    text: str
+    about: dict[str, object]
+
+    def __new__(cls, text: str, **about: object) -> Said:
+        self = super().__new__(cls, text % about)
+        self.text, self.about = text, about
+        return self
+
+
+class GridError(FieldError):
+    """A gridded file cannot be used: why as `said`, after the name of the file."""
+
+    def __init__(self, source: Path | str, text: str, **about: object) -> None:
+        self.said = Said(text, **about)
+        super().__init__(f"{source}: {self.said}")
+
+
 def text(source: Path | str) -> str:
     """The text of a file, or of a bundled one where `source` is a plain name."""
     try:
