@@ -90,6 +90,16 @@ def test_what_the_fonts_lack_is_named_and_never_a_blank_box() -> None:
     assert "".join(sorted(setting._SPARE)) in printed.text(made(f"<p>{''.join(sorted(setting._SPARE))}</p>"))  # fmt: skip
 
 
+def test_a_word_without_end_is_broken_and_copied_as_it_is() -> None:
+    code = "0123456789abcdef" * 12
+    row = f"<tr><td>{code}</td><td>二</td><td><code>{code}</code></td></tr>"
+    file = made(f"<p>{code}</p><table>{row}</table>")
+    assert all(code not in page for page in printed.pages(file))
+    assert printed.text(file).count("0123456789abcdef") > 20
+    assert not any("\u200b" in page for page in printed.pages(file))
+    assert code in printed.text(made(f"<p>{code}</p>"))
+
+
 def test_marks_that_turn_text_around_are_left_out() -> None:
     assert "甲乙丙" in printed.text(made("<p>甲\u202e乙\u200b\x07丙</p>"))
 
