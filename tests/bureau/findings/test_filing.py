@@ -228,7 +228,8 @@ def test_the_template_of_each_kind_comes_back_filled_in(city, kind, language):
         (b"", "empty"),
         (b"\xff\xfe\x00\x01\x80", "neither a workbook"),
         (b"PK\x03\x04rubbish", "table cannot be read"),
-        (b"a,b\n" + b"x,y\n" * (imports.ROWS + 2), "more than"),
+        (b"began,seen\n" + b"x,y\n" * (imports.ROWS + 2), "more than 5000 rows"),
+        (b"<script>alert(1)</script>", "none of the template's columns"),
         (b"a," * 100 + b"\n", "columns"),
         (b'"' + b"x" * 200_000 + b'"\n', "cannot be read"),
     ],
@@ -250,11 +251,51 @@ def test_unknown_missing_and_double_columns_are_told(city):
     kept = imports.hand_in(city.dispatcher, "patrol", upload)
     with translation.override("en"):
         told = {p.text for p in imports.preview(city.dispatcher, kept).problems if p.row == 1}
-    assert told >= {
-        "This column is not known; see the template.",
-        "This column stands twice.",
-        "This column is missing.",
-    }
+    assert told == {"This column is not known; see the template.", "This column stands twice."}
+
+
+def problems(city, *rows) -> list[tuple[int, str, str]]:
+    kept = imports.hand_in(city.dispatcher, "patrol", table(*rows))
+    with translation.override("en"):
+        return [(p.row, p.column, p.text) for p in imports.preview(city.dispatcher, kept).problems]
+
+
+def test_a_missing_column_is_told_once(city):
+    upload = SimpleUploadedFile("x.csv", b"began,means\n2026-11-01,drone\n2026-11-02,drone")
+    kept = imports.hand_in(city.dispatcher, "patrol", upload)
+    with translation.override("en"):
+        told = imports.preview(city.dispatcher, kept).problems
+    assert {p.text for p in told} == {"This column is missing."}
+    assert len(told) == len({p.column for p in told}) == 4
+
+
+def test_a_problem_says_what_to_write(city):
+    x, y = row()[2:4]
+    flown = row()
+    flown[4] = "plane"
+    assert problems(
+        city, row("1", "45981.33"), row("2", x=y, y=x), row("3", x="116°25′"), flown, row("1")
+    ) == [
+        (2, "Began", "This is no time: write it as 2026-01-31 08:00."),
+        (3, "Longitude", "Longitude and latitude are exchanged."),
+        (4, "Longitude", "Write degrees as a decimal number, such as 116.397."),
+        (5, "Means", "“plane” is none of these: On foot / Vehicle / Video / Drone"),
+        (6, "Reference number", "The reference number stands in row 2 too."),
+    ]
+
+
+def test_the_same_row_is_imported_once(city):
+    told = problems(city, row(), row(seen="焚烧"), row())
+    assert told == [(4, "", "The same as row 2: take one of them out, or number both.")]
+    first = imports.hand_in(city.dispatcher, "patrol", table(row(), row(seen="焚烧")))
+    assert imports.confirm(city.dispatcher, first.pk) == 2
+    # In another file: the order of rows and one more of them are no reason to double the others.
+    second = imports.hand_in(
+        city.dispatcher, "patrol", table(row(seen="焚烧"), row(seen="噪声"), row())
+    )
+    assert imports.preview(city.dispatcher, second).known == 2
+    assert imports.confirm(city.dispatcher, second.pk) == 1
+    assert Finding.objects.count() == 3
 
 
 def test_who_may_see_and_import(city, client):
@@ -281,8 +322,9 @@ def test_a_file_changed_on_the_disk_is_not_imported(city):
     assert not Finding.objects.exists()
 
 
-def test_times_of_a_table_are_local(city):
-    kept = imports.hand_in(city.dispatcher, "patrol", table(row("1", "2026-11-01 08:00")))
+@pytest.mark.parametrize("written", ["2026-11-01 08:00", "2026年11月1日 8:00", "2026/11/1 8:00"])
+def test_times_of_a_table_are_local(city, written):
+    kept = imports.hand_in(city.dispatcher, "patrol", table(row("1", written)))
     imports.confirm(city.dispatcher, kept.pk)
     began = Finding.objects.get().began
     assert timezone.localtime(began).utcoffset() == timedelta(hours=8)

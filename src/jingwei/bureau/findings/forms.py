@@ -7,7 +7,7 @@ reasons, in the same words, as a page.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ DATUMS = (
     ("gcj02", gettext_lazy("GCJ-02 (AMap, Tencent)")),
     ("bd09", gettext_lazy("BD-09 (Baidu)")),
 )
+NO_DEGREES = {"invalid": gettext_lazy("Write degrees as a decimal number, such as 116.397.")}
 
 
 class Desk:
@@ -69,6 +70,21 @@ class FactorField(forms.CharField):
         return _factor(text) if text else ""
 
 
+class MomentField(forms.DateTimeField):
+    """A time, also as it is written in Chinese (2026年1月31日 8:00)."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
+    default_error_messages = {
+        "invalid": gettext_lazy("This is no time: write it as 2026-01-31 08:00."),
+    }
+    written = str.maketrans("年月日", "-- ")
+
+    def to_python(self, value: Any) -> datetime | None:
+        if isinstance(value, str) and "年" in value:
+            value = value.translate(self.written).strip()
+        return super().to_python(value)
+
+
 def _field(asked: Input) -> forms.Field:
     options: dict[str, Any] = {
         "label": asked.caption,
@@ -97,20 +113,18 @@ class FindingForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Left empty: made from kind and place."),
     )
-    began = forms.DateTimeField(
-        label=gettext_lazy("Began"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
-    ended = forms.DateTimeField(
-        label=gettext_lazy("Last noticed"),
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-    )
+    began = MomentField(label=gettext_lazy("Began"))
+    ended = MomentField(label=gettext_lazy("Last noticed"), required=False)
     address = forms.CharField(label=gettext_lazy("Address"), max_length=200, required=False)
     longitude = forms.FloatField(
-        label=gettext_lazy("Longitude"), widget=forms.NumberInput(attrs={"step": "any"})
+        label=gettext_lazy("Longitude"),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+        error_messages=NO_DEGREES,
     )
     latitude = forms.FloatField(
-        label=gettext_lazy("Latitude"), widget=forms.NumberInput(attrs={"step": "any"})
+        label=gettext_lazy("Latitude"),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+        error_messages=NO_DEGREES,
     )
     datum = forms.ChoiceField(
         label=gettext_lazy("Coordinates are in"), choices=DATUMS, required=False
@@ -231,19 +245,29 @@ class FindingForm(forms.Form):
         longitude, latitude = said.get("longitude"), said.get("latitude")
         if longitude is None or latitude is None:
             return
+        datum = said.get("datum") or "wgs84"
         try:
-            place = geo.to_wgs84(longitude, latitude, said.get("datum") or "wgs84")
+            place = geo.to_wgs84(longitude, latitude, datum)
         except ValueError:
-            self.add_error(
-                "longitude",
-                _("No place in this datum: longitude -180 to 180, latitude -90 to 90, in degrees."),
-            )
+            if self._at(latitude, longitude, datum):
+                text = _("Longitude and latitude are exchanged.")
+            else:
+                text = _(
+                    "No place in this datum: longitude -180 to 180, latitude -90 to 90, in degrees."
+                )
+            self.add_error("longitude", text)
             return
         said["longitude"], said["latitude"] = place
         if said.get("region") is None and "region" not in self.errors:
             said["region"] = self.desk.region_at(*place)
             if said["region"] is None:
                 self.add_error("longitude", _("The place is outside of your area."))
+
+    def _at(self, longitude: float, latitude: float, datum: str) -> Region | None:
+        try:
+            return self.desk.region_at(*geo.to_wgs84(longitude, latitude, datum))
+        except ValueError:
+            return None
 
     @property
     def said(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Tables of findings, CSV or Excel: handed in, looked at row by row, then imported as a whole.
 
 The file is kept as it came, with its digests. A row passes the same form as a finding that is
-filed by hand; one bad row and nothing is imported. The same file is imported once.
+filed by hand; one bad row and nothing is imported. The same file is imported once, and so is the
+same row: by its sender's number, or by all that it says.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
@@ -28,7 +30,7 @@ from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, ImportFile
 from jingwei.bureau.findings.services import Refused, notice
 from jingwei.bureau.registry import sheets
-from jingwei.evidence import digest
+from jingwei.evidence import canonical, digest
 from jingwei.telemetry import sheet
 
 ROWS = 5_000
@@ -63,7 +65,7 @@ class Preview:
     total: int
     problems: list[Problem]
     more: int
-    known: int  # rows whose reference is known already: they extend a finding
+    known: int  # rows that are known already: they extend a finding
 
 
 def columns(kind: str) -> dict[str, str]:
@@ -150,14 +152,18 @@ def table(data: bytes) -> Iterator[tuple[int, list[Any]]]:
             if not str(cells[0] or "").startswith("#"):
                 yield number, cells
     except sheet.SheetError as error:
+        if error.kind == "rows":
+            error.facts["limit"] = ROWS  # but heading and explanation
         raise Refused(sheets.said(error)) from None
 
 
 @dataclass
 class _Row:
+    """`key`: what makes it the same row again; `said`: for `services.notice`, of a good row."""
+
     number: int
-    reference: str
-    form: FindingForm
+    key: str
+    said: dict[str, Any]
     cells: list[str]
 
 
@@ -169,30 +175,52 @@ def _read(user: User, kind: str, data: bytes) -> tuple[list[str], list[_Row], li
         raise Refused(_("The table is empty.")) from None
     header = [sheet.text(h) for h in heads]
     names, problems = _headings(kind, header)
-    desk, found, seen = Desk(user), [], {}
+    if not any(names):
+        raise Refused(
+            _("The first row names none of the template's columns: download it and fill it in.")
+        )
+    missing = {p.column for p in problems if not p.row}
+    found, seen = [], {}
     choices = _choices(kind)
-    for number, cells in rows:
+    form = FindingForm(kind, Desk(user), {}, uploads=False)  # one for all rows: it costs more
+    for number, cells in rows:  # to make than to ask
         texts = [sheet.text(c) for c in cells] + [""] * (len(header) - len(cells))
         given = {n: t for n, t in zip(names, texts, strict=False) if n}
         for name, words in choices.items():
             if given.get(name):
                 given[name] = words.get(given[name].casefold(), given[name])
         reference = given.pop(REFERENCE, "")[:60]
-        if reference:
-            if reference in seen:
-                text = _("The reference number stands in row %d too.") % seen[reference]
-                problems.append(Problem(number, REFERENCE, text))
-            seen[reference] = number
-        form = FindingForm(kind, desk, given, uploads=False)
-        form.fields["innocent"].widget.attrs.clear()
-        if not form.is_valid():
-            for name, errors in form.errors.items():
-                label = str(form.fields[name].label) if name in form.fields else ""
-                problems += [Problem(number, label, str(e)) for e in errors]
-        found.append(_Row(number, reference, form, texts[: len(header)]))
+        key = (
+            reference or digest.sha256(canonical.dumps({n: t for n, t in given.items() if t})).hex()
+        )
+        if key in seen and reference:
+            text = _("The reference number stands in row %d too.") % seen[key]
+            problems.append(Problem(number, str(_("Reference number")), text))
+        elif key in seen:
+            text = _("The same as row %d: take one of them out, or number both.") % seen[key]
+            problems.append(Problem(number, "", text))
+        seen.setdefault(key, number)
+        form.data = given
+        form.full_clean()
+        for name, errors in form.errors.as_data().items():
+            label = str(form.fields[name].label) if name in form.fields else ""
+            if label not in missing:
+                problems += [Problem(number, label, _told(form, name, e)) for e in errors]
+        said = {} if form.errors else form.said
+        found.append(_Row(number, key, said, texts[: len(header)]))
     if not found:
         problems.append(Problem(0, "", _("The table has a heading, but no rows.")))
     return header, found, problems
+
+
+def _told(form: FindingForm, name: str, error: ValidationError) -> str:
+    if error.code != "invalid_choice":
+        return " ".join(error.messages)
+    labels = [str(label) for value, label in getattr(form.fields[name], "choices", ()) if value]
+    return _("“%(value)s” is none of these: %(choices)s") % {
+        "value": form.data[name],
+        "choices": " / ".join(labels),
+    }
 
 
 def _headings(kind: str, header: list[str]) -> tuple[list[str], list[Problem]]:
@@ -214,7 +242,7 @@ def _headings(kind: str, header: list[str]) -> tuple[list[str], list[Problem]]:
     fields = FindingForm(kind, Desk(_nobody()), uploads=False).fields
     for name, label in wanted.items():
         if name != REFERENCE and fields[name].required and name not in names:
-            problems.append(Problem(1, label, _("This column is missing.")))
+            problems.append(Problem(0, label, _("This column is missing.")))
     return names, problems
 
 
@@ -291,8 +319,7 @@ def _bytes(row: ImportFile) -> bytes:
 def preview(user: User, row: ImportFile) -> Preview:
     """What importing the file would do, and what stands against it. Raises `Refused`."""
     header, rows, problems = _read(user, row.kind, _bytes(row))
-    keys = [_episode(row, r) for r in rows if r.reference]
-    known = Finding.objects.filter(episode__in=keys).count() if keys else 0
+    known = Finding.objects.filter(episode__in=[_episode(row, r) for r in rows]).count()
     return Preview(
         header,
         [(r.number, r.cells) for r in rows[:SHOWN]],
@@ -304,10 +331,8 @@ def preview(user: User, row: ImportFile) -> Preview:
 
 
 def _episode(row: ImportFile, line: _Row) -> str:
-    """A reference is the sender's own: two people's 1 are not the same finding."""
-    if line.reference:
-        return f"file/{row.kind}/{row.user_id}/{line.reference}"
-    return f"file/{row.kind}/{row.sha256[:32]}/{line.number}"
+    """A number is the sender's own: two people's 1 are not the same finding."""
+    return f"file/{row.kind}/{row.user_id}/{line.key}"
 
 
 def confirm(user: User, pk: int) -> int:
@@ -332,7 +357,7 @@ def confirm(user: User, pk: int) -> int:
                 episode=_episode(row, line),
                 source=Finding.Source.FILE,
                 filed_by=user,
-                **line.form.said,
+                **line.said,
             )
             if created:
                 new += 1
