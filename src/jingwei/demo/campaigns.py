@@ -18,6 +18,8 @@ ITEMS: tuple[tuple[Any, ...], ...] = (
      "更换标气，补齐记录。", 15, (), "cleared"),
 )  # fmt: skip
 
+CAUSE = "upkeep"  # of the item that is cleared
+
 
 def build(anchor: datetime) -> None:
     """Everything of this page; nothing where a programme is there already."""
@@ -101,13 +103,25 @@ def _list(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> No
         acts: list[tuple[Any, str, dict[str, str]]] = [(officer, "take", {})]
         if state == "cleared":
             acts += [
-                (officer, "report", {"text": "已更换标气，记录补齐（示例）。"}),
+                (
+                    officer,
+                    "report",
+                    {"text": "已更换标气，记录补齐（示例）。", "cause_code": CAUSE},
+                ),
                 (_user("dispatcher"), "verify", {"text": "现场核查属实（示例）。"}),
                 (_user("leader"), "accept", {"text": "同意销号（示例）。"}),
             ]
         for step, (who, act, data) in enumerate(acts, 1):
             case.refresh_from_db()
             kernel.act(who, case.pk, act, case.version, data, now=start + timedelta(days=step))
+    services.recommend(
+        _user("dispatcher"),
+        programme,
+        CAUSE,
+        "对委托第三方运维的站房统一核查标气与维护台账（示例）。",
+        regions[0][1],
+        max(day, timezone.localdate()) + timedelta(days=60),
+    )
 
 
 def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> None:
@@ -143,6 +157,34 @@ def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -
         selectors.figures(dispatcher, programme, before),
     )
     services.evaluate(dispatcher, programme, day)
+    _inspection(dispatcher, programme, anchor, day)
+
+
+def _inspection(dispatcher: Any, programme: Any, anchor: datetime, day: Any) -> None:
+    """One inspection for the campaign, its team set and a day ahead."""
+    from jingwei.bureau.cases import services as kernel
+    from jingwei.bureau.inspections import selectors, services
+    from jingwei.bureau.registry.models import Enterprise
+
+    regions = programme.regions.all()
+    enterprise = Enterprise.objects.filter(region__in=regions).order_by("uscc").first()
+    if enterprise is None:
+        return
+    said = {
+        "title": f"专项行动检查：{enterprise.name}",
+        "origin": "targeted",
+        "day": (day + timedelta(days=3)).isoformat(),
+        "text": "治理设施与生产同步运行情况。",
+    }
+    case = services.plan_inspection(
+        dispatcher, enterprise, said, programme=programme, now=anchor - timedelta(days=2)
+    )
+    proposed = selectors.proposed_team(case)
+    others = [i.code for i in selectors.able(case) if i.code not in proposed]
+    team = (proposed + others)[: max(len(proposed), selectors.MIN_TEAM)]
+    if len(team) >= selectors.MIN_TEAM:
+        set_at = anchor - timedelta(days=1)
+        kernel.act(dispatcher, case.pk, "set_team", case.version, {"team": team}, now=set_at)
 
 
 def _hot_spot(anchor: datetime) -> None:

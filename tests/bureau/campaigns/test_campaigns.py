@@ -128,6 +128,7 @@ def test_a_campaign_counts_what_is_in_its_scope(city, client):
     assert write("summary", day=future.isoformat(), text="x").status_code == 409
     today = min(timezone.localdate(), date(2026, 11, 30)).isoformat()
     assert write("summary", day=today, text="检查 12 家").status_code == 302
+    assert write("summary", day=today, text="检查 12 家").status_code == 302  # the button twice
     summary = campaign.summaries.get()
     assert summary.figures["opened"] == 1
     assert "检查" not in summary.evidence.content

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from bureau.campaigns.conftest import HEAD, ROW, begin, enter, workbook
 from bureau.cases.city import NOW
-from jingwei.bureau.campaigns import selectors, services, sheets
+from jingwei.bureau.campaigns import flows, selectors, services, sheets
+from jingwei.bureau.campaigns import tasks as lists
 from jingwei.bureau.campaigns.models import Item, Programme
 from jingwei.bureau.cases import checks, tasks
 from jingwei.bureau.cases import selectors as cases
@@ -92,6 +93,27 @@ def test_a_missed_milestone_is_told_once(city):
     assert case.wake_at == datetime(2026, 12, 20, 15, 59, 59, tzinfo=UTC)
     assert [m.get("missed", False) for m in case.detail["milestones"]] == [True, True, False]
     assert list(checks.replay(case)) == []
+
+
+def test_items_of_before_wake_at_their_milestones_too(city, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(flows, "_planned", lambda milestones: {})
+        _programme, (item,) = enter(city, changed(时间节点="2026-11-23 方案；2026-12-20 完工"))
+    case = item.case
+    case.refresh_from_db()
+    assert case.wake_at is None
+    assert "left" not in case.detail
+    first, last = (datetime(2026, *d, 15, 59, 59, tzinfo=UTC) for d in ((11, 23), (12, 20)))
+    lists.tick(first - timedelta(seconds=1))
+    assert not case.events.filter(transition="missed").exists()
+    for _again in range(2):
+        lists.tick(first)
+    assert case.events.filter(transition="missed").count() == 1
+    case.refresh_from_db()
+    assert case.wake_at == last
+    assert list(checks.replay(case)) == []
+    tasks.tick(last)  # from now on the clock of the cases
+    assert case.events.filter(transition="missed").count() == 2
 
 
 def test_late_milestones_stand_on_the_board(city, client):

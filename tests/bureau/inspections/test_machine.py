@@ -32,6 +32,8 @@ class Inspection(Machine):
         ("concluded", "publish"): ("dispatcher", "published"),
         ("published", "close"): ("dispatcher", "closed"),
         ("ready", "change_team"): ("dispatcher district", "ready"),
+        ("planned", "reschedule"): ("dispatcher district", "planned"),
+        ("ready", "reschedule"): ("dispatcher district", "ready"),
         ("ready", "start"): ("inspectors", "spot"),
         ("spot", "answers"): ("inspectors", "spot"),
         ("spot", "sign"): ("inspectors", "signed"),  # never without the phone's record
@@ -51,7 +53,8 @@ class Inspection(Machine):
     )  # fmt: skip
     LOOSE = frozenset({"answers", "finish"})
     FORMS = {
-        "change_team": {"text": "调休"}, "cancel": {"text": "停产"},
+        "change_team": {"text": "调休"}, "reschedule": {"day": "2026-12-01", "text": "降雪"},
+        "cancel": {"text": "停产"},
         "problems": {"text": "标志牌缺失"}, "hand_over": {"to": "order", "text": "标志牌缺失"},
         "sign": {"digest": "0" * 64, "problems": "0"},
     }  # fmt: skip

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from django.urls import reverse
 
+from jingwei.bureau.accounts.models import User
 from jingwei.bureau.campaigns import selectors as campaigns
 from jingwei.bureau.campaigns import services as running
 from jingwei.bureau.campaigns.models import Programme
+from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.inspections import selectors, services
 from jingwei.bureau.inspections.models import Mission
-from jingwei.bureau.notices.models import Message
+from jingwei.bureau.notices.models import Delivery, Message
 
 from .conftest import NOW
 
@@ -120,3 +123,32 @@ def test_teams_are_told_and_leave_evidence(city, campaign) -> None:
         (False, True),
     ]
     assert not any("一组" in r.content for r in rows)
+
+
+def test_inspectors_hear_of_their_team_and_of_its_day(city, settings) -> None:
+    settings.ENV = replace(settings.ENV, mail="smtp://127.0.0.1:1")
+    one, two, three = city.inspectors[:3]
+    User.objects.filter(pk=one.user_id).update(email="one@example.test")
+    case = services.plan_inspection(city.dispatcher, city.enterprises[2], OPENING, now=NOW)
+
+    def act(name: str, **data) -> dict[int, str]:
+        Message.objects.all().delete()
+        case.refresh_from_db()
+        kernel.act(city.dispatcher, case.pk, name, case.version, data, now=NOW)
+        assert list(replay(Case.objects.get(pk=case.pk))) == []
+        told = Message.objects.filter(user__in=[i.user_id for i in (one, two, three)])
+        assert len({m.user_id for m in told}) == len(told)  # nobody hears of it twice
+        return {m.user_id: m.text_en.partition(":")[0] for m in told}
+
+    told = act("reschedule", day="2026-11-26", text="停电")  # before there is a team
+    assert set(told.values()) <= {"Change the day"}  # those for whom the case waits
+    told = act("set_team", team=[one.code, two.code])
+    assert {told[one.user_id], told[two.user_id]} == {"You inspect on 2026-11-26"}
+    assert Delivery.objects.filter(message__user=one.user, way="mail").exists()
+    told = act("change_team", team=[one.code, three.code], text="调休")
+    assert told[one.user_id] == "Your team was changed"
+    assert told[two.user_id] == "You are out of the team"
+    assert told[three.user_id] == "You inspect on 2026-11-26"
+    told = act("reschedule", day="2026-11-30", text="降雪")
+    assert told[one.user_id] == told[three.user_id] == "Your inspection is moved to 2026-11-30"
+    assert told[two.user_id] == "Change the day"  # as an officer of the district

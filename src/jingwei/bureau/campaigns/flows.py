@@ -112,6 +112,12 @@ def _planned(milestones: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def first_end(case: Case) -> datetime | None:
+    """The end of the day of the first milestone that is open and not yet known to be missed."""
+    at: datetime | None = _planned(case.detail.get("milestones", []))["wake_at"]
+    return at
+
+
 def _end(milestone: Mapping[str, Any]) -> datetime:
     return by_the_end_of(date.fromisoformat(milestone["day"]))[0]
 

@@ -207,12 +207,18 @@ def _about_team(act: str, user: User, team: Team, members: list[User]) -> None:
 def summarise(
     user: User, programme: Programme, day: date, text: str, figures: Mapping[str, Any]
 ) -> Summary:
-    """The summary of a day, with the figures as they stand. Raises `Refused`."""
+    """The summary of a day, with the figures as they stand; sent twice, it is there once. Raises
+    `Refused`."""
     _demand(user, "campaign.report")
     if programme.closed:
         raise Refused(_("It is closed already."))
     if not programme.begins <= day <= min(programme.ends, timezone.localdate()):
         raise Refused(_("The day must lie within the campaign and not in the future."))
+    # Two sendings at once: the second one waits here.
+    Programme.objects.select_for_update().get(pk=programme.pk)
+    there = programme.summaries.filter(day=day, actor=user, text=text).first()
+    if there is not None:
+        return there
     now = timezone.now()
     return Summary.objects.create(
         programme=programme,

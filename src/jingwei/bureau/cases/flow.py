@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django import forms
 
     from jingwei.bureau.accounts.models import User
-    from jingwei.bureau.cases.models import Case
+    from jingwei.bureau.cases.models import Case, CaseEvent
     from jingwei.bureau.findings.models import Finding
 
 Text = str | Promise
@@ -178,7 +178,9 @@ class Flow:
     the opening form its first words. `from_flows` are the flows on whose cases' pages one of this
     flow is offered, with that case as its parent, where `follows` does not say no. `panel` is a template that the case's page shows above the
     forms, with what `panel_context` answers; `documents` are (URL name, label) of pages to print,
-    whose URLs take the case's number, or a function of case and user that answers them.
+    whose URLs take the case's number, or a function of case and user that answers them. `tell`
+    tells people of an event what the flow alone knows that they want to hear; who is told by the
+    key of `telling.key_of` does not hear of it in general words, too.
     """
 
     name: str
@@ -206,6 +208,7 @@ class Flow:
     documents: (
         tuple[tuple[str, Text], ...] | Callable[[Case, User], Iterable[tuple[str, Text]]]
     ) = ()
+    tell: Callable[[CaseEvent, Case], None] | None = None
     _states: dict[str, State] = field(init=False, repr=False)
     _transitions: dict[str, Transition] = field(init=False, repr=False)
 

@@ -416,13 +416,15 @@ def _escalate(case: Case, now: datetime) -> list[CaseEvent]:
     return events
 
 
-def wake(case_id: int, now: datetime) -> CaseEvent | None:
+def wake(case_id: int, now: datetime, since: datetime | None = None) -> CaseEvent | None:
     """Do what the clock does in a case whose `wake_at` has come; None where nothing is to be done.
 
-    Two machines at once: the second finds that the time has been changed.
+    `since`: when it would have come, in a case of before its flow set one. Two machines at once:
+    the second finds that the time has been changed.
     """
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case_id)
+        case.wake_at = case.wake_at or since
         if case.wake_at is None or case.wake_at > now:
             return None
         step, due = case.rules.alarm(case.state), case.wake_at

@@ -66,13 +66,18 @@ def superiors(case: Case, level: int) -> QuerySet[User]:
     )
 
 
+def key_of(event: CaseEvent) -> str:
+    """The key of the messages about an event: nobody gets two of them."""
+    return f"case:{event.case_id}:{event.seq}"
+
+
 def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
     """Tell whose turn it is now, and the superiors of whoever is late. In the act's transaction.
 
     `risen`: the levels of delay that the event brought about; who is superior at several hears of
     the highest.
     """
-    url, key = case.get_absolute_url(), f"case:{case.pk}:{event.seq}"
+    url, key = case.get_absolute_url(), key_of(event)
     for level in sorted(risen, reverse=True):
         tell(
             superiors(case, level), partial(_late, case, level), kind="overdue", url=url,
@@ -80,17 +85,22 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
         )  # fmt: skip
     if event.transition == ESCALATE or event.transition in NOTES:  # whose room tells
         return
-    if event.changes.get("detail", {}).get("asks"):
+    asks = event.changes.get("detail", {}).get("asks")
+    moved = not asks and (event.target != event.source or "department_id" in event.changes)
+    if moved:
+        settle("turn", url, now=event.at)  # what the last ones were told to do is done
+    if case.rules.tell:
+        case.rules.tell(event, case)
+    if asks:
 
         def asked() -> str:
             return _("To be decided: %(act)s, %(case)s") % {"act": event.label, "case": case}
 
         tell(
-            people(event.changes["detail"]["asks"]), asked, kind="turn", url=url, key=key,
+            people(asks), asked, kind="turn", url=url, key=key,
             besides=event.actor, now=event.at,
         )  # fmt: skip
-    elif event.target != event.source or "department_id" in event.changes:
-        settle("turn", url, now=event.at)  # what the last ones were told to do is done
+    elif moved:
 
         def due() -> str:
             return f"{case.state_label}: {case}"

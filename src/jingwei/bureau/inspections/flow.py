@@ -18,7 +18,7 @@ from jingwei.bureau.cases.flow import Field, Flow, Limit, State, Text, Transitio
 
 if TYPE_CHECKING:
     from jingwei.bureau.accounts.models import User
-    from jingwei.bureau.cases.models import Case
+    from jingwei.bureau.cases.models import Case, CaseEvent
 
 NAME = "inspection"
 PLANNERS = frozenset({Role.DISPATCHER, Role.DISTRICT})
@@ -58,6 +58,16 @@ def _team(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.inspections.selectors import check_team
 
     return {"detail": {"team": check_team(case, data["team"])}}
+
+
+def _reschedule(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {"detail": {"day": data["day"].isoformat()}}
+
+
+def _tell(event: CaseEvent, case: Case) -> None:
+    from jingwei.bureau.inspections.telling import told
+
+    told(event, case)
 
 
 def _start(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -167,6 +177,17 @@ INSPECTION = Flow(
             effect=_team, internal=True,
         ),
         Transition(
+            "reschedule", _("Change the day"), ("planned", "ready"), None, PLANNERS,
+            (
+                Field(
+                    "day", _("Planned for"), "date",
+                    initial=lambda case: case.detail["day"] if case else None,
+                ),
+                REASON,
+            ),
+            effect=_reschedule, internal=True, help=_("The team is told."),
+        ),
+        Transition(
             "start", _("Begin on the spot"), ("ready",), "spot", INSPECTORS, (),
             guard=_in_team, effect=_start, internal=True,
             help=_("The page for the spot begins by itself with the first answer."),
@@ -217,6 +238,7 @@ INSPECTION = Flow(
     panel="inspections/panel.html",
     panel_context=lambda case, user: _panel(case, user),
     documents=lambda case, user: _papers(case, user),
+    tell=_tell,
 )  # fmt: skip
 
 

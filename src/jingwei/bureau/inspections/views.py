@@ -12,6 +12,7 @@ from django.contrib.staticfiles import finders
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -100,7 +101,7 @@ def new(request: HttpRequest) -> HttpResponse:
         parent = get_object_or_404(cases.cases(request.user), pk=number)
     enterprises = Enterprise.objects.restrict(request.user, "enterprise.view")
     offered = enterprises
-    enterprise = enterprises.filter(uscc=uscc).first() if uscc else None
+    enterprise = enterprises.filter(Q(uscc=uscc) | Q(name__iexact=uscc)).first() if uscc else None
     if enterprise is None and not uscc:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
     number, programme = request.GET.get("campaign", ""), None
@@ -119,7 +120,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             if enterprise is None:
-                raise Refused(_("There is no enterprise with the code %s.") % uscc)
+                raise Refused(_("There is no enterprise with the code or name %s.") % uscc)
             case = services.plan_inspection(
                 request.user,
                 enterprise,
