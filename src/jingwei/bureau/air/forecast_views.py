@@ -105,7 +105,7 @@ def days_csv(request: HttpRequest) -> HttpResponse:
     run = selectors.at(request.GET.get("run", ""))
     if run is None:
         raise Http404(_("No forecast yet"))
-    header = [_("Place"), _("Day"), _("Daily AQI"), _("Class"), _("Leading pollutant"), _("Hours forecast"),
+    header = [_("Place"), _("Date"), _("Daily AQI"), _("Class"), _("Leading pollutant"), _("Hours forecast"),
               *(_("Chance of AQI > %d (%%)") % above for above in days.ABOVE)]  # fmt: skip
     found = [
         [row.row.station.name if row.row else _("City"), d["day"], d["aqi"], d["name"], d["primary"],

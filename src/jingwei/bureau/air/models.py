@@ -179,8 +179,8 @@ class StationForecast(models.Model):
 
 class Episode(models.Model):
     """A heavy-pollution episode: proposed by the computer from the daily index (`days`, as
-    `forecasting.days` gives them), decided by a person. `previous`: the declared one that it would
-    raise or prolong."""
+    `forecasting.days` gives them, with the chances of those to come), decided by a person. `previous`:
+    the declared one that it would raise or prolong."""
 
     class State(models.TextChoices):
         PROPOSED = "proposed", _("Proposed, to be decided")
