@@ -32,7 +32,7 @@ FEW = 48  # even hours that a window needs
 STUCK = 6  # equal hours in a row that the air does not bring
 SILENT, STOPPED = 0.25, 0.2  # shares of hours: known at least, equal to the one before at most
 SLOPE = (0.3, 3.0)  # a sensor beyond is far off
-ERRATIC = 0.6  # noise over the middle of the reference that makes a sensor useless
+ERRATIC = 0.6  # noise (1.4826 MAD) over the middle of the reference that makes a sensor useless
 DRAWS = 200  # of days, for the intervals
 NEAR, NEIGHBOURS = 5000.0, 4  # m, and how many known there make a background
 HOURS = 12  # of a day that make its mean excess
@@ -205,7 +205,10 @@ def _one(
     why = ""
     if not SLOPE[0] <= slope <= SLOPE[1]:
         why = "off"
-    elif noise[0] > ERRATIC * max(float(np.median(air[use])), 1.0):
+    # By the median: a source beside the sensor must not make it look erratic.
+    elif 1.4826 * float(np.median(np.abs(left - np.median(left)))) > ERRATIC * max(
+        float(np.median(air[use])), 1.0
+    ):
         why = "erratic"
     return made, Calibration(
         slope, offset, *bias, *noise, (high - low) / 2, int(use.sum()), beside, why
