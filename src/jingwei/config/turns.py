@@ -26,14 +26,16 @@ def in_turns(application: Callable[..., Iterable[bytes]]) -> Callable[..., Itera
         me = object()
         with changed:
             waiting.append(me)
-            while True:
-                left = holder[0][1] - time.monotonic() if holder else 0
-                if waiting[0] is me and left <= 0:
-                    break
-                changed.wait(left if left > 0 else None)
-            waiting.popleft()
+            try:
+                while True:
+                    left = holder[0][1] - time.monotonic() if holder else 0
+                    if waiting[0] is me and left <= 0:
+                        break
+                    changed.wait(left if left > 0 else None)
+            finally:
+                waiting.remove(me)
+                changed.notify_all()
             holder[:] = [(me, time.monotonic() + TURN_S)]
-            changed.notify_all()
         try:
             return application(environ, start_response)
         finally:

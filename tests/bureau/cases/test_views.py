@@ -635,3 +635,19 @@ def test_a_department_sees_a_case_when_it_is_issued(city):
     assert not seen.exists()
     bring(city, case, "issued")
     assert seen.exists()
+
+
+def test_a_page_that_is_gone_back_to_acts_anew(client, city):
+    """The browser shows the old page with its old token: another act, or another text, is not the
+    first one sent twice."""
+    case = open_case(city)
+    first = next(t for t in case.rules.transitions if case.state in t.sources and t.locks)
+    login(client, city.dispatcher)
+    for text in ("先看现场", "先看现场", "再看台账"):  # the second time by a double click
+        assert send(client, case, "comment", text=text).status_code == 302
+    notes = case.events.filter(transition="comment").order_by("seq")
+    assert [e.text for e in notes] == ["先看现场", "再看台账"]
+    before = case.events.count()
+    assert send(client, case, first.name).status_code == 302
+    assert case.events.count() == before + 1
+    assert case.events.order_by("-seq").first().transition == first.name

@@ -63,6 +63,14 @@ def test_each_kind_has_its_form_and_its_page(city, client, kind, language):
     row = Finding.objects.get()
     assert (row.kind, row.region_id, row.source) == (kind, "110108", "form")
     assert row.files.count() == 1
+    # Back to the same page, another place: another finding; the first stays as it was filed.
+    other = client.post(
+        address, {**said, "token": "one", "address": "清河桥头", "files": [photo()]}
+    )
+    assert other.status_code == 302
+    assert other["Location"] != answer["Location"]
+    assert Finding.objects.count() == 2
+    assert row.title == Finding.objects.get(pk=row.pk).title
     page = client.get(answer["Location"]).content.decode()
     for asked in SCENARIOS[kind].inputs:
         with translation.override(language):

@@ -23,12 +23,15 @@ def department_label(department: Department | None) -> str:
 
 
 class Reach:
-    """A user as a key: whoever has the same role and places today may see the same, so that what
-    is asked for one of them can be asked again for all (`Prepared`)."""
+    """A user as a key: all that decides today what he may see and whose turn it is. While it stays
+    the same, the same question is asked again (`Prepared`)."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        people = [(p.pk, p.department_id, *sorted(p.places())) for p in user.acts_for()]
+        people = [
+            (p.pk, p.is_superuser, p.enterprise_code, p.department_id, *sorted(p.places()))
+            for p in user.acts_for()
+        ]
         self.key = (user.role, user.is_superuser, user.enterprise_code, *people)
 
     def __eq__(self, other: object) -> bool:

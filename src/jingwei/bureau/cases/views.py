@@ -18,7 +18,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from jingwei.bureau import paper
+from jingwei.bureau import once, paper
 from jingwei.bureau.access import Role, may, public, requires
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import panels, selectors, services
@@ -201,7 +201,7 @@ def open_case(request: HttpRequest) -> HttpResponse:
                 flow=rules.name,
                 parent=parent,
                 files=request.FILES,
-                token=request.POST.get("token", ""),
+                token=once.token(request, rules.name, sorted(ids), number),
             )
         except Invalid as error:
             form, refused, status = error.form, str(error), 422
@@ -361,7 +361,7 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
             int(version) if version.isdigit() and len(version) < 9 else 0,
             posted,
             request.FILES,
-            token=posted.get("token", ""),
+            token=once.token(request, pk, transition),
         )
     except (Case.DoesNotExist, Unknown):
         raise Http404 from None

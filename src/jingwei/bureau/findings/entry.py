@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from jingwei.bureau import once
 from jingwei.bureau.access import requires
 from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings import files, filing, imports
@@ -44,7 +45,7 @@ def new(request: HttpRequest, kind: str) -> HttpResponse:
         form = FindingForm(kind, desk, request.POST, request.FILES)
         if form.is_valid():
             try:
-                finding = filing.file(request.user, form, token=token)
+                finding = filing.file(request.user, form, token=once.token(request, kind))
             except Refused as error:
                 refused, status = str(error), 409
             else:

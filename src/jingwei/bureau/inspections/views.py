@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from jingwei.bureau import paper
+from jingwei.bureau import once, paper
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import selectors as cases
@@ -127,7 +127,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 request.POST,
                 findings=chosen,
                 parent=parent,
-                token=request.POST.get("token", ""),
+                token=once.token(request, number, sorted(f.pk for f in chosen)),
                 programme=programme,
             )
         except Invalid as error:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from jingwei.bureau import once
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
 from jingwei.bureau.monitoring import device_labels as labels
@@ -222,10 +223,8 @@ def device_ask(request: HttpRequest, mn: str) -> HttpResponse:
     if cn not in {n for _group, some in _offered(point, request.user) for n, _label in some}:
         raise Http404
     form = CommandForm(cn, point, request.POST)
-    try:
-        token = uuid.UUID(request.POST.get("token", ""))
-    except ValueError:
-        token = uuid.uuid4()
+    deed = once.token(request, mn)
+    token = uuid.UUID(deed) if deed else uuid.uuid4()
     if form.is_valid():
         params, items = form.wanted()
         try:
