@@ -54,6 +54,7 @@ class Site:
     def __init__(self, browser: Any) -> None:
         self.pages: dict[str, str | dict[str, Any]] = {}
         self.posted: tuple[int, str] = (303, "/done/")
+        self.user = ""  # who is logged in
         self.page = browser.new_page(viewport={"width": 1366, "height": 768})
         self.page.route("**/*", self._answer)
         self.page.on("dialog", lambda dialog: dialog.accept())
@@ -80,8 +81,9 @@ class Site:
                 self._page(route, content)
 
     def _page(self, route: Any, content: str, status: int = 200) -> None:
+        user = f" data-user={self.user}" if self.user else ""
         body = (
-            "<!doctype html><html lang=en data-time-zone='Asia/Shanghai'><title>t</title>"
+            f"<!doctype html><html lang=en data-time-zone='Asia/Shanghai'{user}><title>t</title>"
             + "".join(f"<link rel=stylesheet href=/static/console/{n}.css>" for n in STYLES)
             + f"<script>{GETTEXT}</script><body>{content}"
             "<script type=module src=/static/console/console.js></script>"
@@ -167,6 +169,45 @@ def test_the_draft_of_a_form_that_was_refused_stays(site: Site, status: int) -> 
     page.wait_for_function("sessionStorage.getItem('draft-sent') === null")  # its script has run
     site.go("/a/")
     assert site.texts() == ["typed", ""]
+
+
+def test_a_draft_waits_for_its_writer_alone(site: Site) -> None:
+    site.user = "7"
+    site.pages["/a/"] = FORM.format(text="")
+    site.pages["/login/"] = "<form class=login><input></form>"
+    site.posted = (303, "/login/")  # the session had ended
+    page = site.go("/a/")
+    page.fill("textarea", "typed by 7")
+    site.user = ""
+    page.click("button")
+    page.wait_for_url("**/login/")
+    for user, text in (("8", ""), ("", ""), ("7", "typed by 7")):
+        site.user = user
+        site.go("/a/")
+        assert site.texts() == [text, ""]
+
+
+def test_who_logs_out_leaves_no_draft_of_the_own(site: Site) -> None:
+    logout = "<form method=post data-logout><button id=out>log out</button></form>"
+    site.pages["/a/"] = FORM.format(text="") + logout
+    site.posted = (303, "/login/")
+    kept = "Object.keys(sessionStorage).filter((key) => key.startsWith('draft:'))"
+    for user in ("7", "8"):
+        site.user = user
+        site.go("/a/").fill("textarea", f"typed by {user}")
+    page = site.page
+    # A logout that was refused is none.
+    site.posted = (403, "<h1 id=refused>refused</h1>")
+    page.click("#out")
+    page.wait_for_selector("#refused")
+    page.wait_for_function("sessionStorage.getItem('logged-out') === null")
+    assert len(page.evaluate(kept)) == 2
+    page = site.go("/a/")
+    site.user, site.posted = "", (303, "/login/")
+    page.click("#out")
+    page.wait_for_url("**/login/")
+    page.wait_for_function("sessionStorage.getItem('logged-out') === null")
+    assert [key.split(":")[1] for key in page.evaluate(kept)] == ["7"]
 
 
 def test_a_draft_says_which_files_to_choose_again(site: Site) -> None:

@@ -67,21 +67,27 @@ for (const group of all('.map-switch')) {
 /* A form that came back with errors stands under the address of its act, where nothing answers a
  * reload: it gets the address of the page again on which it was sent, and finds its draft there. */
 
+const drafts = `draft:${root.dataset.user || ''}:`;
 const from = sessionStorage.getItem('sent-from');
 sessionStorage.removeItem('sent-from');
 if (from && document.querySelector('form .has-error')) history.replaceState(null, '', from);
 document.addEventListener('submit', (event) => {
-  if (event.target.method === 'post') sessionStorage.setItem('sent-from', location.pathname + location.search);
+  if (event.target.method !== 'post') return;
+  sessionStorage.setItem('sent-from', location.pathname + location.search);
+  if (event.target.matches('[data-logout]')) sessionStorage.setItem('logged-out', drafts);
+  else sessionStorage.removeItem('logged-out');
 });
 
 /* Forms: nothing typed is lost.
  *
  * Every posted form with a textarea, and every form with data-draft, keeps what is typed in
  * sessionStorage until it has been sent and answered; leaving with unsaved text asks first.
- * Passwords are never kept, and of files only the names: to say which ones to choose again. */
+ * Passwords are never kept, and of files only the names: to say which ones to choose again.
+ * A draft is its writer's: after an expired session nobody else finds it, and who logs out takes
+ * it along. */
 
 // With the query: /cases/open/ is another form for other findings.
-const draftKey = (form) => `draft:${location.pathname}${location.search}:${form.dataset.draft || form.getAttribute('action') || ''}`;
+const draftKey = (form) => `${drafts}${location.pathname}${location.search}:${form.dataset.draft || form.getAttribute('action') || ''}`;
 const kept = (field) => field.name && field.name !== 'csrfmiddlewaretoken'
   && !['password', 'file', 'hidden', 'submit', 'button'].includes(field.type);
 
@@ -122,6 +128,12 @@ const arrival = performance.getEntriesByType('navigation')[0];
 const answered = arrival?.type === 'navigate' && !(arrival.responseStatus >= 400);
 if (sent && answered && !document.querySelector('.error-page, .login, form .has-error')) {
   sessionStorage.removeItem(sent);
+}
+
+const left = sessionStorage.getItem('logged-out');
+sessionStorage.removeItem('logged-out');
+if (left && !root.dataset.user) {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith(left)) sessionStorage.removeItem(key);
 }
 
 const dirty = new Set();
