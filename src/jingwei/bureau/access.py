@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import HttpRequest, HttpResponse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau import rows
@@ -161,7 +162,9 @@ def page_of(request: HttpRequest) -> str:
     came = urlsplit(request.META.get("HTTP_REFERER", ""))
     if request.method in ("GET", "HEAD") or came.netloc != request.get_host():
         return request.get_full_path()
-    return came._replace(scheme="", netloc="", fragment="").geturl()
+    path = came._replace(scheme="", netloc="", fragment="").geturl()
+    # A path that begins with // would be the address of another site.
+    return path if url_has_allowed_host_and_scheme(path, None) else request.get_full_path()
 
 
 def public(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

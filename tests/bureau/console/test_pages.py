@@ -11,10 +11,12 @@ from django.http import Http404
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.safestring import mark_safe
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role
 from jingwei.bureau.console import context, views
+from jingwei.bureau.console.templatetags import shell
 from jingwei.telemetry import health
 from jingwei.telemetry.journal import Journal, Telegram
 
@@ -274,6 +276,36 @@ def test_who_sends_a_form_without_a_session_comes_back_to_its_page(
     assert client.get(page, headers={"referer": "http://testserver/"})["Location"].endswith(
         "?next=/findings/1/%3Fa%3Db"
     )
+
+
+def test_a_referer_never_leads_to_another_site(world: worlds.World) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.users["grid"])
+    for path in ("//evil.example/x", "///evil.example/x", "/\\evil.example/x"):
+        came = {"referer": f"http://testserver{path}"}
+        assert (
+            "evil.example" not in client.post("/accounts/password/", headers=came).content.decode()
+        )
+        there = Client().post("/findings/1/dismiss/", headers=came)["Location"]
+        assert there == "/accounts/login/?next=/findings/1/dismiss/"
+
+
+def test_a_page_says_to_the_browser_whose_drafts_to_show(world: worlds.World) -> None:
+    page = login(world, "grid").get("/").content.decode()
+    assert f'data-user="{world.users["grid"].pk}"' in page
+    assert re.search(r'action="/accounts/logout/" data-logout', page)
+    assert "data-user" not in Client().get("/accounts/login/").content.decode()
+
+
+def test_the_kept_options_know_neither_safe_texts_nor_foreign_values() -> None:
+    shell._options.cache_clear()
+    assert "<b>" not in shell.options([("1", mark_safe("<b>"))])
+    assert "<b>" not in shell.options([("1", "<b>")])
+    assert 'value="1" selected' in shell.options([("1", "<b>")], 1)
+    before = shell._options.cache_info().currsize
+    for n in range(5):
+        assert "selected" not in shell.options([("1", "<b>")], f"made up {n}")
+    assert shell._options.cache_info().currsize == before == 2
 
 
 def test_500_needs_no_database(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:

@@ -29,8 +29,11 @@ def _kept(name: str, items: tuple[Any, ...], language: str) -> SafeString:
 @register.simple_tag
 def options(choices: Iterable[tuple[Any, Any]], chosen: Any = "") -> SafeString:
     """The `<option>`s of (value, label), the chosen one selected."""
-    pairs = tuple([(str(value), str(label)) for value, label in choices])
-    return _options(pairs, "" if chosen is None else str(chosen))
+    # As plain text: a label marked as safe equals one that is not, and would be kept in its place.
+    pairs = tuple([(str(value) + "", str(label) + "") for value, label in choices])
+    # `chosen` comes from addresses, where anybody may write anything: the cache knows options alone.
+    said = str(chosen) + ""
+    return _options(pairs, said if any(said == value for value, _label in pairs) else "")
 
 
 @lru_cache(maxsize=500)
