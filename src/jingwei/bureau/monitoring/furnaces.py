@@ -132,19 +132,24 @@ def work(now: datetime, limit: int = 400) -> int:
     )
     if not due or _waiting():
         return 0
-    days: dict[int, set[datetime]] = defaultdict(set)
+    days: dict[int, dict[datetime, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row in due:
-        days[row.point_id].add(row.time)
+        days[row.point_id][row.time].append(row.pk)
     furnaces = Furnace.objects.filter(point__in=days).select_related(
         "point", "outlet__enterprise__region"
     )
-    with transaction.atomic():
-        for furnace in furnaces:
-            for start in sorted(days[furnace.point_id]):
-                _count(furnace, start, now)
-            first, last = min(days[furnace.point_id]), max(days[furnace.point_id])
-            examine(furnace, first, last + timedelta(days=1))
-        Due.objects.filter(pk__in=[row.pk for row in due]).delete()
+    for furnace in furnaces:
+        own = days[furnace.point_id]
+        examine(furnace, min(own), max(own) + timedelta(days=1))
+        for start, rows in sorted(own.items()):
+            # The lake is read first: whoever writes meanwhile waits for one day's rows, not for
+            # the telegrams of hundreds of days.
+            series = temperatures(furnace, start, start + timedelta(days=1))
+            with transaction.atomic():
+                Due.objects.filter(pk__in=rows).delete()
+                _count(furnace, start, series, now)
+    # Those whose furnace is gone.
+    Due.objects.filter(pk__in=[row.pk for row in due]).delete()
     return len(due)
 
 
@@ -154,9 +159,14 @@ def _waiting() -> bool:
     return bool(Lake(settings.ENV.lake).changes(cursor.batch if cursor else 0, "hour", 1))
 
 
-def _count(furnace: Furnace, start: datetime, now: datetime) -> None:
+def _count(
+    furnace: Furnace,
+    start: datetime,
+    series: tuple[incineration.Ints, incineration.Floats],
+    now: datetime,
+) -> None:
     end = start + timedelta(days=1)
-    times, heat = temperatures(furnace, start, end)
+    times, heat = series
     gaps, device = unexcused.hours(furnace, start, now)
     known = FurnaceDay.objects.filter(furnace=furnace, day=local_day(start)).exists()
     if not (len(times) or gaps or device or known):
@@ -269,7 +279,7 @@ def examine(furnace: Furnace, start: datetime, end: datetime) -> int:
     found = [(m, p) for m, p in problems(furnace, start, end) if p.key in BELIED]
     point = furnace.point
     for mark, problem in found:
-        with translation.override("zh-hans"):
+        with transaction.atomic(), translation.override("zh-hans"):
             notice(
                 kind=Kind.FALSIFICATION,
                 episode=f"mark/{mark.pk}/{problem.rule}/{problem.key}"[:120],
