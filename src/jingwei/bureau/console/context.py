@@ -16,6 +16,12 @@ from jingwei.bureau.access import may
 from jingwei.bureau.console import selectors
 from jingwei.bureau.notices import selectors as notices
 
+TABS = (
+    "duty",
+    "findings",
+    "cases",
+    "monitoring",
+)  # at the foot of a phone, by icon; then the others
 NAV_COOKIE = "nav"  # "narrow" while the user keeps the navigation narrow; written by console.js
 
 
@@ -123,6 +129,12 @@ class Shell:
         if user.is_superuser and user.is_staff:
             found.append(Entry("admin", _("Administration"), _address("admin:index")))
         return found
+
+    @property
+    def tabs(self) -> list[Entry]:
+        """The four sections at the foot of a phone."""
+        known = {icon: n for n, icon in enumerate(TABS)}
+        return sorted(self.sections, key=lambda entry: known.get(entry.icon, len(TABS)))[:4]
 
     def _count(self, room: str) -> tuple[int, str]:
         if room == "cases":
