@@ -272,7 +272,7 @@ def inspections(world) -> dict[str, object]:
         "inspection": services.plan_inspection(
             world.users["dispatcher"],
             world.enterprise,
-            {"title": "检查", "origin": "targeted", "day": "2026-11-25"},
+            {"title": "检查", "origin": "targeted", "day": timezone.localdate().isoformat()},
         ),
     }
 

@@ -12,6 +12,7 @@ PHOTO = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
 )
 PLAN = """
+from django.utils import timezone
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.inspections.models import Inspector
 from jingwei.bureau.inspections import services
@@ -19,7 +20,7 @@ from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.registry.models import Enterprise
 e = Enterprise.objects.get(pk={enterprise})
 d = User.objects.get(username="dispatcher")
-case = services.plan_inspection(d, e, {{"title": "{title}", "origin": "targeted", "day": "2026-12-01"}})
+case = services.plan_inspection(d, e, {{"title": "{title}", "origin": "targeted", "day": str(timezone.localdate())}})
 from jingwei.bureau.inspections import selectors
 team = selectors.able(case)[:2]
 kernel.act(d, case.pk, "set_team", case.version, {{"team": [i.code for i in team]}})

@@ -16,6 +16,8 @@ import zlib
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 NAMESPACE = uuid.UUID("6f1c1b51-6a1e-4d0f-9c8b-2f1f7b0c5a10")
 PARTIES = ("市纪委监委派驻组（示例）", "市司法局（示例）", "市环境保护产业协会（示例）")
 NUMBERS = [3, 8, 14, 19, 27, 31]
@@ -120,12 +122,19 @@ def _draw(anchor: datetime) -> Any:
 
 
 def _inspections(anchor: datetime, draw: Any) -> None:
+    from jingwei.bureau.cases import services as kernel
     from jingwei.bureau.inspections import services
     from jingwei.bureau.inspections.models import Origin
 
     dispatcher = _user("dispatcher")
-    day = (anchor - timedelta(days=15)).date()
-    opened = services.plan_from_draw(dispatcher, draw, day, now=anchor - timedelta(days=22))
+    begun = anchor - timedelta(days=22)
+    day = timezone.localdate(anchor - timedelta(days=16 - DONE))
+    opened = services.plan_from_draw(dispatcher, draw, day, now=begun)
+    for case in opened[DONE:]:
+        case.refresh_from_db()
+        later = timezone.localdate(anchor + timedelta(days=6)).isoformat()
+        said = {"day": later, "text": "企业检修停产，恢复生产后检查。"}
+        kernel.act(dispatcher, case.pk, "reschedule", case.version, said, now=begun)
     for number, case in enumerate(opened[:DONE]):
         _carry_out(case, number, anchor - timedelta(days=15 - number, hours=3))
     plan = services.keep_plan(dispatcher, anchor.year, "年度现场检查计划（示例）", now=anchor)

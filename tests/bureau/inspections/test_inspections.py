@@ -14,6 +14,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, transaction
+from django.utils import timezone
 
 import printed
 from jingwei.bureau.cases import services as kernel
@@ -25,6 +26,7 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry, Reading
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.inspections import checks, pool, selectors, services
 from jingwei.bureau.inspections.models import Answer, Photo, PlanItem, Record, Signature
+from jingwei.bureau.registry.models import Enterprise
 from jingwei.evidence import canonical
 from jingwei.standards import checklists
 
@@ -188,6 +190,41 @@ def test_a_team_is_two_who_may(city) -> None:
             kernel.act(city.dispatcher, case.pk, "set_team", case.version, {"team": wrong}, now=NOW)
     case.refresh_from_db()
     assert case.state == "planned"
+
+
+def test_a_planned_inspection_is_late_when_its_day_is_over(city, case) -> None:
+    """However far ahead it is planned: on the planned day's end, not weeks after the team was set."""
+
+    def delays(now: datetime) -> list[int]:
+        kernel.escalate(case.pk, now)
+        assert list(replay(Case.objects.get(pk=case.pk))) == []
+        rows = case.events.filter(transition="escalate").order_by("seq")
+        return [e.data["level"] for e in rows]
+
+    act(city.dispatcher, case, "reschedule", {"day": "2027-01-29", "text": "停产检修"})
+    assert delays(datetime(2027, 1, 29, 15, 0, tzinfo=UTC)) == []
+    assert "2027-01-29" in case.derivation[-1]["zh"]
+    assert len(case.derivation) == 1
+    assert delays(datetime(2027, 1, 29, 16, 0, tzinfo=UTC)) == [1]
+    case.refresh_from_db()
+    later = datetime(2027, 1, 30, 2, 0, tzinfo=UTC)
+    data = {"day": "2027-01-29", "text": "改期"}
+    with pytest.raises(Refused, match="计划日期已过"):
+        kernel.act(city.dispatcher, case.pk, "reschedule", case.version, data, now=later)
+    data = {"day": "2027-02-03", "text": "改期"}
+    kernel.act(city.dispatcher, case.pk, "reschedule", case.version, data, now=later)
+    case.refresh_from_db()
+    assert case.escalated == 0
+    assert delays(datetime(2027, 2, 3, 15, 0, tzinfo=UTC)) == [1]
+
+
+def test_an_inspection_that_was_planned_before_gets_its_deadline(city, team) -> None:
+    row = services.plan_inspection(city.dispatcher, city.enterprises[2], OPENING, now=NOW)
+    Case.objects.filter(pk=row.pk).update(due=None, derivation=[])
+    data = {"team": [i.code for i in team]}
+    kernel.act(city.dispatcher, row.pk, "set_team", row.version, data, now=NOW)
+    row.refresh_from_db()
+    assert row.running_due == datetime(2026, 11, 25, 15, 59, 59, tzinfo=UTC)
 
 
 def test_only_the_team_acts_on_the_spot(city, case) -> None:
@@ -480,14 +517,20 @@ def test_the_pages(city, case, team, client) -> None:
 def test_the_pages_of_planning(city, client) -> None:
     client.force_login(city.users["district"])
     uscc = city.enterprises[2].uscc
+    today = timezone.localdate()
+    said = {**OPENING, "day": today.isoformat()}
     assert client.get("/inspections/new/").status_code == 200
-    assert client.post("/inspections/new/", {**OPENING, "uscc": uscc, "day": ""}).status_code == 422
-    assert client.post("/inspections/new/", {**OPENING, "uscc": "none"}).status_code == 409
+    assert client.post("/inspections/new/", {**said, "uscc": uscc, "day": ""}).status_code == 422
+    assert client.post("/inspections/new/", {**said, "uscc": "none"}).status_code == 409
     elsewhere = city.enterprises[9].uscc
-    assert client.post("/inspections/new/", {**OPENING, "uscc": elsewhere}).status_code == 409
-    done = client.post("/inspections/new/", {**OPENING, "uscc": uscc, "token": "a"})
+    assert client.post("/inspections/new/", {**said, "uscc": elsewhere}).status_code == 409
+    past = {**said, "uscc": uscc, "day": (today - timedelta(days=1)).isoformat()}
+    refused = client.post("/inspections/new/", past)
+    assert refused.status_code == 409
+    assert "计划日期已过" in refused.content.decode()
+    done = client.post("/inspections/new/", {**said, "uscc": uscc, "token": "a"})
     assert done.status_code == 302
-    again = client.post("/inspections/new/", {**OPENING, "uscc": uscc, "token": "a"})
+    again = client.post("/inspections/new/", {**said, "uscc": uscc, "token": "a"})
     assert again["Location"] == done["Location"]
     assert client.get(done["Location"]).status_code == 200
     assert client.post("/inspections/plans/", {"act": "plan", "year": "1"}).status_code == 422
@@ -508,8 +551,24 @@ def test_the_pages_of_planning(city, client) -> None:
     address = f"/inspections/draws/{draw.pk}/inspections/"
     assert client.get(address).status_code == 200
     assert client.post(address, {"day": ""}).status_code == 422
-    assert client.post(address, {"day": "2026-12-01"}).status_code == 302
+    assert client.post(address, {"day": said["day"]}).status_code == 302
     assert client.get(f"/inspections/?draw={draw.name}").content.decode().count("双随机检查：") == 5
+
+
+def test_an_enterprise_is_named_so_that_only_one_is_meant(city, client) -> None:
+    client.force_login(city.dispatcher)
+    one, two = city.enterprises[2:4]
+    Enterprise.objects.filter(pk__in=[one.pk, two.pk]).update(name="华北Steel厂")
+    said = {**OPENING, "day": timezone.localdate().isoformat()}
+    page = client.post("/inspections/new/", {**said, "uscc": "华北steel厂"})
+    assert page.status_code == 409
+    text = page.content.decode()
+    assert "有多家企业" in text
+    assert 'value="华北steel厂"' in text  # as it was typed
+    assert not Case.objects.filter(flow="inspection").exists()
+    done = client.post("/inspections/new/", {**said, "uscc": two.uscc.lower()})
+    assert done.status_code == 302
+    assert Case.objects.get(flow="inspection").enterprise == two
 
 
 def test_every_industry_of_the_register_has_a_checklist(city) -> None:

@@ -7,6 +7,7 @@ from datetime import date
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.campaigns import selectors as campaigns
@@ -60,7 +61,8 @@ def test_an_inspection_of_a_campaign_has_its_checklist_and_team(city, campaign, 
     regions = {e.region_id for e in page.context["enterprises"]}
     assert regions == {city.world.region.pk}
     assert page.context["form"]["title"].value() == "炉窑专项"
-    sent = {**OPENING, "uscc": enterprise.uscc, "token": "t1"}
+    day = timezone.localdate().isoformat()
+    sent = {**OPENING, "uscc": enterprise.uscc, "day": day, "token": "t1"}
     assert client.post(url, sent).status_code == 302
     assert client.post(url, sent).status_code == 302
     mission = Mission.objects.get()
@@ -152,3 +154,25 @@ def test_inspectors_hear_of_their_team_and_of_its_day(city, settings) -> None:
     told = act("reschedule", day="2026-11-30", text="降雪")
     assert told[one.user_id] == told[three.user_id] == "Your inspection is moved to 2026-11-30"
     assert told[two.user_id] == "Change the day"  # as an officer of the district
+
+
+def test_what_the_team_was_told_before_a_change_is_settled(city) -> None:
+    one, two, three = city.inspectors[:3]
+    case = services.plan_inspection(city.dispatcher, city.enterprises[2], OPENING, now=NOW)
+
+    def unread(who) -> list[str]:
+        rows = Message.objects.filter(user=who.user, kind="turn", read=None).order_by("pk")
+        return [m.text_en.partition(":")[0] for m in rows]
+
+    def act(name: str, **data) -> None:
+        case.refresh_from_db()
+        kernel.act(city.dispatcher, case.pk, name, case.version, data, now=NOW)
+
+    act("set_team", team=[one.code, two.code])
+    assert unread(one) == unread(two) == ["You inspect on 2026-11-25"]
+    act("change_team", team=[one.code, three.code], text="调休")
+    assert (unread(one), unread(two)) == (["Your team was changed"], [])
+    assert unread(three) == ["You inspect on 2026-11-25"]
+    act("reschedule", day="2026-11-30", text="降雪")
+    assert unread(one) == unread(three) == ["Your inspection is moved to 2026-11-30"]
+    assert Message.objects.filter(user=city.users["district"], kind="turn", read=None).exists()

@@ -2,14 +2,18 @@
 
 What happens on the spot is written by the phone page (`services`); its end, the signed record,
 is the act "sign", which the kernel takes from there alone.
+
+The case's own deadline is the end of the planned day; it runs while a team is set and has not begun,
+and is reckoned anew when the day is changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -44,6 +48,25 @@ def _proposed(case: Case | None) -> list[str]:
     return proposed_team(case)
 
 
+def _on(day: date) -> dict[str, Any]:
+    """What follows from the planned day: the deadline for beginning, and how it is reckoned."""
+    due = timezone.make_aware(datetime.combine(day, time(23, 59, 59)))
+    step = {
+        "due": due.isoformat(),
+        "zh": f"计划检查日期为{day:%Y-%m-%d}，应在当日结束前开始现场检查",
+        "en": f"Planned for {day:%Y-%m-%d}: to be begun on the spot before the end of that day",
+    }
+    return {"due": due, "derivation": [step]}
+
+
+def _planned(day: date, now: datetime) -> dict[str, Any]:
+    from jingwei.bureau.cases.errors import Refused
+
+    if day < timezone.localdate(now):
+        raise Refused(_("The planned day lies in the past: choose today or a later day."))
+    return _on(day)
+
+
 def _open(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.errors import Refused
     from jingwei.bureau.inspections.models import Origin
@@ -51,17 +74,23 @@ def _open(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     if data["origin"] == Origin.RANDOM and not case.detail.get("draw"):
         raise Refused(_("Double random inspections are planned from a published or finished draw."))
     detail = {"origin": data["origin"], "day": data["day"].isoformat()}
-    return {"title": data["title"], "text": data["text"], "detail": detail}
+    said = {"title": data["title"], "text": data["text"], "detail": detail}
+    return said | _planned(data["day"], now)
 
 
 def _team(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.inspections.selectors import check_team
 
-    return {"detail": {"team": check_team(case, data["team"])}}
+    # Inspections of before the planned day was a deadline have none yet.
+    due = {} if case.due else _on(date.fromisoformat(case.detail["day"]))
+    return due | {"detail": {"team": check_team(case, data["team"])}}
 
 
 def _reschedule(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    return {"detail": {"day": data["day"].isoformat()}}
+    found = {"detail": {"day": data["day"].isoformat()}} | _planned(data["day"], now)
+    if case.state == "ready":  # those of before had a level clock here
+        found |= {"level_due": None, "level_derivation": []}
+    return found
 
 
 def _tell(event: CaseEvent, case: Case) -> None:
@@ -146,7 +175,7 @@ INSPECTION = Flow(
     task=_("What is inspected"),
     states=(
         State("planned", _("Team to be set"), (Role.DISTRICT, Role.DISPATCHER), Limit(days=5), issued=False),
-        State("ready", _("Team set"), (Role.DISTRICT, Role.GRID), Limit(days=20), issued=False),
+        State("ready", _("Team set"), (Role.DISTRICT, Role.GRID), business=True, issued=False),
         State("spot", _("On the spot"), (Role.DISTRICT, Role.GRID), Limit(days=2), issued=False),
         State("signed", _("Record signed"), (Role.DISTRICT,), Limit(days=3)),
         State("found", _("Problems found"), (Role.DISTRICT,), Limit(days=5), colour="abnormal"),

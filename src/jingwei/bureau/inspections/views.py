@@ -92,7 +92,7 @@ def export(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """Plan one inspection (`?uscc=`, `?finding=`, `?parent=`: a closed case to look back at)."""
     said = request.POST if request.method == "POST" else request.GET
-    uscc = (said.get("uscc") or "").replace("\x00", "").strip().upper()
+    typed = (said.get("uscc") or "").replace("\x00", "").strip()
     ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
     chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids))
     number = request.GET.get("parent", "")
@@ -101,8 +101,10 @@ def new(request: HttpRequest) -> HttpResponse:
         parent = get_object_or_404(cases.cases(request.user), pk=number)
     enterprises = Enterprise.objects.restrict(request.user, "enterprise.view")
     offered = enterprises
-    enterprise = enterprises.filter(Q(uscc=uscc) | Q(name__iexact=uscc)).first() if uscc else None
-    if enterprise is None and not uscc:
+    named = enterprises.filter(Q(uscc=typed.upper()) | Q(name__iexact=typed)) if typed else ()
+    meant = list(named[:2])
+    enterprise = meant[0] if len(meant) == 1 else None
+    if not typed:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
     number, programme = request.GET.get("campaign", ""), None
     if number.isdigit() and len(number) < 10:
@@ -119,8 +121,13 @@ def new(request: HttpRequest) -> HttpResponse:
     form = TransitionForm(INSPECTION.opening, None, initial=start)
     if request.method == "POST":
         try:
+            if len(meant) > 1:
+                raise Refused(
+                    _("Several enterprises are called %s: enter the unified social credit code.")
+                    % typed
+                )
             if enterprise is None:
-                raise Refused(_("There is no enterprise with the code or name %s.") % uscc)
+                raise Refused(_("There is no enterprise with the code or name %s.") % typed)
             case = services.plan_inspection(
                 request.user,
                 enterprise,
@@ -143,7 +150,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "inspections/new.html",
         {
             "form": form,
-            "uscc": uscc or (enterprise.uscc if enterprise else ""),
+            "uscc": typed or (enterprise.uscc if enterprise else ""),
             "enterprises": offered.order_by("name")[:2000],
             "parent": parent,
             "programme": programme,
