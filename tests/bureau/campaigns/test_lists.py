@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -114,6 +116,28 @@ def test_items_of_before_wake_at_their_milestones_too(city, monkeypatch):
     assert list(checks.replay(case)) == []
     tasks.tick(last)  # from now on the clock of the cases
     assert case.events.filter(transition="missed").count() == 2
+
+
+def test_an_old_item_that_cannot_be_read_stops_no_other_and_none_is_locked_in_vain(
+    city, monkeypatch
+):
+    with monkeypatch.context() as before:
+        before.setattr(flows, "_planned", lambda milestones: {})
+        _programme, items = enter(
+            city,
+            changed(序号="1", 时间节点="2026-11-23 方案"),
+            changed(序号="2", 时间节点="2026-11-23 方案"),
+        )
+    broken, good = (item.case for item in items)
+    with CaptureQueriesContext(connection) as asked:
+        lists.tick(NOW)
+    assert not [q for q in asked.captured_queries if "SAVEPOINT" in q["sql"]]
+    Case.objects.filter(pk=broken.pk).update(
+        detail={**broken.detail, "milestones": [{"day": "someday", "text": "方案"}]}
+    )
+    lists.tick(NOW + timedelta(days=5))
+    assert good.events.filter(transition="missed").count() == 1
+    assert not broken.events.filter(transition="missed").exists()
 
 
 def test_late_milestones_stand_on_the_board(city, client):

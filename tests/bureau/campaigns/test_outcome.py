@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
 from bureau.cases.city import NOW, do, handle
-from jingwei.bureau.campaigns import checks, evaluating, selectors, services
+from jingwei.bureau.campaigns import checks, evaluating, selectors, services, tasks
 from jingwei.bureau.campaigns.models import Evaluation, Programme, Recommendation
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.monitoring.models import Exceedance, TransmissionDay
+from jingwei.bureau.notices.models import Message
 from jingwei.bureau.registry.models import Point
 from jingwei.telemetry.lake import SPREAD, LakeError
 
@@ -125,6 +126,30 @@ def test_an_evaluation_compares_with_other_regions(city, client, monkeypatch):
     assert "均值 20.0" in client.get(reverse("campaigns:report", args=[row.pk])).content.decode()
     Evaluation.objects.filter(pk=made.pk).update(figures={"rows": []})
     assert any("evaluation" in problem for problem in checks.check())
+
+
+def test_who_evaluates_is_told_once_when_the_days_afterwards_are_over(city, monkeypatch):
+    row = campaign(city, begins=date(2026, 11, 1), ends=date(2026, 11, 10))
+    key = f"campaign-evaluate:{row.pk}"
+
+    def told(day: int) -> int:
+        for _again in range(2):
+            tasks.tick(timezone.make_aware(timezone.datetime(2026, 11, day, 1)))
+        return Message.objects.filter(key=key, user=city.dispatcher, read=None).count()
+
+    assert told(21) == 0  # not closed yet
+    services.conclude(city.dispatcher, row.pk, "完成", {})
+    assert told(20) == 0
+    assert told(21) == 1
+    monkeypatch.setattr(evaluating, "lake", lambda: Reads([[], [], []]))
+    services.evaluate(city.dispatcher, row, date(2026, 11, 21))
+    assert told(22) == 0
+    Message.objects.filter(key=key).delete()
+    Evaluation.objects.update(at=timezone.make_aware(timezone.datetime(2026, 11, 20, 23)))
+    assert told(22) == 1  # that one did not see the last day
+    Message.objects.filter(key=key).delete()
+    Evaluation.objects.update(at=timezone.make_aware(timezone.datetime(2026, 11, 21, 1)))
+    assert told(22) == 0
 
 
 def test_matters_choose_what_is_looked_at(city):

@@ -74,6 +74,11 @@ class Programme(models.Model):
         return reverse("campaigns:programme", args=[self.pk])
 
     @property
+    def evaluation_key(self) -> str:
+        """The key of the message that it can be evaluated."""
+        return f"campaign-evaluate:{self.pk}"
+
+    @property
     def lines(self) -> list[str]:
         return [line.strip() for line in self.checklist.splitlines() if line.strip()]
 

@@ -36,7 +36,8 @@ from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.telling import who_may_know
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
-from jingwei.bureau.notices.services import tell
+from jingwei.bureau.notices.models import Message
+from jingwei.bureau.notices.services import mark_read, tell
 from jingwei.bureau.registry.models import Region
 from jingwei.evidence import canonical, digest
 from jingwei.telemetry.lake import LakeError
@@ -256,6 +257,7 @@ def evaluate(user: User, programme: Programme, today: date | None = None) -> Eva
             _("The stored measurements cannot be read now. Try again in a few minutes.")
         ) from None
     with transaction.atomic():
+        mark_read(Message.objects.filter(key=programme.evaluation_key))
         return Evaluation.objects.create(
             programme=programme,
             figures=figures,
