@@ -132,6 +132,14 @@ def test_the_database_refuses_what_makes_no_sense(world) -> None:
         )
 
 
+def test_nobody_stands_in_for_an_administrator(world) -> None:
+    User.objects.filter(pk=world.users["district"].pk).update(is_superuser=True)
+    world.users["district"].refresh_from_db()
+    with pytest.raises(Refused, match=r"administrator|管理员"):
+        arrange(world)
+    assert not Substitution.objects.exists()
+
+
 def test_a_change_of_role_ends_what_a_substitute_may(world) -> None:
     arrange(world)
     User.objects.filter(username="district_elsewhere").update(role="grid")

@@ -51,6 +51,8 @@ def substitute(
     absent, by = people[absent.pk], people[by.pk]
     if not by.is_active or not absent.role or by.role != absent.role or by.is_superuser:
         raise Refused(_("A substitute has the same role as the absent person."))
+    if absent.is_superuser:
+        raise Refused(_("Nobody stands in for an administrator."))
     if absent.enterprise_code != by.enterprise_code:
         raise Refused(_("A substitute represents the same enterprise."))
     if ends < begins:
