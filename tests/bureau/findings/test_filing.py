@@ -306,6 +306,21 @@ def test_the_same_row_is_imported_once(city):
     assert Finding.objects.count() == 3
 
 
+def test_the_same_row_of_another_officer_is_the_same_finding(city, client):
+    first = imports.hand_in(city.district, "patrol", table(row()))
+    assert imports.confirm(city.district, first.pk) == 1
+    second = imports.hand_in(city.dispatcher, "patrol", table(row(), row(seen="焚烧")))
+    told = imports.preview(city.dispatcher, second)
+    assert (told.known, told.dismissed) == (1, 0)
+    Finding.objects.filter(imported=first).update(state=Finding.State.DISMISSED)
+    told = imports.preview(city.dispatcher, second)
+    assert (told.known, told.dismissed) == (0, 1)
+    client.force_login(city.dispatcher)
+    assert "1 行对应的线索已被排除" in client.get(second.get_absolute_url()).content.decode()
+    assert imports.confirm(city.dispatcher, second.pk) == 1
+    assert Finding.objects.get(imported=first).state == Finding.State.DISMISSED
+
+
 def test_who_may_see_and_import(city, client):
     kept = imports.hand_in(city.district, "patrol", table(row("1")))
     client.force_login(city.district2)

@@ -2,7 +2,7 @@
 
 The file is kept as it came, with its digests. A row passes the same form as a finding that is
 filed by hand; one bad row and nothing is imported. The same file is imported once, and so is the
-same row: by its sender's number, or by all that it says.
+same row: by its sender's number, or, whoever hands it in, by all that it says.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Preview:
     problems: list[Problem]
     more: int
     known: int  # rows that are known already: they extend a finding
+    dismissed: int  # rows whose finding was dismissed: it stays so
 
 
 def columns(kind: str) -> dict[str, str]:
@@ -159,10 +160,11 @@ def table(data: bytes) -> Iterator[tuple[int, list[Any]]]:
 
 @dataclass
 class _Row:
-    """`key`: what makes it the same row again; `said`: for `services.notice`, of a good row."""
+    """`key`: what makes it the same row again, `numbered` where that is its sender's number; `said`: for `services.notice`, of a good row."""
 
     number: int
     key: str
+    numbered: bool
     said: dict[str, Any]
     cells: list[str]
 
@@ -207,7 +209,7 @@ def _read(user: User, kind: str, data: bytes) -> tuple[list[str], list[_Row], li
             if label not in missing:
                 problems += [Problem(number, label, _told(form, name, e)) for e in errors]
         said = {} if form.errors else form.said
-        found.append(_Row(number, key, said, texts[: len(header)]))
+        found.append(_Row(number, key, bool(reference), said, texts[: len(header)]))
     if not found:
         problems.append(Problem(0, "", _("The table has a heading, but no rows.")))
     return header, found, problems
@@ -319,20 +321,24 @@ def _bytes(row: ImportFile) -> bytes:
 def preview(user: User, row: ImportFile) -> Preview:
     """What importing the file would do, and what stands against it. Raises `Refused`."""
     header, rows, problems = _read(user, row.kind, _bytes(row))
-    known = Finding.objects.filter(episode__in=[_episode(row, r) for r in rows]).count()
+    known = Finding.objects.filter(episode__in=[_episode(row, r) for r in rows])
+    dismissed = known.filter(state=Finding.State.DISMISSED).count()
     return Preview(
         header,
         [(r.number, r.cells) for r in rows[:SHOWN]],
         len(rows),
         problems[:ERRORS],
         max(0, len(problems) - ERRORS),
-        known,
+        known.count() - dismissed,
+        dismissed,
     )
 
 
 def _episode(row: ImportFile, line: _Row) -> str:
-    """A number is the sender's own: two people's 1 are not the same finding."""
-    return f"file/{row.kind}/{row.user_id}/{line.key}"
+    """A number is the sender's own: two people's 1 are not the same finding. A row without one is
+    the same, whoever hands it in."""
+    whose = f"{row.user_id}/" if line.numbered else ""
+    return f"file/{row.kind}/{whose}{line.key}"
 
 
 def confirm(user: User, pk: int) -> int:
