@@ -65,7 +65,7 @@ def test_figures(filled):
     assert (one.median, one.p90) == (3, 9)
     assert (one.returns, one.reported, one.not_returned) == (2, 4, 0.5)
     assert one.score == pytest.approx((40 * 2 / 3 + 40 * 2 / 3 + 20 * 0.5), abs=0.05)
-    assert (two.transfers, two.closed, two.median) == (1, 0, None)
+    assert (one.transfers, two.transfers, two.closed, two.median) == (1, 0, 0, None)
     whole, _found = statistics.figures(filled.dispatcher, FIRST, LAST, "handling", filled.now)
     assert (whole.received, whole.transfers) == (1, 1)
 

@@ -6,8 +6,7 @@ handles it; a case missed its deadline where the clock has written so, however i
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from django.utils.dateparse import parse_datetime
 
 from jingwei.analysis import assessment
 from jingwei.bureau.access import Role
+from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.flows import FLOWS
@@ -100,7 +100,11 @@ def month(text: str, today: date) -> tuple[date, date]:
 def figures(
     user: Any, first: date, last: date, flow: str = "", now: datetime | None = None
 ) -> tuple[Figures, list[Figures]]:
-    """Over the cases issued in these days: of all, and of each department that has any."""
+    """Over the cases issued in these days: of all, and of each department that has or had any.
+
+    Transfers, returns and reports count for the department that had the case at that moment,
+    whoever has it now.
+    """
     now = now or timezone.now()
     begin, end = span(first, last)
     missed = CaseEvent.objects.filter(
@@ -123,8 +127,14 @@ def figures(
     )  # fmt: skip
     if flow:
         rows = rows.filter(flow=flow)
-    counted = _counted(rows)
     whole, found = Figures(), {}
+    for department, name in _counted(rows):
+        own = found.setdefault(department, Figures())
+        for part in (whole, own):
+            setattr(part, name, getattr(part, name) + 1)
+    offices = Department.objects.in_bulk(found)
+    for pk, own in found.items():
+        own.department = offices[pk]
     for case in rows.iterator(chunk_size=2000):
         own = found.setdefault(case.department_id, Figures(case.department))
         for part in (whole, own):
@@ -135,28 +145,31 @@ def figures(
             part.missed += case.missed and (case.closed is not None or past)
             part.named += case.enterprise_id is not None
             part.repeats += case.enterprise_id is not None and case.repeated
-            for name in ("transfers", "returns", "reported"):
-                setattr(part, name, getattr(part, name) + counted[case.pk][name])
             if case.closed:
                 part.days.append((case.closed - case.issued).total_seconds() / 86400)
     return whole, sorted(found.values(), key=lambda f: (-f.received, f.department.code))
 
 
-def _counted(rows: Any) -> dict[int, Counter[str]]:
-    """Of each case, how often it was passed on, sent back, and reported as rectified."""
+def _counted(rows: Any) -> Iterator[tuple[int, str]]:
+    """(department, name) of every time that one of these cases was passed on, sent back, or reported
+    as rectified: the department that had the case until then."""
     named: dict[tuple[str, str], str] = {
         (flow.name, act): name
         for flow in FLOWS.values()
         for name, acts in flow.counts.items()
         for act in acts
     }
-    found: dict[int, Counter[str]] = defaultdict(Counter)
     acts = {act for _flow, act in named}
-    events = CaseEvent.objects.filter(case__in=rows.values("pk"), transition__in=acts)
-    for pk, flow, act in events.values_list("case_id", "case__flow", "transition"):
+    events = CaseEvent.objects.filter(case__in=rows.values("pk"))
+    events = events.filter(Q(transition__in=acts) | Q(changes__has_key="department_id"))
+    told = events.order_by("case_id", "seq").values_list(
+        "case_id", "case__flow", "transition", "changes__department_id"
+    )
+    has: dict[int, int] = {}
+    for pk, flow, act, department in told.iterator(chunk_size=2000):
         if (flow, act) in named:
-            found[pk][named[flow, act]] += 1
-    return found
+            yield has[pk], named[flow, act]
+        has[pk] = department or has[pk]
 
 
 @dataclass
