@@ -24,4 +24,6 @@ def test_page_is_what_the_code_says(name):
 
 
 def test_no_page_without_a_flow():
-    assert {p.stem for p in DOCS.glob("*.md")} == set(FLOWS)
+    assert {p.stem for p in DOCS.glob("*.md")} == {*FLOWS, "README"}
+    index = (DOCS / "README.md").read_text()
+    assert all(f"({name}.md)" in index for name in FLOWS)
