@@ -16,6 +16,7 @@ from jingwei.bureau.campaigns.flows import RECTIFICATION, first_end
 from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.notices.models import Message
 from jingwei.bureau.notices.services import tell
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ REMINDED = timedelta(days=30)  # how long after its stretches a campaign may sti
 
 def tick(now: datetime) -> None:
     """Wake items of before; tell of campaigns that can be evaluated. Idempotent; may run on several
-    machines. One that fails is logged and does not stop the others."""
+    machines. An item that fails is logged and does not stop the others."""
     _old_items(now)
     _to_be_evaluated(now)
 
@@ -68,7 +69,12 @@ def _to_be_evaluated(now: datetime) -> None:
         length = timedelta(days=min((row.ends - row.begins).days + 1, LONGEST))
         over = row.ends + length  # the last day of the stretch
         midnight = timezone.make_aware(datetime.combine(over + timedelta(days=1), time()))
-        if not over < today <= over + REMINDED or row.evaluations.filter(at__gte=midnight).exists():
+        if not over < today <= over + REMINDED:
+            continue
+        if (
+            row.evaluations.filter(at__gte=midnight).exists()
+            or Message.objects.filter(key=row.evaluation_key).exists()
+        ):
             continue
 
         def words(title: str = row.title) -> str:

@@ -87,7 +87,9 @@ def _team(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _reschedule(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    found = {"detail": {"day": data["day"].isoformat()}} | _planned(data["day"], now)
+    found: dict[str, Any] = {"detail": {"day": data["day"].isoformat()}} | _planned(
+        data["day"], now
+    )
     if case.state == "ready":  # those of before had a level clock here
         found |= {"level_due": None, "level_derivation": []}
     return found
