@@ -198,6 +198,36 @@ def test_rates_of_monitors_come_before_permits(world, data) -> None:
     assert told["DA002"][0] == "permit"
 
 
+def test_zero_is_known_and_hours_without_a_value_are_not(world) -> None:
+    from jingwei.bureau.monitoring.models import EmissionDay
+
+    plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
+
+    def told() -> dict:
+        outlets, rates, basis = tracing.emissions("a21026", START, END, plane)
+        return {o.code: (b, r) for o, b, r in zip(outlets, basis, rates, strict=True)}
+
+    shut = Outlet.objects.get(code="DA002")
+    Point.objects.filter(pk=world.point.pk).update(outlet=shut)
+    row = EmissionDay.objects.create(
+        point=world.point, factor="a21026", day=date(2026, 11, 20), kg=0, hours=24, valid=0,
+        stopped=24,
+    )  # fmt: skip
+    assert told()["DA002"] == ("monitor", 0.0)
+    for more, rate in (({"kg": 43.2, "stopped": 0, "without": 12}, 1.0), ({"kg": 0, "without": 24}, None)):  # fmt: skip
+        EmissionDay.objects.filter(pk=row.pk).update(**more)
+        if rate is None:
+            assert told()["DA002"][0] == "permit"
+        else:
+            assert told()["DA002"] == ("monitor", pytest.approx(rate))
+    own = world.outlet
+    PermitLimit.objects.filter(pk=world.limit.pk).update(factor="a21026")
+    PermitAmount.objects.filter(outlet=own).delete()
+    PermitAmount.objects.filter(outlet=None).delete()
+    AnnualAmount.objects.create(outlet=own, factor="a21026", year=2024, tonnes=0)
+    assert told()[own.code] == ("inventory", 0.0)
+
+
 def test_the_inventory_counts_where_neither_monitor_nor_permit_does(world, data, client) -> None:
     """The same order for tracing, dispersion and the forecast, and each source says which it was."""
     added = Outlet.objects.create(

@@ -118,7 +118,7 @@ def attribute(
     draws: int = 600,
     seed: int = 1,
 ) -> Attribution:
-    """sources: known rates in g/s, all above 0; stations (n, 3) m; values (hours, n) µg/m³, hourly means
+    """sources: known rates in g/s (one of 0 has no share); stations (n, 3) m; values (hours, n) µg/m³, hourly means
     whose hour h begins at `weather.start` + h; the asked hours are `first` and later, those before
     are lead-in. `pollutant`: one of `loss.LOSSES`, lost on the way as there. Same input and seed, same answer."""
     v, dropped = clean(values)
@@ -167,7 +167,7 @@ def attribute(
             c.settled,
         )
         for c in (_pinned(c, monitored, micro) for c in answer.ranked)
-        if reach[c.source] > 0
+        if reach[c.source] > 0 and micro[c.source] > 0
     ]
     shares.sort(key=lambda s: (-round(s.probability, 2), -s.likely))
     return Attribution(

@@ -163,7 +163,8 @@ def emissions(
 ) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
     """Outlets in reach that emit the factor, what of their known rates is the factor at a station, in
     g/s, and whence each is known: "monitor", else "permit", else "inventory" (the newest year that was
-    handed in), else "assumed" (the lower quartile of what is known)."""
+    handed in), else "assumed" (the lower quartile of the known rates above 0). A monitor or an inventory
+    that says 0 is known; hours without a value count neither as mass nor as time."""
     codes = EMITTED[factor]
     day = local_day(start)
     listed: dict[int, dict[str, float]] = defaultdict(dict)
@@ -187,19 +188,19 @@ def emissions(
     for row in (
         EmissionDay.objects.filter(factor__in=codes, day__gte=day, day__lte=local_day(end - HOUR))
         .values("point__outlet", "factor")
-        .annotate(kg=Sum("kg"), hours=Sum("hours"))
+        .annotate(kg=Sum("kg"), known=Sum("hours") - Sum("without"))
         .order_by()
     ):
-        if row["hours"]:
-            rate = row["kg"] * 1000 / (row["hours"] * 3600)
+        if row["known"] > 0:
+            rate = row["kg"] * 1000 / (row["known"] * 3600)
             measured[row["point__outlet"]][row["factor"]] = rate
 
-    def first(of: dict[str, float]) -> float:
-        """The rate of the first emission that is known, its part that is the factor; 0 without one."""
+    def first(of: dict[str, float]) -> float | None:
+        """The rate of the first emission that is known, its part that is the factor; None without one."""
         for code in codes:
-            if of.get(code):
+            if code in of:
                 return of[code] * savings.part(PART.get((factor, code), ""))
-        return 0.0
+        return None
 
     rows = Outlet.objects.filter(
         medium=Medium.AIR,
@@ -213,22 +214,22 @@ def emissions(
     rates, basis = [], []
     for o in outlets:
         permitted = first(amounts.get(o.pk, {})) or (
-            first(shared.get(o.enterprise_id, {})) / max(parts[o.enterprise_id], 1)
+            (first(shared.get(o.enterprise_id, {})) or 0.0) / max(parts[o.enterprise_id], 1)
         )
-        if watched := first(measured.get(o.pk, {})):
+        if (watched := first(measured.get(o.pk, {}))) is not None:
             rates.append(watched)
             basis.append("monitor")
         elif permitted > 0:
             rates.append(permitted)
             basis.append("permit")
-        elif told := first(listed.get(o.pk, {})):
+        elif (told := first(listed.get(o.pk, {}))) is not None:
             rates.append(told)
             basis.append("inventory")
         else:
             rates.append(np.nan)
             basis.append("assumed")
     found = np.array(rates, dtype=float)
-    known = found[np.isfinite(found)]
+    known = found[found > 0]
     found[~np.isfinite(found)] = np.quantile(known, 0.25) if len(known) else 1.0
     return outlets, found, basis
 
