@@ -48,6 +48,15 @@ def test_days_that_are_over_warn_of_nothing(world) -> None:
     assert episodes.propose(days(160, 170, 90, 80), ahead=2) is None
 
 
+def test_a_day_that_is_missing_ends_a_row_of_days(world) -> None:
+    gap = [d for d in days(100, 160, 100, 160) if d["day"] != "2026-11-12"]
+    assert episodes.propose(gap) is None
+    row = episodes.propose([days(160)[0], *days(0, 0, 160, 170)[2:]], ahead=2)
+    assert row is not None
+    assert (row.level, row.first, row.last) == (1, date(2026, 11, 12), date(2026, 11, 13))
+    assert episodes.propose([]) is None
+
+
 def test_a_worse_forecast_brings_an_open_proposal_up_to_date_a_milder_one_does_not(world) -> None:
     row = episodes.propose(days(100, 120, 160, 170))
     assert episodes.propose(days(100, 120, 160, 165)) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,16 +22,24 @@ def propose(
     days: list[dict[str, Any]], forecast: Forecast | None = None, ahead: int | None = None
 ) -> Episode | None:
     """A warning of the grade that the days reach; None where they reach none or an open episode
-    covers them. `days` as `forecasting.days` gives them; `ahead`: how many of the last count as still
-    to come (all, if not given).
+    covers them. `days` as `forecasting.days` gives them, a day that is not there ends a row of them;
+    `ahead`: how many of the last count as still to come (all, if not given).
 
     A proposal that nobody has decided yet is brought up to date; a declared episode that is not
     enough any more gets a new proposal that names it.
     """
-    found = heavy.grade([d["aqi"] for d in days], ahead)
+    if not days:
+        return None
+    known_of = {date.fromisoformat(d["day"]): d["aqi"] for d in days}
+    begin, end_ = min(known_of), max(known_of)
+    dates = [begin + timedelta(k) for k in range((end_ - begin).days + 1)]
+    if ahead is not None:
+        coming = sorted(known_of)[len(known_of) - ahead :]
+        ahead = sum(d >= coming[0] for d in dates) if coming else 0
+    found = heavy.grade([known_of.get(d) for d in dates], ahead)
     if found is None:
         return None
-    first, last = (date.fromisoformat(days[k]["day"]) for k in (found.first, found.last))
+    first, last = dates[found.first], dates[found.last]
     level = found.grade.level
     with transaction.atomic():
         known = Episode.objects.select_for_update().filter(state__in=OPEN).first()
