@@ -107,7 +107,7 @@ def percentile(values: ArrayLike, p: float) -> float:
 
 
 def city(stations: ArrayLike) -> Floats:
-    """Daily values of a city: (stations, days) -> (days,), NaN below 75 % of the stations."""
+    """Daily values of a city: (stations, days, ...) -> (days, ...), NaN below 75 % of the stations."""
     x = np.sort(np.asarray(stations, dtype=np.float64), axis=0)  # sums do not depend on the order
     good = np.isfinite(x)
     n = good.sum(axis=0)

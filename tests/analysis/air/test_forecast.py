@@ -315,14 +315,28 @@ def test_the_day_takes_measured_hours_the_mean_and_the_best_eight_of_ozone() -> 
     found = daily.days(times, {"PM2.5": pm, "O3": ozone}, {"PM2.5": coming, "O3": o3}, back=1)
     assert [str(d) for d in found.day] == ["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"]
     assert found.ahead.tolist() == [0, 6, 24, 18]
-    # The first station has 19 hours of the first day; the city has all of them.
+    # The first station has 19 hours of the first day, and half of the stations are no city (HJ 663).
     assert np.isnan(found.iaqi["PM2.5"][0, 0, 0])
-    assert found.iaqi["PM2.5"][-1, 0, 0] == 100
+    assert found.iaqi["PM2.5"][1, 0, 0] == 100
+    assert np.isnan(found.iaqi["PM2.5"][-1, 0, 0])
     mean = (6 * 30 + 12 * 60 + 6 * 90) / 24
     assert found.iaqi["PM2.5"][0, 1, 0] == aqi.iaqi("pm25", mean, "2026", "day")
     assert found.iaqi["O3"][1, 2, 0] == aqi.iaqi("o3_8h", 160, "2026", "day")
     assert found.index[1, 2, 0] == aqi.iaqi("pm25", 90, "2026", "day")
     assert np.isnan(found.index[:, 3]).all()  # 18 hours of the fourth day
+
+
+def test_the_city_is_the_mean_of_the_stations_days() -> None:
+    """Ozone is high at each of four stations at another time; the mean over the stations never is."""
+    times = np.datetime64("2026-05-01T00", "h") + np.arange(24)
+    ozone = np.full((24, 4), 20.0)
+    for k in range(3):
+        ozone[8 * k : 8 * k + 8, k] = 200.0
+    ozone[:, 3] = np.nan
+    found = daily.days(times, {"O3": ozone}, {}, edition="2026")
+    assert found.iaqi["O3"][-1, 0, 0] == aqi.iaqi("o3_8h", 200, "2026", "day")
+    ozone[:, 2] = np.nan
+    assert np.isnan(daily.days(times, {"O3": ozone}, {}, edition="2026").index[-1, 0, 0])
 
 
 def test_hours_that_miss_together_make_bad_days_likelier() -> None:
@@ -395,6 +409,17 @@ def test_episodes_are_named_before_they_begin() -> None:
     known = history.History(times, ("a",), {"PM2.5": np.zeros((192, 1))}, {})
     found = verify_days.episodes(told, known)
     assert (found.were, found.ahead, found.late, found.lead, found.false) == (1, 1, 0, 0.0, 1)
+    # The same hours, of a history that begins at 10 o'clock of the day before the first one told of.
+    early = replace(known, times=known.times[0] - 14 + np.arange(192 + 14), values={"PM2.5": np.zeros((206, 1))})  # fmt: skip
+    late = replace(told, starts=starts + 14)
+    assert verify_days.episodes(late, early) == found
+    # "Once more" is the last day that is over.
+    sure = replace(told, came=city[day[:, None] + np.minimum(np.arange(3), 7 - day[:, None])][..., None].repeat(2, 2))  # fmt: skip
+    told_, same = (verify_days.chances(t, h) for t, h in ((sure, known), (replace(sure, starts=starts + 14), early)))  # fmt: skip
+    assert [c.csi_persistence for c in same if c.csi_persistence == c.csi_persistence] == [
+        c.csi_persistence for c in told_ if c.csi_persistence == c.csi_persistence
+    ]
+    assert [c.persistence for c in same] == [c.persistence for c in told_]
 
 
 def test_episodes_say_where_and_when() -> None:
@@ -454,8 +479,18 @@ def test_command(app: typer.Typer, tmp_path: Path, city: history.History) -> Non
     assert {(c["place"], c["ahead"]) for c in days["degraded"]["chances"]} >= {("city", 1), ("stations", 0)}  # fmt: skip
     written = (tmp_path / "air.md").read_text()
     assert "<!-- forecast -->" in written
-    assert "<!-- forecast-days -->" in written
-    assert "| stations | next day | > 100 |" in written
+    assert "forecast-days" not in written  # of one pollutant alone there is no index
+    assert "| stations | next day | > 100 |" in found.stderr
+    names = [
+        ["PM2.5"],
+        ["O3"],
+        ["O3", "CO"],
+        ["PM10", "NO2", "SO2", "CO"],
+        ["SO2", "PM10", "NO2", "CO", "O3", "PM2.5"],
+    ]
+    assert [commands._section(n) for n in names] == [
+        "forecast", "forecast-O3", "forecast-CO-O3", "forecast-others", "forecast-all",
+    ]  # fmt: skip
 
 
 def test_read_restores_what_was_written_and_leaves_out_what_cannot_be(

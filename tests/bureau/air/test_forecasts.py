@@ -296,6 +296,13 @@ def test_the_days_that_are_over_stand_beside_what_was_told_of_them(made, world, 
     assert one["told"] == pytest.approx(12 * 0.7)
     assert (one["came"], one["kept"]) == (0, 0)
     assert one["brier"] == pytest.approx(0.49)
+    # With 21 hours of the day before measured, that day is the last one known.
+    for one_ in Forecast.objects.all():
+        late = [d | {"ahead": 3} if d["ahead"] == 12 else d for d in one_.about["days"]]
+        Forecast.objects.filter(pk=one_.pk).update(about={"days": late})
+    assert forecast_days.recent_city(NOW)["kept_error"] == pytest.approx(
+        np.mean([abs(90 - (81 + k)) for k in range(2, 14)])
+    )
     part = StationForecast.objects.last()
     assert forecast_days.recent_station(part, NOW)["error"] == found["error"]
     # Forecasts by what had learned from those days prove nothing.

@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from jingwei.analysis.air.forecast.daily import ABOVE
+from jingwei.analysis.air.forecast.daily import ABOVE, ENOUGH
 from jingwei.bureau.air.forecasting import HOUR, ITEMS
 from jingwei.bureau.air.models import Episode, Forecast, State, StationForecast
 from jingwei.bureau.language import english
@@ -145,13 +145,15 @@ def recent_station(row: StationForecast, now: datetime) -> dict[str, Any] | None
 
 def _recent(given: Iterable[list[dict[str, Any]] | None]) -> dict[str, Any] | None:
     """`given`: days as forecasts have told them, the oldest forecast first. A day counts as it was told
-    by the last forecast of all its hours; what came is what later forecasts know of it."""
+    by the last forecast of all its hours; what came is what later forecasts know of it; `before` is the
+    last day of which that forecast knew `ENOUGH` hours (what it expects of the others counts in)."""
     came: dict[str, dict[str, Any]] = {}
     told: dict[str, tuple[dict[str, Any], int | None]] = {}
     for days in given:
         whole = [d for d in days or [] if not d["ahead"]]
         came |= {d["day"]: d for d in whole}
-        last = whole[-1]["aqi"] if whole else None
+        known = [d for d in days or [] if d["ahead"] <= 24 - ENOUGH]
+        last = known[-1]["aqi"] if known else None
         told |= {d["day"]: (d, last) for d in days or [] if d["ahead"] == 24}
     both = [d for d in sorted(told) if d in came and came[d]["aqi"] is not None]
     if not both:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _GOALS = {"degraded": 47.0, "none": 66.0}
+_ALL = ("CO", "NO2", "O3", "PM10", "PM2.5", "SO2")
 _ALARMS = (60.0, 115.0)  # µg/m³ PM2.5: IAQI 100 and 150 of GB 3095-2026
 
 
@@ -38,7 +39,8 @@ def forecast(
     ] = "boosted",
     seed: Annotated[int, typer.Option(help="Of the weather's errors.")] = 1,
     report: Annotated[
-        Path | None, typer.Option(help="Markdown file whose section of this name is written anew.")
+        Path | None,
+        typer.Option(help="Markdown file whose section of these pollutants is written anew."),
     ] = None,
 ) -> None:
     """48-hour forecasts of all stations against persistence and damped persistence."""
@@ -119,8 +121,9 @@ def forecast(
     validate.tell(by_day)
     if report is not None:
         with validate.refusing():
-            write(report, "forecast", text)
-            write(report, "forecast-days", by_day)
+            write(report, _section(pollutant or ["PM2.5"]), text)
+            if by_day and len(set(pollutant or [])) == len(_ALL):
+                write(report, "forecast-days", by_day)
     judged = [f for f in found if f["pollutant"] == "PM2.5" and f["weather"] in _GOALS]
     validate.figures(
         {
@@ -135,6 +138,14 @@ def forecast(
             "met": all(f["rmse"] <= _GOALS[f["weather"]] for f in judged) if judged else None,
         }
     )
+
+
+def _section(pollutants: list[str]) -> str:
+    """Where the report of these stands."""
+    given = tuple(sorted(set(pollutants)))
+    others = tuple(n for n in _ALL if n not in ("PM2.5", "O3"))
+    named = {("PM2.5",): "forecast", others: "forecast-others", _ALL: "forecast-all"}
+    return named.get(given, f"forecast-{'-'.join(given)}")
 
 
 def _cut(text: str) -> np.datetime64:

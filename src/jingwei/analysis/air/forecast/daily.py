@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from jingwei.analysis.air.boundary import Floats
 from jingwei.analysis.air.forecast.history import Hours
-from jingwei.standards import aqi, heavy
+from jingwei.standards import aqi, evaluation, heavy
 
 ABOVE = (100, 150, 200, 300)  # daily AQI whose chances are told
 ENOUGH = 20  # hours of a day's mean (GB 3095), and 6 of 8 of ozone's
@@ -28,8 +28,8 @@ _SCALE = {"CO": 1e-3}  # the index judges CO in mg/m³
 @dataclass(frozen=True)
 class Days:
     """`day` (days,) datetime64[D] and how many of their hours lie `ahead` (days,). `iaqi` by pollutant
-    and `index` (stations + 1, days, courses): the last row is the city, of the means over the
-    stations; NaN where a day has too few hours."""
+    and `index` (stations + 1, days, courses): the last row is the city, of the means of the stations'
+    daily values (HJ 663); NaN where a day has too few hours or less than 75 % of the stations."""
 
     day: npt.NDArray[np.datetime64]
     ahead: npt.NDArray[np.int64]
@@ -68,16 +68,13 @@ def days(
     editions = [edition or aqi.edition(d.astype(object)) for d in at]
     iaqi = {}
     for name, series in measured.items():
-        hours = np.full((series.shape[1] + 1, 24 * count, courses), np.nan)
+        hours = np.full((series.shape[1], 24 * count, courses), np.nan)
         past = series[max(begin, 0) :].T[..., None]
-        hours[:-1, gone - past.shape[1] : gone] = past
+        hours[:, gone - past.shape[1] : gone] = past
         if name in coming:
-            hours[:-1, gone : gone + length] = coming[name]
-        known = np.isfinite(hours[:-1])
-        seen = known.sum(axis=0)
-        total = np.where(known, hours[:-1], 0.0).sum(axis=0)
-        hours[-1] = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
-        value = _value(name, hours.reshape(len(hours), count, 24, courses)) * _SCALE.get(name, 1.0)
+            hours[:, gone : gone + length] = coming[name]
+        each = _value(name, hours.reshape(len(hours), count, 24, courses)) * _SCALE.get(name, 1.0)
+        value = np.concatenate([each, evaluation.city(each)[None]])
         found = np.stack(
             [aqi.iaqi_array(_ITEM[name], value[:, k], e, "day") for k, e in enumerate(editions)], 1
         )

@@ -169,7 +169,7 @@ def _whole(value: float) -> int | None:
 def chances(told: Told, history: History) -> list[Chance]:
     """Of the city and of all stations together, by day ahead and bound."""
     out = []
-    last_whole = (told.starts + 1 + int(history.hour(0))) // 24 - 1  # the last day that is over
+    last_whole = (told.starts + 1 + _offset(told, history)) // 24 - 1  # the last day that is over
     month = (told.first + np.arange(len(told.truth) + REACH)).astype("datetime64[M]").astype(np.int64) % 12  # fmt: skip
     for name, places in (("city", slice(-1, None)), ("stations", slice(None, -1))):
         truth = told.truth[:, places]
@@ -211,6 +211,12 @@ def chances(told: Told, history: History) -> list[Chance]:
                     )
                 )  # fmt: skip
     return out
+
+
+def _offset(told: Told, history: History) -> int:
+    """Hours from the beginning of the first day told of to that of the history, below 0 where this is
+    earlier."""
+    return int((history.times[0] - told.first.astype("datetime64[h]")) / np.timedelta64(1, "h"))
 
 
 def _share(values: Floats, above: int) -> float:
@@ -268,7 +274,7 @@ def episodes(told: Told, history: History) -> Episodes:
     ]
     leads = []
     late = 0
-    offset = int(history.hour(0))
+    offset = _offset(told, history)
     for first, last in rows:
         named = [
             first * 24 - (int(s) + 1 + offset)
