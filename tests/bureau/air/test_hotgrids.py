@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xarray
 from django.test import Client
@@ -15,9 +17,10 @@ from django.urls import reverse
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.forecast.history import History
+from jingwei.bureau.air import forecasting, hotgrids
 from jingwei.bureau.air import hotgrid_selectors as selectors
 from jingwei.bureau.air import hotgrid_services as services
-from jingwei.bureau.air import hotgrids
 from jingwei.bureau.air.models import HotCell, HotGrid, SatelliteScene, State
 from jingwei.bureau.air.tracing import RefusedError
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -528,3 +531,116 @@ def test_scenes_of_older_boundaries_are_left_out_and_said(
     )
     third = services.run_now()
     assert (third.state, third.reason) == (State.REFUSED, "nothing")
+
+
+# ---- what goes in -------------------------------------------------------------------------------
+
+
+def history(values: np.ndarray, **weather: np.ndarray) -> History:
+    hours = np.datetime64("2026-11-01T00", "h") + np.arange(len(values))
+    return History(hours, tuple(str(n) for n in range(values.shape[1])), {"NO2": values, "SO2": values}, weather)  # fmt: skip
+
+
+def test_negative_readings_stay_for_calibration_and_marks_of_failure_do_not(
+    world: worlds.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = forecasting.Station.of(world.station)
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    readings = [-8.0, 3.0, -999.0]
+    rows = pa.table(
+        {
+            "time": pa.array([start + timedelta(hours=h) for h in range(3)], pa.timestamp("s", "UTC")),
+            "mn": [here.mn] * 3, "st": [here.st] * 3, "factor": ["a21004"] * 3, "value": readings,
+            "flag": ["N"] * 3,
+        }
+    )  # fmt: skip
+
+    class Lake:
+        def __init__(self, _place: Any) -> None: ...
+
+        def scan(self, *_asked: Any) -> pa.Table:
+            return rows
+
+    monkeypatch.setattr(forecasting, "Lake", Lake)
+    end = start + timedelta(hours=3)
+    kept, dropped = forecasting.measured([here], start, end, raw=True)
+    assert kept.values["NO2"][:2, 0].tolist() == [-8.0, 3.0]
+    assert np.isnan(kept.values["NO2"][2, 0])
+    assert dropped["negative"] == 1
+    cut, dropped = forecasting.measured([here], start, end)
+    assert np.isnan(cut.values["NO2"][0, 0])
+    assert dropped["negative"] == 2
+
+
+def test_other_readings_wind_or_places_give_a_region_another_digest(
+    world: worlds.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was left out of the micro-stations is told."""
+    fine = {"cells": [{}], "stations": [], "why": ""}
+    monkeypatch.setattr(hotgrids.finegrids, "compute", lambda *_a: fine)
+    one = forecasting.Station.of(world.station)
+    day = datetime(2026, 11, 1, tzinfo=UTC).date()
+    given: dict[str, Any] = {}
+
+    def measured(stations: Any, start: Any, end: Any, raw: bool = False) -> Any:
+        return given["sent" if raw else "known"], {"negative": 0, "stuck": 3 if raw else 5}
+
+    monkeypatch.setattr(hotgrids.forecasting, "measured", measured)
+
+    def digest(sent: float = 1.0, known: float = 1.0, wind: float = 1.0, east: float = 0.0) -> str:
+        given["sent"] = history(np.full((48, 1), sent))
+        given["known"] = history(np.full((48, 1), known), speed=np.full(48, wind))
+        moved = replace(one, at=(one.at[0] + east, one.at[1]))
+        found = hotgrids.compute(
+            hotgrids.Question(
+                hotgrids.city(), day, day, [], 0, [one], None, [moved], ["110105"],
+                frozenset(["110105"]),
+            )
+        )  # fmt: skip
+        assert found["said"]["dropped_micro_stuck"] == 3
+        return str(found["digest"])
+
+    all_ = {digest(), digest(sent=2.0), digest(known=2.0), digest(wind=2.0), digest(east=0.01)}
+    assert len(all_) == 5
+    assert digest() in all_
+
+
+def test_so2_is_lost_on_its_way_and_no2_is_not() -> None:
+    plane = hotgrids.Plane(116.4, 40.0)
+    n = 36
+    rates = {name: np.array([10.0]) for name in hotgrids.RESIDUALS}
+    given = hotgrids.Stacks(
+        plane, (1,), np.array([-8000.0]), np.array([0.0]), np.array([0.0]),
+        np.full((3, 1), np.nan), rates, 0,
+    )  # fmt: skip
+    still = np.zeros(n)
+    known = history(
+        np.full((n, 1), 20.0), u=still + 2, v=still, speed=still + 2, temperature=still + 15
+    )
+    known = replace(known, times=known.times - np.timedelta64(12, "h"))
+    here = forecasting.Station(1, "1", "22", "1", "1", "2017", (116.4, 40.0), {})
+    found, left = hotgrids._explained(given, [here], known)
+    assert left == 0
+    no2, so2 = (np.nanmean(found[n]) for n in ("NO2", "SO2"))
+    assert 0.3 * no2 < so2 < 0.95 * no2
+
+
+def test_the_page_shows_the_city_unless_a_region_is_asked_for(world: worlds.World) -> None:
+    def make(region: Region | None, minutes: int) -> HotGrid:
+        day = now().date()
+        return HotGrid.objects.create(
+            state=State.DONE, region=region, first=day, last=day,
+            asked=now() + timedelta(minutes=minutes), result={},
+        )  # fmt: skip
+
+    part = make(world.region, 1)
+    assert selectors.at("") == part
+    whole = make(None, 0)
+    assert selectors.at("") == whole
+    assert selectors.at(str(part.pk)) == part
+    assert "尚无 500 米网格功能" in selectors.why_not_fine(whole)
+
+
+def test_a_cell_lies_where_most_of_its_wanted_sensors_do() -> None:
+    assert hotgrids.finegrids._region(["1", "2", "2"], None) == "2"
+    assert hotgrids.finegrids._region(["1", "2", "2"], frozenset(["1"])) == "1"

@@ -137,8 +137,8 @@ def contributions(
     # What leaves the air in the same way shares a matrix.
     matrices: dict[loss.Losses, Any] = {}
     for name, rate in given.rates.items():
-        if (rate > 0).any() and _fate(name) not in matrices:
-            matrices[_fate(name)] = backward.matrix(
+        if (rate > 0).any() and fate(name) not in matrices:
+            matrices[fate(name)] = backward.matrix(
                 plumes, loss.usual(air.winds, name), spots, memory=MEMORY, threads=1
             )
     hours = MEMORY + np.arange(reach)
@@ -146,12 +146,12 @@ def contributions(
     for number in range(len(places)):
         rows = hours * len(places) + number
         reached = {
-            fate: m[rows].toarray() for fate, m in matrices.items()
+            kind: m[rows].toarray() for kind, m in matrices.items()
         }  # (reach, outlets), s/m³
         for name, rate in given.rates.items():
             if not (rate > 0).any():
                 continue
-            adds = reached[_fate(name)] * (1e6 * rate)
+            adds = reached[fate(name)] * (1e6 * rate)
             mean = adds.mean(axis=0)
             first = [int(j) for j in np.argsort(-mean)[:TOP] if mean[j] >= SLIGHT]
             if not first:
@@ -165,7 +165,7 @@ def contributions(
     return found, ""
 
 
-def _fate(name: str) -> loss.Losses:
+def fate(name: str) -> loss.Losses:
     """What takes a pollutant out of the air without rain."""
     about = loss.LOSSES[name]
     return loss.Losses(about.half_life, about.surface)

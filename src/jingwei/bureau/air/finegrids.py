@@ -100,7 +100,7 @@ def compute(
             {
                 "name": fine.name(*c),
                 "outline": fine.outline(*c),
-                "region": regions[who[min(sensors)]],
+                "region": _region([regions[who[k]] for k in sorted(sensors)], wanted),
                 "longitude": round(float(lon), 5), "latitude": round(float(lat), 5),
                 "parent": grid.name(*parent) if parent else "",
                 "where": _where(parent, hot, around),
@@ -124,6 +124,12 @@ def _parent(fine: Grid, cell: tuple[int, int], grid: Grid) -> tuple[int, int] | 
     if 0 <= row < grid.ny and 0 <= column < grid.nx:
         return row, column
     return None
+
+
+def _region(of: Sequence[str], wanted: frozenset[str] | None) -> str:
+    """The region of a cell by those of its sensors: of the wanted ones that with the most."""
+    some = [r for r in of if wanted is None or r in wanted] or of
+    return max(some, key=some.count)
 
 
 def _where(parent: tuple[int, int] | None, hot: Bools, around: Bools) -> str:

@@ -41,6 +41,7 @@ PAST = timedelta(days=3 * 366)  # of the lake; older years lie in the archive
 LEAST = 2 * 3 * model.BLOCK + WARM + LEADS + round(KEPT / HOUR)  # hours with measured air
 ROWS = (20_000, 300_000)  # cases to learn from: half of all station hours, within these
 MEDIAN = LEVELS.index(0.5)
+FLOOR = -100.0  # µg/m³, own choice: farther below 0 it is a mark of failure (-999), no offset
 BACK = 3  # measured days told before that of the start
 
 
@@ -121,12 +122,16 @@ def moment(hour: np.datetime64) -> datetime:
 
 
 def measured(
-    stations: Sequence[Station], start: datetime, end: datetime, older: History | None = None
+    stations: Sequence[Station],
+    start: datetime,
+    end: datetime,
+    older: History | None = None,
+    raw: bool = False,
 ) -> tuple[History, dict[str, int]]:
     """Hours from `start` (or the beginning of `older`) to `end`, and how many values were left out why.
 
     Values marked not normal are not read; negative ones and such that stand still for a day are left
-    out. Wind is averaged as a vector; the dew point follows from temperature and humidity (Magnus, WMO
+    out. `raw`: negative ones down to `FLOOR` stay, for sensors whose offset is still to be taken out. Wind is averaged as a vector; the dew point follows from temperature and humidity (Magnus, WMO
     No. 8 annex 4.B). Raises `ForecastError` where no station has sent anything.
     """
     first = local(start) if older is None else min(local(start), older.times[0])
@@ -158,7 +163,7 @@ def measured(
     for name, factor in FACTORS.items():
         one = cube[wanted[factor]]
         with np.errstate(invalid="ignore"):
-            bad = one < 0
+            bad = one < (FLOOR if raw else 0.0)
         still = np.column_stack([history.stuck(one[:, k]) for k in range(len(stations))])
         dropped["negative"] += int(bad.sum())
         dropped["stuck"] += int((still & ~bad).sum())

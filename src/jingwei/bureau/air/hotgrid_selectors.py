@@ -38,10 +38,10 @@ def regions() -> QuerySet[Region]:
 
 
 def at(pk: str) -> HotGrid | None:
-    """The run with this key, else the newest."""
+    """The run with this key, else the newest of the city, else the newest of a region."""
     if pk.isdigit() and len(pk) < 19 and (one := runs().filter(pk=int(pk)).first()):
         return one
-    return runs().first()
+    return runs().filter(region=None).first() or runs().first()
 
 
 def layer_name(key: str) -> str:
@@ -182,6 +182,11 @@ class Fine:
         return 100 * float(self.told["q"])
 
     @property
+    def above(self) -> bool:
+        """Hot, or surely (95 %) above its surroundings in one pollutant."""
+        return self.row is not None or any((x["low"] or 0) > 0 for x in self.lines)
+
+    @property
     def where(self) -> str:
         return where(self.told["where"])
 
@@ -233,7 +238,9 @@ def set_aside(why_: str) -> str:
 
 def why_not_fine(run: HotGrid) -> str:
     """Why a run has no 500 m."""
-    return fine_reason(run.result.get("micro", {}).get("why", ""))
+    if "micro" not in run.result:
+        return _("This run was made before there were cells of 500 m: compute anew.")
+    return fine_reason(run.result["micro"].get("why", ""))
 
 
 def fine_reason(code: str) -> str:
@@ -249,7 +256,7 @@ def said(run: HotGrid) -> list[str]:
     """What a run rests on and what is missing, in sentences."""
     told, about = run.result, run.result["said"]
     if run.region is not None:
-        return []
+        return _dropped(about)
     found = [
         _("%(tested)d of the city's %(city)d cells were seen on %(least)d days or more.")
         % {"tested": told["tested"], "city": told["city"], "least": hotgrids.LEAST}
@@ -282,8 +289,15 @@ def said(run: HotGrid) -> list[str]:
         )
     if about["assumed"]:
         found.append(_("%d outlets without a known amount: the lower quartile of the others was assumed.") % about["assumed"])  # fmt: skip
+    return found + _dropped(about)
+
+
+def _dropped(about: dict[str, int]) -> list[str]:
+    found = []
     for key, text in (
         ("dropped_negative", _("%d negative concentrations were left out.")),
+        ("dropped_micro_negative", _("%d readings of micro-stations below −100 µg/m³ were left out.")),
+        ("dropped_micro_stuck", _("%d readings of micro-stations that did not move for a day or more were left out.")),
         ("dropped_stuck", _("%d concentrations that did not move for a day or more were left out.")),
     ):  # fmt: skip
         if about.get(key):

@@ -24,7 +24,7 @@ from jingwei.bureau.findings.services import Refused
 @require_safe
 @requires("air.view")
 def hotgrids(request: HttpRequest) -> HttpResponse:
-    """The hot cells of a run (`?run=`, else the newest), what they rest on, and what came from
+    """The hot cells of a run (`?run=`, else the city's newest), what they rest on, and what came from
     satellites."""
     run = selectors.at(request.GET.get("run", ""))
     waiting = HotGrid.objects.filter(state=State.WAITING).exists()
@@ -52,6 +52,8 @@ def hotgrids(request: HttpRequest) -> HttpResponse:
             "count": len(rows),
             "areas": selectors.areas(rows),
             "fine": fine,
+            "fine_high": [f for f in fine if f.above],
+            "fine_rest": [f for f in fine if not f.above],
             "fine_hot": len(hot),
             "why_not_fine": selectors.why_not_fine(run),
             "sensors": selectors.sensors(run),
@@ -73,8 +75,9 @@ def compute(request: HttpRequest) -> HttpResponse:
     region = None
     if code := request.POST.get("region", ""):
         region = get_object_or_404(selectors.regions(), code=code)
-    services.ask(timezone.now(), request.user, region)
-    return redirect("air:hotgrids")
+    row = services.ask(timezone.now(), request.user, region)
+    page = reverse("air:hotgrids")
+    return redirect(page if region is None else f"{page}?run={row.pk}")
 
 
 @require_safe

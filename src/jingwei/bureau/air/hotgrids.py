@@ -17,19 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from jingwei.analysis.air import hotgrids as cells
+from jingwei.analysis.air import loss, weather
 from jingwei.analysis.air import tracing as backward
-from jingwei.analysis.air import weather
 from jingwei.analysis.air.attribution import MEMORY, background
 from jingwei.analysis.air.forecast.history import History
 from jingwei.analysis.air.hotgrids import Bools, Grid
-from jingwei.analysis.air.puffs import Sources
 from jingwei.analysis.air.weather import Plane, WeatherError
 from jingwei.bureau.air import finegrids, forecasting
-from jingwei.bureau.air.contributions import Stacks, stacks
+from jingwei.bureau.air.contributions import Stacks, fate, sources, stacks
 from jingwei.bureau.air.finegrids import short
 from jingwei.bureau.air.forecasting import HOUR, ForecastError, Station
 from jingwei.bureau.air.models import Gas, HotGrid, SatelliteScene
-from jingwei.bureau.air.tracing import DEFAULT_HEIGHT, RefusedError
+from jingwei.bureau.air.tracing import RefusedError
 from jingwei.bureau.monitoring.observations import day_start
 from jingwei.bureau.registry.models import Point, Region
 
@@ -173,6 +172,7 @@ def compute(q: Question) -> dict[str, Any]:
     about: dict[str, dict[str, Any]] = {}
     strangers = _satellites(q, days, raw, about)
     known, dropped = _measured(q)
+    sent, dropped_micro = _sent(q)
     seconds = _stations(q, known, raw, about) if known is not None else 0
     excess: dict[str, Floats] = {}
     for name, values in raw.items():
@@ -224,22 +224,23 @@ def compute(q: Question) -> dict[str, Any]:
             [int(j), int(i), short(found.strength[j, i]), short(found.q[j, i])]
             for j, i in zip(*np.nonzero(tested), strict=True)
         ],
-        "micro": _micro(q, known, found.hot),
+        "micro": _micro(q, sent, known, found.hot),
         "said": {
             "scenes": len(q.scenes), "synthetic": q.synthetic, "strangers": strangers,
             "stations": len(q.stations), "residual_days_left": seconds,
             "no_stacks": int(q.stacks is None),
             "assumed": q.stacks.assumed if q.stacks else 0,
-            **{f"dropped_{k}": n for k, n in dropped.items()},
+            **{f"dropped_{k}": n for k, n in (dropped | dropped_micro).items()},
         },
-        "digest": _digest(q, raw),
+        "digest": _digest(q, raw, sent, known),
     }  # fmt: skip
 
 
 def _region(q: Question) -> dict[str, Any]:
     """A run of 500 m over some regions alone. Raises RefusedError `micro` with why."""
     known, dropped = _measured(q)
-    told_ = _micro(q, known, np.zeros(q.city.grid.shape, bool))
+    sent, dropped_micro = _sent(q)
+    told_ = _micro(q, sent, known, np.zeros(q.city.grid.shape, bool))
     if not told_["cells"]:
         raise RefusedError(f"micro {told_['why']}".strip())
     return {
@@ -247,13 +248,12 @@ def _region(q: Question) -> dict[str, Any]:
         "layers": {}, "left": {}, "field": [], "micro": told_,
         "said": {"scenes": 0, "synthetic": 0, "strangers": 0, "stations": len(q.stations),
                  "residual_days_left": 0, "no_stacks": 0, "assumed": 0,
-                 **{f"dropped_{k}": n for k, n in dropped.items()}},
-        "digest": _digest(q, {}),
+                 **{f"dropped_{k}": n for k, n in (dropped | dropped_micro).items()}},
+        "digest": _digest(q, {}, sent, known),
     }  # fmt: skip
 
 
-def _micro(q: Question, known: History | None, hot: Bools) -> dict[str, Any]:
-    sent, _dropped = _hours(q, q.micro) if q.micro else (None, {})
+def _micro(q: Question, sent: History | None, known: History | None, hot: Bools) -> dict[str, Any]:
     return finegrids.compute(
         q.city.grid, hot, q.micro, q.regions, q.stations, _late(sent), _late(known), q.wanted
     )
@@ -301,10 +301,19 @@ def _measured(q: Question) -> tuple[History | None, dict[str, int]]:
     return _hours(q, q.stations) if q.stations else (None, {})
 
 
-def _hours(q: Question, stations: Sequence[Station]) -> tuple[History | None, dict[str, int]]:
+def _sent(q: Question) -> tuple[History | None, dict[str, int]]:
+    """The same of the micro-stations, negative readings too: an offset is taken out by calibration."""
+    found, dropped = _hours(q, q.micro, raw=True) if q.micro else (None, {})
+    return found, {f"micro_{k}": n for k, n in dropped.items()}
+
+
+def _hours(
+    q: Question, stations: Sequence[Station], raw: bool = False
+) -> tuple[History | None, dict[str, int]]:
     start = day_start(q.first) - MEMORY * HOUR
+    end = day_start(q.last + timedelta(days=1))
     try:
-        return forecasting.measured(stations, start, day_start(q.last + timedelta(days=1)))
+        return forecasting.measured(stations, start, end, raw=raw)
     except ForecastError:
         return None, {}
 
@@ -350,16 +359,7 @@ def _explained(
         return found, days
     wind = {w: known.weather[w] for w in ("u", "v", "speed", "temperature")}
     direction = np.degrees(np.arctan2(-wind["u"], -wind["v"])) % 360
-    height, velocity, gas = given.gas
-    sources = Sources(
-        x=given.x,
-        y=given.y,
-        height=np.where(np.isfinite(height), height, DEFAULT_HEIGHT),
-        rate=np.ones(len(given.x)),
-        diameter=given.diameter,
-        velocity=np.nan_to_num(velocity),
-        gas=np.nan_to_num(gas),
-    )
+    plumes = sources(given, np.ones(len(given.x)))
     px, py = given.plane.to([s.at[0] for s in stations], [s.at[1] for s in stations])
     spots = np.column_stack([px, py, np.full(len(px), 3.0)])
     start = forecasting.moment(known.times[0])
@@ -380,9 +380,15 @@ def _explained(
                 np.isfinite(known.values[n][late]).any() for n in RESIDUALS if n in known.values
             )
             continue
-        matrix = backward.matrix(sources, air.winds, spots, memory=MEMORY, threads=1)
-        late = matrix[MEMORY * len(spots) :]
+        # What leaves the air in the same way shares a matrix.
+        matrices = {
+            fate(name): backward.matrix(
+                plumes, loss.usual(air.winds, name), spots, memory=MEMORY, threads=1
+            )
+            for name in {fate(n): n for n in RESIDUALS}.values()
+        }
         for name in RESIDUALS:
+            late = matrices[fate(name)][MEMORY * len(spots) :]
             adds = np.asarray(late @ (1e6 * given.rates[name])).reshape(24, len(spots))
             found[name][day * 24 : day * 24 + 24] = adds
     return found, left
@@ -420,19 +426,31 @@ def _median(values: Floats) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _digest(q: Question, raw: dict[str, Floats]) -> str:
-    """SHA-256 over the cells of the city, the files of the scenes and all layers."""
+def _digest(
+    q: Question, raw: dict[str, Floats], sent: History | None, known: History | None
+) -> str:
+    """SHA-256 over the cells of the city, the files of the scenes, all layers, places and hours of the
+    stations and micro-stations, and the wind."""
+
+    def hours(of: History | None) -> dict[str, str]:
+        return {} if of is None else {k: _hash(v) for k, v in {**of.values, **of.weather}.items()}
+
     facts: dict[str, Any] = {
         "grid": told(q.city.grid),
         "inside": hashlib.sha256(q.city.inside.tobytes()).hexdigest(),
         "first": q.first.isoformat(),
         "last": q.last.isoformat(),
         "scenes": sorted({s[4] for s in q.scenes}),
-        "micro": [s.mn for s in q.micro],
+        "stations": [[s.mn, s.st, *s.at] for s in q.stations],
+        "micro": [[s.mn, s.st, *s.at] for s in q.micro],
+        "regions": q.regions,
+        "known": hours(known),
+        "sent": hours(sent),
         "wanted": sorted(q.wanted) if q.wanted is not None else None,
-        "layers": {
-            name: hashlib.sha256(np.round(np.nan_to_num(v, nan=-1e9), 6).tobytes()).hexdigest()
-            for name, v in raw.items()
-        },
+        "layers": {name: _hash(v) for name, v in raw.items()},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _hash(values: Floats) -> str:
+    return hashlib.sha256(np.round(np.nan_to_num(values, nan=-1e9), 6).tobytes()).hexdigest()
