@@ -6,9 +6,13 @@ import io
 import struct
 import zlib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pypdf
 import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.test import RequestFactory
 from django.utils import translation
 
 import printed
@@ -141,3 +145,40 @@ def test_a_drawing_stays_lines_and_its_text_text() -> None:
     assert len(page.images) == 0
     assert "图一" in printed.text(file)
     assert "图中&字" in printed.text(file)
+
+
+@pytest.fixture
+def asked(db: None, monkeypatch: pytest.MonkeyPatch) -> HttpRequest:
+    """Of a reader who wants the file of a page."""
+    request = RequestFactory().get("/air/x/?a=b&format=pdf")
+    request.user, request.session = AnonymousUser(), {}
+    request._messages = []
+    monkeypatch.setattr(setting, "PATIENCE", 0.05)
+    return request
+
+
+def test_who_waits_too_long_for_the_engine_is_asked_to_come_again(asked: HttpRequest) -> None:
+    with setting._one, translation.override("zh-hans"):
+        answer = paper.answer(asked, "console/errors/page.html", {"title": "一"}, "一", AT)
+    assert answer.status_code == 503
+    assert int(answer["Retry-After"]) > 0
+    assert "正在生成其他文件" in answer.content.decode()
+    assert 'href="/air/x/?a=b"' in answer.content.decode()
+    # and the engine is free again afterwards
+    assert made("<p>一</p>").startswith(b"%PDF")
+
+
+def test_a_document_that_the_engine_refuses_leads_back(
+    asked: HttpRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "engine.py"
+    broken.write_text("raise SystemExit('no fonts')")
+    monkeypatch.setattr(setting, "_ENGINE", broken)
+    with translation.override("zh-hans"):
+        answer = paper.answer(asked, "console/errors/page.html", {"title": "一"}, "一", AT)
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer
+    assert "未能生成 PDF 文件" in answer.content.decode()
+    assert "no fonts" not in answer.content.decode()
+    assert 'href="/air/x/?a=b"' in answer.content.decode()
+    assert not setting._one.locked()

@@ -25,6 +25,9 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.paper.reading import Content
 
 LONGEST = 120  # seconds a document may take
+PATIENCE = (
+    15  # seconds to wait for the engine: whoever waits holds one of the few threads for pages
+)
 _ENGINE = Path(__file__).with_name("engine.py")
 # Of the fonts inside the engine, what the Chinese ones lack and pages use.
 _SPARE = frozenset("₀₁₂₃₄₅₆₇₈₉✗")
@@ -36,10 +39,15 @@ class NotSetError(Exception):
     """The engine made no file; says why."""
 
 
+class BusyError(NotSetError):
+    """The engine is at another document still."""
+
+
 def pdf(content: Content, title: str, at: datetime) -> bytes:
     """The file; `title` and the day of `at` stand at the foot of each page and in its properties.
 
-    Raises `NotSetError` where the engine refuses. A picture that it cannot read is left out, and the file
+    Raises `NotSetError` where the engine refuses, `BusyError` where it was not free within `PATIENCE`
+    seconds. A picture that it cannot read is left out, and the file
     says so.
     """
     with translation.override("zh-hans" if content.language == "zh" else "en"):
@@ -77,13 +85,16 @@ def _set(content: Content, title: str, at: datetime) -> bytes:
 
 def _made(folder: str, told: dict[str, Any], at: datetime) -> bytes:
     command = [sys.executable, "-I", str(_ENGINE), folder, str(int(at.timestamp()))]
-    with _one:
-        try:
-            done = subprocess.run(  # noqa: S603 - no word of it comes from a reader
-                command, input=json.dumps(told).encode(), capture_output=True, timeout=LONGEST
-            )
-        except subprocess.TimeoutExpired as error:
-            raise NotSetError(f"The engine took more than {LONGEST} s.") from error
+    if not _one.acquire(timeout=PATIENCE):
+        raise BusyError(f"The engine was not free within {PATIENCE} s.")
+    try:
+        done = subprocess.run(  # noqa: S603 - no word of it comes from a reader
+            command, input=json.dumps(told).encode(), capture_output=True, timeout=LONGEST
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotSetError(f"The engine took more than {LONGEST} s.") from error
+    finally:
+        _one.release()
     if done.returncode:
         raise NotSetError(done.stderr.decode(errors="replace"))
     return done.stdout
