@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -115,17 +114,9 @@ def test_only_one_supervisor_holds_a_data_folder(tmp_path: Path) -> None:
 
 
 def test_a_very_long_line_is_passed_over() -> None:
-    seen: list[str] = []
-
-    async def go() -> None:
-        code = "print('x' * 300000); print('after', flush=True)"
-        child = supervisor.Child("c", [sys.executable, "-c", code])
-        boss = supervisor.Supervisor([child], lambda _, line: seen.append(line))
-        task = asyncio.create_task(boss.run())
-        while "after" not in seen:
-            await asyncio.sleep(0.02)
-        boss.stopping.set()
-        await task
-
-    asyncio.run(asyncio.wait_for(go(), 30))
-    assert "after" in seen
+    parent = start("import time; print('x' * 300000); print('after', flush=True); time.sleep(60)")
+    assert parent.stdout is not None
+    seen = next(line for line in parent.stdout if line.strip() == "c after")
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(30) == 0
+    assert seen

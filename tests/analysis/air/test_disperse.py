@@ -54,14 +54,14 @@ def test_mass_decays_by_the_hour() -> None:
 
 def test_deposition_takes_what_lies_on_the_ground() -> None:
     """A puff that fills the layer loses v_d/zi of itself a second, and what the first harmonic, which is
-    left at the widest sigma-z sqrt(2/pi) zi, brings to the ground besides."""
+    left at the widest sigma-z 1.2 zi, brings to the ground besides."""
     low = steady(2.0)
     low = replace(low, zi=np.full_like(low.zi, 100.0), deposition=np.array([0.0, 0.0, 0.0, 0.01]))
     none = replace(low, deposition=0.0)
     early = replace(one(10.0), rate=np.array([[1.0], [0.0], [0.0], [0.0]]))
     b = puffs.forward(early, low, WIDE, threads=1).balance
     assert puffs.forward(early, none, WIDE, threads=1).balance.lost == 0
-    share = (1 + 2 * np.cos(0.1 * np.pi) * np.exp(-np.pi)) / 100
+    share = (1 + 2 * np.cos(0.1 * np.pi) * np.exp(-((1.2 * np.pi) ** 2) / 2)) / 100
     assert b.airborne / b.emitted == pytest.approx(np.exp(-0.01 * 3600 * share), rel=1e-4)
 
 

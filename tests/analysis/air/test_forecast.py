@@ -25,6 +25,7 @@ from jingwei.analysis.air.forecast import (
     verify_days,
     weather,
 )
+from jingwei.analysis.air.forecast.commands import section
 from jingwei.standards import aqi
 
 HOURS, STATIONS = 9000, 3
@@ -488,7 +489,7 @@ def test_command(app: typer.Typer, tmp_path: Path, city: history.History) -> Non
         ["PM10", "NO2", "SO2", "CO"],
         ["SO2", "PM10", "NO2", "CO", "O3", "PM2.5"],
     ]
-    assert [commands._section(n) for n in names] == [
+    assert [section(n) for n in names] == [
         "forecast", "forecast-O3", "forecast-CO-O3", "forecast-others", "forecast-all",
     ]  # fmt: skip
 

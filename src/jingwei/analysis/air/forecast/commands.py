@@ -121,7 +121,7 @@ def forecast(
     validate.tell(by_day)
     if report is not None:
         with validate.refusing():
-            write(report, _section(pollutant or ["PM2.5"]), text)
+            write(report, section(pollutant or ["PM2.5"]), text)
             if by_day and len(set(pollutant or [])) == len(_ALL):
                 write(report, "forecast-days", by_day)
     judged = [f for f in found if f["pollutant"] == "PM2.5" and f["weather"] in _GOALS]
@@ -140,7 +140,7 @@ def forecast(
     )
 
 
-def _section(pollutants: list[str]) -> str:
+def section(pollutants: list[str]) -> str:
     """Where the report of these stands."""
     given = tuple(sorted(set(pollutants)))
     others = tuple(n for n in _ALL if n not in ("PM2.5", "O3"))
