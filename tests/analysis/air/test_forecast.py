@@ -361,12 +361,50 @@ def test_hours_that_miss_together_make_bad_days_likelier() -> None:
     assert daily.grades(over[False].index[-1], ahead)[0] < 0.02
 
 
+def test_the_expected_day_is_above_a_bound_where_more_than_half_of_its_chance_is() -> None:
+    """Skewed and wide, so that the mean often lies on the other side of a bound than the middle."""
+    times = np.datetime64("2026-05-01T00", "h") + np.arange(24)
+    past = {"PM2.5": np.full((24, 1), 60.0), "O3": np.full((24, 1), 60.0)}
+    random = np.random.default_rng(4)
+    sides = set()
+    for _ in range(40):
+        told = {
+            n: flat(n, np.sort(random.lognormal(random.uniform(3.5, 5.5), 0.8, 7)).tolist())
+            for n in past
+        }
+        for alike in (True, False):
+            drawn = daily.days(times, past, together(2, alike).draws(told, 0))
+            mean = drawn.index.mean(axis=-1)
+            for above in daily.ABOVE:
+                np.testing.assert_array_equal(drawn.expected > above, drawn.over(above) > 0.5)
+                sides |= set(((drawn.expected > above) == (mean > above)).ravel().tolist())
+    assert sides == {True, False}
+
+
+def test_what_leads_a_day_is_what_makes_the_index_most_often() -> None:
+    times = np.datetime64("2026-05-01T00", "h") + np.arange(24)
+    past = {"PM2.5": np.full((24, 1), 115.0), "PM10": np.full((24, 1), 250.0)}
+    assert aqi.iaqi("pm25", 115, "2026", "day") == aqi.iaqi("pm10", 250, "2026", "day")
+    coming = {n: np.full((1, 48, 3), 20.0) for n in past}
+    coming["PM10"][:, :24, 0] = 400.0
+    coming["PM2.5"][:, :24, 1:] = 80.0
+    found = daily.days(times, past, coming, edition="2026")
+    assert found.leading(0, 0) == ["PM2.5", "PM10"]
+    assert found.leading(-1, 1) == ["PM2.5"]
+    assert found.leading(-1, 2) == []  # an index of 50 or lower has none
+
+
 def test_chances_of_days_are_judged_against_what_came(city: history.History) -> None:
     """Of the made-up city, whose days above 100 come and go with the wind."""
     strong = replace(city, values={"PM2.5": 2.0 * city.values["PM2.5"]})
     made = model.train(strong, "PM2.5", CUT, weather=weather.Degraded(), **FEW)
     told = {"PM2.5": made.at(strong, np.arange(CUT, HOURS - 60, 12))}
     found = verify_days.tell(strong, told, classes.joint([made]), "2026")
+    for j, above in enumerate(daily.ABOVE):
+        told_ = np.isfinite(found.expected)
+        np.testing.assert_array_equal(
+            found.expected[told_] > above, found.chance[..., j][told_] > 0.5
+        )
     judged = {(c.place, c.ahead, c.above): c for c in verify_days.chances(found, strong)}
     for place in ("city", "stations"):
         for ahead in (0, 1):

@@ -23,6 +23,7 @@ import printed
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.field.tables import FieldError
+from jingwei.analysis.air.forecast.daily import ABOVE
 from jingwei.bureau.air import beside, forecast_days, forecasting, report, tasks, taylor
 from jingwei.bureau.air import forecast_selectors as selectors
 from jingwei.bureau.air import forecast_services as services
@@ -233,6 +234,9 @@ def test_the_days_have_chances_for_the_city_and_each_station(learned, world, tmp
         for d in own[3:]:
             assert len(d["chance"]) == 4
             assert d["chance"] == sorted(d["chance"], reverse=True)
+    for d in [d for p in made.stations.all() for d in p.result["days"]] + city:
+        for above, chance in zip(ABOVE, d.get("chance", ()), strict=False):
+            assert (d["aqi"] > above) == (chance > 0.5), d
     # The second station has 15 % more particles: its days are no less likely bad.
     first, second = (p.result["days"][-1] for p in made.stations.order_by("station"))
     assert second["aqi"] > first["aqi"]
@@ -250,6 +254,10 @@ def test_the_days_have_chances_for_the_city_and_each_station(learned, world, tmp
     assert len(lines) == 1 + 3 * 2
     assert "AQI&gt;" not in lines[0]
     assert lines[1].startswith("全市,2026-11-20,")
+    for _place, _day, index, _name, _leading, _ahead, chance, *_ in (
+        x.split(",") for x in lines[1:]
+    ):
+        assert (int(index) > 100) == (float(chance) > 50)
     client.force_login(world.users["district_elsewhere"])
     lines = client.get(reverse("air:days_csv")).getvalue().decode("utf-8-sig").splitlines()
     assert len(lines) == 1 + 2 * 2

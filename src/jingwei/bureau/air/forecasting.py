@@ -419,11 +419,14 @@ def run(
         raise ForecastError("old")
     together = classes.joint(learned)
     joint = classes.index(told, aqi.edition((start + timedelta(hours=8)).date()), together)
-    means = {n: np.moveaxis(t.mean, 0, -1) for n, t in told.items()}
-    expected = daily.days(known.times, known.values, means, BACK)
-    drawn = together and daily.days(known.times, known.values, together.draws(told, 0), BACK)
+    courses = (
+        {n: np.moveaxis(t.mean, 0, -1) for n, t in told.items()}
+        if together is None
+        else together.draws(told, 0)
+    )
+    whole = daily.days(known.times, known.values, courses, BACK)
     found = {
-        s.pk: _station(told, joint, i) | {"days": days(expected, drawn, i)}
+        s.pk: _station(told, joint, i) | {"days": days(whole, i)}
         for i, s in enumerate(stations)
         if any(np.isfinite(t.last[0, i]) for t in told.values())
     }
@@ -457,8 +460,8 @@ def run(
             "stacks": {"lacking": lacking, "outlets": len(given.outlets) if given else 0, "assumed": given.assumed if given else 0, "basis": basis, "parts": True, "lost": True},
             "dropped": dropped,
             "city": _city(told),
-            "days": days(expected, drawn),
-            "grades": drawn and [round(p, 3) for p in daily.grades(drawn.index[-1], drawn.ahead)],
+            "days": days(whole),
+            "grades": together and [round(p, 3) for p in daily.grades(whole.index[-1], whole.ahead)],
         },
         mark.hexdigest(),
     )  # fmt: skip
@@ -515,29 +518,27 @@ def _city(told: dict[str, model.Forecast]) -> dict[str, Any]:
     return {n: np.round(history.mean(t.mean[0].T), 2).tolist() for n, t in told.items()}
 
 
-def days(
-    expected: daily.Days, drawn: daily.Days | None = None, place: int = -1
-) -> list[dict[str, Any]]:
+def days(whole: daily.Days, place: int = -1) -> list[dict[str, Any]]:
     """The daily index (HJ 633) of a station, or of the city (the mean of its stations): of what was
-    measured up to the start, then of what is expected; days with too few hours are left out.
+    measured up to the start, then the middle of what is forecast; days with too few hours are left out.
 
     Each: day, aqi (of the items at hand), primary, how many of its hours are forecast (`ahead`) and,
-    where some are, the chances of an index above each of `daily.ABOVE`.
+    where some are and there is more than one course, the chances of an index above each of
+    `daily.ABOVE`.
     """
     found = []
-    chances = None if drawn is None else [drawn.over(a)[place] for a in daily.ABOVE]
-    for k, top in enumerate(expected.index[place, :, 0]):
+    chances = [whole.over(a)[place] for a in daily.ABOVE]
+    for k, top in enumerate(whole.expected[place]):
         if np.isnan(top):
             continue
-        ahead = int(expected.ahead[k])
-        parts = {ITEMS[n]: v[place, k, 0] for n, v in expected.iaqi.items()}
+        ahead = int(whole.ahead[k])
         one = {
-            "day": str(expected.day[k]),
+            "day": str(whole.day[k]),
             "aqi": int(top),
-            "primary": [i for i, v in parts.items() if v == top and v > 50],
+            "primary": [ITEMS[n] for n in whole.leading(place, k)],
             "ahead": ahead,
         }
-        if ahead and chances is not None:
+        if ahead and whole.index.shape[-1] > 1:
             one["chance"] = [round(float(c[k]), 3) for c in chances]
         found.append(one)
     return found

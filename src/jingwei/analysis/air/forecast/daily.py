@@ -1,8 +1,8 @@
 """From hours to the index of whole days (HJ 633): what is expected, and the chance of each class.
 
-The chances come from an ensemble (`classes.Together.draws`): hours, pollutants and stations of one
-course belong together, so a day's mean, the largest index and the city's mean are taken course by
-course. Courses drawn so are known as the Schaake shuffle (Clark et al. 2004, doi
+Both come from one ensemble (`classes.Together.draws`): hours, pollutants and stations of one course
+belong together, so a day's mean, the largest index and the city's mean are taken course by course.
+What is expected is the middle of the courses, so it never contradicts the chances. Courses drawn so are known as the Schaake shuffle (Clark et al. 2004, doi
 10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2), here with left-out misses for what was measured.
 """
 
@@ -40,6 +40,22 @@ class Days:
         """Share of the courses above a daily AQI: (stations + 1, days), NaN where there is none."""
         share = (self.index > above).mean(axis=-1)
         return np.where(np.isnan(self.index[..., 0]), np.nan, share)
+
+    @property
+    def expected(self) -> Floats:
+        """The lower median of the courses (stations + 1, days), NaN where there is none: above a bound
+        exactly where more than half of the courses are."""
+        half = (self.index.shape[-1] - 1) // 2
+        return np.asarray(np.partition(self.index, half, axis=-1)[..., half])
+
+    def leading(self, place: int, day: int) -> list[str]:
+        """The pollutants that make the index of a row and day most often: of what was measured all that
+        are equally high (HJ 633), none where the expected index is 50 or lower."""
+        if not self.expected[place, day] > 50:
+            return []
+        top = self.index[place, day]
+        often = {n: int((v[place, day] == top).sum()) for n, v in self.iaqi.items()}
+        return [n for n, count in often.items() if count == max(often.values())]
 
 
 def days(

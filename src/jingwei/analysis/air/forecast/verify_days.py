@@ -23,11 +23,11 @@ _LASTING = 3  # hours in a row above a class
 @dataclass(frozen=True)
 class Told:
     """What was told from `starts` (n,) and what came. Places: the stations, last the city; days: that
-    of the start (partly measured), the next, the one after. expected, came (n, REACH, places): daily
-    AQI, NaN where there is none; chance (n, REACH, places, len(daily.ABOVE)); grade, came_grade (n,):
-    of the city, 0…3, by the expected days and by those that came; grade_chance (n, 3). `truth`
-    (days, places): all days of the history, the first of them `first`; `trained` of them before the
-    first start."""
+    of the start (partly measured), the next, the one after. expected (as shown:
+    `daily.Days.expected`), came (n, REACH, places): daily AQI, NaN where there is none; chance (n,
+    REACH, places, len(daily.ABOVE)); grade, came_grade (n,): of the city, 0…3, by the expected days
+    and by those that came; grade_chance (n, 3). `truth` (days, places): all days of the history, the
+    first of them `first`; `trained` of them before the first start."""
 
     starts: npt.NDArray[np.int64]
     day: npt.NDArray[np.int64]
@@ -136,14 +136,13 @@ def tell(
         since = max(int(start) - 24 * (BACK + 1), 0)
         times = history.times[since : start + 1]
         past = {n: v[since : start + 1] for n, v in own.items()}
-        means = {n: f.mean[k][..., None] for n, f in forecasts.items()}
-        mean = daily.days(times, past, means, BACK, edition)
-        back = int((mean.ahead == 0).sum())
         drawn = daily.days(times, past, together.draws(forecasts, k), BACK, edition)
+        middle = drawn.expected
+        back = int((drawn.ahead == 0).sum())
         at = ((drawn.day - first) / np.timedelta64(1, "D")).astype(np.int64)
         use = np.flatnonzero((drawn.ahead > 0) & np.isfinite(drawn.index[-1, :, 0]))
         lag = at[use] - number[k]
-        expected[k, lag] = mean.index[:, use, 0].T
+        expected[k, lag] = middle[:, use].T
         for j, above in enumerate(daily.ABOVE):
             chance[k, lag, :, j] = drawn.over(above)[:, use].T
         seen = use[at[use] < len(truth)]
@@ -152,7 +151,7 @@ def tell(
         ahead = drawn.ahead[rows]
         coming = int((ahead > 0).sum())
         grade_chance[k] = daily.grades(drawn.index[-1, rows], ahead)
-        found = heavy.grade([_whole(v) for v in mean.index[-1, rows, 0]], coming)
+        found = heavy.grade([_whole(v) for v in middle[-1, rows]], coming)
         if found:
             grade[k], warned[k] = found.grade.level, at[rows][found.first]
         true = [truth[d, -1] if d < len(truth) else np.nan for d in at[rows]]
