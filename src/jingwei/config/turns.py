@@ -1,4 +1,4 @@
-"""Requests of one process take turns."""
+"""On SQLite the requests of one process take turns."""
 
 from __future__ import annotations
 

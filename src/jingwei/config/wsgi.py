@@ -4,12 +4,16 @@ import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 
 from jingwei.config.limits import limited
 from jingwei.config.turns import in_turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "jingwei.config.settings")
-application = limited(in_turns(get_wsgi_application()))
+application = get_wsgi_application()
+if connection.vendor == "sqlite":
+    application = in_turns(application)
+application = limited(application)
 
 # Needs the models, so after Django is set up. On SQLite it does nothing.
 from jingwei.bureau import rows  # noqa: E402

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bureau.cases.city import DOCUMENT, NOW, bring, finding, open_case
 from jingwei.bureau.cases import checks, search, selectors, services
+from jingwei.bureau.cases.models import Case
 
 
 def opened(city, number, title, text="查明原因"):
@@ -38,6 +40,31 @@ def test_two_characters_are_enough(city):
     assert found(city, "示例热电1厂") == found(city, "排放")  # the enterprise
     assert found(city, city.enterprises[0].uscc[:9]) == found(city, "排放")
     assert found(city, "…") == found(city, "")  # nothing to look for
+
+
+@pytest.mark.django_db
+def test_many_are_found_like_few(city, monkeypatch, django_assert_num_queries):
+    for number in (1, 2):
+        opened(city, number, "氮氧化物超标排放", f"第{number}次")
+    with django_assert_num_queries(1):
+        matching = search.matching("超标")
+    with CaptureQueriesContext(connection) as asked:
+        few = set(Case.objects.filter(matching))
+    assert "cases_casetext" not in str(asked.captured_queries)  # nor once more for each statement
+    assert "jingwei_found" not in str(asked.captured_queries)
+    monkeypatch.setattr(search, "FEW", 1)
+    assert set(Case.objects.filter(search.matching("超标"))) == few
+    assert len(few) == 2
+    assert found(city, "超标 一次") == set()
+
+
+@pytest.mark.django_db
+def test_no_search_reads_what_is_still_to_be_indexed(city):
+    if connection.vendor != "postgresql":
+        pytest.skip("PostgreSQL's index alone puts entries off")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'cases_casetext_words'")
+        assert cursor.fetchone() == (["fastupdate=off"],)
 
 
 @pytest.mark.django_db

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jingwei.bureau.cases.models import Case
 
 LONGEST = 2000  # characters of the requirement that are indexed
+FEW = 1000  # so many found are looked up once, and not in every statement of a page
 _BREAK = re.compile(r"[^0-9a-z\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
 
 
@@ -70,14 +71,20 @@ _MATCH = _ALL + " WHERE cases_casetext MATCH %s"
 _FOUND = "SELECT jingwei_found(%s::text[], %s)"  # the web server may not read the words (`rows`)
 
 
-def _holding(wanted: list[str]) -> RawSQL:
-    """The statements are constants; what a user typed is a parameter of letters and spaces."""
+def _holding(wanted: list[str]) -> RawSQL | list[int]:
+    """The cases themselves where they are few, else the statement that finds them. The statements are
+    constants; what a user typed is a parameter of letters and spaces."""
     row = " ".join(wanted)
     if connection.vendor == "postgresql":
-        return RawSQL(_FOUND, [wanted if len(row) > 1 else [], f"%{row}%"])  # noqa: S611
-    if len(row) == 1:
-        return RawSQL(_LIKE, [f"%{row}%"])  # noqa: S611
-    return RawSQL(_MATCH, [f'"{row}"'])  # noqa: S611
+        sql, given = _FOUND, [wanted if len(row) > 1 else [], f"%{row}%"]
+    elif len(row) == 1:
+        sql, given = _LIKE, [f"%{row}%"]
+    else:
+        sql, given = _MATCH, [f'"{row}"']
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LIMIT {FEW + 1}", given)
+        found = [pk for (pk,) in cursor.fetchall()]
+    return found if len(found) <= FEW else RawSQL(sql, given)  # noqa: S611
 
 
 def missing() -> list[int]:
