@@ -141,7 +141,12 @@ def test_pages_and_downloads(filled, client):
     assert "40" in client.get(url).content.decode()
     for table in ("departments", "officers"):
         body = b"".join(client.get(f"{url}&table={table}")).decode("utf-8-sig")
-        assert len(list(csv.reader(io.StringIO(body)))) > 1
+        rows = list(csv.reader(io.StringIO(body)))
+        assert len(rows) > 1
+        book = load_workbook(io.BytesIO(client.get(f"{url}&table={table}&format=xlsx").content))
+        assert [str(c.value) for c in book.active[1]] == rows[0]
+        assert book.active.max_row == len(rows)
+        assert f"table={table}&amp;format=xlsx" in client.get(url).content.decode()
     assert client.get(reverse("cases:statistics")).status_code == 200
     assert client.get(reverse("cases:assessment")).status_code == 200
     for bad in ("?from=x&to=2026-02-31", "?from=2026-12-01&to=2020-01-01", "?flow=none"):

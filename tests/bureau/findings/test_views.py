@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from openpyxl import load_workbook
 
 from bureau.cases.city import NOW, finding, open_case
 from jingwei.bureau.findings import facts, selectors, services
@@ -172,6 +173,23 @@ def test_export_is_what_the_list_shows_and_safe(client, city):
     assert row[4] == "'=HYPERLINK(1)"
     assert len(header) == len(row)
     assert row[8] == "2026-11-20 07:00"  # local time
+
+
+def test_a_workbook_of_findings_is_the_list_and_holds_no_formula(client, city):
+    title = "=cmd|' /C calc'!A0"
+    finding(city, 1, 0, title=title)
+    finding(city, 2, 1)
+    login(client, city.dispatcher)
+    query = "?region=110108"
+    assert (
+        f"/findings/export.xlsx{query}"
+        in client.get(reverse("findings:list") + query).content.decode()
+    )
+    response = client.get(reverse("findings:export_xlsx") + query)
+    header, row = load_workbook(io.BytesIO(response.content)).active.iter_rows()
+    assert len(header) == len(row)
+    assert row[4].value == f"'{title}"
+    assert not [c for c in (*header, *row) if c.data_type == "f"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, transaction
 from django.utils import timezone
+from openpyxl import load_workbook
 
 import printed
 from jingwei.bureau.cases import services as kernel
@@ -546,6 +547,9 @@ def test_the_pages_of_planning(city, client) -> None:
     assert "专项检查" in listed
     rows = b"".join(client.get("/inspections/export.csv").streaming_content).decode()
     assert "专项检查" in rows
+    assert "/inspections/export.xlsx?" in client.get("/inspections/").content.decode()
+    book = load_workbook(io.BytesIO(client.get("/inspections/export.xlsx").content)).active
+    assert "专项检查" in [row[0].value for row in book.iter_rows()]
     client.force_login(city.dispatcher)
     draw = drawn(city)
     address = f"/inspections/draws/{draw.pk}/inspections/"

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
+from openpyxl import load_workbook
 
 import printed
 from bureau.penalties import office
@@ -175,6 +176,9 @@ def test_list_filters_and_export(city, client):
     rows = list(csv.reader(io.StringIO(body(client.get(reverse("penalties:export"))).lstrip("﻿"))))
     assert len(rows) == 3
     assert "200000.00" in rows[2]
+    assert reverse("penalties:export_xlsx") in body(client.get(reverse("penalties:list")))
+    book = load_workbook(io.BytesIO(client.get(reverse("penalties:export_xlsx")).content)).active
+    assert [[c.value or "" for c in row] for row in book.iter_rows()] == rows
 
 
 def test_the_rules_say_how_often_a_fine_was_decided(city, monkeypatch):

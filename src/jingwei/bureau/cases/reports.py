@@ -145,7 +145,9 @@ def assessment(request: HttpRequest) -> HttpResponse:
         header, rows = (
             (of_departments, departments) if wanted == "departments" else (of_officers, officers)
         )
-        return csv_response(f"assessment-{wanted}-{first:%Y-%m}.csv", header, rows)
+        kind = "xlsx" if request.GET.get("format") == "xlsx" else "csv"
+        response = csv_response if kind == "csv" else xlsx_response
+        return response(f"assessment-{wanted}-{first:%Y-%m}.{kind}", header, rows)
     return render(
         request,
         "cases/assessment.html",

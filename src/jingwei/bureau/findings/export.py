@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -14,6 +15,8 @@ from django.utils import timezone
 # A cell that starts so is a formula to Excel, WPS or LibreOffice (OWASP, CSV injection), the
 # full-width forms too where the reader's input method makes them.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+MOST = 50_000  # rows of a workbook
 
 
 def cell(value: Any) -> Any:
@@ -34,7 +37,8 @@ class _Line:
 
 
 def xlsx_response(name: str, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> HttpResponse:
-    """`rows` as an Excel workbook: every text is a text and never a formula, times are local."""
+    """The first 50,000 `rows` as an Excel workbook, which is made in memory: every text is a text and
+    never a formula, times are local."""
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
@@ -55,7 +59,7 @@ def xlsx_response(name: str, header: Sequence[Any], rows: Iterable[Sequence[Any]
             made.data_type = "s"
             yield made
 
-    for row in (header, *rows):
+    for row in (header, *islice(rows, MOST)):
         sheet.append(list(cells(row)))
     out = io.BytesIO()
     book.save(out)

@@ -6,6 +6,7 @@ app_name = "findings"
 urlpatterns = [
     path("", views.listing, name="list"),
     path("export.csv", views.export, name="export"),
+    path("export.xlsx", views.export_xlsx, name="export_xlsx"),
     path("alike/", views.alike, name="alike"),
     path("map.geojson", views.on_map, name="map"),
     path("new/", entry.choose, name="choose"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services, sheets
 from jingwei.bureau.findings.alike import MOST, groups
 from jingwei.bureau.findings.complaints import complaint_of
-from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.kinds import SCENARIOS
 from jingwei.bureau.findings.models import Finding, Kind
 from jingwei.bureau.language import factor_name
@@ -62,9 +63,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
-@requires("finding.view")
-def export(request: HttpRequest) -> HttpResponse:
+def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
     office = _office(request.user)
     header = [
         _("Number"),
@@ -99,7 +98,19 @@ def export(request: HttpRequest) -> HttpResponse:
         )
         for f in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
-    return csv_response("findings.csv", header, rows)
+    return header, rows
+
+
+@require_GET
+@requires("finding.view")
+def export(request: HttpRequest) -> HttpResponse:
+    return csv_response("findings.csv", *_table(request))
+
+
+@require_GET
+@requires("finding.view")
+def export_xlsx(request: HttpRequest) -> HttpResponse:
+    return xlsx_response("findings.xlsx", *_table(request))
 
 
 @require_GET

@@ -8,6 +8,7 @@ app_name = "inspections"
 urlpatterns = [
     path("", views.listing, name="list"),
     path("export.csv", views.export, name="export"),
+    path("export.xlsx", views.export_xlsx, name="export_xlsx"),
     path("new/", views.new, name="new"),
     path("plans/", views.plans, name="plans"),
     path("worker.js", views.worker, name="worker"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.services import reading
-from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.selectors import findings as findings_of
 from jingwei.bureau.inspections import draw_selectors, forms, selectors, services
 from jingwei.bureau.inspections.flow import INSPECTION, ON_THE_SPOT
@@ -64,9 +65,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
-@requires("inspection.view")
-def export(request: HttpRequest) -> HttpResponse:
+def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
     header = [
         _("Title"), _("Kind of inspection"), _("Enterprise"), _("District"), _("Planned for"),
         _("State"), _("Inspectors"), _("Number of problems"),
@@ -84,7 +83,19 @@ def export(request: HttpRequest) -> HttpResponse:
         )
         for c in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
     )
-    return csv_response("inspections.csv", header, rows)
+    return header, rows
+
+
+@require_GET
+@requires("inspection.view")
+def export(request: HttpRequest) -> HttpResponse:
+    return csv_response("inspections.csv", *_table(request))
+
+
+@require_GET
+@requires("inspection.view")
+def export_xlsx(request: HttpRequest) -> HttpResponse:
+    return xlsx_response("inspections.xlsx", *_table(request))
 
 
 @require_http_methods(["GET", "POST"])

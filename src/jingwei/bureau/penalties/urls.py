@@ -6,6 +6,7 @@ app_name = "penalties"
 urlpatterns = [
     path("", views.listing, name="list"),
     path("export.csv", views.export, name="export"),
+    path("export.xlsx", views.export_xlsx, name="export_xlsx"),
     path("public/", views.published, name="public"),
     path("public/export.csv", views.published_export, name="public_export"),
     path("<int:pk>/compute/", views.compute, name="compute"),

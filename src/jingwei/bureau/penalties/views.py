@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +24,7 @@ from jingwei.bureau.cases.selectors import facts as facts_of
 from jingwei.bureau.cases.views import shown_facts
 from jingwei.bureau.evidencelog.public import limited
 from jingwei.bureau.evidencelog.services import reading
-from jingwei.bureau.findings.export import csv_response
+from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.penalties import acts, fields, selectors
 from jingwei.bureau.penalties.flow import PENALTY
 from jingwei.evidence import digest
@@ -54,9 +55,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
-@requires("penalty.view")
-def export(request: HttpRequest) -> HttpResponse:
+def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
     now = timezone.now()
     header = [
         _("Document number"), _("Title"), _("State"), _("Enterprise"), _("District"),
@@ -81,7 +80,19 @@ def export(request: HttpRequest) -> HttpResponse:
         for case in selectors.search(request.user, request.GET).iterator(chunk_size=1000)
         for row in [selectors.row(case, now)]
     )
-    return csv_response("penalties.csv", header, rows)
+    return header, rows
+
+
+@require_GET
+@requires("penalty.view")
+def export(request: HttpRequest) -> HttpResponse:
+    return csv_response("penalties.csv", *_table(request))
+
+
+@require_GET
+@requires("penalty.view")
+def export_xlsx(request: HttpRequest) -> HttpResponse:
+    return xlsx_response("penalties.xlsx", *_table(request))
 
 
 @require_GET
