@@ -143,6 +143,15 @@ def test_from_a_telegram_to_a_closed_order(system, person: Callable, tmp_path) -
     assert "督" in page.inner_text(".crumbs")
     dispatcher.shot("case-issued")
 
+    # The dispatcher proposes listed supervision, the leader puts the order under it.
+    act(page, "propose", text="群众反映集中，建议挂牌督办。")
+    leader = person("leader")
+    leader.page.goto(case)
+    act(leader.page, "list", text="同意挂牌，限期整改。")
+    assert leader.page.locator("main .badge.state-abnormal", has_text="挂牌督办").count()
+    page.goto("/cases/?listed=1")
+    assert page.locator(f"main a[href='{case}']").count()
+
     # 5. The district signs for it; the enterprise answers; another district sees nothing.
     districts = system.shell(
         "from jingwei.bureau.accounts.models import User\n"
@@ -179,13 +188,30 @@ def test_from_a_telegram_to_a_closed_order(system, person: Callable, tmp_path) -
     district.page.goto(case)
     act(district.page, "accept")
     page.goto(case)
+    assert page.locator("#act-close").count() == 0  # listed: a leader comes first
+    leader.page.goto(case)
+    act(leader.page, "lift", text="现场核查合格，摘牌。")
+    page.goto(case)
     act(page, "close", text="整改到位，同意办结。")
     timeline = page.inner_text(".timeline")
     for word in ("脱硝系统喷氨阀门堵塞", "整改到位", "现场"):
         assert word in timeline or word in page.content()
     dispatcher.shot("case-closed")
 
-    # 8. Every step has its leaf, and the log checks.
+    # 8. It is made public: anybody reads the summary and the conclusion, and nothing else of it.
+    page.click("#act-publish summary")
+    page.check("#act-publish [name=parts][value=result]")
+    act(page, "publish", text="氮氧化物小时均值超标，已责令整改。")
+    stranger = person("")
+    stranger.page.goto("/cases/public/")
+    shown = stranger.page.inner_text("main")
+    for word in ("氮氧化物小时均值超标，已责令整改。", "整改到位，同意办结。", NAME, "已办结"):
+        assert word in shown, word
+    for word in ("喷氨阀门", "群众反映集中", "摘牌"):
+        assert word not in shown, word
+    stranger.shot("public-orders")
+
+    # 9. Every step has its leaf, and the log checks.
     def leaves() -> list[str]:
         page.reload()
         return (
@@ -202,7 +228,7 @@ def test_from_a_telegram_to_a_closed_order(system, person: Callable, tmp_path) -
     assert "0" in checked.stdout
     system.command("fsck")
 
-    for one in (dispatcher, district, enterprise, grid):
+    for one in (dispatcher, district, enterprise, grid, leader, stranger):
         assert not one.errors, one.errors
 
 
