@@ -135,7 +135,11 @@ def test_side_is_a_fragment_and_is_not_kept(world: worlds.World) -> None:
 
 def test_side_warns_the_office_of_a_system_that_is_not_well(world: worlds.World) -> None:
     warning = 'href="/system/">'
-    assert warning in login(world, "dispatcher").get("/home/side/").content.decode()
+    page = login(world, "dispatcher").get("/home/side/").content.decode()
+    banner = page[page.index(warning) : page.index("</ul>", page.index(warning))]
+    assert "后台处理" in banner  # which part, and when it was looked at
+    assert re.search(r"截至 \d\d:\d\d:\d\d", banner)
+    assert "数据库" not in banner  # is well
     assert warning not in login(world, "enterprise").get("/home/side/").content.decode()
 
 

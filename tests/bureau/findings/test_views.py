@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
+from urllib.parse import unquote
 
 import pytest
 from django.db import connection
@@ -186,6 +187,7 @@ def test_a_workbook_of_findings_is_the_list_and_holds_no_formula(client, city):
         in client.get(reverse("findings:list") + query).content.decode()
     )
     response = client.get(reverse("findings:export_xlsx") + query)
+    assert unquote(response["Content-Disposition"]).endswith("线索.xlsx")
     header, row = load_workbook(io.BytesIO(response.content)).active.iter_rows()
     assert len(header) == len(row)
     assert row[4].value == f"'{title}"

@@ -245,7 +245,7 @@ def template(request: HttpRequest) -> HttpResponse:
         + sheets.HINTS.get(name, _("required") if must else _("may be empty"))
         for i, (name, (_label, must)) in enumerate(sheets.COLUMNS.items())
     ]
-    return xlsx_response("rectification-list.xlsx", head, [need])
+    return xlsx_response(_("Rectification list") + ".xlsx", head, [need])
 
 
 @require_http_methods(["POST"])
@@ -325,8 +325,8 @@ def export(request: HttpRequest, pk: int) -> HttpResponse:
         for i in selectors.items(request.user, row, request.GET)
     )
     if request.GET.get("form") == "xlsx":
-        return xlsx_response("rectification-list.xlsx", header, lines)
-    return csv_response("rectification-list.csv", header, lines)
+        return xlsx_response(_("Rectification list") + ".xlsx", header, lines)
+    return csv_response(_("Rectification list") + ".csv", header, lines)
 
 
 @require_GET

@@ -62,12 +62,14 @@ def home_side(request: HttpRequest) -> HttpResponse:
 
 def _side(request: HttpRequest) -> dict[str, object]:
     user = request.user
-    state = ""
+    ailing = []
     if may(user, "telemetry.health"):
-        state = health.overall(health.components())
+        found = health.components()
+        ailing = [health.row(n, c) for n, c in found.items() if c["status"] != health.OK]
     return {
         "side": selectors.side(user),
-        "system": state,
+        "ailing": ailing,
+        "looked": timezone.now(),
         "acts": may(user, "case.act"),
         "own": user.role == Role.ENTERPRISE,
         "tasks_first": user.role in selectors.TASKS_FIRST,

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 
 # A cell that starts so is a formula to Excel, WPS or LibreOffice (OWASP, CSV injection), the
 # full-width forms too where the reader's input method makes them.
@@ -67,7 +68,7 @@ def xlsx_response(name: str, header: Sequence[Any], rows: Iterable[Sequence[Any]
         out.getvalue(),
         content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": content_disposition_header(True, name),
             "X-Content-Type-Options": "nosniff",
         },
     )
@@ -89,7 +90,7 @@ def csv_response(
         lines(),
         content_type="text/csv; charset=utf-8",
         headers={
-            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Disposition": content_disposition_header(True, name),
             "X-Content-Type-Options": "nosniff",
         },
     )

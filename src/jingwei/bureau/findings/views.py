@@ -104,13 +104,13 @@ def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
 @require_GET
 @requires("finding.view")
 def export(request: HttpRequest) -> HttpResponse:
-    return csv_response("findings.csv", *_table(request))
+    return csv_response(_("Findings") + ".csv", *_table(request))
 
 
 @require_GET
 @requires("finding.view")
 def export_xlsx(request: HttpRequest) -> HttpResponse:
-    return xlsx_response("findings.xlsx", *_table(request))
+    return xlsx_response(_("Findings") + ".xlsx", *_table(request))
 
 
 @require_GET
