@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 
 import pytest
@@ -193,6 +194,23 @@ def test_the_fleet_page_and_its_file(raised, dispatcher) -> None:
     rows = list(csv.reader(io.StringIO(b"".join(body.streaming_content).decode("utf-8-sig"))))
     assert len(rows) == 2
     assert rows[1][1] == raised.finding.title
+
+
+def test_outlets_judged_in_part_are_among_those_judged(raised, dispatcher) -> None:
+    def tiles(page: str) -> list[str]:
+        found = re.findall(r'stat-label">([^<]+)</span><span class="stat-value">([^<]+)<', page)
+        return [value for label, value in found if "检测" in label]
+
+    address = reverse("monitoring:detection")
+    assert tiles(text(dispatcher, address)) == ["1 / 1", "1"]  # one factor has no good model
+    DetectionWatch.objects.update(reasons=[])
+    assert tiles(text(dispatcher, address)) == ["1 / 1", "0"]
+    listed = reverse("monitoring:detection_outlets") + "?silent=1"
+    name = raised.outlet.enterprise.name
+    assert f"{name} {raised.outlet.code}" not in text(dispatcher, listed)
+    DetectionWatch.objects.update(judged=None)  # never looked at: neither is it judged
+    assert tiles(text(dispatcher, address)) == ["0 / 1", "0"]
+    assert f"{name} {raised.outlet.code}" not in text(dispatcher, listed)
 
 
 def test_an_empty_fleet_says_when_it_is_looked_at(db, dispatcher) -> None:

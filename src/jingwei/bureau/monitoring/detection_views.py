@@ -127,7 +127,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
         return reading.Group(name, url, len(cases), false, hits, misses)
 
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    silent = [w for w in watches if w.reasons]
+    judged = [w for w in watches if w.judged]
     return render(
         request,
         "monitoring/detection_fleet.html",
@@ -159,8 +159,8 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "rate": reading.rate_false(user),
             "q": round(100 * reading.Q),
             "outlets": len(watches),
-            "judged": sum(1 for w in watches if w.judged),
-            "silent": len(silent),
+            "judged": len(judged),
+            "part": sum(1 for w in judged if w.reasons),
             "filtered": any(request.GET.get(k) for k in ("q", "region", "detector", "tier", "state", "show")),
             "query": request.GET.urlencode(),
         },
@@ -221,7 +221,7 @@ def outlets(request: HttpRequest) -> HttpResponse:
     if text:
         rows = rows.filter(outlet__enterprise__name__icontains=text)
     if request.GET.get("silent"):
-        rows = rows.exclude(reasons=[])
+        rows = rows.exclude(reasons=[]).exclude(judged=None)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     return render(
         request,
