@@ -46,6 +46,15 @@ def test_the_oldest_that_waits_comes_first(db: None) -> None:
     assert beside.take(Forecast.objects.all(), NOW) is None
 
 
+def test_the_forecast_of_the_newest_hour_comes_first(db) -> None:
+    for hours in (12, 6, 18):  # hindcasts are asked for with the first start
+        forecast_services.ask(NOW - timedelta(hours=hours))
+    found = [forecast_services.taken(NOW) for _ in range(4)]
+    assert [NOW - f.start if f else None for f in found] == [
+        timedelta(hours=6), timedelta(hours=12), timedelta(hours=18), None,
+    ]  # fmt: skip
+
+
 def test_what_is_being_computed_shows_that_it_lives(row: ForecastModel, monkeypatch: Any) -> None:
     monkeypatch.setattr(beside, "BUDGET", 0)
     go, kept, work = threading.Event(), [], beside.Beside("test")

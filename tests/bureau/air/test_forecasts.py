@@ -380,6 +380,10 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert Outlet.objects.get(code="DA002").pk in known["permit"]
     assert made.about["stacks"]["parts"] is True
     assert "计为 NO2" in told["contributions"]
+    # What adds nothing at any station has no row.
+    listed = [p for q in told["pollutants"] for p in (*q.groups, *q.enterprises)]
+    assert listed
+    assert all(f"{p.mean:.2f}" != "0.00" or p.worst >= report.SOMEWHERE for p in listed)
     part = one.enterprises[0]
     assert part.known == one.groups[0].known == no2["outlets"][codes.index("DA002")]["known"] != ""
     assert part.band.low < part.mean < part.band.high

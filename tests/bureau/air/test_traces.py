@@ -380,6 +380,34 @@ def exceedance(world, **more) -> Exceedance:
     return Exceedance.objects.create(**about | more)
 
 
+def test_a_station_downwind_is_proposed(world, data, client: Client) -> None:
+    """West wind: the nearest station lies to windward of the stack, another to leeward."""
+    send(data, world)
+    # Between the station far in the west and the world's own, nearer to the one in the west.
+    west, east = Point.objects.get(station_code="T4"), world.station
+    place = {"longitude": west.longitude + 0.02, "latitude": west.latitude}
+    Point.objects.filter(pk=world.point.pk).update(**place)
+    world.point.refresh_from_db()
+    over = exceedance(world)
+    user = world.users["dispatcher"]
+    wanted = selectors.proposed_by(user, over, datetime.now(UTC))
+    assert wanted["station"] != west
+    assert wanted["station"].longitude > world.point.longitude
+    under = wanted["downwind"]
+    assert under.hours == under.windy > 0
+    client.force_login(user)
+    asked = {"exceedance": over.pk}
+    assert "处于该排放口下风向" in client.get(reverse("air:new"), asked).content.decode()
+    # East of all stations nothing lies downwind: the nearest is taken, and that is said.
+    far = {"longitude": east.longitude + 0.3, "latitude": east.latitude}
+    Point.objects.filter(pk=world.point.pk).update(**far)
+    over.point.refresh_from_db()
+    wanted = selectors.proposed_by(user, over, datetime.now(UTC))
+    assert wanted["downwind"].hours == 0
+    assert wanted["station"].station_code == "T3"
+    assert "没有空气站处于该排放口下风向" in client.get(reverse("air:new"), asked).content.decode()
+
+
 def test_an_exceedance_leads_to_the_question(world, client: Client) -> None:
     here = {"longitude": world.station.longitude + 0.01, "latitude": world.station.latitude}
     Point.objects.filter(pk=world.point.pk).update(**here)
@@ -392,13 +420,15 @@ def test_an_exceedance_leads_to_the_question(world, client: Client) -> None:
     for page in pages:
         assert asked in client.get(page).content.decode(), page
     wanted = selectors.proposed_by(user, over, datetime.now(UTC))
-    assert wanted["station"] == world.station  # it stands nearest
+    assert wanted["station"] == world.station  # it stands nearest, and no wind is known
+    assert wanted["downwind"].windy == 0
     assert wanted["factor"] == "a21004"
     assert (wanted["start"], wanted["end"]) == (START - timedelta(hours=3), START + timedelta(hours=4))  # fmt: skip
     page = client.get(asked).content.decode()
     assert over.point.name in page
     assert f'value="{timezone.localtime(wanted["start"]):%Y-%m-%dT%H:%M}"' in page
     assert "不能追溯" not in page
+    assert "---------" not in page
     given = {"station": world.station.pk, "factor": "a21004", "start": "2026-11-19T21:00", "end": "2026-11-20T04:00"}  # fmt: skip
     assert client.post(asked, given).status_code == 302
     assert Trace.objects.get().start == datetime(2026, 11, 19, 13, tzinfo=UTC)

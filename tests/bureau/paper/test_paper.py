@@ -182,3 +182,16 @@ def test_a_document_that_the_engine_refuses_leads_back(
     assert "no fonts" not in answer.content.decode()
     assert 'href="/air/x/?a=b"' in answer.content.decode()
     assert not setting._one.locked()
+
+
+def test_short_names_and_units_are_not_broken() -> None:
+    """A table with more to say than the page is wide: names first, the long texts take the rest."""
+    long = "登记排放口的贡献均值与其区间，按监测、许可或清单所知的排放速率计算，见说明"
+    row = f"<tr><th>朝阳奥体中心站</th><td>{long}</td><td>{long}</td><td>{long}</td><td>{long}</td></tr>"
+    (table,) = (b for b in paper.read(f"<main><table>{row}</table></main>", None).blocks if b["is"] == "table")  # fmt: skip
+    share = table["widths"][0] / sum(table["widths"])
+    assert share * 98 >= 14  # seven characters, in half an em of 98
+    file = made(f"<table>{row}</table><p>{'上传值' * 9}，{'1' * 11} mg/m³，{long}</p>")
+    lines = pypdf.PdfReader(io.BytesIO(file)).pages[0].extract_text().split("\n")
+    assert any("朝阳奥体中心站" in line.replace(" ", "") for line in lines)
+    assert any("mg/m³" in line for line in lines)

@@ -9,7 +9,7 @@ lower one it would keep the interpreter's lock while it waits for a processor, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,10 +27,11 @@ Keep = Callable[[Future[Any]], None]  # writes down what came of it, or why noth
 Begun = tuple[Compute, Keep]
 
 
-def take(rows: QuerySet[Any], now: datetime) -> Any:
-    """The oldest of the rows that waits and that nobody computes, taken up; None where there is none."""
+def take(rows: QuerySet[Any], now: datetime, first: Sequence[str] = ("asked", "pk")) -> Any:
+    """The row that waits and that nobody computes, the first by these columns (else the one asked
+    first), taken up; None where there is none."""
     free = Q(started=None) | Q(started__lt=now - ABANDONED)
-    row = rows.filter(free, state=State.WAITING).order_by("asked", "pk").first()
+    row = rows.filter(free, state=State.WAITING).order_by(*first).first()
     if row is None:
         return None
     mine = rows.model.objects.filter(free, pk=row.pk, state=State.WAITING).update(started=now)

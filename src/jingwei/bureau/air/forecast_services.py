@@ -113,11 +113,18 @@ def _begin(now: datetime) -> tuple[Any, beside.Begun] | None:
     models = ForecastModel.objects.all()
     if models.filter(state=State.WAITING).exists() and not models.filter(state=State.DONE).exists():
         return None  # somebody learns the first: what waits for it must not be refused
-    forecast = beside.take(Forecast.objects.all(), now)
+    forecast = taken(now)
     if forecast is None and (start := _due(now)) is not None:
         ask(start)
-        forecast = beside.take(Forecast.objects.all(), now)
+        forecast = taken(now)
     return None if forecast is None else (forecast, _forecasting(forecast))
+
+
+def taken(now: datetime) -> Forecast | None:
+    """The waiting forecast that begins last, taken up: whoever looks wants the days to come, and
+    hindcasts can wait."""
+    found: Forecast | None = beside.take(Forecast.objects.all(), now, ("-start",))
+    return found
 
 
 def _stale(now: datetime) -> bool:

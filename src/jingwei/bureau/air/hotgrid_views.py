@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from jingwei.bureau.access import may, requires
@@ -86,7 +87,7 @@ def hotgrids_csv(request: HttpRequest) -> HttpResponse:
     run = selectors.at(request.GET.get("run", ""))
     rows = selectors.cells(request.user, run) if run else []
     header = [
-        _("Cell"), _("Area"), _("District"), _("Longitude"), _("Latitude"),
+        _("Cell"), pgettext("hot grids", "Area"), _("District"), _("Longitude"), _("Latitude"),
         _("False discovery rate"), "Gi*", _("Layer"), _("Days seen"), _("Days high"), _("Mean"),
         _("Around it"), _("Unit"), _("Finding"),
     ]  # fmt: skip

@@ -21,7 +21,8 @@ from jingwei.bureau.registry.models import Enterprise, Outlet
 
 NAMED = 10  # enterprises listed
 MEASURES = 12
-WORTH = 0.01  # µg/m³; what saves less is no measure
+WORTH = 0.005  # µg/m³; a mean below it would be printed as 0.00 …
+SOMEWHERE = 0.1  # µg/m³; … and is told all the same where one station has as much
 
 
 @dataclass
@@ -151,7 +152,7 @@ def _measures(pollutants: list[Pollutant]) -> list[Measure]:
         if p.chosen is not None:
             found.append(Measure(p.name, p.chosen, True))
         found += [Measure(p.name, e, False) for e in p.enterprises if e.cut]
-    found = [m for m in found if m.part.saved_worst >= WORTH]
+    found = [m for m in found if _worth(m.part.saved, m.part.saved_worst)]
     return sorted(found, key=lambda m: -(m.part.saved_share or 0.0))[:MEASURES]
 
 
@@ -225,9 +226,18 @@ def _pollutant(
         _share(added, level),
         rest,
         chosen,
-        sorted(groups, key=lambda p: -p.mean),
-        sorted(enterprises, key=lambda p: -p.mean)[:NAMED],
+        _listed(groups),
+        _listed(enterprises)[:NAMED],
     )
+
+
+def _worth(mean: float, worst: float) -> bool:
+    return mean >= WORTH or worst >= SOMEWHERE
+
+
+def _listed(parts: list[Part]) -> list[Part]:
+    """Those that add something, the most first."""
+    return sorted((p for p in parts if _worth(p.mean, p.worst)), key=lambda p: -p.mean)
 
 
 def _known(known: dict[int, str], outlets: list[int]) -> str:

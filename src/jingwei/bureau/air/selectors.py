@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from jingwei.analysis.air import loss, savings
 from jingwei.bureau.access import may
+from jingwei.bureau.air import downwind
 from jingwei.bureau.air.models import Trace
 from jingwei.bureau.air.tracing import EMITTED, HOUR, LONGEST
 from jingwei.bureau.findings.models import Finding
@@ -52,39 +53,48 @@ def factors() -> list[tuple[str, str]]:
 
 
 def proposed(user: Any, finding: Finding, now: datetime) -> dict[str, Any]:
-    """What to ask for a finding: the nearest station, what it was about, its hours with 3 on both
-    sides, at most `LONGEST`."""
+    """What to ask for a finding: a station (of a stack one downwind, see `proposed_by`, else the
+    nearest), what it was about, its hours with 3 on both sides, at most `LONGEST`."""
     own = finding.point if finding.point and finding.point.kind == Point.Kind.AIR_STATION else None
     place = (finding.longitude, finding.latitude)
     emitted = str(finding.facts.get("factor", ""))
-    found = _asked(user, place, emitted, finding.began, finding.ended, now)
+    point = finding.point
+    stack = point is not None and point.kind == Point.Kind.SOURCE and medium(point) == Medium.AIR
+    found = _asked(user, place, emitted, finding.began, finding.ended, now, stack)
     return found | ({"station": own} if own else {}) | {"factor": found["factor"] or "a34004"}
 
 
 def proposed_by(user: Any, exceedance: Exceedance, now: datetime) -> dict[str, Any]:
-    """What to ask for an exceedance of a stack: what it did to the nearest station in its hours and 3
-    on both sides. `factor` is empty where nothing in the air is traced back to what it emitted."""
+    """What to ask for an exceedance of a stack: what it did to a station downwind in its hours and 3
+    on both sides (`downwind`: how it was chosen; None for what is no stack). `factor` is empty where nothing in the air is traced back to what it emitted."""
     point = exceedance.point
     long = 24 if exceedance.period == PermitLimit.Period.DAY else 1
     end = exceedance.time + long * HOUR
     return _asked(
-        user, (point.longitude, point.latitude), exceedance.factor, exceedance.time, end, now
+        user, (point.longitude, point.latitude), exceedance.factor, exceedance.time, end, now, True
     )
 
 
 def _asked(
     user: Any, place: tuple[float, float], emitted: str, began: datetime, ended: datetime,
-    now: datetime,
+    now: datetime, stack: bool,
 ) -> dict[str, Any]:  # fmt: skip
     end = min(ended + 3 * HOUR, now).replace(minute=0, second=0, microsecond=0)
     start = (began - 3 * HOUR).replace(minute=0, second=0, microsecond=0)
-    near = min(
-        stations(user),
-        key=lambda p: geo.distance((p.longitude, p.latitude), place),
-        default=None,
+    start, known = max(start, end - LONGEST), list(stations(user))
+    under = downwind.choose(known, place, start, end) if stack else None
+    near = (
+        under.station
+        if under
+        else min(known, key=lambda p: geo.distance((p.longitude, p.latitude), place), default=None)
     )
-    factor = next((f for f, codes in EMITTED.items() if emitted == f or emitted in codes), "")
-    return {"station": near, "factor": factor, "start": max(start, end - LONGEST), "end": end}
+    factor = traced(emitted)
+    return {"station": near, "factor": factor, "start": start, "end": end, "downwind": under}
+
+
+def traced(emitted: str) -> str:
+    """What stations measure of what a stack emitted; empty where nothing is traced back to it."""
+    return next((f for f, codes in EMITTED.items() if emitted == f or emitted in codes), "")
 
 
 def asked_finding(user: Any, number: str) -> Finding | None:

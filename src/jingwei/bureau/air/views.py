@@ -50,7 +50,7 @@ def new(request: HttpRequest) -> HttpResponse:
     over = selectors.asked_exceedance(request.user, request.GET.get("exceedance", ""))
     if over and not finding and over.finding_id:
         finding = selectors.asked_finding(request.user, str(over.finding_id))
-    now = timezone.now()
+    now, under = timezone.now(), None
     if request.method == "POST":
         form = TraceForm(request.user, request.POST)
         if form.is_valid():
@@ -68,12 +68,13 @@ def new(request: HttpRequest) -> HttpResponse:
             initial = selectors.proposed(request.user, finding, now)
         elif request.GET.get("station", "").isdigit():
             initial["station"] = int(request.GET["station"])
+        under = initial.pop("downwind", None)
         form = TraceForm(request.user, initial=initial)
     status = 422 if form.errors else 200
-    context = {"form": form, "finding": finding, "exceedance": over}
+    context = {"form": form, "finding": finding, "exceedance": over, "under": under}
     if over:
         context["exceeded"] = factor_name(over.factor)
-        context["traced"] = bool(selectors.proposed_by(request.user, over, now)["factor"])
+        context["traced"] = bool(selectors.traced(over.factor))
     return render(request, "air/new.html", context, status=status)
 
 

@@ -44,6 +44,8 @@ _STYLES = (
     "foot",
 )
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_PAGE = 98  # half an em; 156 mm of text of 9 pt, as `a4.typ` sets tables
+_NAME = 16  # half an em; a line as short as a name, which is not broken where there is room for it
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 Block = dict[str, Any]
@@ -363,9 +365,10 @@ def _measure(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _widths(rows: list[list[Block]], count: int) -> list[int]:
+def _widths(rows: list[list[Block]], count: int) -> list[float]:
     """Weights of the columns: as wide as their longest line, but a long text takes no more than four
-    times what a short one has, and no word or number is broken where there is room for it."""
+    times what a short one has. Where that does not fit, each first has room for its words, numbers
+    and short names whole, and then its part of the rest."""
     wanted, needed = [2] * count, [2] * count
     for row in rows:
         column = 0
@@ -374,11 +377,15 @@ def _widths(rows: list[list[Block]], count: int) -> list[int]:
                 for line in _lines(cell["runs"]):
                     wanted[column] = max(wanted[column], _measure(line))
                     tokens = [len(t) for t in _TOKEN.findall(line)]
-                    needed[column] = max(needed[column], *tokens, 4) if tokens else needed[column]
+                    name = _measure(line.strip())
+                    tokens.append(name if name <= _NAME else 4)
+                    needed[column] = max(needed[column], *tokens)
             column += cell["across"]
-    return [
-        max(min(want, 36), min(need, 18)) + 3 for want, need in zip(wanted, needed, strict=True)
-    ]
+    least = [min(need, 18) + 3 for need in needed]
+    best = [max(min(want, 36) + 3, need) for want, need in zip(wanted, least, strict=True)]
+    room, more = _PAGE - sum(least), sum(best) - sum(least)
+    part = 1.0 if room >= more else max(room, 0) / more
+    return [need + part * (want - need) for want, need in zip(best, least, strict=True)]
 
 
 def _lines(runs: Runs) -> list[str]:
