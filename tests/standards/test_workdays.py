@@ -49,6 +49,8 @@ def test_seven_working_days_over_national_day():
         "7 个工作日，截止 2026-10-15 24:00"
     )
     assert "passed over: 10-01…10-07 National Day; 10-11 weekend" in how.text("en")
+    assert how.text("zh", "issued").startswith("签发 2026-09-30 17:40（周三） → 当日不计")
+    assert how.to_json("issued")["en"].startswith("issued 2026-09-30 17:40 (Wed)")
 
 
 def test_working_hours_pass_in_office_time_only():

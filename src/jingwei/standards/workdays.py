@@ -27,11 +27,22 @@ OFFICE: Final = ((time(8, 30), time(12, 0)), (time(13, 30), time(18, 0)))
 LONGEST: Final = 3660
 
 Unit = Literal["working_days", "working_hours", "days", "hours"]
+Since = Literal["received", "issued", "due", "state", "filed", "told", "decided"]
 _UNITS: Final = {
     "working_days": ("个工作日", "working day", "working days"),
     "working_hours": ("个工作小时", "working hour", "working hours"),
     "days": ("日", "day", "days"),
     "hours": ("小时", "hour", "hours"),
+}
+# What happened at the start of a period, as a derivation says it.
+_SINCE: Final[dict[Since, tuple[str, str]]] = {
+    "received": ("收到", "received"),
+    "issued": ("签发", "issued"),
+    "due": ("原定截止", "was due"),
+    "state": ("进入本环节", "in this state since"),
+    "filed": ("立案", "filed"),
+    "told": ("通知", "told"),
+    "decided": ("作出决定", "decided"),
 }
 _WEEKDAYS_ZH: Final = ["周一", "周二", "周三", "周四", "周五", "周六", "周日"]
 _WEEKDAYS_EN: Final = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -148,8 +159,8 @@ class Derivation:
             return ()
         return tuple(sorted({d.date.year for d in self.days if not d.known}))
 
-    def to_json(self) -> dict[str, Any]:
-        """The derivation as plain data, to be stored beside the deadline."""
+    def to_json(self, since: Since = "received") -> dict[str, Any]:
+        """The derivation as plain data, to be stored beside the deadline; `since`: see `text`."""
         return {
             "amount": self.rule.amount,
             "unit": self.rule.unit,
@@ -159,19 +170,20 @@ class Derivation:
             "skipped": [{"date": d.date.isoformat(), "zh": d.zh, "en": d.en} for d in self.skipped],
             "made_up": [{"date": d.date.isoformat(), "zh": d.zh, "en": d.en} for d in self.made_up],
             "unknown_years": list(self.unknown_years),
-            "zh": self.text("zh"),
-            "en": self.text("en"),
+            "zh": self.text("zh", since),
+            "en": self.text("en", since),
         }
 
-    def text(self, language: str = "zh") -> str:
-        """One readable sentence, in Chinese or (`en…`) English."""
+    def text(self, language: str = "zh", since: Since = "received") -> str:
+        """One readable sentence, in Chinese or (`en…`) English; `since`: what began the period."""
         english = language.startswith("en")
+        began = _SINCE[since][english]
         start = f"{self.start:%Y-%m-%d %H:%M}"
         parts: list[str] = []
         if english:
-            parts.append(f"received {start} ({_WEEKDAYS_EN[self.start.weekday()]})")
+            parts.append(f"{began} {start} ({_WEEKDAYS_EN[self.start.weekday()]})")
         else:
-            parts.append(f"收到 {start}（{_WEEKDAYS_ZH[self.start.weekday()]}）")
+            parts.append(f"{began} {start}（{_WEEKDAYS_ZH[self.start.weekday()]}）")
         if self.rule.unit in ("working_days", "days"):
             first = self.counted[0]
             parts.append(

@@ -18,11 +18,13 @@ from django.utils import timezone
 import printed
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.cases import checks, selectors, services, views
+from jingwei.bureau.cases import checks, selectors, services, telling, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.models import Reading
 from jingwei.bureau.evidencelog.services import sequence
 from jingwei.bureau.findings import files
+from jingwei.bureau.notices.models import Message
+from jingwei.bureau.registry.models import PermitLimit
 
 pytestmark = pytest.mark.django_db
 
@@ -377,6 +379,41 @@ def test_the_order_keeps_the_facts_it_was_issued_with(client, city):
     issue = CaseEvent.objects.select_related("evidence").get(transition="issue")
     assert str(issue.evidence.index) in html
     assert page.context["sha256"] in html
+    local = timezone.localtime(case.issued)
+    assert f"签发 {local:%Y-%m-%d %H:%M}" in html  # whence the deadline is reckoned
+    assert "收到 20" not in html
+
+
+def test_doubts_about_a_limit_stand_beside_the_order_and_not_in_it(client, city):
+    PermitLimit.objects.update(verified="secondary")
+    case = bring(city, open_case(city), "issued")
+    url = reverse("cases:order", args=[case.pk])
+    html = login(client, city.dispatcher).get(url).content.decode()
+    beside, paper = html.split('<article class="sheet"')
+    assert "来自二手资料" in beside
+    assert "no-print" in beside[beside.index("发出前请核对原文") - 80 :]
+    assert "来自二手资料" not in paper
+    assert "来自二手资料" not in printed.text(client.get(url, {"format": "pdf"}).content)
+    PermitLimit.objects.update(verified="verified")
+    case = bring(city, open_case(city, 2), "issued")
+    html = client.get(reverse("cases:order", args=[case.pk])).content.decode()
+    assert "发出前请核对原文" not in html
+
+
+def test_a_message_names_the_enterprise_where_the_case_does_not(city):
+    case = bring(city, open_case(city), "issued")
+    name = case.enterprise.name
+    told = Message.objects.filter(kind="turn").latest("pk")
+    assert told.text_zh == f"待签收：{case.number}（{name}）"
+    assert told.text_en == f"To be signed for: {case.number} ({name})"
+    case.number, case.title = "", f"{name}督办"
+    assert telling.named(case) == case.title
+
+
+def test_what_is_next_stands_before_what_was_done(client, city):
+    case = open_case(city, flow="handling")
+    html = login(client, city.dispatcher).get(case.get_absolute_url()).content.decode()
+    assert html.index('id="act-dispatch"') < html.index("拟制督办单")
 
 
 def test_the_order_as_a_file_says_what_the_page_says(client, city):

@@ -426,6 +426,29 @@ def test_the_sheet_hash_is_that_of_its_canonical_text(case, team) -> None:
     assert selectors.sheet_digest(case) == hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.parametrize(("days", "early"), [(2, True), (0, False)])
+def test_it_is_said_before_and_after_that_an_inspection_begins_early(
+    city, team, client, days, early
+) -> None:
+    ahead, begun = "在此之前开始即为提前检查", "提前开始"
+    now = timezone.now()
+    day = (timezone.localdate() + timedelta(days=days)).isoformat()
+    case = services.plan_inspection(
+        city.dispatcher, city.enterprises[2], {**OPENING, "day": day}, now=now
+    )
+    codes = {"team": [i.code for i in team]}
+    kernel.act(city.dispatcher, case.pk, "set_team", case.version, codes, now=now)
+    case.refresh_from_db()
+    client.force_login(team[0].user)
+    page = client.get(case.get_absolute_url()).content.decode()
+    assert f'href="/inspections/{case.pk}/spot/"' in page
+    assert (ahead in page, begun in page) == (early, False)
+    assert (ahead in client.get(f"/inspections/{case.pk}/spot/").content.decode()) == early
+    services.keep_answers(team[0].user, case.pk, answers(case)[:1], now=now)
+    page = client.get(case.get_absolute_url()).content.decode()
+    assert (ahead in page, begun in page) == (False, early)
+
+
 def test_the_pages(city, case, team, client) -> None:
     inspector = team[0].user
     client.force_login(inspector)

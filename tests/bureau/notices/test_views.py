@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from django.db import transaction
@@ -51,6 +51,15 @@ def test_the_bell_counts_and_the_list_shows_ones_own(client: Client, told) -> No
     answer = client.get("/notices/bell/").content.decode()
     assert answer.count("3<") == 2
     assert 'id="bell-bar"' in answer
+
+
+def test_the_latest_stands_first_whenever_it_was_written(world, client: Client) -> None:
+    with transaction.atomic():
+        for hours in (2, 5, 1):
+            at = NOW - timedelta(hours=hours)
+            tell(world.users["grid"], f"letter {hours}", kind="turn", now=at)
+    page = client.get("/notices/").content.decode()
+    assert page.index("letter 1") < page.index("letter 2") < page.index("letter 5")
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ def test_documents(city, client):
         said = printed.text(file.content)
         assert len(printed.cells(page)) > 20
         assert case.detail[name]["number"] in said
+        assert "，证据编号：" in page  # the bare numbers say what they are
         assert "打印时间" not in said
         assert "行政处罚" in unquote(file["Content-Disposition"])
         assert file["Cache-Control"] == "private, no-store"

@@ -54,15 +54,16 @@ def made(rows: Iterable[CalendarChange]) -> Calendar:
 
 
 def reckoned(
-    start: datetime, rule: Rule, known: datetime | None = None
+    start: datetime, rule: Rule, known: datetime | None = None, since: workdays.Since = "received"
 ) -> tuple[datetime, list[dict[str, Any]]]:
-    """When a period that starts at `start` runs out, and how that was reckoned, as plain data.
+    """When a period that starts at `start`, with `since`, runs out, and how that was reckoned, as
+    plain data.
 
     By the bureau's calendar as it was known at `known` (`start` without it): what was derived once
     comes out the same again, whatever is entered later.
     """
     due, derivation = workdays.deadline(rule, start, in_force(known or start))
-    said = derivation.to_json()
+    said = derivation.to_json(since)
     return due.astimezone(UTC), [{name: said[name] for name in _KEPT}]
 
 

@@ -242,7 +242,7 @@ def _item_panel(case: Case, user: User) -> dict[str, Any]:
 def _push(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.deadlines import deadline
 
-    due, derivation = deadline(now, Limit(days=data["days"]))
+    due, derivation = deadline(now, Limit(days=data["days"]), since="issued")
     return {
         "title": data["title"],
         "text": data["text"],
@@ -274,7 +274,7 @@ def _awake(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
 def _again(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     from jingwei.bureau.cases.deadlines import deadline
 
-    due, derivation = deadline(now, Limit(days=10))
+    due, derivation = deadline(now, Limit(days=10), since="state")
     return {"due": due, "derivation": [*case.derivation, *derivation]}
 
 

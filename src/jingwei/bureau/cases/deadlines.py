@@ -11,10 +11,13 @@ from jingwei.standards import workdays
 
 
 def deadline(
-    start: datetime, limit: Limit, known: datetime | None = None
+    start: datetime,
+    limit: Limit,
+    known: datetime | None = None,
+    since: workdays.Since = "received",
 ) -> tuple[datetime, list[dict[str, Any]]]:
     """When a limit that starts at `start` runs out, and how that was reckoned (`reckoned`)."""
-    return reckoned(start, _rule(limit), known)
+    return reckoned(start, _rule(limit), known, since)
 
 
 def moment(start: datetime, limit: Limit, calendar: workdays.Calendar) -> datetime:

@@ -509,7 +509,7 @@ def _with_clocks(case: Case, changes: dict[str, Any], now: datetime) -> dict[str
         return result
     if moved or "state" in changes:
         limit = case.at.limit
-        level_due, derivation = deadline(now, limit) if limit else (None, [])
+        level_due, derivation = deadline(now, limit, since="state") if limit else (None, [])
         clock = {"level_since": now, "level_due": level_due, "level_derivation": derivation}
         _apply(case, clock)
         result |= clock

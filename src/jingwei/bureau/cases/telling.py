@@ -71,6 +71,18 @@ def key_of(event: CaseEvent) -> str:
     return f"case:{event.case_id}:{event.seq}"
 
 
+def named(case: Case) -> str:
+    """The case as a message names it: with its enterprise, where its name does not say it."""
+    enterprise = case.enterprise.name if case.enterprise else ""
+    if not enterprise or enterprise in str(case):
+        return str(case)
+    return _("%(case)s (%(enterprise)s)") % {"case": case, "enterprise": enterprise}
+
+
+def _headed(what: str, case: Case) -> str:
+    return _("%(what)s: %(case)s") % {"what": what, "case": named(case)}
+
+
 def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
     """Tell whose turn it is now, and the superiors of whoever is late. In the act's transaction.
 
@@ -94,7 +106,10 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
     if asks:
 
         def asked() -> str:
-            return _("To be decided: %(act)s, %(case)s") % {"act": event.label, "case": case}
+            return _("To be decided: %(act)s, %(case)s") % {
+                "act": event.label,
+                "case": named(case),
+            }
 
         tell(
             people(asks), asked, kind="turn", url=url, key=key,
@@ -103,14 +118,14 @@ def told(event: CaseEvent, case: Case, risen: Iterable[int] = ()) -> None:
     elif moved:
 
         def due() -> str:
-            return f"{case.state_label}: {case}"
+            return _headed(case.state_label, case)
 
         if not case.at.final:
             tell(turn(case), due, kind="turn", url=url, key=key, besides=event.actor, now=event.at)
     elif event.actor is None:  # the clock found something undone that moves nothing
 
         def undone() -> str:
-            return f"{event.label}: {case}"
+            return _headed(event.label, case)
 
         step = case.rules.transition(event.transition)
         besides = [u for role in step.tells for u in people(role)] if step else []
@@ -129,10 +144,10 @@ def _news(event: CaseEvent, case: Case, url: str, key: str) -> None:
     """What moves nothing, but concerns others: a new deadline, a pause, a listing, a comment."""
 
     def joined() -> str:
-        return _("Joint handling, your office takes part: %s") % case
+        return _("Joint handling, your office takes part: %s") % named(case)
 
     def happened() -> str:
-        return f"{event.label}: {case}"
+        return _headed(event.label, case)
 
     if "party_ids" in event.changes:
         parties = list(case.parties.all())
@@ -146,6 +161,6 @@ def _news(event: CaseEvent, case: Case, url: str, key: str) -> None:
 def _late(case: Case, level: int) -> str:
     return _("Overdue, level %(level)s: %(case)s. Waits for: %(role)s") % {
         "level": level,
-        "case": case,
+        "case": named(case),
         "role": case.at.waits_label,
     }

@@ -106,13 +106,13 @@ def _table(request: HttpRequest) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
 @require_GET
 @requires("case.view")
 def export(request: HttpRequest) -> HttpResponse:
-    return csv_response("cases.csv", *_table(request))
+    return csv_response(_("Cases") + ".csv", *_table(request))
 
 
 @require_GET
 @requires("case.view")
 def export_xlsx(request: HttpRequest) -> HttpResponse:
-    return xlsx_response("cases.xlsx", *_table(request))
+    return xlsx_response(_("Cases") + ".xlsx", *_table(request))
 
 
 @public
@@ -320,6 +320,21 @@ def shown_facts(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def doubts(found: list[dict[str, Any]]) -> list[str]:
+    """The limits in stored facts whose text nobody has compared with the source, once each."""
+    sources = {
+        (row["source"], row["verified"])
+        for finding in found
+        for row in finding["rows"]
+        if row["verified"] != PermitLimit.Verified.VERIFIED
+    }
+    return [
+        _("Limit from %(source)s: %(verified)s")
+        % {"source": source, "verified": PermitLimit.Verified(verified).label}
+        for source, verified in sorted(sources)
+    ]
+
+
 def _plain(value: float | None) -> str | None:
     """A number as it was sent: without exponent, without trailing zeros."""
     return None if value is None else f"{Decimal(repr(float(value))).normalize():f}"
@@ -418,12 +433,14 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     """The order as a document; `?format=pdf`: as a file."""
     row = get_object_or_404(selectors.cases(request.user), pk=pk, flow="order")
     issue = selectors.last_event(row, "issue")
+    found = selectors.facts(row)
     with translation.override("zh-hans"):  # the document speaks the language of the office
-        facts = shown_facts(selectors.facts(row))
+        facts = shown_facts(found)
         title = f"{row.rules.label} {row.number or row.title}"
     context = {
         "case": row,
         "facts": facts,
+        "doubts": doubts(found),
         "issuer": selectors.issuer(),
         "entry": issue.evidence if issue else None,
         "sha256": digest.sha256(issue.evidence.content.encode()).hex() if issue else "",

@@ -280,8 +280,11 @@ def _panel(case: Case, user: User) -> dict[str, Any]:
 
 
 def _papers(case: Case, user: User) -> list[tuple[str, Text]]:
-    from jingwei.bureau.inspections.selectors import record_of
+    from jingwei.bureau.inspections.selectors import goes, record_of
 
-    if record_of(case) is None:
-        return []
-    return [("inspections:record", _("The record as a document"))]
+    papers: list[tuple[str, Text]] = []
+    if goes(case, user):
+        papers.append(("inspections:spot", _("Page for the spot")))
+    if record_of(case) is not None:
+        papers.append(("inspections:record", _("The record as a document")))
+    return papers

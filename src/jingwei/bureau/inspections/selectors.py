@@ -368,6 +368,22 @@ def _printed(position: dict[str, float] | None) -> str:
 # --- the case's page -----------------------------------------------------------------------------
 
 
+def goes(case: Case, user: Any) -> bool:
+    """Whether the page for the spot is this person's now."""
+    return member(case, user) is not None and case.state in ON_THE_SPOT
+
+
+def early(case: Case) -> dict[str, bool]:
+    """`before`: the inspection may begin and its planned day is still to come; `early`: it began
+    before that day."""
+    day, started = day_of(case), case.detail.get("started")
+    begun = timezone.localdate(datetime.fromisoformat(started)) if started else None
+    return {
+        "before": case.state == "ready" and day is not None and timezone.localdate() < day,
+        "early": begun is not None and day is not None and begun < day,
+    }
+
+
 def panel(case: Case, user: Any) -> dict[str, Any]:
     """What the case's page shows above its forms."""
     record = record_of(case)
@@ -384,7 +400,7 @@ def panel(case: Case, user: Any) -> dict[str, Any]:
         "children": children,
         "finding": case.detail.get("finding"),
         "handed": case.detail.get("handed", ""),
-        "goes": member(case, user) is not None and case.state in ON_THE_SPOT,
+        **early(case),
         "may_open": may(user, "case.open"),
         "may_campaign": may(user, "campaign.view"),
     }

@@ -89,13 +89,13 @@ def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
 @require_GET
 @requires("inspection.view")
 def export(request: HttpRequest) -> HttpResponse:
-    return csv_response("inspections.csv", *_table(request))
+    return csv_response(_("Inspections") + ".csv", *_table(request))
 
 
 @require_GET
 @requires("inspection.view")
 def export_xlsx(request: HttpRequest) -> HttpResponse:
-    return xlsx_response("inspections.xlsx", *_table(request))
+    return xlsx_response(_("Inspections") + ".xlsx", *_table(request))
 
 
 @require_http_methods(["GET", "POST"])
@@ -264,7 +264,15 @@ def spot(request: HttpRequest, pk: int) -> HttpResponse:
         "sheet": selectors.sheet(case, request.user),
     }
     answer = render(
-        request, "inspections/spot.html", {"case": case, "data": data, "items": data["items"]}
+        request,
+        "inspections/spot.html",
+        {
+            "case": case,
+            "data": data,
+            "items": data["items"],
+            "planned_day": selectors.day_of(case),
+            **selectors.early(case),
+        },
     )
     answer["Cache-Control"] = "no-store"  # kept by the service worker alone
     return answer

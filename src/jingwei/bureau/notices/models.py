@@ -58,10 +58,10 @@ class Message(models.Model):
     read = models.DateTimeField(_("read"), null=True, blank=True)
 
     class Meta:
-        ordering = ["-id"]
+        ordering = ["-created", "-id"]
         constraints = [models.UniqueConstraint(fields=["user", "key"], name="message_once")]
         indexes = [
-            models.Index(fields=["user", "-id"], name="message_of_user"),
+            models.Index(fields=["user", "-created", "-id"], name="message_in_time"),
             models.Index(
                 fields=["user"], name="message_unread", condition=models.Q(read__isnull=True)
             ),

@@ -29,7 +29,7 @@ from jingwei.bureau.findings.services import release
 from jingwei.bureau.penalties import proposal
 from jingwei.bureau.penalties.guards import fined, may_follow, running
 from jingwei.standards import daily, discretion, law
-from jingwei.standards.workdays import SHANGHAI
+from jingwei.standards.workdays import SHANGHAI, Since
 
 Data = Mapping[str, Any]
 Changes = dict[str, Any]
@@ -38,19 +38,24 @@ Changes = dict[str, Any]
 # --- periods ----------------------------------------------------------------------------------
 
 
+# What begins a period of the procedure, where it is not the receipt of a document.
+_SINCE: dict[str, Since] = {"decide": "filed", "announce_hearing": "told", "publish": "decided"}
+
+
 def period(step: str, start: datetime) -> tuple[datetime, dict[str, Any]]:
     """The end of a period of the procedure (UTC) by the bureau's calendar, and the sentence that
     says how it was reckoned."""
     rule = law.procedure()[step]
     due, derivation = rule.end(start, in_force())
+    since = _SINCE.get(step, "received")
     said = {
         "amount": rule.rule.amount,
         "unit": rule.rule.unit,
         "start": derivation.start.isoformat(),
         "due": derivation.due.isoformat(),
         "unknown_years": list(derivation.unknown_years),
-        "zh": f"{rule.cite_zh}：{derivation.text('zh')}",
-        "en": f"{rule.cite_en}: {derivation.text('en')}",
+        "zh": f"{rule.cite_zh}：{derivation.text('zh', since)}",
+        "en": f"{rule.cite_en}: {derivation.text('en', since)}",
     }
     return due.astimezone(UTC), said
 

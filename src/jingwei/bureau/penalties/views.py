@@ -21,10 +21,11 @@ from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.selectors import districts, issuer, last_event
 from jingwei.bureau.cases.selectors import facts as facts_of
-from jingwei.bureau.cases.views import shown_facts
+from jingwei.bureau.cases.views import doubts, shown_facts
 from jingwei.bureau.evidencelog.public import limited
 from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings.export import csv_response, xlsx_response
+from jingwei.bureau.language import english
 from jingwei.bureau.penalties import acts, fields, selectors
 from jingwei.bureau.penalties.flow import PENALTY
 from jingwei.evidence import digest
@@ -86,13 +87,13 @@ def _table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
 @require_GET
 @requires("penalty.view")
 def export(request: HttpRequest) -> HttpResponse:
-    return csv_response("penalties.csv", *_table(request))
+    return csv_response(_("Penalties") + ".csv", *_table(request))
 
 
 @require_GET
 @requires("penalty.view")
 def export_xlsx(request: HttpRequest) -> HttpResponse:
-    return xlsx_response("penalties.xlsx", *_table(request))
+    return xlsx_response(_("Penalties") + ".xlsx", *_table(request))
 
 
 @require_GET
@@ -137,6 +138,11 @@ def _document(
         reading(request.user, "penalty", f"penalty-{part}:{pk}")
     event = last_event(case, transition)
     proposed, rechecked = last_event(case, "propose"), last_event(case, "recheck")
+    facts, told_of = facts_of(case), case.detail["proposal"]
+    unsure = doubts(facts)
+    if told_of["verified"] != "verified":
+        cite = told_of["cite_en"] if english() else told_of["cite_zh"]
+        unsure.append(_("%s: text not compared with the gazette") % cite)
     with translation.override("zh-hans"):  # the document speaks the language of the office
         context: dict[str, Any] = {
             **selectors.panel(case, request.user),
@@ -145,8 +151,9 @@ def _document(
             "at": parse_datetime(told["at"]),
             "amount": Decimal(told["amount"]),
             "capital": money.capital(Decimal(told["amount"])),
-            "facts": shown_facts(facts_of(case)),
-            "offence": acts.done(case.detail["offence"], facts_of(case)),
+            "facts": shown_facts(facts),
+            "doubts": unsure,
+            "offence": acts.done(case.detail["offence"], facts),
             "found": proposed.text if proposed else "",
             "reasons": event.text if event else "",
             "rechecked": rechecked,

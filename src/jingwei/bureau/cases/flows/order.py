@@ -47,7 +47,7 @@ def _issue(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     from jingwei.bureau.cases.numbers import document_number
     from jingwei.bureau.cases.selectors import snapshot
 
-    due, derivation = deadline(now, Limit(days=data["days"]))
+    due, derivation = deadline(now, Limit(days=data["days"]), since="issued")
     return {
         "number": document_number(now),
         "issued": now,
@@ -61,7 +61,7 @@ def extend(case: Case, data: Mapping[str, Any], now: datetime) -> dict[str, Any]
     from jingwei.bureau.cases.deadlines import deadline
     from jingwei.bureau.cases.errors import Refused
 
-    due, derivation = deadline(case.due, Limit(days=data["days"]), known=now)
+    due, derivation = deadline(case.due, Limit(days=data["days"]), known=now, since="due")
     if due <= now:
         raise Refused(_("The new deadline would be past already: give more working days."))
     return {"due": due, "derivation": case.derivation + derivation}
