@@ -150,8 +150,31 @@ def test_displacement_is_where_q_has_risen(samples: pmf.Samples) -> None:
     # Elements not asked for keep their value.
     other = (a + 1) % 3
     assert found.low[other, j] == pytest.approx(base.profiles[other, j], rel=1e-3)
-    low, high = pmf.bootstrap_displace(samples, base, [(a, j)], runs=4)
-    assert low[0] <= value <= high[0]
+
+
+def test_displacement_in_resamples_is_wider_than_either(samples: pmf.Samples) -> None:
+    base = pmf.factorise(samples, 3, starts=8, tolerance=1e-8)
+    places = [(a, int(row.argmax())) for a, row in enumerate(base.profiles)]
+    at = tuple(zip(*places, strict=True))
+    rounds: list[int] = []
+    both = pmf.bootstrap_displace(samples, base, places, runs=8, tell=rounds.append)
+    assert rounds == list(range(8))
+    assert (both.low <= base.profiles[at]).all()
+    assert (both.high >= base.profiles[at]).all()
+    alone = pmf.displace(samples, base, elements=places)
+    width, plain = both.high - both.low, alone.high[at] - alone.low[at]
+    assert (width > plain).all()
+    assert (both.counted >= 6).all()
+    assert (both.counted <= 8).all()
+    # A species that few samples have is in none of many resamples: those are not counted.
+    rare = samples.values.copy()
+    rare[:, -1] = 0.0
+    rare[0, -1] = 5.0
+    some = pmf.Samples(rare, samples.errors, SPECIES)
+    found = pmf.bootstrap_displace(some, pmf.factorise(some, 3, starts=8), places, runs=8)
+    assert found.counted.max() < 8
+    nothing = pmf.displace(samples, base, elements=[])
+    np.testing.assert_allclose(nothing.low, base.profiles, rtol=1e-3, atol=1e-6)
 
 
 def test_displacement_does_not_mind_the_unit(samples: pmf.Samples) -> None:

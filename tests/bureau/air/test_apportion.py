@@ -18,8 +18,8 @@ from openpyxl import Workbook
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.apportion import tables
+from jingwei.bureau.air import apportion_forms, checks
 from jingwei.bureau.air import apportion_services as services
-from jingwei.bureau.air import checks
 from jingwei.bureau.air.models import Apportionment, SampleSet, State
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.telemetry.ingest import Ingest
@@ -141,7 +141,13 @@ def test_samples_are_handed_in_asked_and_answered(world: worlds.World, client: C
     form = {f"use_{j}": "good" for j in range(8)} | {"use_8": "total"}
     asked = client.post(
         reverse("air:samples_ask", args=[row.pk]),
-        {**form, "low": 3, "high": 3, "balance": ["Ammonium sulfate", "Iron and Steel Production"]},
+        {
+            **form,
+            "low": 3,
+            "high": 3,
+            "both": "on",
+            "balance": ["Ammonium sulfate", "Iron and Steel Production"],
+        },
     )
     run = Apportionment.objects.get()
     assert asked.url == run.get_absolute_url()
@@ -155,8 +161,16 @@ def test_samples_are_handed_in_asked_and_answered(world: worlds.World, client: C
     assert sum(means) == pytest.approx(true[0], rel=0.05)
     names = {f["name"]["source"] for f in run.result["factors"]}
     assert "Ammonium sulfate" in names
+    both = run.result["both"]
+    for a, columns in enumerate(both["at"]):
+        assert columns[2] == 8  # the total
+        for j, low, high in zip(columns, both["low"][a], both["high"][a], strict=True):
+            moved = run.result["displacement"]
+            assert low <= moved["low"][a][j] * 1.05
+            assert high >= moved["high"][a][j] * 0.95
     page = client.get(run.get_absolute_url()).content.decode()
     assert "硫酸铵" in page
+    assert page.count("<br>BS-DISP") == 3 + 9  # of the amounts, and of three species of each factor
     for table in ("contributions", "profiles", "numbers", "bootstrap", "cycles", "balance", "map"):
         told = client.get(reverse("air:apportionment_csv", args=[run.pk]), {"table": table})
         assert told.status_code == 200
@@ -299,6 +313,20 @@ def test_what_cannot_be_asked_is_said(
     assert answer.status_code == 422
     assert words in answer.content.decode()
     assert not Apportionment.objects.exists()
+
+
+def test_displacement_in_resamples_counts_as_work(
+    world: worlds.World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apportion_forms, "WORK", COUNT * 9 * 9 * 4**2)
+    client.force_login(world.users["dispatcher"])
+    url = reverse("air:samples_ask", args=[samples(world).pk])
+    form = {f"use_{j}": "good" for j in range(8)} | {"use_8": "total", "low": 3, "high": 4}
+    answer = client.post(url, form | {"both": "on"})
+    assert answer.status_code == 422
+    assert "BS-DISP 计算将超过" in answer.content.decode()
+    assert client.post(url, form).status_code == 302
+    assert Apportionment.objects.get().wanted["both"] is False
 
 
 def test_the_worker_computes_and_says_how_far_it_is(

@@ -17,6 +17,7 @@ from jingwei.bureau.air.models import SampleSet
 NUMBERS = 10  # numbers of factors tried in one run
 # Values times species times squared factors that a quarter of an hour does on one processor.
 WORK = 1.5e9
+BOTH = 70  # species that displacement in resamples counts as, by its time
 USES = (
     ("good", gettext_lazy("good")),
     ("weak", gettext_lazy("weak (errors × 3)")),
@@ -73,6 +74,10 @@ class RunForm(forms.Form):
         label=gettext_lazy("Robust: residuals beyond four uncertainties count less"), required=False,
         initial=True,
     )  # fmt: skip
+    both = forms.BooleanField(
+        label=gettext_lazy("Bootstrap and displacement together (BS-DISP)"), required=False,
+        help_text=gettext_lazy("Displaces the amount and the two main species of each factor in 20 resamples: the widest of the three intervals. Takes some minutes longer."),
+    )  # fmt: skip
     forbidden = forms.CharField(
         label=gettext_lazy("Constraints"), required=False, max_length=1000,
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -101,7 +106,7 @@ class RunForm(forms.Form):
 
     def plain(self) -> list[Any]:
         """The fields that are not of a species."""
-        return [self[n] for n in ("low", "high", "robust", "forbidden")]
+        return [self[n] for n in ("low", "high", "robust", "both", "forbidden")]
 
     def clean_forbidden(self) -> list[list[str]]:
         found = []
@@ -148,8 +153,14 @@ class RunForm(forms.Form):
             self.add_error("high", ngettext("With these species at most %d factor can be sought.", "With these species at most %d factors can be sought.", most) % most)  # fmt: skip
         elif low < len(found.get("forbidden") or []):
             self.add_error("low", _("There are more constraints than factors."))
-        elif self.samples.samples * species**2 * high**2 > WORK:
-            self.add_error("high", _("This would compute for longer than a quarter of an hour: take fewer species, fewer factors or fewer samples."))  # fmt: skip
+        elif self._work(species, high, bool(found.get("both"))) > WORK:
+            text = _("This would compute for longer than a quarter of an hour: take fewer species, fewer factors or fewer samples.")  # fmt: skip
+            if found.get("both") and self._work(species, high, False) <= WORK:
+                text = _("With BS-DISP this would compute for longer than a quarter of an hour: leave it out, or take fewer factors.")  # fmt: skip
+            self.add_error("high", text)
+
+    def _work(self, species: int, factors: int, both: bool) -> int:
+        return self.samples.samples * species * (species + both * BOTH) * factors**2
 
     def wanted(self) -> dict[str, Any]:
         """As `Apportionment.wanted` keeps it."""
@@ -158,6 +169,7 @@ class RunForm(forms.Form):
             "use": found["use"],
             "factors": list(range(found["low"], found["high"] + 1)),
             "robust": found["robust"],
+            "both": found["both"],
             "forbidden": found["forbidden"],
             "balance": found["balance"],
         }
@@ -169,6 +181,7 @@ def as_initial(wanted: dict[str, Any], species: list[str]) -> dict[str, Any]:
         "low": wanted["factors"][0],
         "high": wanted["factors"][-1],
         "robust": wanted["robust"],
+        "both": wanted.get("both", False),
         "forbidden": "\n".join(", ".join(names) for names in wanted["forbidden"]),
         "balance": wanted["balance"],
         **{f"use_{j}": wanted["use"].get(s, "bad") for j, s in enumerate(species)},

@@ -10,11 +10,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jingwei.analysis.air.apportion import study, tables
+from jingwei.analysis.air.apportion import study
 from jingwei.bureau.air import apportioning, selectors
+from jingwei.bureau.air.apportion_tables import noted
 from jingwei.bureau.air.models import Apportionment, SampleSet, State
 from jingwei.bureau.registry.models import Point
-from jingwei.telemetry.sheet import SheetError
 
 SHOWN = 20  # samples of CMB that the page lists
 
@@ -85,130 +85,6 @@ def runs() -> QuerySet[Apportionment]:
     return rows.defer("samples__table", "result")
 
 
-# ---- what is said of tables ----------------------------------------------------------------------
-
-
-def refusal(error: Exception, table: str = "") -> list[str]:
-    """Why a table cannot be used, in the reader's language, one sentence a problem."""
-    if isinstance(error, SheetError):
-        return [f"{_table(table)}: {_broken(error)}"]
-    if not isinstance(error, tables.TableError):
-        return [str(error)]
-    found = [_problem(p) for p in error.problems]
-    if error.more:
-        found.append(ngettext("… and %d more.", "… and %d more.", error.more) % error.more)
-    return found
-
-
-def _table(name: str) -> str:
-    return {"concentrations": _("Concentrations"), "uncertainties": _("Uncertainties")}.get(
-        name, name
-    )
-
-
-def _broken(error: SheetError) -> str:
-    texts = {
-        "large": _("the file is larger than %(limit)s MB: divide it."),
-        "rows": _("more than %(limit)s rows: divide the file."),
-        "columns": _("row %(row)s has more than %(limit)s columns."),
-        "encoding": _("the file is neither a workbook nor text in UTF-8 or GB 18030."),
-        "mixed": _("row %(row)s is written in UTF-8 and row %(other)s in GB 18030: save the file in one."),
-        "old": _("this is a workbook of the old kind (.xls): save it as .xlsx."),
-        "broken": _("the table cannot be read: %(detail)s"),
-    }  # fmt: skip
-    return texts[error.kind] % error.facts
-
-
-def _problem(problem: tables.Problem) -> str:
-    texts = {
-        "empty": _("%(table)s: has no row below its head."),
-        "head": _("%(table)s: the first row must name the time and %(least)s species or more; it has %(has)s columns."),
-        "few": _("%(table)s: %(rows)s samples; %(least)s are wanted at least."),
-        "many": _("%(table)s: %(rows)s samples of %(species)s species; at most %(samples)s samples, %(most)s species and %(values)s values."),
-        "nameless": _("%(table)s, column %(column)s: has values but no name in the first row."),
-        "twice": _("%(table)s: the column %(species)s is there twice."),
-        "units": _("%(table)s: masses and volumes together (%(units)s): hand them in as two sets."),
-        "width": _("%(table)s, row %(row)s: %(has)s cells, the head has %(wanted)s."),
-        "time": _("%(table)s, row %(row)s: %(text)s is no time; write 2026-03-10 or 2026-03-10 08:00."),
-        "dated": _("%(table)s: rows %(row)s and %(other)s have the same time %(text)s."),
-        "number": _("%(table)s, row %(row)s, %(species)s: %(text)s is not a number; leave the cell empty where a value is missing."),
-        "limit": _("%(table)s, row %(row)s, %(species)s: %(text)s without a limit of detection; write <0.02 or 0.02L, or hand in the limits."),
-        "columns": _("%(table)s: column %(has)s where the concentrations have %(wanted)s: both tables need the same head."),
-        "rows": _("%(table)s: %(has)s rows, the concentrations have %(wanted)s: both tables need the same rows, or the two rows MDL and EF."),
-        "times": _("%(table)s, row %(row)s: %(text)s where the concentrations have %(wanted)s."),
-        "uncertainty": _("%(table)s, row %(row)s, %(species)s: the uncertainty is %(text)s; it must be above 0 wherever there is a value."),
-        "mdl": _("%(table)s: %(species)s has no limit of detection or no fraction of error above 0."),
-        "nothing": _("%(table)s: no species has a value above 0 in %(least)s samples."),
-    }  # fmt: skip
-    facts = dict(problem.facts)
-    facts["table"] = _table(str(facts.get("table", "")))
-    return texts[problem.kind] % facts
-
-
-@dataclass(frozen=True)
-class Species:
-    """A species as the page of a set lists it."""
-
-    screened: tables.Screened
-    why: str
-
-    @property
-    def mean(self) -> str:
-        return f"{self.screened.mean:.3g}"
-
-    @property
-    def least(self) -> str:
-        return f"{self.screened.least:.3g}"
-
-    @property
-    def most(self) -> str:
-        return f"{self.screened.most:.3g}"
-
-    @property
-    def advice(self) -> str:
-        return {"good": _("good"), "weak": _("weak (errors × 3)"), "bad": _("leave out"), "total": _("total")}[self.screened.advice]  # fmt: skip
-
-
-def screened(row: SampleSet) -> list[Species]:
-    return [Species(s, _advice(s)) for s in tables.screen(apportioning.table_of(row))]
-
-
-def _advice(one: tables.Screened) -> str:
-    noise = {"noise": f"{one.noise:.2g}"}
-    match one.why:
-        case "nothing":
-            return _("hardly a value above 0")
-        case "total":
-            return _("the sum of the others: amounts are given in it")
-        case "missing":
-            return _("more than half of it is missing")
-        case "below":
-            return _("more than half of it is below the limit of detection")
-        case "noise" if one.advice == "bad":
-            return _("signal to noise %(noise)s, below 0.5") % noise
-        case "noise":
-            return _("signal to noise %(noise)s, below 1") % noise
-    return ""
-
-
-def noted(row: SampleSet) -> list[str]:
-    """What was assumed when the tables were read."""
-    out = []
-    for kind, count in row.notes:
-        match kind:
-            case "limits":
-                out.append(_("The uncertainties follow from limits of detection and fractions of error: 5/6 of the limit at or below it, else √((fraction × value)² + (limit / 2)²)."))  # fmt: skip
-            case "sorted":
-                out.append(_("The rows were put in the order of time."))
-            case "missing":
-                out.append(ngettext("%d value is missing: it has no weight.", "%d values are missing: they have no weight.", count) % count)  # fmt: skip
-            case "below":
-                out.append(ngettext("%d value lies below its limit of detection: half of the limit stands for it.", "%d values lie below their limit of detection: half of the limit stands for each.", count) % count)  # fmt: skip
-            case "negative":
-                out.append(ngettext("%d value is negative; it was kept.", "%d values are negative; they were kept.", count) % count)  # fmt: skip
-    return out
-
-
 def why(reason: str) -> str:
     """Why a run was not possible, and what to do."""
     code, _space, about = reason.partition(" ")
@@ -229,7 +105,8 @@ def at_work(row: Apportionment) -> tuple[str, int]:
     begin, span, text = {
         "number": (2, 30, _("Numbers of factors: %(done)d of %(of)d tried.")),
         "bootstrap": (32, 8, _("Resamples of the chosen number.")),
-        "displacement": (40, 40, _("Displacement: %(done)d of %(of)d factors.")),
+        "displacement": (40, 20, _("Displacement: %(done)d of %(of)d factors.")),
+        "both": (60, 20, _("Displacement in resamples: %(done)d of %(of)d done.")),
         "names": (80, 2, _("Names of the factors.")),
         "balance": (82, 10, _("Chemical mass balance: %(done)d of %(of)d samples.")),
         "wind": (92, 8, _("Directions and ways of the air.")),
@@ -238,6 +115,9 @@ def at_work(row: Apportionment) -> tuple[str, int]:
 
 
 # ---- a result ------------------------------------------------------------------------------------
+
+
+Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -255,7 +135,7 @@ class Factor:
     mean: float
     low: float | None
     high: float | None
-    displaced: list[float | None] | None
+    both: Ends | None
     share: float
     share_low: float | None
     share_high: float | None
@@ -272,6 +152,11 @@ def factors(row: Apportionment) -> list[Factor]:
     species = result["species"]
     total = result["total"]
     sums = [sum(p[j] or 0 for p in result["profiles"]) for j in range(len(species))]
+    amounts = (
+        displaced_together(result, species.index(total))
+        if total
+        else [None] * len(result["factors"])
+    )
     out = []
     for a, f in enumerate(result["factors"]):
         name = f["name"]
@@ -287,11 +172,22 @@ def factors(row: Apportionment) -> list[Factor]:
                 a + 1, label, named, bool(name and name["code"] == "formed" and named),
                 name["similarity"] if name else None, name["shared"] if name else 0,
                 _doubt(name), [(source_name(s), v) for s, v in name["others"]] if name else [],
-                f["mean"], f["low"], f["high"], f["displaced"], 100 * f["share"],
+                f["mean"], f["low"], f["high"], amounts[a], 100 * f["share"],
                 _percent(f["share_low"]), _percent(f["share_high"]), f["again"],
                 [x for x in shares[:4] if x[1] >= 20] or shares[:1],
             )
         )  # fmt: skip
+    return out
+
+
+def displaced_together(result: dict[str, Any], column: int) -> list[Ends | None]:
+    """By factor the interval of a species by BS-DISP (None above: without end), None where it was not asked
+    for or no resample has the factor."""
+    found = result.get("both") or {"at": [[]] * len(result["profiles"])}
+    out: list[Ends | None] = []
+    for a, at in enumerate(found["at"]):
+        k = at.index(column) if column in at and found["counted"][a] else None
+        out.append(None if k is None else (found["low"][a][k], found["high"][a][k]))
     return out
 
 
@@ -398,6 +294,12 @@ def reasons(row: Apportionment) -> list[str]:
         out.append(ngettext("Displacement: a factor became another %d time; the solution turns easily.", "Displacement: a factor became another %d times; the solution turns easily.", swaps) % swaps)  # fmt: skip
     else:
         out.append(_("Displacement: no factor became another."))
+    if both := result.get("both"):
+        facts = {"least": min(both["counted"]), "runs": both["runs"], "swaps": both["swaps"]}
+        if both["swaps"]:
+            out.append(ngettext("Displacement in %(runs)d resamples (BS-DISP): every factor was found again in at least %(least)d; a factor became another %(swaps)d time.", "Displacement in %(runs)d resamples (BS-DISP): every factor was found again in at least %(least)d; a factor became another %(swaps)d times.", both["swaps"]) % facts)  # fmt: skip
+        else:
+            out.append(_("Displacement in %(runs)d resamples (BS-DISP): every factor was found again in at least %(least)d; none became another.") % facts)  # fmt: skip
     if chosen.smallest < 1:
         out.append(_("The smallest factor is below 1 % of the whole: it may be an artefact of single samples."))  # fmt: skip
     return out
@@ -529,6 +431,8 @@ def said(row: Apportionment) -> list[str]:
         out.append(_("Constraints, each on one factor: without %s.") % _("; without ").join(", ".join(names) for names in row.wanted["forbidden"]))  # fmt: skip
     out += noted(samples)
     out.append(_("5–95 %%: %(runs)d resamples in blocks of ten samples (bootstrap); beside it how far a value may go before Q rises by 4 (displacement).") % result["bootstrap"])  # fmt: skip
+    if both := result.get("both"):
+        out.append(_("BS-DISP: displacement in %(runs)d resamples of the amount, if there is a total, and of the two species that a factor explains most of (own choice); lowest and highest end.") % both)  # fmt: skip
     out.append(_("Names: similarity to medians of published profiles by source (SPECIATE of the United States, secondary: taken over from a tabulation, the original not read; no organic carbon, no Chinese sources). A name is a proposal for who knows the city, not a finding."))  # fmt: skip
     return out
 
@@ -612,6 +516,7 @@ def profile_rows(row: Apportionment) -> list[dict[str, Any]]:
     """The table of profiles: by species the value of each factor with its intervals, and the fit."""
     result = row.result
     boot, moved = result["bootstrap"], result["displacement"]
+    together = [displaced_together(result, j) for j in range(len(result["species"]))]
     return [
         {
             "species": s, "use": result["use"][j], "fit": result["fit"][j],
@@ -619,7 +524,7 @@ def profile_rows(row: Apportionment) -> list[dict[str, Any]]:
                 {
                     "value": result["profiles"][a][j], "low": boot["low"][a][j],
                     "high": boot["high"][a][j], "displaced_low": moved["low"][a][j],
-                    "displaced_high": moved["high"][a][j],
+                    "displaced_high": moved["high"][a][j], "both": together[j][a],
                 }
                 for a in range(len(result["profiles"]))
             ],

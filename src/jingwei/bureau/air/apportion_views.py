@@ -17,6 +17,7 @@ from jingwei.analysis.air.apportion import tables
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.air import apportion_selectors as selectors
 from jingwei.bureau.air import apportion_services as services
+from jingwei.bureau.air import apportion_tables as words
 from jingwei.bureau.air import apportioning
 from jingwei.bureau.air.apportion_forms import RunForm, SamplesForm, as_initial
 from jingwei.bureau.air.models import Apportionment, SampleSet, State
@@ -62,17 +63,17 @@ def _read(want: dict[str, Any]) -> tuple[tables.Table | None, list[str]]:
         file: UploadedFile = want[name]
         if file.size and file.size > apportioning.LARGEST:
             error = SheetError("large", limit=apportioning.LARGEST >> 20)
-            return None, selectors.refusal(error, name)
+            return None, words.refusal(error, name)
         content = file.read()
         want[f"{name}_sha256"] = digest.both(content)["sha256"]
         try:
             found.append(apportioning.rows(content))
         except SheetError as error:
-            return None, selectors.refusal(error, name)
+            return None, words.refusal(error, name)
     try:
         return tables.parse(found[0], found[1], want["unit"]), []
     except tables.TableError as error:
-        return None, selectors.refusal(error)
+        return None, words.refusal(error)
 
 
 def _keep(request: HttpRequest, want: dict[str, Any], table: tables.Table) -> HttpResponse:
@@ -126,7 +127,7 @@ def _page(request: HttpRequest, row: SampleSet, form: RunForm, status: int = 200
         "form": form,
         "first": selectors.when(row.table["times"][0]),
         "last": selectors.when(row.table["times"][-1]),
-        "noted": selectors.noted(row),
+        "noted": words.noted(row),
         "runs": selectors.runs().filter(samples=row),
         "may_ask": may(request.user, "air.forecast"),
     }
@@ -138,7 +139,7 @@ def _page(request: HttpRequest, row: SampleSet, form: RunForm, status: int = 200
 def samples(request: HttpRequest, pk: int) -> HttpResponse:
     """What was read, species by species, and the question; `?run=` fills it as a run had it."""
     row = get_object_or_404(SampleSet.objects.select_related("station", "evidence"), pk=pk)
-    rows = selectors.screened(row)
+    rows = words.screened(row)
     initial = None
     asked = request.GET.get("run", "")
     if asked.isdigit() and (run := Apportionment.objects.filter(pk=int(asked), samples=row).first()):  # fmt: skip
@@ -150,7 +151,7 @@ def samples(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("air.forecast")
 def samples_ask(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(SampleSet.objects.select_related("station", "evidence"), pk=pk)
-    form = RunForm(row, selectors.screened(row), request.POST)
+    form = RunForm(row, words.screened(row), request.POST)
     if form.is_valid():
         try:
             return redirect(services.ask(row, form.wanted(), request.user))
@@ -225,11 +226,11 @@ def _contributions(row: Apportionment, found: list[selectors.Factor]) -> Lines:
 def _profiles(row: Apportionment, found: list[selectors.Factor]) -> Lines:
     header = [
         _("Factor found"), _("Species"), _("Mean"), _("5 %"), _("95 %"), _("Displacement, low"),
-        _("Displacement, high"), _("Unit"),
+        _("Displacement, high"), _("BS-DISP, low"), _("BS-DISP, high"), _("Unit"),
     ]  # fmt: skip
     return header, (
         [f.label, r["species"], c["value"], c["low"], c["high"], c["displaced_low"],
-         c["displaced_high"], row.result["unit"]]
+         c["displaced_high"], *(c["both"] or (None, None)), row.result["unit"]]
         for a, f in enumerate(found)
         for r in selectors.profile_rows(row)
         for c in [r["cells"][a]]

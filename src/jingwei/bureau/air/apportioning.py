@@ -83,6 +83,7 @@ def wanted_of(said: dict[str, Any]) -> study.Wanted:
         robust=bool(said["robust"]),
         forbidden=tuple(tuple(names) for names in said["forbidden"]),
         balance=tuple(said["balance"]),
+        both=bool(said.get("both")),
     )
 
 

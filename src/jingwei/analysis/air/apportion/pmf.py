@@ -6,6 +6,7 @@ Paatero and Tapper (1994) Environmetrics 5, 111; uncertainty of the solution as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -303,8 +304,9 @@ def displace(
 
     swaps = 0
     mean = np.maximum(x.mean(axis=0), 1e-12)
-    wanted = elements or [(a, j) for a in range(base.factors) for j in range(x.shape[1])]
-    for a, j in wanted:
+    if elements is None:
+        elements = [(a, j) for a in range(base.factors) for j in range(x.shape[1])]
+    for a, j in elements:
         if base.forbidden is not None and base.forbidden[a, j]:
             continue
         for sign, out in ((-1, low), (1, high)):
@@ -332,6 +334,19 @@ def displace(
     return Displacement(rise, np.minimum(low, f0), np.maximum(high, f0), swaps)
 
 
+@dataclass(frozen=True)
+class Both:
+    """Displacement in resamples, by element: `counted`: resamples in which its factor was found again;
+    low, high: 5 % of their lows, 95 % of their highs, both rounded outwards (of 20 resamples or fewer the
+    lowest and the highest), NaN where there is none; `swaps`: how often a factor became another on the
+    way."""
+
+    low: Floats
+    high: Floats
+    counted: npt.NDArray[np.int64]
+    swaps: int
+
+
 def bootstrap_displace(
     samples: Samples,
     base: Solution,
@@ -342,27 +357,37 @@ def bootstrap_displace(
     rise: float = 4.0,
     robust: bool = False,
     seed: int = 1,
-) -> tuple[Floats, Floats]:
-    """Displacement of `elements` in each of `runs` resamples: 5 % of the lows and 95 % of the highs,
-    (len(elements),) each, over resamples whose factor maps to its own."""
+    tell: Callable[[int], None] | None = None,
+) -> Both:
+    """Displacement of `elements` (factor, species) in each of `runs` resamples (BS-DISP). `tell`: takes
+    how many resamples are done."""
     random = np.random.default_rng(seed)
     lows: list[list[float]] = [[] for _ in elements]
     highs: list[list[float]] = [[] for _ in elements]
-    for _ in range(runs):
+    swaps = 0
+    for run in range(runs):
+        if tell:
+            tell(run)
         g, f, rows = _resample(samples, base, block, random, ROBUST if robust else 0.0)
         g, f = _normal(g, f)
         back = _matches(base.contributions[rows], g, 0.6)
-        part = Samples(samples.values[rows], samples.errors[rows], samples.species)
+        try:
+            part = Samples(samples.values[rows], samples.errors[rows], samples.species)
+        except ValueError:  # a species is in none of its rows
+            continue
         one = Solution(g, f, 0.0, 0.0, 0.0, (), base.forbidden)
         here = [(back.index(a), j) if a in back else (-1, j) for a, j in elements]
         found = displace(
             part, one, rise=rise, elements=[e for e in here if e[0] >= 0], robust=robust
         )
+        swaps += found.swaps
         for n, (a, j) in enumerate(here):
             if a >= 0:
                 lows[n].append(float(found.low[a, j]))
                 highs[n].append(float(found.high[a, j]))
-    return (
-        np.array([np.quantile(v, 0.05) if v else np.nan for v in lows]),
-        np.array([np.quantile(v, 0.95) if v else np.nan for v in highs]),
+    return Both(
+        np.array([np.quantile(v, 0.05, method="lower") if v else np.nan for v in lows]),
+        np.array([np.quantile(v, 0.95, method="higher") if v else np.nan for v in highs]),
+        np.array([len(v) for v in lows], np.int64),
+        swaps,
     )

@@ -23,6 +23,10 @@ from jingwei.analysis.air.boundary import Floats, floats
 Tell = Callable[[str, int, int], None]  # step, done, of how many
 
 STARTS, TRIED, RESAMPLES = 40, 30, 100  # starts a number; resamples a number, and of the chosen one
+BOTH = (
+    20  # resamples that are displaced (BS-DISP), and of each factor so many species and the total
+)
+MAIN = 2
 STABLE = 0.8
 MOST_FACTORS = 15
 BALANCED = 2_000  # samples that CMB is made for
@@ -35,7 +39,7 @@ SEASONS = ("winter", "spring", "summer", "autumn")
 class Wanted:
     """`use`: good, weak, bad or total for each species; `factors`: the numbers tried, ascending;
     `forbidden`: for each constraint the species that one factor must not have; `balance`: sources of
-    `library` for CMB, none for no CMB."""
+    `library` for CMB, none for no CMB; `both`: with displacement in resamples (BS-DISP)."""
 
     use: dict[str, str]
     factors: tuple[int, ...]
@@ -45,6 +49,7 @@ class Wanted:
     starts: int = STARTS
     resamples: int = RESAMPLES
     seed: int = 1
+    both: bool = False
 
 
 class StudyError(ValueError):
@@ -75,7 +80,7 @@ def study(
     table: tables.Table, wanted: Wanted, library: profiles.Library, tell: Tell | None = None
 ) -> dict[str, Any]:
     """All of it as one JSON object: `numbers` (each number of factors tried), `chosen`, `profiles`,
-    `contributions`, `bootstrap`, `displacement`, `factors` (name, amount with 5–95 %), `cycles`,
+    `contributions`, `bootstrap`, `displacement`, `both`, `factors` (name, amount with 5–95 %), `cycles`,
     `balance`. Numbers have five digits; null: none. Raises `StudyError`."""
     say = tell or (lambda step, done, of: None)
     samples, total = taken(table, wanted.use)
@@ -101,6 +106,7 @@ def study(
         samples, base, runs=wanted.resamples, robust=wanted.robust, seed=wanted.seed + 1
     )
     low, high, swaps = _displaced(samples, base, wanted.robust, say)
+    both = _both(samples, base, total, wanted, say) if wanted.both else None
     out: dict[str, Any] = {
         "species": list(samples.species),
         "use": [wanted.use[s] for s in samples.species],
@@ -116,13 +122,14 @@ def study(
             "high": short(spread.high), "mapped": spread.mapped.tolist(),
         },
         "displacement": {"low": short(low), "high": short(high), "swaps": swaps},
+        "both": both,
         "forbidden": None if base.forbidden is None else base.forbidden.tolist(),
         "fit": _fit(samples, base),
     }  # fmt: skip
     amount = _amounts(base.profiles, total, species)
     out["contributions"] = short(base.contributions * amount)
     say("names", 0, 1)
-    out["factors"] = _factors(samples, base, spread, amount, total, species, library, low, high)
+    out["factors"] = _factors(samples, base, spread, amount, total, species, library)
     out["measured"] = _mean(samples.values, total, species)
     out["cycles"] = _cycles(table.times, base.contributions * amount)
     if wanted.balance:
@@ -216,6 +223,35 @@ def _displaced(
     return low, high, swaps
 
 
+def _both(
+    samples: pmf.Samples, base: pmf.Solution, total: int | None, wanted: Wanted, say: Tell
+) -> dict[str, Any]:
+    """BS-DISP of the `MAIN` species that each factor explains most of, and of the total: `at`, by factor
+    the columns; `low`, `high` in their order (null in `high`: without end); `counted` resamples."""
+    shares = base.shares()
+    if total is not None:
+        shares[:, total] = -1.0
+    if base.forbidden is not None:
+        shares[base.forbidden] = -1.0
+    at = [np.argsort(-row, kind="stable")[:MAIN].tolist() for row in shares]
+    if total is not None:
+        at = [[*columns, total] for columns in at]
+    found = pmf.bootstrap_displace(
+        samples, base, [(a, j) for a, columns in enumerate(at) for j in columns],
+        runs=BOTH, robust=wanted.robust, seed=wanted.seed + 2,
+        tell=lambda done: say("both", done, BOTH),
+    )  # fmt: skip
+    shape = (len(at), len(at[0]))
+    return {
+        "runs": BOTH,
+        "swaps": found.swaps,
+        "at": at,
+        "low": short(found.low.reshape(shape)),
+        "high": short(found.high.reshape(shape)),
+        "counted": found.counted.reshape(shape)[:, 0].tolist(),
+    }
+
+
 def _amounts(rows: Floats, total: int | None, species: list[int]) -> Floats:
     """Mean amount of each factor: its part of the total, else the sum of its species."""
     return rows[:, total] if total is not None else rows[:, species].sum(axis=1)
@@ -230,7 +266,7 @@ def _mean(values: Floats, total: int | None, species: list[int]) -> float | None
 
 def _factors(
     samples: pmf.Samples, base: pmf.Solution, spread: pmf.Bootstrap, amount: Floats,
-    total: int | None, species: list[int], library: profiles.Library, low: Floats, high: Floats,
+    total: int | None, species: list[int], library: profiles.Library,
 ) -> list[dict[str, Any]]:  # fmt: skip
     whole = max(float(amount.sum()), 1e-300)
     try:
@@ -245,13 +281,9 @@ def _factors(
         some = drawn[np.isfinite(drawn)]
         band = np.quantile(some, [0.05, 0.95]) if len(some) else np.array([np.nan, np.nan])
         name = named[a]
-        displaced = None
-        if total is not None:
-            displaced = short(np.array([low[a, total], high[a, total]]))
         out.append(
             {
                 "mean": short(float(amount[a])), "low": _one(band[0]), "high": _one(band[1]),
-                "displaced": displaced,
                 "share": short(float(amount[a]) / whole),
                 "share_low": _one(band[0] / whole), "share_high": _one(band[1] / whole),
                 "again": int(spread.mapped[a, a]),
