@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import world as worlds
 from jingwei.bureau.access import PERMISSIONS, Role, may
-from jingwei.bureau.air.models import Episode, HotCell, HotGrid
+from jingwei.bureau.air.models import Episode, HotCell, HotGrid, SourceProfile
 from jingwei.bureau.monitoring.models import Exceedance, Furnace, OrderProposal, QualityCheck
 from jingwei.bureau.registry.models import PermitAmount
 
@@ -138,6 +138,9 @@ def arguments(db, data) -> dict[str, object]:
         "hot_cell": hot_cell(world),
         "dispersion": dispersion(world),
         "apportionment": apportionment(),
+        "profile": SourceProfile.objects.create(
+            name="a stack", origin="measured", rows=[["Fe", 0.1, 0.02]], file={"name": "a.csv"}
+        ),
     }
 
 
@@ -347,6 +350,8 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
         values["pk"] = things["apportionment"].samples_id
     if name.startswith("air:apportionment"):
         values["pk"] = things["apportionment"].pk
+    if name == "air:profile_withdraw":
+        values["pk"] = things["profile"].pk
     if name == "air:raise_cell":
         values["pk"] = things["hot_cell"].pk
     if name == "monitoring:detection_outlet":

@@ -20,7 +20,7 @@ from jingwei import hj212
 from jingwei.analysis.air.apportion import tables
 from jingwei.bureau.air import apportion_forms, checks
 from jingwei.bureau.air import apportion_services as services
-from jingwei.bureau.air.models import Apportionment, SampleSet, State
+from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile, State
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
@@ -358,3 +358,63 @@ def test_who_may_not_ask_may_look(world: worlds.World, client: Client) -> None:
         assert reverse("air:samples_ask", args=[row.pk]) not in page.content.decode() or url == row.get_absolute_url()  # fmt: skip
     assert client.get(reverse("air:samples_new")).status_code == 403
     assert client.post(reverse("air:samples_ask", args=[row.pk])).status_code == 403
+
+
+PROFILE = [
+    ["源类", "组分", "质量分数", "不确定度"],
+    *([["本市烧结厂", s, v, e] for s, v, e in zip(
+        ("OC", "EC", "SO4", "Fe", "Zn", "Mn", "Si"), (0.05, 0.017, 0.017, 0.5, 0.15, 0.083, 0.067),
+        (0.01, 0.004, 0.004, 0.05, 0.02, 0.01, 0.01), strict=True)]),
+]  # fmt: skip
+
+
+def test_own_profiles_are_handed_in_used_and_withdrawn(world: worlds.World, client: Client) -> None:
+    client.force_login(world.users["dispatcher"])
+    url = reverse("air:profiles")
+    assert "尚无本地源谱" in client.get(url).content.decode()
+    given = {"unit": "fraction", "origin": "市监测站 2025 年采样"}
+    wrong = [*PROFILE, ["本市烧结厂", "Pb", "很多", "0.1"], ["燃煤", "Pb", "0.1", ""]]
+    answer = client.post(reverse("air:profiles_new"), given | {"table": file("p.csv", wrong)})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "第 9 行，Pb：“很多”不是质量分数" in page
+    assert "第 10 行，Pb：不确定度为" in page
+    assert "市监测站 2025 年采样" in page
+    assert not SourceProfile.objects.exists()
+    answer = client.post(reverse("air:profiles_new"), given | {"table": file("p.csv", PROFILE)})
+    assert answer.status_code == 302
+    row = SourceProfile.objects.get()
+    page = client.get(url).content.decode()
+    assert "市监测站 2025 年采样" in page
+    assert EvidenceEntry.objects.get(pk=row.evidence_id).subject == f"profile:{row.pk}"
+    again = client.post(reverse("air:profiles_new"), given | {"table": file("p.csv", PROFILE)})
+    assert "已有名为“本市烧结厂”的源谱" in again.content.decode()
+    told = b"".join(client.get(reverse("air:profiles_csv")).streaming_content).decode("utf-8-sig")
+    assert told.splitlines()[4] == "本市烧结厂,Fe,0.5,0.05,市监测站 2025 年采样"
+    # Used for names and offered for CMB.
+    kept = samples(world)
+    assert "本市烧结厂" in client.get(kept.get_absolute_url()).content.decode()
+    form = {f"use_{j}": "good" for j in range(8)} | {"use_8": "total", "low": 3, "high": 3}
+    client.post(
+        reverse("air:samples_ask", args=[kept.pk]),
+        form | {"balance": ["本市烧结厂", "Ammonium sulfate"]},
+    )
+    run = services.run_now(Apportionment.objects.get())
+    assert run.state == State.DONE, run.reason
+    assert "本市烧结厂" in {f["name"]["source"] for f in run.result["factors"]}
+    page = client.get(run.get_absolute_url()).content.decode()
+    assert page.count(">本地源谱<") == 2  # of the factor and of CMB
+    assert "除公开源谱外还使用了本地源谱：本市烧结厂" in page
+    assert list(checks.check()) == []
+    # Withdrawn it is offered no more, and the run stays as it was.
+    assert client.post(reverse("air:profile_withdraw", args=[row.pk])).status_code == 302
+    assert "本市烧结厂" not in client.get(url).content.decode()
+    assert "本市烧结厂" in client.get(run.get_absolute_url()).content.decode()
+    form = form | {"balance": ["本市烧结厂"]}
+    assert client.post(reverse("air:samples_ask", args=[kept.pk]), form).status_code == 422
+    assert client.post(reverse("air:profile_withdraw", args=[row.pk])).status_code == 404
+    SourceProfile.objects.update(rows=[["Fe", 0.9, 0.1]])
+    assert any("source profile" in p for p in checks.check())
+    client.force_login(world.users["auditor"])
+    assert reverse("air:profiles_new") not in client.get(url).content.decode()
+    assert client.post(reverse("air:profiles_new"), given).status_code == 403

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from jingwei.analysis.air.apportion import study, tables
 from jingwei.bureau.air import apportion_selectors as selectors
+from jingwei.bureau.air import apportioning
 from jingwei.bureau.air.forms import _Station
 from jingwei.bureau.air.models import SampleSet
 
@@ -58,6 +59,27 @@ class SamplesForm(forms.Form):
     def __init__(self, user: Any, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["station"].queryset = selectors.stations(user)  # type: ignore[attr-defined]
+
+
+class ProfilesForm(forms.Form):
+    """Profiles of own sources."""
+
+    table = forms.FileField(
+        label=gettext_lazy("Profiles"),
+        widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
+        help_text=gettext_lazy("CSV or Excel with the columns source, species, fraction, uncertainty: a row for each species of a profile."),
+    )  # fmt: skip
+    unit = forms.ChoiceField(
+        label=gettext_lazy("Unit"),
+        choices=(
+            ("fraction", gettext_lazy("mass fraction, 0 to 1")),
+            ("percent", gettext_lazy("per cent of the mass")),
+        ),
+    )
+    origin = forms.CharField(
+        label=gettext_lazy("Measured by"), max_length=200,
+        help_text=gettext_lazy("Who sampled and analysed these sources, where and when, or what was published: it stands beside the profiles."),
+    )  # fmt: skip
 
 
 class RunForm(forms.Form):
@@ -172,6 +194,7 @@ class RunForm(forms.Form):
             "both": found["both"],
             "forbidden": found["forbidden"],
             "balance": found["balance"],
+            "own": list(apportioning.in_use().order_by("pk").values_list("pk", flat=True)),
         }
 
 

@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from jingwei.analysis.air.apportion import study
+from jingwei.analysis.air.apportion import profiles, study
 from jingwei.bureau.air import apportioning, selectors
 from jingwei.bureau.air.apportion_tables import noted
-from jingwei.bureau.air.models import Apportionment, SampleSet, State
+from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile, State
 from jingwei.bureau.registry.models import Point
 
 SHOWN = 20  # samples of CMB that the page lists
@@ -76,6 +76,38 @@ def offered(species: list[str]) -> list[str]:
     return apportioning.sources(species)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A profile in the list; `rows` species, percent of the mass, uncertainty in percent (None: not known)."""
+
+    row: SourceProfile | None
+    name: str
+    rows: list[tuple[str, float, float | None]]
+
+
+def own_profiles() -> list[Listed]:
+    """Those in use."""
+    rows = apportioning.in_use().select_related("actor", "evidence")
+    return [Listed(p, p.name, [(s, 100 * v, 100 * e) for s, v, e in p.rows]) for p in rows]
+
+
+def published_profiles() -> list[Listed]:
+    found = apportioning.bundled()
+    return [
+        Listed(None, source_name(source), sorted(
+            ((s, 100 * float(v), None) for s, v in zip(found.species, row, strict=True) if v > 0),
+            key=lambda part: -part[1],
+        ))
+        for source, row in zip(found.sources, found.values, strict=True)
+    ]  # fmt: skip
+
+
+def taken_names() -> list[str]:
+    """Names that an own profile cannot have: of published ones, as they are shown too, and of those in use."""
+    found = [*apportioning.bundled().sources, *profiles.FORMED]
+    return [*found, *map(source_name, found), *apportioning.in_use().values_list("name", flat=True)]
+
+
 def sets() -> QuerySet[SampleSet]:
     return SampleSet.objects.defer("table").select_related("station", "actor")
 
@@ -127,7 +159,7 @@ class Factor:
     number: int
     name: str
     named: bool
-    formed: bool
+    basis: str
     similarity: float | None
     shared: int
     doubt: str
@@ -169,7 +201,7 @@ def factors(row: Apportionment) -> list[Factor]:
         )  # fmt: skip
         out.append(
             Factor(
-                a + 1, label, named, bool(name and name["code"] == "formed" and named),
+                a + 1, label, named, _basis(name["code"]) if named else "",
                 name["similarity"] if name else None, name["shared"] if name else 0,
                 _doubt(name), [(source_name(s), v) for s, v in name["others"]] if name else [],
                 f["mean"], f["low"], f["high"], amounts[a], 100 * f["share"],
@@ -178,6 +210,13 @@ def factors(row: Apportionment) -> list[Factor]:
             )
         )  # fmt: skip
     return out
+
+
+def _basis(code: str) -> str:
+    """What a name rests on."""
+    if code.startswith(profiles.OWN):
+        return _("own profile")
+    return _("by formula") if code == "formed" else _("profile at second hand")
 
 
 def displaced_together(result: dict[str, Any], column: int) -> list[Ends | None]:
@@ -335,7 +374,7 @@ class Source:
     """A source of CMB in the summary."""
 
     name: str
-    formed: bool
+    basis: str
     mean: float
     error: float | None
     share: float | None
@@ -370,7 +409,7 @@ def balance(row: Apportionment, found: list[Factor]) -> dict[str, Any] | None:
         "species": given["species"],
         "sources": [
             Source(
-                source_name(s["name"]), s["formed"], s["mean"], s["error"],
+                source_name(s["name"]), _basis("formed" if s["formed"] else s.get("code", "")), s["mean"], s["error"],
                 100 * s["mean"] / measured if measured and row.result["total"] else None,
                 100 * s["told"], 100 * s["absent"], named[source_name(s["name"])],
             )
@@ -431,10 +470,18 @@ def said(row: Apportionment) -> list[str]:
         out.append(_("Constraints, each on one factor: without %s.") % _("; without ").join(", ".join(names) for names in row.wanted["forbidden"]))  # fmt: skip
     out += noted(samples)
     out.append(_("5–95 %%: %(runs)d resamples in blocks of ten samples (bootstrap); beside it how far a value may go before Q rises by 4 (displacement).") % result["bootstrap"])  # fmt: skip
+    if own := own_names(row):
+        out.append(_("Own profiles beside the published ones: %s.") % _(", ").join(own))
     if both := result.get("both"):
         out.append(_("BS-DISP: displacement in %(runs)d resamples of the amount, if there is a total, and of the two species that a factor explains most of (own choice); lowest and highest end.") % both)  # fmt: skip
     out.append(_("Names: similarity to medians of published profiles by source (SPECIATE of the United States, secondary: taken over from a tabulation, the original not read; no organic carbon, no Chinese sources). A name is a proposal for who knows the city, not a finding."))  # fmt: skip
     return out
+
+
+def own_names(row: Apportionment) -> list[str]:
+    """The own profiles that a run knew."""
+    found = SourceProfile.objects.filter(pk__in=row.wanted.get("own", ()))
+    return list(found.values_list("name", flat=True))
 
 
 def finished(row: Apportionment) -> bool:

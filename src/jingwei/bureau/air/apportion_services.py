@@ -10,9 +10,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from jingwei.analysis.air.apportion import tables
+from jingwei.analysis.air.apportion import own, tables
 from jingwei.bureau.air import apportioning, beside
-from jingwei.bureau.air.models import Apportionment, SampleSet, State
+from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile, State
 from jingwei.bureau.air.tracing import RefusedError
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.registry.models import Point
@@ -70,6 +70,42 @@ def said_of(row: SampleSet) -> dict[str, Any]:
         "synthetic": row.synthetic,
         "table": digest.both(canonical.dumps(row.table)),
     }
+
+
+def keep_profiles(
+    found: list[own.Profile], *, origin: str, file: dict[str, str], user: Any = None
+) -> list[SourceProfile]:
+    """Keep profiles of own sources, all of a file or none. Raises IntegrityError where one of a name is in
+    use."""
+    made = []
+    with transaction.atomic():
+        for one in found:
+            row = SourceProfile.objects.create(
+                name=one.source, origin=origin, rows=[list(r) for r in one.rows], file=file,
+                actor=user if getattr(user, "pk", None) else None,
+            )  # fmt: skip
+            row.evidence = record(
+                "profile", f"profile:{row.pk}", said_of_profile(row), actor=str(row.actor_id or "")
+            )
+            row.save(update_fields=["evidence"])
+            made.append(row)
+    return made
+
+
+def said_of_profile(row: SourceProfile) -> dict[str, Any]:
+    """What the evidence log is told of a profile."""
+    facts = {"name": row.name, "origin": row.origin, "rows": row.rows}
+    return {"file": row.file["sha256"], "profile": digest.both(canonical.dumps(facts))}
+
+
+def withdraw(row: SourceProfile, user: Any) -> None:
+    """Take a profile out of use; runs that used it keep it."""
+    with transaction.atomic():
+        known = SourceProfile.objects.select_for_update(of=("self",)).get(pk=row.pk)
+        if known.ended is None:
+            known.ended = timezone.now()
+            known.save(update_fields=["ended"])
+            record("profile", f"profile:{row.pk}", {"withdrawn": known.ended}, actor=str(user.pk))
 
 
 def ask(samples: SampleSet, wanted: dict[str, Any], user: Any = None) -> Apportionment:

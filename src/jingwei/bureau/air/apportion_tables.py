@@ -26,9 +26,9 @@ def refusal(error: Exception, table: str = "") -> list[str]:
 
 
 def _table(name: str) -> str:
-    return {"concentrations": _("Concentrations"), "uncertainties": _("Uncertainties")}.get(
-        name, name
-    )
+    return {
+        "concentrations": _("Concentrations"), "uncertainties": _("Uncertainties"), "profiles": _("Profiles"),
+    }.get(name, name)  # fmt: skip
 
 
 def _broken(error: SheetError) -> str:
@@ -63,6 +63,16 @@ def _problem(problem: tables.Problem) -> str:
         "times": _("%(table)s, row %(row)s: %(text)s where the concentrations have %(wanted)s."),
         "uncertainty": _("%(table)s, row %(row)s, %(species)s: the uncertainty is %(text)s; it must be above 0 wherever there is a value."),
         "mdl": _("%(table)s: %(species)s has no limit of detection or no fraction of error above 0."),
+        "wanted": _("The first row lacks the columns: %(columns)s."),
+        "long": _("%(rows)s rows; at most %(most)s: divide the file."),
+        "sources": _("%(has)s profiles; at most %(most)s: divide the file."),
+        "unnamed": _("Row %(row)s: the name of the source (at most 120 characters) or of the species is missing."),
+        "share": _("Row %(row)s, %(species)s: %(text)s is no share of the mass; write numbers from 0 to 1, or choose per cent."),
+        "sigma": _("Row %(row)s, %(species)s: the uncertainty is %(text)s; it must be above 0 and no larger than the whole."),
+        "again": _("Row %(row)s: %(source)s has %(species)s twice."),
+        "taken": _("Row %(row)s: there is a profile of the name %(source)s already; choose another name, or withdraw the old one first."),
+        "thin": _("Row %(row)s: %(source)s has fewer than %(least)s species above 0: it would fit everything."),
+        "sum": _("Row %(row)s: the fractions of %(source)s make %(sum)s together, more than %(most)s."),
         "nothing": _("%(table)s: no species has a value above 0 in %(least)s samples."),
     }  # fmt: skip
     facts = dict(problem.facts)

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from jingwei.analysis.air import receptor, weather
 from jingwei.analysis.air import ways as backward
-from jingwei.analysis.air.apportion import profiles, study, tables
+from jingwei.analysis.air.apportion import own, profiles, study, tables
 from jingwei.analysis.air.apportion.study import StudyError, Tell, short
 from jingwei.analysis.air.weather import WeatherError
-from jingwei.bureau.air.models import Apportionment, SampleSet
+from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile
 from jingwei.bureau.air.readings import DIRECTION, SPEED
 from jingwei.bureau.air.tracing import HOUR, RefusedError, means, near
 from jingwei.bureau.registry.models import Point
@@ -121,7 +122,8 @@ class Question:
             list(self.library.sources), list(self.library.species), str(self.hours), self.windless,
         ]  # fmt: skip
         made.update(canonical.dumps(about))
-        made.update(np.ascontiguousarray(np.nan_to_num(self.library.values, nan=-1.0)).tobytes())
+        for array in (self.library.values, self.library.errors):
+            made.update(np.ascontiguousarray(np.nan_to_num(array, nan=-1.0)).tobytes())
         for array in (self.table.values, self.table.errors):
             made.update(np.ascontiguousarray(np.nan_to_num(array, nan=-999.0)).tobytes())
         if self.winds is not None:
@@ -149,9 +151,8 @@ def question(row: Apportionment) -> Question:
     winds, windless = None, "station"
     if samples.station is not None:
         winds, windless = _winds(samples.station, times, samples.hours)
-    return Question(
-        table, wanted, profiles.read(profiles.BUNDLED), times, samples.hours, winds, windless
-    )
+    kept = SourceProfile.objects.filter(pk__in=row.wanted.get("own", ()))
+    return Question(table, wanted, library(kept), times, samples.hours, winds, windless)
 
 
 def _parted(error: Exception) -> tuple[str, str]:
@@ -288,6 +289,17 @@ def bundled() -> profiles.Library:
     return profiles.read(profiles.BUNDLED)
 
 
+def in_use() -> QuerySet[SourceProfile]:
+    """Own profiles that were not withdrawn."""
+    return SourceProfile.objects.filter(ended=None)
+
+
+def library(kept: QuerySet[SourceProfile]) -> profiles.Library:
+    """The published profiles and these own ones."""
+    rows = [(str(p.pk), p.name, own.fractions(p.rows)) for p in kept.order_by("pk")]
+    return profiles.joined(bundled(), rows)
+
+
 def sources(species: Iterable[str]) -> list[str]:
     """Of which sources CMB can be made with these species."""
-    return study.sources(bundled(), list(species))
+    return study.sources(library(in_use()), list(species))

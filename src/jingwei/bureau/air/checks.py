@@ -1,5 +1,5 @@
 """What `jingwei fsck` asks of this room: are warnings with their reasons, and what was computed
-(forecasts, answers of source tracing, effects, apportionments) or received (satellite scenes, samples), as the evidence log was told?"""
+(forecasts, answers of source tracing, effects, apportionments) or received (satellite scenes, samples, profiles), as the evidence log was told?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jingwei.bureau.air import dispersion
-from jingwei.bureau.air.apportion_services import said_of
+from jingwei.bureau.air.apportion_services import said_of, said_of_profile
 from jingwei.bureau.air.models import (
     Apportionment,
     Dispersion,
@@ -17,6 +17,7 @@ from jingwei.bureau.air.models import (
     Forecast,
     SampleSet,
     SatelliteScene,
+    SourceProfile,
     State,
     Trace,
 )
@@ -61,6 +62,9 @@ def check() -> Iterator[str]:
     ):
         if problem := _differs(samples.evidence, said_of(samples)):
             yield f"samples {samples.pk}: {problem}"
+    for profile in SourceProfile.objects.select_related("evidence").order_by("pk"):
+        if problem := _differs(profile.evidence, said_of_profile(profile)):
+            yield f"source profile {profile.pk}: {problem}"
     runs = Apportionment.objects.filter(state=State.DONE).select_related("evidence")
     for run in runs.order_by("pk").iterator(chunk_size=10):
         is_ = {

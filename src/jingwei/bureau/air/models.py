@@ -381,10 +381,39 @@ class SampleSet(models.Model):
         return reverse("air:samples", args=[self.pk])
 
 
+class SourceProfile(models.Model):
+    """What an own source emits, as it was handed in, checked (`analysis.air.apportion.own`).
+
+    `rows`: species, mass fraction, uncertainty; `origin`: who measured it, where and when. Never
+    changed: a profile that is wrong is withdrawn (`ended`), runs that used it keep it."""
+
+    name = models.CharField(_("source"), max_length=120)
+    origin = models.CharField(_("measured by"), max_length=200)
+    rows = models.JSONField(default=list)
+    file = models.JSONField(default=dict)
+    received = models.DateTimeField(_("received"), default=timezone.now)
+    ended = models.DateTimeField(_("withdrawn"), null=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["name", "-received"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=models.Q(ended=None), name="source_profile_once"
+            )
+        ]
+        verbose_name = _("source profile")
+        verbose_name_plural = _("source profiles")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Apportionment(models.Model):
-    """Who made what was in the samples. `wanted`: species, numbers of factors, constraints, profiles;
-    `result` as `apportioning.compute` gives it; `digest` the SHA-256 of all that went in; `progress`:
-    step, done, of how many. A run is never changed: who wants it otherwise asks again."""
+    """Who made what was in the samples. `wanted`: species, numbers of factors, constraints, sources, own
+    profiles by their keys; `result` as `apportioning.compute` gives it; `digest` the SHA-256 of all that
+    went in; `progress`: step, done, of how many. A run is never changed: who wants it otherwise asks again."""
 
     samples = models.ForeignKey(SampleSet, models.PROTECT, related_name="runs")
     asked = models.DateTimeField(_("asked"), default=timezone.now)

@@ -7,6 +7,7 @@ from jingwei.bureau.air import (
     episode_views,
     forecast_views,
     hotgrid_views,
+    profile_views,
     scene_views,
     views,
     way_views,
@@ -82,6 +83,13 @@ urlpatterns = [
     ),
     path("apportion/samples/<int:pk>/", apportion_views.samples, name="samples"),
     path("apportion/samples/<int:pk>/ask/", apportion_views.samples_ask, name="samples_ask"),
+    path("apportion/profiles/", profile_views.profiles, name="profiles"),
+    path("apportion/profiles/new/", profile_views.hand_in, name="profiles_new"),
+    path("apportion/profiles/profiles.csv", profile_views.profiles_csv, name="profiles_csv"),
+    path(
+        "apportion/profiles/template.csv", profile_views.template_csv, name="profiles_template_csv"
+    ),
+    path("apportion/profiles/<int:pk>/withdraw/", profile_views.withdraw, name="profile_withdraw"),
     path("apportion/<int:pk>/", apportion_views.apportionment, name="apportionment"),
     path(
         "apportion/<int:pk>/table.csv", apportion_views.apportionment_csv, name="apportionment_csv"

@@ -56,6 +56,7 @@ KINDS = {
     "satellite": _("Satellite scene"),
     "hotgrid": _("Run of the hot grids"),
     "samples": _("Chemical analyses of samples"),
+    "profile": _("Profile of a source"),
     "apportionment": _("Source apportionment"),
     "dispersion": _("Run of the dispersion model"),
     "inventory": _("Annual amounts of an inventory"),

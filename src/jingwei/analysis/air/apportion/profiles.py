@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from jingwei.analysis.air.field.tables import FieldError, number, rows
 BUNDLED = "source_profiles.csv"
 LIKE = 0.6  # least similarity for a name
 CLEAR = 0.05  # least distance to the best profile of another source
+OWN = "own:"
 ALONE = 0.8  # share of one species above which a factor could be much
 
 # What forms in the air, by its formula and atomic masses; secondary organic carbon by definition.
@@ -38,12 +39,14 @@ _CHINESE = {
 
 @dataclass(frozen=True)
 class Library:
-    """Published profiles: values (profiles, species), fractions of mass, NaN where not measured."""
+    """Profiles of sources: values, errors (profiles, species), fractions of mass, NaN where not measured
+    or, in `errors`, not known. `codes` of own ones, beside the published, begin with `OWN`."""
 
     codes: tuple[str, ...]
     sources: tuple[str, ...]
     species: tuple[str, ...]
     values: Floats
+    errors: Floats
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,31 @@ def read(source: Path | str) -> Library:
         raise FieldError(f"{source}: has no row")
     species = tuple(names)
     table = np.array([[p.get(n, np.nan) for n in species] for p in found.values()])
-    return Library(tuple(c for c, _ in found), tuple(s for _, s in found), species, table)
+    unknown = np.full(table.shape, np.nan)
+    return Library(tuple(c for c, _ in found), tuple(s for _, s in found), species, table, unknown)
+
+
+Own = tuple[
+    str, str, Mapping[str, tuple[float, float]]
+]  # code, source, fraction and error by `key`
+
+
+def joined(library: Library, own: Sequence[Own]) -> Library:
+    """The library with own profiles behind the published ones."""
+    species = tuple(dict.fromkeys([*library.species, *(n for _c, _s, parts in own for n in parts)]))
+    rows, extra = len(library.codes), len(species) - len(library.species)
+    values, errors = (
+        np.pad(a, ((0, len(own)), (0, extra)), constant_values=np.nan)
+        for a in (library.values, library.errors)
+    )
+    for k, (_code, _source, parts) in enumerate(own):
+        for name_, (value, error) in parts.items():
+            values[rows + k, species.index(name_)] = value
+            errors[rows + k, species.index(name_)] = error
+    return Library(
+        (*library.codes, *(OWN + c for c, _s, _p in own)), (*library.sources, *(s for _c, s, _p in own)),
+        species, values, errors,
+    )  # fmt: skip
 
 
 def _formed(one: Floats, keys: Sequence[str]) -> dict[str, float]:
@@ -113,7 +140,7 @@ def name(
     Compared are square roots of mass fractions over the species that both have: traces count as
     well as main components (Hellinger affinity). What forms in the air (`FORMED`) is compared over all
     species of the factor, for everything else in it speaks against it. Raises ValueError where fewer than `least` species
-    are in the library.
+    are in the library. What own profiles alone have does not count against the published ones.
     """
     at = {n: k for k, n in enumerate(library.species)}
     keys = [key(s) for s in species]
@@ -121,6 +148,8 @@ def name(
     if len(both) < least:
         raise ValueError(f"profiles: the library has only {len(both)} of these species")
     known = library.values[:, [at[keys[k]] for k in both]]
+    own = np.array([c.startswith(OWN) for c in library.codes])
+    published = np.isfinite(known[~own]).any(axis=0)
     out = []
     for one_whole in profiles:
         one = one_whole[both]
@@ -131,7 +160,8 @@ def name(
             a, b = one[use], known[p][use]
             if a.sum() > 0 and b.sum() > 0:
                 # A profile of few species is like much: what it leaves out counts against it.
-                share = a.sum() / max(one.sum(), 1e-300)
+                whole = one.sum() if own[p] else one[published].sum()
+                share = a.sum() / max(whole, 1e-300)
                 scores[p] = share * float(np.sqrt(a * b).sum() / np.sqrt(a.sum() * b.sum()))
         formed = _formed(one_whole, keys)
         best: dict[str, tuple[float, int]] = {}

@@ -417,7 +417,7 @@ def balances(
         "species": species,
         "sources": [
             {
-                "name": s, "formed": s in profiles.FORMED, "mean": short(float(amounts[:, a].mean())),
+                "name": s, "formed": s in profiles.FORMED, "code": _code(s, library), "mean": short(float(amounts[:, a].mean())),
                 "error": _one(float(np.nanmean(sizes[:, a])) if np.isfinite(sizes[:, a]).any() else math.nan),
                 "told": short(float((told[:, a] >= 2).mean())),
                 "absent": short(float((amounts[:, a] <= 0).mean())),
@@ -431,6 +431,10 @@ def balances(
     }  # fmt: skip
 
 
+def _code(source: str, library: profiles.Library) -> str:
+    return dict(zip(library.sources, library.codes, strict=True)).get(source, "")
+
+
 def _profile(source: str, library: profiles.Library) -> dict[str, tuple[float, float]]:
     """Fraction and error by species. Raises `StudyError` for a source that nobody knows."""
     if source in profiles.FORMED:
@@ -438,10 +442,12 @@ def _profile(source: str, library: profiles.Library) -> dict[str, tuple[float, f
         return {n: (v, 0.01 * v) for n, v in profiles.FORMED[source].items()}
     if source not in library.sources:
         raise StudyError("sources", source)
-    row = library.values[library.sources.index(source)]
+    at = library.sources.index(source)
+    usual = np.maximum(PROFILE_ERROR * library.values[at], 1e-4)
+    errors = np.where(np.isfinite(library.errors[at]), library.errors[at], usual)
     return {
-        n: (float(v), max(PROFILE_ERROR * float(v), 1e-4))
-        for n, v in zip(library.species, row, strict=True)
+        n: (float(v), float(e))
+        for n, v, e in zip(library.species, library.values[at], errors, strict=True)
         if np.isfinite(v)
     }
 

@@ -75,6 +75,17 @@ PROBLEMS = {
     "uncertainty": "{table}, row {row}, {species}: the uncertainty is {text}; it must be above 0 wherever there is a value",
     "mdl": "{table}: {species} has no limit of detection or no fraction of error above 0",
     "nothing": "{table}: no species has a value above 0 in {least} samples",
+    # of profiles of own sources (`own`)
+    "wanted": "the first row lacks the columns {columns}",
+    "long": "{rows} rows; at most {most}",
+    "sources": "{has} profiles; at most {most}",
+    "unnamed": "row {row}: needs the name of the source (at most 120 characters) and a species",
+    "share": "row {row}, {species}: {text} is no mass fraction",
+    "sigma": "row {row}, {species}: the uncertainty is {text}; it must be above 0 and no larger than the whole",
+    "again": "row {row}: {source} has {species} twice",
+    "taken": "row {row}: there is a profile of the name {source} already",
+    "thin": "row {row}: {source} has fewer than {least} species above 0",
+    "sum": "row {row}: the fractions of {source} make {sum}, more than {most}",
 }  # fmt: skip
 
 
