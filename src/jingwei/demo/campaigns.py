@@ -125,7 +125,7 @@ def _list(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> No
 
 
 def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -> None:
-    from jingwei.bureau.campaigns import selectors, services
+    from jingwei.bureau.campaigns import acting, selectors, services
     from jingwei.bureau.campaigns.models import Programme
     from jingwei.bureau.cases.selectors import centre
 
@@ -147,7 +147,7 @@ def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -
         },
     )
     for name, (region, _department, officer) in zip(("一组", "二组"), regions, strict=False):
-        services.add_team(dispatcher, programme, name, region, [officer])
+        acting.add_team(dispatcher, programme, name, region, [officer], "按方案编组")
     before = min(day - timedelta(days=1), timezone.localdate())
     services.summarise(
         dispatcher,

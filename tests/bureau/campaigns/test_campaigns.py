@@ -119,10 +119,13 @@ def test_a_campaign_counts_what_is_in_its_scope(city, client):
     assert selectors.figures(city.dispatcher, campaign)["opened"] == 1
     client.force_login(city.dispatcher)
     write = lambda what, **data: client.post(  # noqa: E731
-        reverse("campaigns:write", args=[campaign.pk, what]), data
+        reverse(f"campaigns:{'write' if what == 'summary' else 'act'}", args=[campaign.pk, what]),
+        data,
     )
-    assert write("team", name="一组", members=[city.district.pk, city.grid.pk]).status_code == 302
-    assert write("team", name="一组", members=[city.grid.pk]).status_code == 409
+    assert write("team", name="一组", members=[city.district.pk]).status_code == 422, "no reason"
+    team = {"name": "一组", "text": "按方案编组"}
+    assert write("team", **team, members=[city.district.pk, city.grid.pk]).status_code == 302
+    assert write("team", **team, members=[city.grid.pk]).status_code == 409
     assert write("team", name="二组").status_code == 422
     future = timezone.localdate() + timedelta(days=400)
     assert write("summary", day=future.isoformat(), text="x").status_code == 409
@@ -136,8 +139,8 @@ def test_a_campaign_counts_what_is_in_its_scope(city, client):
     assert "检查 12 家" in page
     assert "一组" in page
     assert client.get(reverse("campaigns:report", args=[campaign.pk])).status_code == 200
-    assert write("conclude", text="").status_code == 422
-    assert write("conclude", text="达到预期").status_code == 302
+    assert write("conclude", text="", seen=1).status_code == 422
+    assert write("conclude", text="达到预期", seen=1).status_code == 302
     campaign.refresh_from_db()
     assert campaign.closed
     assert write("summary", day=today, text="再写").status_code == 409

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
 from bureau.cases.city import bring, open_case
-from jingwei.bureau.campaigns import checks, services
+from jingwei.bureau.campaigns import acting, checks, services
 from jingwei.bureau.campaigns.flows import ANSWER
 from jingwei.bureau.campaigns.models import Answer, Programme, Share, Summary
 from jingwei.bureau.cases.forms import TransitionForm
@@ -36,7 +36,8 @@ def rows(city) -> dict[str, Any]:
     )  # fmt: skip
     figures = {"opened": 3, "rate": 80.0}
     summary = services.summarise(city.dispatcher, programme, days["ends"], WORDS["text"], figures)
-    programme = services.conclude(city.dispatcher, programme.pk, WORDS["conclusion"], figures)
+    acting.conclude(city.dispatcher, programme.pk, WORDS["conclusion"], figures)
+    programme.refresh_from_db()
     case = bring(city, open_case(city), "issued")
     share, _token = services.share(city.dispatcher, case.pk, "邻市", WORDS["request"], True, 9)
     form = TransitionForm(ANSWER, case, {"name": WORDS["name"], "text": WORDS["reply"]})
@@ -67,7 +68,7 @@ def test_words_are_in_the_log_by_salted_digests_alone(rows) -> None:
         (Programme, {"text": "x"}, "text or checklist: not what was said"),
         (Programme, {"checklist": ""}, "text or checklist: not what was said"),
         (Programme, {"conclusion": "x"}, "text: not what was said"),
-        (Programme, {"closed": None}, "it is not concluded, but"),
+        (Programme, {"closed": None}, "it is closed, not over, but"),
         (Programme, {"title": "x"}, "title is 'x'"),
         (Programme, {"ends": date(2099, 1, 1)}, "ends is '2099-01-01'"),
         (Programme, {"matters": []}, "matters is []"),

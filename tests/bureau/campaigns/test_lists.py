@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from bureau.campaigns.conftest import HEAD, ROW, begin, enter, workbook
 from bureau.cases.city import NOW
-from jingwei.bureau.campaigns import flows, selectors, services, sheets
+from jingwei.bureau.campaigns import acting, flows, selectors, services, sheets
 from jingwei.bureau.campaigns import tasks as lists
 from jingwei.bureau.campaigns.models import Item, Programme
 from jingwei.bureau.cases import checks, tasks
@@ -57,12 +57,12 @@ def test_an_item_is_cleared_by_department_city_and_leader(city):
     do(city.department, case, "report", text="已封堵")
     do(city.dispatcher, case, "verify", text="现场核查无直排")
     with pytest.raises(Refused, match="1"):
-        services.conclude(city.dispatcher, programme.pk, "完成", {})
+        acting.conclude(city.dispatcher, programme.pk, "完成", {})
     do(city.leader, case, "accept", text="同意销号")
     assert (case.state, bool(case.closed)) == ("cleared", True)
     whole, (department,) = selectors.board([Case.objects.get(pk=case.pk)])
     assert (whole.percent, department.open) == (100, 0)
-    services.conclude(city.dispatcher, programme.pk, "全部销号", {})
+    acting.conclude(city.dispatcher, programme.pk, "全部销号", {})
     assert list(checks.replay(case)) == []
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
 from bureau.cases.city import NOW, do, handle
-from jingwei.bureau.campaigns import checks, evaluating, selectors, services, tasks
+from jingwei.bureau.campaigns import acting, checks, evaluating, selectors, services, tasks
 from jingwei.bureau.campaigns.models import Evaluation, Programme, Recommendation
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -138,7 +138,7 @@ def test_who_evaluates_is_told_once_when_the_days_afterwards_are_over(city, monk
         return Message.objects.filter(key=key, user=city.dispatcher, read=None).count()
 
     assert told(21) == 0  # not closed yet
-    services.conclude(city.dispatcher, row.pk, "完成", {})
+    acting.conclude(city.dispatcher, row.pk, "完成", {})
     assert told(20) == 0
     assert told(21) == 1
     monkeypatch.setattr(evaluating, "lake", lambda: Reads([[], [], []]))

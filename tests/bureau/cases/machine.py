@@ -303,7 +303,7 @@ class Machine(RuleBasedStateMachine):
             assert waiting == turn, self.state
 
 
-def drive(machine: type[Machine], *, runs: int, steps: int) -> None:
+def drive(machine: type[RuleBasedStateMachine], *, runs: int, steps: int) -> None:
     run_state_machine_as_test(
         machine, settings=settings(max_examples=runs, stateful_step_count=steps, deadline=None)
     )

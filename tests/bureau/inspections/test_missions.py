@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jingwei.bureau.accounts.models import User
+from jingwei.bureau.campaigns import acting
 from jingwei.bureau.campaigns import selectors as campaigns
 from jingwei.bureau.campaigns import services as running
 from jingwei.bureau.campaigns.models import Programme
@@ -17,6 +18,7 @@ from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.cases.telling import turn
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.inspections import selectors, services
 from jingwei.bureau.inspections.models import Mission
@@ -49,10 +51,9 @@ def campaign(city) -> Programme:
 
 def test_an_inspection_of_a_campaign_has_its_checklist_and_team(city, campaign, client) -> None:
     members = [i.user for i in city.inspectors[:2]]
-    running.add_team(city.dispatcher, campaign, "一组", city.world.region, members)
-    running.add_team(
-        city.dispatcher, campaign, "二组", city.world.elsewhere, [city.inspectors[3].user]
-    )
+    acting.add_team(city.dispatcher, campaign, "一组", city.world.region, members, "编组")
+    other = [city.inspectors[3].user]
+    acting.add_team(city.dispatcher, campaign, "二组", city.world.elsewhere, other, "编组")
     enterprise = city.enterprises[2]
     client.force_login(city.dispatcher)
     url = reverse("inspections:new") + f"?campaign={campaign.pk}"
@@ -92,7 +93,7 @@ def test_a_campaign_refuses_what_is_not_its_own(city, campaign, client) -> None:
         services.plan_inspection(
             city.dispatcher, city.enterprises[10], OPENING, now=NOW, programme=campaign
         )
-    running.conclude(city.dispatcher, campaign.pk, "完成", {})
+    acting.conclude(city.dispatcher, campaign.pk, "完成", {})
     campaign.refresh_from_db()
     with pytest.raises(Refused):
         services.plan_inspection(
@@ -105,6 +106,30 @@ def test_a_campaign_refuses_what_is_not_its_own(city, campaign, client) -> None:
     assert not Case.objects.filter(flow="inspection").exists()
 
 
+def test_an_open_inspection_stays_when_its_campaign_is_called_off(city, campaign, client) -> None:
+    case = services.plan_inspection(
+        city.dispatcher, city.enterprises[2], OPENING, now=NOW, programme=campaign
+    )
+    Message.objects.all().delete()
+    acting.call_off(city.dispatcher, campaign.pk, {"text": "并入省级行动", "sure": "on"})
+    case.refresh_from_db()
+    assert (case.state, case.closed) == ("planned", None)
+    assert "标记及时" in [i.item for i in selectors.checklist(case)]
+    assert turn(case)
+    told = Message.objects.filter(text_zh__contains="并入省级行动")
+    assert {m.user for m in told} >= set(turn(case)) - {city.dispatcher}
+    client.force_login(city.dispatcher)
+    page = client.get(case.get_absolute_url()).content.decode()
+    assert "该行动已叫停" in page
+    campaign.refresh_from_db()
+    with pytest.raises(Refused):
+        services.plan_inspection(
+            city.dispatcher, city.enterprises[2], OPENING, now=NOW, programme=campaign
+        )
+    kernel.act(city.dispatcher, case.pk, "cancel", case.version, {"text": "行动叫停"}, now=NOW)
+    assert "该行动已叫停" not in client.get(case.get_absolute_url()).content.decode()
+
+
 def test_an_inspection_without_a_campaign_proposes_nobody(city) -> None:
     case = services.plan_inspection(city.dispatcher, city.enterprises[2], OPENING, now=NOW)
     assert selectors.proposed_team(case) == []
@@ -113,10 +138,10 @@ def test_an_inspection_without_a_campaign_proposes_nobody(city) -> None:
 
 def test_teams_are_told_and_leave_evidence(city, campaign) -> None:
     members = [i.user for i in city.inspectors[:2]]
-    team = running.add_team(city.dispatcher, campaign, "一组", None, members)
+    team = acting.add_team(city.dispatcher, campaign, "一组", None, members, "编组")
     assert {m.user_id for m in Message.objects.all()} >= {m.pk for m in members}
-    running.remove_team(city.dispatcher, campaign, team.pk)
-    running.remove_team(city.dispatcher, campaign, team.pk)
+    acting.remove_team(city.dispatcher, campaign, team.pk, "调整")
+    acting.remove_team(city.dispatcher, campaign, team.pk, "调整")
     told = Message.objects.filter(user=members[0])
     assert told.count() == 2
     rows = EvidenceEntry.objects.filter(subject=f"campaign:{campaign.pk}").order_by("pk")

@@ -1,5 +1,9 @@
 from django.apps import AppConfig
 
+from jingwei.bureau.findings import immutable
+
+APPEND_ONLY = ("campaigns_change",)
+
 
 class CampaignsConfig(AppConfig):
     name = "jingwei.bureau.campaigns"
@@ -14,3 +18,4 @@ class CampaignsConfig(AppConfig):
         flows.register(RECTIFICATION, FOUR_STEP)
         panels.register(shares_panel)
         campaign_sources.append(periods)
+        immutable.keep(self, APPEND_ONLY)

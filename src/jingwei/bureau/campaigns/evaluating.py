@@ -38,13 +38,14 @@ PERIODS = (PermitLimit.Period.HOUR, PermitLimit.Period.DAY)
 def stretches(programme: Programme, today: date) -> list[tuple[str, date, date]]:
     """(name, first day, last day); those that have not begun are left out."""
     yesterday = today - timedelta(days=1)
-    last = min(programme.ends, yesterday)
-    length = timedelta(days=min((programme.ends - programme.begins).days + 1, LONGEST))
+    over = programme.last_day
+    last = min(over, yesterday)
+    length = timedelta(days=min((over - programme.begins).days + 1, LONGEST))
     day = timedelta(days=1)
     found = (
         ("before", programme.begins - length, programme.begins - day),
         ("during", max(programme.begins, last + day - length), last),
-        ("after", programme.ends + day, min(programme.ends + length, yesterday)),
+        ("after", over + day, min(over + length, yesterday)),
     )
     return [(name, a, b) for name, a, b in found if a <= b]
 

@@ -8,10 +8,10 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from jingwei.bureau.accounts.models import Department, User
+from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
+from jingwei.bureau.campaigns.course import leads, matter_choices
 from jingwei.bureau.campaigns.models import Programme
-from jingwei.bureau.campaigns.selectors import matter_choices
 from jingwei.bureau.cases.selectors import districts
 
 
@@ -56,7 +56,7 @@ class ProgrammeForm(forms.ModelForm):
     def __init__(self, kind: str, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["regions"].queryset = districts()
-        self.fields["lead"].queryset = Department.objects.exclude(kind=Department.Kind.GRID)
+        self.fields["lead"].queryset = leads()
         self.fields["matters"].choices = matter_choices()
         self.fields["text"].max_length = self.fields["checklist"].max_length = 4000
         if kind == Programme.Kind.LIST:
@@ -70,36 +70,10 @@ class ProgrammeForm(forms.ModelForm):
         return data
 
 
-class _People(forms.ModelMultipleChoiceField):
-    def label_from_instance(self, obj: User) -> str:
-        return f"{obj} · {department_label(obj.department)}" if obj.department else str(obj)
-
-
-class TeamForm(forms.Form):
-    name = forms.CharField(max_length=60, label=gettext_lazy("Name"))
-    region = forms.ModelChoiceField(None, required=False, label=gettext_lazy("Region"))
-    members = _People(None, label=gettext_lazy("Members"))
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, auto_id="id_team_%s", **options)
-        self.fields["region"].queryset = districts()
-        self.fields["members"].queryset = (
-            User.objects.filter(is_active=True, department__isnull=False)
-            .select_related("department")
-            .order_by("department__code", "username")
-        )
-
-
 class SummaryForm(forms.Form):
     day = forms.DateField(label=gettext_lazy("Day of the summary"), widget=_Day())
     text = forms.CharField(
         max_length=4000, label=gettext_lazy("Summary"), widget=forms.Textarea(attrs={"rows": 3})
-    )
-
-
-class ConcludeForm(forms.Form):
-    text = forms.CharField(
-        max_length=8000, label=gettext_lazy("Conclusion"), widget=forms.Textarea(attrs={"rows": 5})
     )
 
 
@@ -115,7 +89,7 @@ class RecommendForm(forms.Form):
 
     def __init__(self, *args: Any, cause: str = "", **options: Any) -> None:
         super().__init__(*args, auto_id=f"id_recommend_{cause}_%s", **options)
-        self.fields["department"].queryset = Department.objects.exclude(kind=Department.Kind.GRID)
+        self.fields["department"].queryset = leads()
 
 
 class SheetForm(forms.Form):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import Department
+from jingwei.bureau.campaigns.course import CALLED_OFF, CAMPAIGN, RUNNING
+from jingwei.bureau.cases.flow import State
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import Region
@@ -23,7 +27,10 @@ class ProgrammeQuerySet(models.QuerySet):
 
 
 class Programme(models.Model):
-    """A rectification list that somebody handed down, or a special campaign ("4+X")."""
+    """A rectification list that somebody handed down, or a special campaign ("4+X").
+
+    What the columns say now is what the entry of its begin said, and its `changes` in their order.
+    """
 
     class Kind(models.TextChoices):
         LIST = "list", _("Rectification list")
@@ -51,6 +58,8 @@ class Programme(models.Model):
     )
     matters = models.JSONField(_("matters"), default=list, blank=True)
     created = models.DateTimeField(_("created"), auto_now_add=True)
+    state = models.CharField(_("state"), max_length=12, default=RUNNING)
+    # When it was concluded or called off.
     closed = models.DateTimeField(_("closed"), null=True, blank=True)
     conclusion = models.TextField(_("conclusion"), blank=True)
     evidence = models.ForeignKey(EvidenceEntry, models.PROTECT, related_name="+")
@@ -74,6 +83,21 @@ class Programme(models.Model):
         return reverse("campaigns:programme", args=[self.pk])
 
     @property
+    def at(self) -> State:
+        return CAMPAIGN.state(self.state)
+
+    @property
+    def begun(self) -> bool:
+        return self.begins <= timezone.localdate()
+
+    @property
+    def last_day(self) -> date:
+        """The last day that counts: before `begins`, where it was called off before it began."""
+        if self.state == CALLED_OFF and self.closed:
+            return min(self.ends, timezone.localdate(self.closed))
+        return self.ends
+
+    @property
     def evaluation_key(self) -> str:
         """The key of the message that it can be evaluated."""
         return f"campaign-evaluate:{self.pk}"
@@ -81,6 +105,35 @@ class Programme(models.Model):
     @property
     def lines(self) -> list[str]:
         return [line.strip() for line in self.checklist.splitlines() if line.strip()]
+
+
+class Change(models.Model):
+    """What was done to a programme after its begin, by the flow `course.CAMPAIGN`. Written once.
+
+    `changes`: name of the column: [what it was, what it is], departments and regions by their codes;
+    `data`: of a team its `name` and its `members`. `text`: the reason, or the conclusion.
+    """
+
+    programme = models.ForeignKey(Programme, models.PROTECT, related_name="changes")
+    seq = models.PositiveIntegerField(_("number"))
+    act = models.CharField(_("act"), max_length=12)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(_("time"))
+    text = models.TextField(_("reason or conclusion"), blank=True)
+    changes = models.JSONField(_("changes"), default=dict)
+    data = models.JSONField(_("form"), default=dict)
+    evidence = models.OneToOneField(EvidenceEntry, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["programme", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["programme", "seq"], name="programme_change_once")
+        ]
+        verbose_name = _("change of a programme")
+        verbose_name_plural = _("changes of programmes")
+
+    def __str__(self) -> str:
+        return f"{self.programme} {self.seq} {self.act}"
 
 
 class Item(models.Model):

@@ -16,10 +16,20 @@ from django.utils.translation import gettext_lazy as _
 from jingwei.bureau.access import CITY_WIDE, may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.campaigns.models import Answer, Item, Programme, Recommendation, Share
+from jingwei.bureau.campaigns.course import CAMPAIGN, matter_choices
+from jingwei.bureau.campaigns.models import (
+    Answer,
+    Change,
+    Item,
+    Programme,
+    Recommendation,
+    Share,
+)
 from jingwei.bureau.campaigns.services import hashed
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.models import Case, CaseQuerySet
+from jingwei.bureau.evidencelog.models import EvidenceEntry
+from jingwei.bureau.evidencelog.selectors import told
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import Region
@@ -48,7 +58,11 @@ def periods(first: date, last: date) -> list[tuple[frozenset[str], date, date]]:
         kind=Programme.Kind.CAMPAIGN, begins__lte=last, ends__gte=first
     ).prefetch_related("regions")
     return sorted(
-        ((frozenset(r.pk for r in p.regions.all()), p.begins, p.ends) for p in rows),
+        (
+            (frozenset(r.pk for r in p.regions.all()), p.begins, p.last_day)
+            for p in rows
+            if p.last_day >= max(p.begins, first)
+        ),
         key=lambda one: (one[1], one[2], sorted(one[0])),
     )
 
@@ -58,7 +72,7 @@ def own_cases(user: Any, programme: Programme) -> CaseQuerySet:
     rows = cases.cases(user)
     if programme.kind == Programme.Kind.LIST:
         return rows.filter(list_item__programme=programme)
-    return in_scope(rows, programme, programme.begins, programme.ends)
+    return in_scope(rows, programme, programme.begins, programme.last_day)
 
 
 def in_scope(rows: Any, programme: Programme, first: date, last: date) -> Any:
@@ -203,12 +217,71 @@ def whose(user: Any) -> list[str]:
     return sorted({department_label(p.department) for p in people if p.department})
 
 
+# --- what happened to a programme --------------------------------------------------------------
+
+
+def happened(programme: Programme) -> list[dict[str, Any]]:
+    """Its course (`course.CAMPAIGN`), the latest first, as the evidence log has it: at, label, who,
+    entry, and of what has a row its text, `rows` (label, was, is) and names of members."""
+    told_of = Q(kind="campaign", subject=f"campaign:{programme.pk}")
+    entries = EvidenceEntry.objects.filter(Q(pk=programme.evidence_id) | told_of).order_by("-pk")
+    steps = [(entry, told(entry)["act"]) for entry in entries]
+    own = [(entry, act) for entry, act in steps if act == "begin" or CAMPAIGN.transition(act)]
+    rows = {row.evidence_id: row for row in programme.changes.all()}
+    wanted = {m for row in rows.values() for m in row.data.get("members", ())}
+    wanted |= {int(entry.actor) for entry, _act in own if entry.actor.isdigit()}
+    people = User.objects.in_bulk(wanted)
+    found = []
+    for entry, act in own:
+        row = rows.get(entry.pk)
+        named = [str(people[m]) for m in row.data.get("members", ()) if m in people] if row else []
+        found.append(
+            {
+                "at": entry.created,
+                "label": CAMPAIGN.label_of(act),
+                "who": people.get(int(entry.actor)) if entry.actor.isdigit() else None,
+                "entry": entry,
+                "over": act == "call_off",
+                "text": row.text if row else "",
+                "rows": _rows(row) if row else [],
+                "team": row.data.get("name", "") if row else "",
+                "members": named,
+            }
+        )
+    return found
+
+
+def _rows(change: Change) -> list[tuple[Any, str, str]]:
+    """What was otherwise before: (label, was, is)."""
+    amend = CAMPAIGN.transition("amend")
+    labels = {f.name: f.label for f in amend.fields} if amend else {}
+    labels["text"] = labels["plan"]
+    return [
+        (labels[name], _said(name, was), _said(name, is_))
+        for name, (was, is_) in change.changes.items()
+    ]
+
+
+def _said(name: str, value: Any) -> str:
+    """A value of the plan as the page says it."""
+    if name == "regions":
+        known = Region.objects.filter(pk__in=value).defer("geometry")
+        return "、".join(r.label for r in known) or str(_("The whole city"))
+    if name == "matters":
+        names = dict(matter_choices())
+        return "、".join(names.get(m, m) for m in value) or str(_("All matters"))
+    if name == "lead":
+        lead = Department.objects.filter(code=value).first()
+        return department_label(lead) if lead else value
+    return str(value) or "—"
+
+
 # --- campaigns -------------------------------------------------------------------------------
 
 
 def figures(user: Any, programme: Programme, last: date | None = None) -> dict[str, int]:
     """A campaign's figures up to the end of a day: cases opened, closed, overdue, by flow."""
-    last = last or programme.ends
+    last = last or programme.last_day
     rows = list(in_scope(cases.cases(user), programme, programme.begins, last))
     until = local_midnight(last + timedelta(days=1))
     closed = [c for c in rows if c.closed and c.closed < until]
@@ -432,8 +505,3 @@ def shared(token: str) -> Share | None:
         .select_related("case__enterprise", "case__region")
         .first()
     )
-
-
-def matter_choices() -> list[tuple[str, str]]:
-    language = get_language() or "zh-hans"
-    return [(m, matters.name(m, language)) for m in matters.table()]

@@ -1,4 +1,5 @@
-"""Everything that writes programmes, their items, teams and summaries, and shared cases."""
+"""Everything that writes programmes, their items and summaries, and shared cases; what is done to a
+programme by its flow stands in `acting`."""
 
 from __future__ import annotations
 
@@ -25,7 +26,6 @@ from jingwei.bureau.campaigns.models import (
     Recommendation,
     Share,
     Summary,
-    Team,
 )
 from jingwei.bureau.campaigns.sheets import Row
 from jingwei.bureau.cases import services as kernel
@@ -38,7 +38,6 @@ from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.findings import files as filing
 from jingwei.bureau.notices.models import Message
 from jingwei.bureau.notices.services import mark_read, tell
-from jingwei.bureau.registry.models import Region
 from jingwei.evidence import canonical, digest
 from jingwei.telemetry.lake import LakeError
 
@@ -126,85 +125,6 @@ def enter(
 
 
 @transaction.atomic
-def conclude(user: User, pk: int, text: str, figures: Mapping[str, Any]) -> Programme:
-    """Close a programme with its conclusion; of a list only when every item is cleared."""
-    _demand(user, "campaign.manage")
-    programme = Programme.objects.select_for_update().get(pk=pk)
-    if programme.closed:
-        raise Refused(_("It is closed already."))
-    if not text.strip():
-        raise Refused(_("Write the conclusion."))
-    left = programme.items.filter(case__closed__isnull=True).count()
-    if left:
-        raise Refused(_("%d items are not cleared yet.") % left)
-    programme.closed, programme.conclusion = timezone.now(), text.strip()
-    record(
-        "campaign",
-        f"campaign:{programme.pk}",
-        {"act": "conclude", "figures": figures},
-        actor=str(user.pk),
-        said={"text": programme.conclusion},
-    )
-    programme.save(update_fields=["closed", "conclusion"])
-    return programme
-
-
-@transaction.atomic
-def add_team(
-    user: User, programme: Programme, name: str, region: Region | None, members: Iterable[User]
-) -> Team:
-    """A team of a campaign. Raises `Refused`."""
-    _demand(user, "campaign.manage")
-    chosen = list(members)
-    if not chosen:
-        raise Refused(_("A team wants at least one member."))
-    if programme.teams.filter(name=name).exists():
-        raise Refused(_("There is a team of this name."))
-    team = Team.objects.create(programme=programme, name=name, region=region)
-    team.members.set(chosen)
-    _about_team("team", user, team, chosen)
-    return team
-
-
-@transaction.atomic
-def remove_team(user: User, programme: Programme, pk: int) -> None:
-    """Take a team out of a campaign; its members are told."""
-    _demand(user, "campaign.manage")
-    team = programme.teams.select_for_update(of=("self",)).filter(pk=pk).first()
-    if team is not None:
-        _about_team("untie", user, team, list(team.members.all()))
-        team.delete()
-
-
-def _about_team(act: str, user: User, team: Team, members: list[User]) -> None:
-    """Leave evidence that a team was named or taken out, and tell its members."""
-    programme = team.programme
-    record(
-        "campaign",
-        f"campaign:{programme.pk}",
-        {"act": act, "team": team.pk, "region": team.region_id or "", "size": len(members)},
-        actor=str(user.pk),
-        said={"name": team.name, "members": sorted(m.pk for m in members)},
-    )
-    words = {"team": team.name, "campaign": programme.title}
-    tell(
-        members,
-        lambda: (
-            (
-                _("You are in the team “%(team)s” of the campaign “%(campaign)s”.")
-                if act == "team"
-                else _("The team “%(team)s” of the campaign “%(campaign)s” was taken out.")
-            )
-            % words
-        ),
-        kind="turn",
-        url=programme.get_absolute_url(),
-        key=f"campaign-{act}:{team.pk}",
-        besides=user,
-    )
-
-
-@transaction.atomic
 def summarise(
     user: User, programme: Programme, day: date, text: str, figures: Mapping[str, Any]
 ) -> Summary:
@@ -248,6 +168,8 @@ def evaluate(user: User, programme: Programme, today: date | None = None) -> Eva
     _demand(user, "campaign.manage")
     if programme.kind != Programme.Kind.CAMPAIGN:
         raise Refused(_("Only a campaign is evaluated by what was measured."))
+    if programme.last_day < programme.begins:
+        raise Refused(_("The campaign was called off before it began: nothing is to be evaluated."))
     if programme.begins >= (today or timezone.localdate()):
         raise Refused(_("The first day of the campaign is not over yet: evaluate it tomorrow."))
     try:

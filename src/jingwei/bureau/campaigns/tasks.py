@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from jingwei.bureau.access import Role
 from jingwei.bureau.accounts.selectors import people
+from jingwei.bureau.campaigns.course import CLOSED
 from jingwei.bureau.campaigns.evaluating import LONGEST
 from jingwei.bureau.campaigns.flows import RECTIFICATION, first_end
 from jingwei.bureau.campaigns.models import Programme
@@ -61,7 +62,7 @@ def _to_be_evaluated(now: datetime) -> None:
     today = timezone.localdate(now)
     closed = Programme.objects.filter(
         kind=Programme.Kind.CAMPAIGN,
-        closed__isnull=False,
+        state=CLOSED,
         ends__gte=today - timedelta(days=LONGEST) - REMINDED,
         ends__lt=today,
     )

@@ -16,5 +16,6 @@ urlpatterns = [
     path("<int:pk>/enter/", views.enter, name="enter"),
     path("<int:pk>/export/", views.export, name="export"),
     path("<int:pk>/report/", views.report, name="report"),
+    path("<int:pk>/act/<slug:what>/", views.act, name="act"),
     path("<int:pk>/write/<slug:what>/", views.write, name="write"),
 ]

@@ -20,11 +20,12 @@ from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.models import Department
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.campaigns import forms, selectors, services, sheets
+from jingwei.bureau.campaigns import acting, forms, selectors, services, sheets
+from jingwei.bureau.campaigns.course import CAMPAIGN, matter_choices
 from jingwei.bureau.campaigns.flows import ANSWER
 from jingwei.bureau.campaigns.models import Programme, Share
 from jingwei.bureau.cases import selectors as cases
-from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.views import shown_facts
@@ -90,10 +91,12 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         "departments": departments,
         "may_manage": may(request.user, "campaign.manage") and not row.closed,
         "may_report": may(request.user, "campaign.report") and not row.closed,
-        "conclude_form": forms.ConcludeForm(auto_id="id_conclude_%s"),
+        "seen": row.changes.count(),
         "query": request.GET,
         **forms_,
     }
+    if context["may_manage"]:
+        context["acts"] = _acts(row, context.pop("act", None))
     if row.kind == Programme.Kind.LIST:
         items = selectors.items(request.user, row, request.GET)
         context |= {"items": items, "sheet_form": forms.SheetForm()}
@@ -108,12 +111,21 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         **_outcome(request, row, forms_.get("recommend_form")),
         "summaries": row.summaries.select_related("actor")[:60],
         "teams": row.teams.select_related("region").prefetch_related("members__department"),
-        "team_form": context.get("team_form") or forms.TeamForm(),
+        "happened": selectors.happened(row),
         "summary_form": context.get("summary_form")
-        or forms.SummaryForm(initial={"day": min(timezone.localdate(), row.ends)}),
-        "matters": dict(selectors.matter_choices()),
+        or forms.SummaryForm(initial={"day": min(timezone.localdate(), row.last_day)}),
+        "matters": dict(matter_choices()),
     }
     return render(request, "campaigns/campaign.html", context, status=status)
+
+
+def _acts(row: Programme, bound: TransitionForm | None = None) -> dict[str, TransitionForm]:
+    """The forms of what may be done to a programme now, by the act's name."""
+    steps = [s for s in CAMPAIGN.transitions if row.state in s.sources]
+    if row.kind == Programme.Kind.LIST:
+        steps = [s for s in steps if s.name == "conclude"]
+    sent = bound.transition.name if bound else ""
+    return {s.name: bound if bound and s.name == sent else TransitionForm(s, row) for s in steps}
 
 
 def _outcome(
@@ -142,16 +154,53 @@ def _outcome(
 
 
 @require_http_methods(["POST"])
+@requires("campaign.manage")
+def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
+    """An act of the flow `course.CAMPAIGN`."""
+    row = _programme(request, pk, "campaign.manage")
+    step = CAMPAIGN.transition(what)
+    if step is None or not step.sources:
+        raise Http404
+    seen = request.POST.get("seen", "")
+    known = int(seen) if seen.isdigit() and len(seen) < 10 else 0
+    form = TransitionForm(step, row, request.POST)
+    try:
+        if what == "untie":
+            team = request.POST.get("team", "")
+            number = int(team) if team.isdigit() and len(team) < 10 else 0
+            acting.remove_team(request.user, row, number, request.POST.get("text", ""))
+        elif what == "team":
+            if not form.is_valid():
+                return _show(request, row, 422, act=form)
+            said = {**form.cleaned_data}
+            acting.add_team(request.user, row, reason=said.pop("text"), **said)
+        elif what == "conclude":
+            figures = selectors.figures(request.user, row)
+            acting.conclude(request.user, row.pk, request.POST.get("text", ""), figures, seen=known)
+        else:
+            how = {"amend": acting.amend, "call_off": acting.call_off}[what]
+            how(request.user, row.pk, request.POST, seen=known)
+    except Invalid as error:
+        return _show(request, row, 422, act=error.form)
+    except Refused as error:
+        row.refresh_from_db()
+        if what == "untie":
+            messages.error(request, str(error))
+            return redirect(row)
+        if row.closed:  # there is no such form any more
+            unsent = {"refused": str(error), "left_over": request.POST.get("text", "")}
+            return _show(request, row, 409, **unsent)
+        form.add_error(None, str(error))
+        return _show(request, row, 409, act=form)
+    messages.success(request, _("It is saved."))
+    return redirect(row)
+
+
+@require_http_methods(["POST"])
 @requires("campaign.report")
 def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
-    """A team, a daily summary or the conclusion."""
+    """A daily summary, a recommendation or its withdrawal, an evaluation."""
     row = _programme(request, pk, "campaign.report")
-    wanted: dict[str, Any] = {
-        "team": forms.TeamForm,
-        "summary": forms.SummaryForm,
-        "conclude": forms.ConcludeForm,
-        "recommend": forms.RecommendForm,
-    }
     if what in ("evaluate", "withdraw"):
         try:
             if what == "evaluate":
@@ -166,31 +215,20 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
         else:
             messages.success(request, _("It is saved."))
         return redirect(row)
-    if what == "untie":
-        team = request.POST.get("team", "")
-        if team.isdigit() and len(team) < 10:
-            services.remove_team(request.user, row, int(team))
-        return redirect(row)
-    if what not in wanted:
-        raise Http404
-    form = wanted[what](request.POST)
     if what == "recommend":
-        return _recommend(request, row, form)
+        return _recommend(request, row, forms.RecommendForm(request.POST))
+    if what != "summary":
+        raise Http404
+    form = forms.SummaryForm(request.POST)
     if not form.is_valid():
-        return _show(request, row, 422, **{f"{what}_form": form})
+        return _show(request, row, 422, summary_form=form)
     data = form.cleaned_data
     try:
-        if what == "team":
-            services.add_team(request.user, row, **data)
-        elif what == "summary":
-            figures = selectors.figures(request.user, row, data["day"])
-            services.summarise(request.user, row, data["day"], data["text"], figures)
-        else:
-            figures = selectors.figures(request.user, row)
-            services.conclude(request.user, row.pk, data["text"], figures)
+        figures = selectors.figures(request.user, row, data["day"])
+        services.summarise(request.user, row, data["day"], data["text"], figures)
     except Refused as error:
         form.add_error(None, str(error))
-        return _show(request, row, 409, **{f"{what}_form": form})
+        return _show(request, row, 409, summary_form=form)
     messages.success(request, _("It is saved."))
     return redirect(row)
 
@@ -226,6 +264,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
             "figures": selectors.figures(request.user, row),
             **_outcome(request, row),
             "summaries": row.summaries.all(),
+            "happened": selectors.happened(row),
             "whose": selectors.whose(request.user),
             "printed": timezone.now(),
         },

@@ -80,11 +80,11 @@ class Field:
 
     name: str
     label: Text
-    kind: str | Callable[[Field, Case | None], forms.Field] = "text"
+    kind: str | Callable[[Field, Any], forms.Field] = "text"
     required: bool = True
     help: Text = ""
-    choices: Callable[[Case | None], list[tuple[Any, Text]]] | None = None
-    initial: Callable[[Case | None], Any] | None = None
+    choices: Callable[[Any], list[tuple[Any, Text]]] | None = None
+    initial: Callable[[Any], Any] | None = None
     least: float | None = None
     most: float | None = None
 
@@ -126,8 +126,9 @@ class State:
         return " / ".join(str(role.label) for role in self.roles)
 
 
-Effect = Callable[["Case", Mapping[str, Any], datetime], dict[str, Any]]
-Guard = Callable[["Case", "User"], "Text | None"]
+# A flow is of cases; a room may write down the course of something else as one (`campaigns.course`).
+Effect = Callable[[Any, Mapping[str, Any], datetime], dict[str, Any]]
+Guard = Callable[[Any, "User"], "Text | None"]
 
 
 @dataclass(frozen=True, slots=True)

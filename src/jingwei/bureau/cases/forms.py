@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.cases.flow import Field, Transition
-from jingwei.bureau.cases.models import Case
 from jingwei.bureau.findings import files
 from jingwei.bureau.findings.files import FilesField
 
@@ -36,7 +35,7 @@ class PositionField(forms.CharField):
         return {"longitude": longitude, "latitude": latitude, "accuracy": accuracy}
 
 
-def _form_field(field: Field, case: Case | None) -> forms.Field:
+def _form_field(field: Field, case: Any) -> forms.Field:
     if callable(field.kind):
         return field.kind(field, case)
     options: dict[str, Any] = {
@@ -90,7 +89,7 @@ def _form_field(field: Field, case: Case | None) -> forms.Field:
     raise ValueError(f"field {field.name}: unknown kind {field.kind!r}")
 
 
-def _choices(field: Field, case: Case | None) -> list[tuple[Any, Any]]:
+def _choices(field: Field, case: Any) -> list[tuple[Any, Any]]:
     if field.choices:
         return field.choices(case)
     if field.kind in ("department", "departments"):
@@ -102,9 +101,10 @@ def _choices(field: Field, case: Case | None) -> list[tuple[Any, Any]]:
 
 
 class TransitionForm(forms.Form):
-    """The form of one transition on one case; file fields are in `uploads`, the rest in `said`."""
+    """The form of one transition on one case (None: one to be opened), or on what else the flow is of;
+    file fields are in `uploads`, the rest in `said`."""
 
-    def __init__(self, transition: Transition, case: Case | None, *args: Any, **kw: Any) -> None:
+    def __init__(self, transition: Transition, case: Any, *args: Any, **kw: Any) -> None:
         self.transition = transition
         super().__init__(*args, **{"auto_id": f"id_{transition.name}_%s", **kw})
         for field in transition.fields:
