@@ -528,7 +528,7 @@ def test_command(app: typer.Typer, tmp_path: Path, city: history.History) -> Non
         ["SO2", "PM10", "NO2", "CO", "O3", "PM2.5"],
     ]
     assert [section(n) for n in names] == [
-        "forecast", "forecast-O3", "forecast-CO-O3", "forecast-others", "forecast-all",
+        "forecast", "forecast-O3", "forecast-CO-O3", "forecast-CO-NO2-PM10-SO2", "forecast-all",
     ]  # fmt: skip
 
 

@@ -143,8 +143,7 @@ def forecast(
 def section(pollutants: list[str]) -> str:
     """Where the report of these stands."""
     given = tuple(sorted(set(pollutants)))
-    others = tuple(n for n in _ALL if n not in ("PM2.5", "O3"))
-    named = {("PM2.5",): "forecast", others: "forecast-others", _ALL: "forecast-all"}
+    named = {("PM2.5",): "forecast", _ALL: "forecast-all"}
     return named.get(given, f"forecast-{'-'.join(given)}")
 
 
