@@ -210,6 +210,58 @@ def test_two_phones_are_told_of_each_other(system, person: Callable) -> None:
     assert two.page.get_attribute("#item-G01 [data-value='no']", "aria-pressed") == "true"
 
 
+KEPT = """async () => Object.fromEntries(await Promise.all((await caches.keys())
+  .filter((name) => name.startsWith('inspections:'))
+  .map(async (name) => [name, (await (await caches.open(name)).keys()).length])))"""
+
+
+def test_a_kept_page_is_its_users_and_gone_when_he_is(system, person: Callable) -> None:
+    about = setting(system, "换人检查")
+    spot = f"/inspections/{about['case']}/spot/"
+    phone = person(about["grid"], phone=True)
+    page = phone.page
+
+    def opened() -> str:
+        page.goto(spot)
+        page.wait_for_selector("#spot[data-kept='whole']", timeout=60_000)
+        user = page.get_attribute("html", "data-user")
+        assert page.evaluate(KEPT) == {f"inspections:{user}": 1}
+        return user
+
+    def shown_without_connection() -> str | None:
+        """Whose page opens; None for none."""
+        phone.context.set_offline(True)
+        try:
+            page.goto(spot, wait_until="commit")
+            return page.get_attribute("html", "data-user")
+        except Exception as error:
+            assert "ERR_" in str(error)
+            return None
+        finally:
+            phone.context.set_offline(False)
+
+    first = opened()
+    assert shown_without_connection() == first
+    # He logs out: nobody finds it any more, not in the browser's store either.
+    page.goto("/inspections/")
+    page.evaluate("document.querySelector('form[data-logout]').requestSubmit()")
+    page.wait_for_url("**/login/**")
+    page.wait_for_function(f"async () => !Object.keys(await ({KEPT})()).length")
+    assert shown_without_connection() is None
+    # Somebody else on the same phone, after a session that ran out: hers alone.
+    phone.login(about["grid"])
+    assert opened() == first
+    phone.context.clear_cookies()
+    page.goto(spot)
+    page.wait_for_url("**/login/**")
+    page.wait_for_function(f"async () => !Object.keys(await ({KEPT})()).length")
+    phone.login(about["district"])
+    assert shown_without_connection() is None
+    second = opened()
+    assert second != first
+    assert shown_without_connection() == second
+
+
 def test_from_a_plan_to_an_order(system, person: Callable) -> None:
     """Flow 5 with a dispatcher, a district officer, a grid officer on a phone and the enterprise."""
     about = setting(system, "未用")

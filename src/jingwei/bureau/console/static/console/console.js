@@ -136,6 +136,14 @@ if (left && !root.dataset.user) {
   for (const key of Object.keys(sessionStorage)) if (key.startsWith(left)) sessionStorage.removeItem(key);
 }
 
+/* What a service worker keeps for somebody lies in caches that are called "…:<user>": nothing is left
+ * of it when he has logged out, his session has expired, or another one has come. */
+if (globalThis.caches && (root.dataset.user || document.querySelector('.login'))) {
+  const others = (name) => name.includes(':') && name.split(':').at(-1) !== root.dataset.user;
+  caches.keys().then((names) => Promise.all(names.filter(others).map((name) => caches.delete(name))))
+    .catch(() => {}); // a browser that keeps nothing
+}
+
 const dirty = new Set();
 for (const form of all('form[data-draft], form[method="post"]:has(textarea)')) {
   const key = draftKey(form);
