@@ -235,6 +235,8 @@ def test_findings_of_every_kind_are_filed_once(db, data) -> None:
 
 
 def test_a_list_a_campaign_and_a_hot_spot(db, data) -> None:
+    from jingwei.bureau.accounts.models import User
+    from jingwei.bureau.campaigns import selectors
     from jingwei.bureau.campaigns.models import Item, Programme
     from jingwei.bureau.cases.models import Case
     from jingwei.demo import campaigns, findings
@@ -246,5 +248,11 @@ def test_a_list_a_campaign_and_a_hot_spot(db, data) -> None:
         campaigns.build(NOW)
         states = [i.case.state for i in Item.objects.order_by("id")]
         assert states == ["rectifying", "assigned", "cleared"]
-        assert sorted(p.kind for p in Programme.objects.all()) == ["campaign", "list"]
+        kinds = Programme.objects.order_by("kind", "closed").values_list("kind", flat=True)
+        assert list(kinds) == ["campaign", "campaign", "list"]
+        past = Programme.objects.get(kind="campaign", closed__isnull=False)
+        dispatcher = User.objects.get(username="dispatcher")
+        found = selectors.causes(dispatcher, past)
+        assert [(c.code, c.count) for c in found] == [("upkeep", 2)]
+        assert [p["cause"].code for p in selectors.proposals(found, past)] == ["upkeep"]
         assert Case.objects.filter(flow="four_step").count() == 1

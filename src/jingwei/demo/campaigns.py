@@ -19,6 +19,13 @@ ITEMS: tuple[tuple[Any, ...], ...] = (
 )  # fmt: skip
 
 CAUSE = "upkeep"  # of the item that is cleared
+# What the campaign that is over found: days before the load, longitude, latitude, address, seen.
+PAST = (
+    (55, 116.4660, 39.8740, "示例涂装作业点", "活性炭箱超过更换周期，异味明显（示例）"),
+    (48, 116.4720, 39.8700, "示例汽修喷漆房", "过滤棉破损，喷漆废气未有效收集（示例）"),
+)
+# Days after that in which it was handled, by whom.
+HANDLED = (("dispatch", "city", 0.2), ("sign", "lead", 1), ("found", "lead", 3), ("rectified", "lead", 9), ("verify", "grid", 11), ("close", "city", 12))  # fmt: skip
 
 
 def build(anchor: datetime) -> None:
@@ -35,6 +42,7 @@ def build(anchor: datetime) -> None:
         if not regions:
             return
         _list(anchor, day, regions)
+        _past(anchor, day)
         _campaign(anchor, day, regions)
         _hot_spot(anchor)
 
@@ -158,6 +166,69 @@ def _campaign(anchor: datetime, day: Any, regions: list[tuple[Any, Any, Any]]) -
     )
     services.evaluate(dispatcher, programme, day)
     _inspection(dispatcher, programme, anchor, day)
+
+
+def _past(anchor: datetime, day: Any) -> None:
+    """A campaign that is over and closed: two of its cases have one cause, so that a recommendation
+    is proposed and waits for somebody to confirm it."""
+    from jingwei.bureau.campaigns import acting, selectors, services
+    from jingwei.bureau.campaigns.models import Programme
+    from jingwei.bureau.cases import drafts
+    from jingwei.bureau.cases import services as kernel
+    from jingwei.bureau.cases.selectors import centre
+    from jingwei.bureau.findings import filing
+    from jingwei.bureau.findings.forms import Desk
+    from jingwei.demo.cases import handle
+    from jingwei.demo.findings import form_of
+
+    dispatcher = _user("dispatcher")
+    desk, regions = Desk(dispatcher), {}
+    for number, (days, x, y, address, seen) in enumerate(PAST):
+        begun = anchor - timedelta(days=days)
+        said = {"longitude": x, "latitude": y, "address": address, "severity": 2,
+                "means": "foot", "problem": "smoke", "seen": seen}  # fmt: skip
+        form = form_of(desk, "patrol", begun, said)
+        if form is None:
+            continue
+        form.cleaned_data["files"] = []
+        finding = filing.file(dispatcher, form, token=f"demo-past-{number}")
+        case = kernel.open_case(
+            dispatcher, [finding], drafts.handling([finding]), flow="handling",
+            token=f"demo-past-{number}", now=begun + timedelta(hours=2),
+        )  # fmt: skip
+        regions[case.region_id] = case.region
+        for step, (act, who, after) in enumerate(HANDLED):
+            words: dict[str, Any] = {}
+            if act == "found":
+                words = {"text": "治理设施未按期维护（示例）。", "cause_code": CAUSE}
+            elif act == "rectified":
+                words = {"text": "已更换耗材并建立维护台账（示例）。"}
+            done = begun + timedelta(days=after, hours=3)
+            handle(case, act, who, f"demo-past-{number}-{step}", done, **words)
+    if not regions:
+        return
+    programme = services.begin(
+        dispatcher,
+        Programme.Kind.CAMPAIGN,
+        {
+            "title": "夏秋季挥发性有机物专项行动（示例）",
+            "level": "own",
+            "document": "",
+            "begins": day - timedelta(days=60),
+            "ends": day - timedelta(days=31),
+            "lead": centre(),
+            "text": "检查涂装、汽修等行业废气收集和治理设施运行维护。",
+            "checklist": "废气收集完整\n活性炭按期更换\n维护台账齐全",
+            "regions": list(regions.values()),
+            "matters": [],
+        },
+    )
+    acting.conclude(
+        dispatcher,
+        programme.pk,
+        "两处问题均已整改，原因都是治理设施维护不到位（示例）。",
+        selectors.figures(dispatcher, programme),
+    )
 
 
 def _inspection(dispatcher: Any, programme: Any, anchor: datetime, day: Any) -> None:

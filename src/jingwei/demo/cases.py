@@ -132,12 +132,10 @@ def build(anchor: datetime) -> int:
 
 
 def _handle(anchor: datetime, used: set[int]) -> int:
-    from jingwei.bureau.accounts.models import Department
-    from jingwei.bureau.cases import drafts, selectors, services
+    from jingwei.bureau.cases import drafts, services
     from jingwei.bureau.cases.errors import Refused
     from jingwei.bureau.findings.models import Finding
 
-    water = Department.objects.get(code="dept-water")
     made = 0
     for number, (hours, acts) in enumerate(HANDLING):
         opened = anchor - timedelta(hours=hours)
@@ -160,24 +158,28 @@ def _handle(anchor: datetime, used: set[int]) -> int:
             used.add(case.enterprise_id)
         made += 1
         for step, (act, who, ago) in enumerate(acts):
-            case.refresh_from_db()
-            data = dict(_WORDS.get(act, {}))
-            files: dict[str, Any] = {}
-            if act == "dispatch":
-                lead = selectors.district_of(case.region_id)
-                data |= {"department": lead.pk, "days": 10}
-            if act == "transfer":
-                data["department"] = water.pk
-            if act == "join":
-                data["departments"] = [water.pk]
-            if act == "verify":
-                files["photos"] = [_photo()]
-            actor = {"city": _city, "grid": _grid, "lead": _home}[who](case)
-            services.act(
-                actor, case.pk, act, case.version, data, files, token=f"{token}-{step}",
-                now=anchor - timedelta(hours=ago),
-            )  # fmt: skip
+            handle(case, act, who, f"{token}-{step}", anchor - timedelta(hours=ago))
     return made
+
+
+def handle(case: Any, act: str, who: str, token: str, now: datetime, **words: Any) -> None:
+    """Do an act in handling; `words` besides those that it always has."""
+    from jingwei.bureau.accounts.models import Department
+    from jingwei.bureau.cases import selectors, services
+
+    case.refresh_from_db()
+    data = _WORDS.get(act, {}) | words
+    files: dict[str, Any] = {}
+    if act == "dispatch":
+        data |= {"department": selectors.district_of(case.region_id).pk, "days": 10}
+    if act == "transfer":
+        data["department"] = Department.objects.get(code="dept-water").pk
+    if act == "join":
+        data["departments"] = [Department.objects.get(code="dept-water").pk]
+    if act == "verify":
+        files["photos"] = [_photo()]
+    actor = {"city": _city, "grid": _grid, "lead": _home}[who](case)
+    services.act(actor, case.pk, act, case.version, data, files, token=token, now=now)
 
 
 def _photo() -> Any:

@@ -40,7 +40,7 @@ def build(anchor: datetime) -> int:
 
     from jingwei.bureau.accounts.models import User
     from jingwei.bureau.findings import filing
-    from jingwei.bureau.findings.forms import Desk, FindingForm, starting
+    from jingwei.bureau.findings.forms import Desk
     from jingwei.demo.cases import placeholder
 
     dispatcher = User.objects.get(username="dispatcher")
@@ -48,20 +48,9 @@ def build(anchor: datetime) -> int:
     made = 0
     for number, (kind, hours, x, y, address, severity, photo, facts) in enumerate(PLANS):
         begun = anchor - timedelta(hours=hours)
-        data = {
-            **starting(kind),
-            "began": begun.isoformat(),
-            "longitude": x,
-            "latitude": y,
-            "address": address,
-            "severity": severity,
-            "confidence": "示例数据",
-            **facts,
-        }
-        form = FindingForm(
-            kind, desk, {name: str(value) for name, value in data.items()}, uploads=False
-        )
-        if not form.is_valid():  # the city was loaded in part: its district is not there
+        said = {"longitude": x, "latitude": y, "address": address, "severity": severity, **facts}
+        form = form_of(desk, kind, begun, said)
+        if form is None:
             continue
         if kind == "air_hotspot":
             form.extra["series"] = _peak(begun)
@@ -75,6 +64,17 @@ def build(anchor: datetime) -> int:
     _rules(dispatcher)
     _complaints(anchor)
     return made
+
+
+def form_of(desk: Any, kind: str, begun: datetime, said: dict[str, Any]) -> Any:
+    """The filled form; None where the city was loaded in part and its district is not there."""
+    from jingwei.bureau.findings.forms import FindingForm, starting
+
+    data = {**starting(kind), "began": begun.isoformat(), "confidence": "示例数据", **said}
+    form = FindingForm(
+        kind, desk, {name: str(value) for name, value in data.items()}, uploads=False
+    )
+    return form if form.is_valid() else None
 
 
 def _peak(begun: datetime) -> dict[str, Any]:
