@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_matrix, csr_matrix, hstack
 
-from jingwei.analysis.air import sampler, tracing
+from jingwei.analysis.air import reference, sampler, tracing
 from jingwei.analysis.air.field import city
 from jingwei.analysis.air.puffs import Grid, Sources, Winds, forward
 
@@ -66,6 +66,64 @@ def test_loss_and_deposition_are_the_same_backwards() -> None:
     _, dry = both(replace(winds, loss=0.0))
     assert (found[some] < wet[some]).all()
     assert (found[some] < dry[some]).all()
+
+
+def day_and_night(depths: list[float], ustar: list[float]) -> Winds:
+    """2 m/s to the east; convective where the layer is deep, stable where it is shallow."""
+    one = np.ones((len(depths), 2, 2))
+    zi = np.array(depths)[:, None, None] * one
+    return Winds(
+        x0=-1e5, y0=-1e5, size=2e5, u=2 * one, v=0 * one, zi=zi,
+        ustar=np.array(ustar)[:, None, None] * one, obukhov=np.where(zi > 500, -30.0, 20.0),
+    )  # fmt: skip
+
+
+SUNSET = day_and_night([1500.0] * 7 + [100.0] * 8, [0.3] * 7 + [0.08] * 8)
+SUNRISE = day_and_night([100.0] * 7 + [400.0, 900.0, 1400.0] + [1500.0] * 5, [0.08] * 7 + [0.3] * 8)
+
+
+@pytest.mark.parametrize("winds", [SUNSET, SUNRISE], ids=["sunset", "sunrise"])
+@pytest.mark.parametrize("deposition", [0.0, 0.01])
+@pytest.mark.parametrize("height", [40.0, 150.0])
+def test_a_lid_that_falls_or_rises_is_the_same_backwards(
+    winds: Winds, deposition: float, height: float
+) -> None:
+    """A receptor at 30 km, hour by hour, of what was released before the lid moved, and after: within 15 %."""
+    winds = replace(winds, deposition=deposition)
+    sources = Sources(
+        x=np.array([-30e3]), y=np.zeros(1), height=np.array([height]), rate=np.ones(1)
+    )
+    places = np.array([[0.0, 0.0, 3.0]])
+    told = forward(
+        sources, winds, Grid(-40e3, -10e3, 1e3, 50, 20), receptors=places, releases=60, mesh=False,
+        threads=1, schedule=(60, 20, 20, 20),
+    ).stations[:, 0, 0]  # fmt: skip
+    a = tracing.matrix(
+        sources, winds, places, arrivals=60, threads=1, schedule=(20, 20, 20, 20)
+    ).toarray()[:, 0]
+    some = np.arange(winds.hours) >= 6
+    assert a[some] == pytest.approx(told[some], rel=0.15, abs=0.01 * told[6])
+
+
+def test_what_is_mixed_stays_mixed_at_sunset() -> None:
+    """A puff that has filled the layer keeps its depth below the lid of the night, none is lost, and
+    what hangs above that lid stays there until the next one takes it in."""
+    sources = Sources(x=np.array([-30e3]), y=np.zeros(1), height=np.array([40.0]), rate=np.ones(1))
+    grid = Grid(-40e3, -10e3, 1e3, 50, 20)
+    places = np.array([[0.0, 0.0, 3.0]])
+    found = forward(sources, SUNSET, grid, receptors=places, releases=12, threads=1)
+    told = found.stations[:, 0, 0]
+    # On its way since the afternoon; narrower than before, as the wind meanders less at night.
+    assert (told[7:9] < 1.6 * told[6]).all()
+    b = found.balance
+    assert b.airborne + b.left + b.lost + b.aged == pytest.approx(b.emitted, rel=1e-5)
+    _, slow = reference.forward(sources, SUNSET, grid, receptors=places, releases=12)
+    assert told[6:] == pytest.approx(slow[6:, 0], rel=0.1)
+    aloft = replace(sources, height=np.array([150.0]))
+    night = day_and_night([100.0] * 7 + [1500.0] * 8, [0.08] * 7 + [0.3] * 8)
+    told = forward(aloft, night, grid, receptors=places, mesh=False, threads=1).stations[:, 0, 0]
+    assert (told[:7] == 0).all()
+    assert told[7] > 0
 
 
 def test_matrix_is_causal() -> None:

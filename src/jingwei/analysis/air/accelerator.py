@@ -257,7 +257,7 @@ def _hours(form: Form, given: Any, weather: Any, layout: Any) -> Any:
         heights = _heights(given, flow, turbulence, weather)
         both = (form.releases, n)
         zero = jnp.zeros(both, kind)
-        fresh = [given["x"], given["y"], zero, zero, mass, heights]
+        fresh = [given["x"], given["y"], zero, zero, mass, heights, zero]
         living = [
             jnp.concatenate([jnp.broadcast_to(a, both), b])
             for a, b in zip(fresh, state, strict=True)
@@ -296,7 +296,7 @@ def _hours(form: Form, given: Any, weather: Any, layout: Any) -> Any:
         series = jnp.zeros((seen.shape[0], form.groups), kind).at[:, given["group"]].add(seen)
         return [a[:keep] for a in stay], (field, series, jnp.stack([*books, aged]))
 
-    begin = [jnp.zeros((form.memory * form.releases, n), kind) for _ in range(6)]
+    begin = [jnp.zeros((form.memory * form.releases, n), kind) for _ in range(7)]
     hours = (weather["flow"], weather["turbulence"], weather["rates"], given["mass"])
     last, (fields, series, books) = jax.lax.scan(hour, begin, hours)
     airborne = jnp.zeros((books.shape[0], 1, n), kind).at[-1, 0].set(last[4].sum(axis=0))
@@ -467,12 +467,13 @@ def _advance(
     import jax
     import jax.numpy as jnp
 
-    x, y, sy, sz, mass, h = some
+    x, y, sy, sz, mass, h, met = some
     kind = x.dtype
     begin, age, dt, steps = (jnp.asarray(about[:, k, None], kind) for k in range(4))
     node, rates, edges = weather["node"], weather["rates"], layout["edges"]
     us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence, node)
-    lid = FILLED * zi
+    deep = jnp.maximum(zi, jnp.minimum(met, h + 2 * sz))  # `spread.lid_met`
+    lid = jnp.where((h > zi) & (h <= deep), 0.0, FILLED * zi)
     curve = (us, ob, w, sw, tl)
 
     def width(t: Any) -> Any:
@@ -490,13 +491,13 @@ def _advance(
         after_z = _sigma_z(t + dt, u, *curve)
         high = jnp.where(sz < lid, jnp.minimum(sz + jnp.maximum(after_z - before_z, 0.0), lid), sz)
         s = jnp.maximum(0.5 * (sz + high), 0.1)
-        share = _ground(h, s, zi)
+        share = _ground(h, s, deep)
         gone = (rates[1] + rates[0] * share) * dt
         kept = mass * jnp.exp(-gone)
         mean = jnp.where(gone > 0, -jnp.expm1(-gone) / jnp.where(gone > 0, gone, 1.0), 1.0) * mass
         amount = jnp.where(active, mean, 0.0) * share * dt / 3600
         if seen.shape[0]:
-            there = (xm, ym, xe - x, ye - y, mid, h, s, zi, share, amount)
+            there = (xm, ym, xe - x, ye - y, mid, h, s, deep, share, amount)
             seen = seen + jax.lax.map(
                 lambda place: _at(place, *there), layout["places"], batch_size=ABREAST
             )
@@ -520,7 +521,7 @@ def _advance(
     none = jnp.zeros(x.shape[1], kind)
     first = (x, y, sy, sz, mass, width(age + 0 * x), _sigma_z(age + 0 * x, u, *curve))
     found = jax.lax.fori_loop(0, count, step, (*first, deposit, seen, none, none, none))
-    return [*found[:5], h], found[7], found[8], found[9:]
+    return [*found[:5], h, deep], found[7], found[8], found[9:]
 
 
 def _at(

@@ -1,6 +1,7 @@
 """Puffs, compiled: moving, spreading, leaving their mass on the mesh or at receptors.
 
-A block of puffs is a float32 array (6, n): x, y, sigma_y, sigma_z, mass, height. Formulas
+A block of puffs is a float32 array (7, n): x, y, sigma_y, sigma_z, mass, height, lid met
+(`spread.lid_met`). Formulas
 are those of `spread` and `plume`, where the sources stand; `reference` holds them against this.
 """
 
@@ -120,14 +121,20 @@ def _line(dx: float, dy: float, lx: float, ly: float, s: float) -> float:
 line = _line = _njit(_line)
 
 
-def _local(
-    x: float, y: float, h: float, turbulence: Floats, node: Floats
-) -> tuple[float, float, float, float, float, float, float, float]:
-    """Turbulence of the nearest node for a puff at height h: u*, L, zi, sigma_v, the scale of
-    sigma_y, the near-ground share of sigma_z, sigma_w and its time scale."""
+def _nearest(x: float, y: float, turbulence: Floats, node: Floats) -> tuple[int, int]:
     ny, nx = turbulence.shape[0], turbulence.shape[1]
     i = int(min(max(np.rint((x - node[0]) / node[2]), 0), nx - 1))
-    j = int(min(max(np.rint((y - node[1]) / node[2]), 0), ny - 1))
+    return i, int(min(max(np.rint((y - node[1]) / node[2]), 0), ny - 1))
+
+
+_nearest = _njit(_nearest)
+
+
+def _local(
+    i: int, j: int, h: float, turbulence: Floats
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """Turbulence of a node for a puff at height h: u*, L, zi, sigma_v, the scale of sigma_y, the
+    near-ground share of sigma_z, sigma_w and its time scale."""
     us, ws, ob = turbulence[j, i, 0], turbulence[j, i, 1], turbulence[j, i, 2]
     zi, sv = turbulence[j, i, 3], turbulence[j, i, 4]
     scale = max(78 * 0.46 / max(h, 0.46), 0.7) / zi
@@ -204,8 +211,12 @@ def _advance(
             continue
         x, y = float(state[0, p]), float(state[1, p])
         sy, sz, h = float(state[2, p]), float(state[3, p]), float(state[5, p])
-        us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence, node)
+        i, j = _nearest(x, y, turbulence, node)
+        us, ob, zi, sv, scale, w, sw, tl = _local(i, j, h, turbulence)
+        deep = max(zi, min(float(state[6, p]), h + 2 * sz))  # `spread.lid_met`
         lid = 1.2 * zi  # `spread.FILLED`
+        if zi < h <= deep:
+            lid = 0.0
         t = age
         before_y = _sigma_y(t, sv, scale)
         before_z = -1.0
@@ -224,7 +235,7 @@ def _advance(
                 after_z = _sigma_z(t + dt, u, us, ob, w, sw, tl)
                 sz = min(sz + max(after_z - before_z, 0.0), lid)
                 before_z = after_z
-            share = _ground(h, max(0.5 * (low + sz), 0.1), zi)
+            share = _ground(h, max(0.5 * (low + sz), 0.1), deep)
             t += dt
             mean = m
             gone = (rates[1] + rates[0] * share) * dt
@@ -248,7 +259,7 @@ def _advance(
                                 above = places[r, 2]
                                 v = share
                                 if above > 0:
-                                    v = _vertical(above, h, max(0.5 * (low + sz), 0.1), zi)
+                                    v = _vertical(above, h, max(0.5 * (low + sz), 0.1), deep)
                                 series[r, group[p]] += mean * c * v * dt / 3600
             a, b = (xm - cell[0]) * inverse, (ym - cell[1]) * inverse
             i, j = int(np.floor(a)), int(np.floor(b))
@@ -280,7 +291,7 @@ def _advance(
                 m = 0.0
                 break
         state[0, p], state[1, p], state[2, p] = x, y, sy
-        state[3, p], state[4, p] = sz, m
+        state[3, p], state[4, p], state[6, p] = sz, m, deep
 
 
 advance = _njit(_advance)
@@ -340,25 +351,52 @@ _X, _W = (
 )
 
 
-def _deposited(
-    age: float, arrival: float, h: float, u: float, us: float, ob: float, w: float, sw: float,
-    tl: float, zi: float, rates: Floats,
-) -> float:  # fmt: skip
-    """The exponent by which a puff that left `age` s before `arrival` (hours) is thinned by dry
-    deposition: the integral of v_d of the hour times the vertical share at the ground. By the root
-    of the age, as near the stack the share falls like one over it."""
-    total = 0.0
-    for g in range(len(_X)):
-        v = _X[g]
-        t = age * v * v
-        k = min(max(int(arrival - (age - t) / 3600), 0), len(rates) - 1)
-        if rates[k, 0] > 0:
-            s = max(min(_sigma_z(t, u, us, ob, w, sw, tl), 1.2 * zi), 0.1)
-            total += _W[g] * 2 * v * age * rates[k, 0] * _ground(h, s, zi)
-    return float(total)
+def _grown(
+    age: float, first: float, h: float, u: float, k: int, hour: int, i: int, j: int, way: Floats,
+    turbulence: Floats, rates: Floats, deposits: bool,
+) -> tuple[float, float, float, float]:  # fmt: skip
+    """What a puff is on arrival that left node (i, j) `age` s before, `first` s before the end of the
+    hour k (or before its arrival): sigma_y, sigma_z, lid met, and the exponent by which dry
+    deposition has thinned it. It grows as in `advance`, hour by hour; `way` (n, 3): node and speed at the beginning
+    of each hour, the hour of the arrival first.
+
+    Deposition is the integral of v_d of the hour times the vertical share at the ground; up to two
+    hours from the stack by the root of the age, as there the share falls like one over it.
+    """
+    sy, sz, deep, total = 0.0, 0.0, 0.0, 0.0
+    begin, end = 0.0, first
+    for m in range(k, hour + 1):
+        if m > k:
+            begin, end = end, min(end + 3600.0, age)
+            i, j, u = int(way[hour - m, 0]), int(way[hour - m, 1]), way[hour - m, 2]
+        zi = turbulence[m, j, i, 3]
+        deep = max(zi, min(deep, h + 2 * sz))
+        grows = sz < 1.2 * zi and not zi < h <= deep
+        settles = deposits and rates[m, 0] > 0
+        us, ob, zi, sv, scale, w, sw, tl = _local(i, j, h, turbulence[m])
+        sy += _sigma_y(end, sv, scale) - _sigma_y(begin, sv, scale)
+        if not grows:
+            if settles:
+                total += rates[m, 0] * (end - begin) * _ground(h, max(sz, 0.1), deep)
+            continue
+        low = sz
+        before = _sigma_z(begin, u, us, ob, w, sw, tl)
+        sz = min(low + max(_sigma_z(end, u, us, ob, w, sw, tl) - before, 0.0), 1.2 * zi)
+        if settles and begin < 3600:
+            root = np.sqrt(begin)
+            wide = np.sqrt(end) - root
+            for g in range(len(_X)):
+                v = root + wide * _X[g]
+                s = low + max(_sigma_z(v * v, u, us, ob, w, sw, tl) - before, 0.0)
+                down = _ground(h, max(min(s, 1.2 * zi), 0.1), deep)
+                total += _W[g] * 2 * v * wide * rates[m, 0] * down
+        elif settles:
+            down = _ground(h, max(0.5 * (low + sz), 0.1), deep)
+            total += rates[m, 0] * (end - begin) * down
+    return sy, max(sz, 0.1), deep, float(total)
 
 
-_deposited = _njit(_deposited)
+_grown = _njit(_grown)
 
 
 def _back(
@@ -380,13 +418,15 @@ def _back(
 ) -> None:
     """Follow one puff from a receptor back in time and gather every source's share: out (n,) +=
     s/m³. `start`: hours after the whole hour at which it arrives; flow, turbulence and rates
-    (hours, 2; deposition m/s and loss 1/s) of all hours. The adjoint of `advance`, but for spread and
-    lid, which are those at the source, where the puff forward meets one after the other.
+    (hours, 2; deposition m/s and loss 1/s) of all hours. The adjoint of `advance`; sources are
+    looked for within what a puff at `HIGH` would reach.
     """
     x, y = place[0], place[1]
     sy, age, kept = 0.0, 0.0, 1.0
     bx, by = int(square[3]), int(square[4])
     deposits = rates[:, 0].max() > 0
+    way = np.empty((len(plan), 3))
+    u = 0.5
     k = hour
     for back in range(len(plan)):
         if k < 0:
@@ -398,7 +438,8 @@ def _back(
         dt = length / count
         at = start if back == 0 else 1.0
         for i in range(count):
-            us, ob, zi, sv, scale, w, sw, tl = _local(x, y, HIGH, turbulence[k], node)
+            ix, iy = _nearest(x, y, turbulence[k], node)
+            _us, _ob, _zi, sv, scale, _w, _sw, _tl = _local(ix, iy, HIGH, turbulence[k])
             xs, ys = x, y
             xm, ym, x, y, u = _move(x, y, at - i * dt / 3600, -dt, flow[k], node)
             u = max(u, 0.5)
@@ -406,7 +447,7 @@ def _back(
             mid = sy + 0.5 * grown
             sy += grown
             middle = age + 0.5 * dt
-            widest = _sigma_y(middle, sv, scale)
+            ix, iy = _nearest(x, y, turbulence[k], node)
             age += dt
             gone = rates[k, 1] * dt
             mean = kept if gone <= 0 else -kept * np.expm1(-gone) / gone
@@ -423,22 +464,17 @@ def _back(
                         if dx * dx + dy * dy > reach * reach:
                             continue
                         h = heights[k, r]
-                        us, ob, zi, sv, scale, w, sw, tl = _local(x, y, h, turbulence[k], node)
-                        # Low puffs are narrower than those at HIGH, by which `mid` has grown.
-                        own = mid * _sigma_y(middle, sv, scale) / widest
+                        own, sz, deep, thinned = _grown(
+                            middle, (i + 0.5) * dt, h, u, k, hour, ix, iy, way, turbulence, rates,
+                            deposits,
+                        )  # fmt: skip
                         c = _line(dx, dy, x - xs, y - ys, own)
                         if c > 0:
-                            sz = _sigma_z(middle, u, us, ob, w, sw, tl)
-                            sz = max(min(sz, 1.2 * zi), 0.1)
-                            c *= _vertical(place[2], h, sz, zi)
-                            if deposits and c > 0:
-                                c *= np.exp(
-                                    -_deposited(
-                                        middle, hour + start, h, u, us, ob, w, sw, tl, zi, rates
-                                    )
-                                )
+                            c *= _vertical(place[2], h, sz, deep) * np.exp(-thinned)
                             out[r] += share * mean * c * dt
             kept *= np.exp(-gone)
+        ix, iy = _nearest(x, y, turbulence[k], node)
+        way[back, 0], way[back, 1], way[back, 2] = ix, iy, u
         k -= 1
 
 

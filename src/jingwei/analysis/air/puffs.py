@@ -315,14 +315,14 @@ def forward(
     cell = np.array([grid.x0 - MARGIN * grid.size, grid.y0 - MARGIN * grid.size, grid.size])
     node = np.array([winds.x0, winds.y0, winds.size])
     rates = winds.rates
-    blocks: list[tuple[float, kernels.Single]] = []  # (time of release in s, state (6, n))
+    blocks: list[tuple[float, kernels.Single]] = []  # (time of release in s, state (7, n))
     emitted = left = lost = aged = dropped = 0.0
     with ThreadPoolExecutor(threads) as pool:
         for hour in range(winds.hours):
             heights = effective_heights(sources, winds, hour)
             for m in range(releases):
                 mass = sources.at(hour) * (HOUR / releases)
-                state = np.zeros((6, n), np.float32)
+                state = np.zeros((7, n), np.float32)
                 state[0], state[1], state[4], state[5] = sources.x, sources.y, mass, heights
                 blocks.append(((hour + (m + 0.5) / releases) * HOUR, state))
                 emitted += float(state[4].sum(dtype=np.float64))

@@ -72,15 +72,16 @@ def forward(
             zero = np.zeros(len(sources))
             mass = sources.at(hour) * (HOUR / releases)
             born = (hour + (m + 0.5) / releases) * HOUR
-            blocks.append((born, [sources.x, sources.y, zero, zero, mass, heights]))
+            blocks.append((born, [sources.x, sources.y, zero, zero, mass, heights, zero]))
         for born, state in blocks:
-            x, y, sy, sz, mass, h = state
+            x, y, sy, sz, mass, h, met = state
             us, ws, ob, zi, sv = _turbulence(winds, x, y, hour)
             begin = max(born, hour * HOUR)
             length = (hour + 1) * HOUR - begin
             count = steps(begin - born, length, schedule)
             dt = length / count
-            lid = spread.FILLED * zi
+            deep = spread.lid_met(zi, met, h, sz)
+            lid = np.where((h > zi) & (h <= deep), 0.0, spread.FILLED * zi)
             curve = {"ustar": us, "wstar": ws, "obukhov": ob, "zi": zi, "height": h}
             before = None
             for k in range(count):
@@ -101,7 +102,7 @@ def forward(
                 )
                 before = after
                 s = np.maximum((low + sz) / 2, 0.1)
-                down = ground_factor(0.0, h, s, zi)
+                down = ground_factor(0.0, h, s, deep)
                 gone = (loss + deposition * down) * dt
                 mean = mass * np.where(gone > 0, -np.expm1(-gone) / np.maximum(gone, 1e-300), 1.0)
                 mass = mass * np.exp(-gone)
@@ -112,8 +113,8 @@ def forward(
                 if len(places):
                     r2 = (places[:, 0, None] - xm) ** 2 + (places[:, 1, None] - ym) ** 2
                     g = np.exp(-0.5 * r2 / middle**2) / (2 * np.pi * middle**2)
-                    level = ground_factor(places[:, 2, None], h, s, zi)
+                    level = ground_factor(places[:, 2, None], h, s, deep)
                     series[hour] += (g * level) @ (mean * dt / HOUR)
-            state[:5] = x, y, sy, sz, mass
+            state[:] = x, y, sy, sz, mass, h, deep
         blocks = [b for b in blocks if (hour + 1) * HOUR - b[0] < memory * HOUR]
     return mesh, series

@@ -194,6 +194,20 @@ def sigma_z(
     )
 
 
+def lid_met(
+    zi: npt.ArrayLike, met: npt.ArrayLike, height: npt.ArrayLike, sigma_z: npt.ArrayLike
+) -> Floats:
+    """The lid that bounds a puff where the mixing depth is `zi` now, and `met` bounded it before, m.
+
+    What is mixed stays mixed: when the layer becomes shallow in the evening, a puff keeps the depth
+    that it has filled, at most two sigmas above its middle; what is above the new lid is in the
+    residual layer and comes down only when a later lid takes it in (Stull 1988, An Introduction to
+    Boundary Layer Meteorology, section 1.6; recalled). Meanwhile sigma_z grows no further.
+    """
+    reached = floats(height) + 2 * floats(sigma_z)
+    return np.asarray(np.maximum(floats(zi), np.minimum(floats(met), reached)))
+
+
 # Pasquill-Gifford, the fallback. --------------------------------------------------------------
 
 # Turner (1970) Workbook of Atmospheric Dispersion Estimates, table 3-1: rows wind < 2, 2-3, 3-5,
