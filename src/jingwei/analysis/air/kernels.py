@@ -19,6 +19,7 @@ from jingwei.analysis.air.boundary import Floats
 
 F = TypeVar("F")
 HIGH = 60.0  # m; from about here upwards sigma_y does not depend on the height
+LEVELS = 800  # of height, 1 % apart from 1 m on: the last is 3 km
 Single = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
@@ -357,8 +358,8 @@ def _grown(
 ) -> tuple[float, float, float, float]:  # fmt: skip
     """What a puff is on arrival that left node (i, j) `age` s before, `first` s before the end of the
     hour k (or before its arrival): sigma_y, sigma_z, lid met, and the exponent by which dry
-    deposition has thinned it. It grows as in `advance`, hour by hour; `way` (n, 3): node and speed at the beginning
-    of each hour, the hour of the arrival first.
+    deposition has thinned it. It grows as in `advance`, hour by hour; `way` (n, 3): node and speed at
+    the beginning of each hour, the hour of the arrival first.
 
     Deposition is the integral of v_d of the hour times the vertical share at the ground; up to two
     hours from the stack by the root of the age, as there the share falls like one over it.
@@ -411,6 +412,7 @@ def _back(
     rates: Floats,
     spots: Floats,
     heights: Floats,
+    levels: Ints,
     square: Floats,
     starts: Ints,
     order: Ints,
@@ -419,13 +421,17 @@ def _back(
     """Follow one puff from a receptor back in time and gather every source's share: out (n,) +=
     s/m³. `start`: hours after the whole hour at which it arrives; flow, turbulence and rates
     (hours, 2; deposition m/s and loss 1/s) of all hours. The adjoint of `advance`; sources are
-    looked for within what a puff at `HIGH` would reach.
+    looked for within what a puff at `HIGH` would reach. In one step those with the same of `levels`
+    (hours, n), as `heights`, share the growth of the first that is met.
     """
     x, y = place[0], place[1]
     sy, age, kept = 0.0, 0.0, 1.0
     bx, by = int(square[3]), int(square[4])
     deposits = rates[:, 0].max() > 0
     way = np.empty((len(plan), 3))
+    known = np.empty((LEVELS, 4))
+    since = np.full(len(known), -1)
+    step = 0
     u = 0.5
     k = hour
     for back in range(len(plan)):
@@ -464,15 +470,20 @@ def _back(
                         if dx * dx + dy * dy > reach * reach:
                             continue
                         h = heights[k, r]
-                        own, sz, deep, thinned = _grown(
-                            middle, (i + 0.5) * dt, h, u, k, hour, ix, iy, way, turbulence, rates,
-                            deposits,
-                        )  # fmt: skip
+                        level = levels[k, r]
+                        if since[level] != step:
+                            since[level] = step
+                            known[level] = _grown(
+                                middle, (i + 0.5) * dt, h, u, k, hour, ix, iy, way, turbulence,
+                                rates, deposits,
+                            )  # fmt: skip
+                        own, sz, deep, thinned = known[level]
                         c = _line(dx, dy, x - xs, y - ys, own)
                         if c > 0:
                             c *= _vertical(place[2], h, sz, deep) * np.exp(-thinned)
                             out[r] += share * mean * c * dt
             kept *= np.exp(-gone)
+            step += 1
         ix, iy = _nearest(x, y, turbulence[k], node)
         way[back, 0], way[back, 1], way[back, 2] = ix, iy, u
         k -= 1

@@ -49,6 +49,9 @@ def matrix(
     if not np.isfinite(places).all():
         raise ValueError("receptors: a coordinate is missing")
     heights = np.stack([effective_heights(sources, winds, h) for h in range(winds.hours)])
+    # Growth depends but little on the height: sources within 1 % of it share it.
+    levels = np.rint(100 * np.log(np.maximum(heights, 1.0))).astype(np.int64)
+    levels = np.minimum(levels, kernels.LEVELS - 1)
     spots = np.stack([sources.x, sources.y], axis=1)
     buckets = kernels.buckets(spots, 2000.0)
     flow = np.stack(
@@ -64,7 +67,7 @@ def matrix(
         for k in range(arrivals):
             kernels.back(
                 places[place], hour, (k + 0.5) / arrivals, 1.0 / arrivals, plan, flow,
-                winds.turbulence, node, rates, spots, heights, *buckets, found,
+                winds.turbulence, node, rates, spots, heights, levels, *buckets, found,
             )  # fmt: skip
         where = np.flatnonzero(found > 1e-4 * found.max()) if found.any() else np.zeros(0, int)
         return where, found[where]
