@@ -97,6 +97,10 @@ def test_the_worker_answers_with_the_stack_in_the_wind(world, data) -> None:
     assert first["basis"] == "permit"
     assert first["rate"] == pytest.approx(400e6 / 8760 / 3600, rel=1e-3)  # 400 t a year in g/s
     assert first["low"] <= first["likely"] <= first["high"]
+    # What it adds, as a rate: in proportion to what the known rate adds.
+    for k in ("likely", "low", "high"):
+        told = first["rate"] * first[k] / first["known"]
+        assert first[f"rate_{k}"] == pytest.approx(told, rel=2e-3)
     shares = {Outlet.objects.get(pk=s["outlet"]).code for s in trace.result["shares"]}
     assert "DA003" not in shares  # it stands to leeward
     assert trace.result["increment"] == pytest.approx(40, abs=1.5)

@@ -72,10 +72,15 @@ def trace(
             f" {figures['explained']}, by likely ones {figures['likely']}.",
             markup=False,
         )
-        table = Table("source", "known from", "known", "likely", "5–95 %", "P(> 3 x)", "km", "")
+        table = Table(
+            "source", "known from", "g/s known", "likely", "5–95 %", "µg/m³ known", "likely", "5–95 %",
+            "P(> 3 x)", "km", "",
+        )  # fmt: skip
         for x in rows:
             table.add_row(
-                f"{x.outlet.enterprise.name} {x.outlet.code}", x.basis, f"{x.known:.3g}",
+                f"{x.outlet.enterprise.name} {x.outlet.code}", x.basis, f"{x.rate:.3g}",
+                *((f"{x.rates[0]:.3g}", f"{x.rates[1]:.3g}–{x.rates[2]:.3g}") if x.rates else ("–", "–")),
+                f"{x.known:.3g}",
                 f"{x.likely:.3g}", f"{x.low:.3g}–{x.high:.3g}", f"{x.probability:.2f}",
                 f"{x.distance / 1000:.1f}", x.bearing,
             )  # fmt: skip

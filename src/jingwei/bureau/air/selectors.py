@@ -121,6 +121,7 @@ class Line:
     likely: float
     low: float
     high: float
+    rates: tuple[float, float, float] | None  # likely, 5 %, 95 %, g/s; None in traces of old
     probability: float
     share: float | None
     distance: float
@@ -177,6 +178,9 @@ def lines(user: Any | None, trace: Trace, limit: int = SHARES) -> list[Line]:
                 likely=row["likely"],
                 low=row["low"],
                 high=row["high"],
+                rates=(row["rate_likely"], row["rate_low"], row["rate_high"])
+                if "rate_likely" in row
+                else None,
                 probability=row["probability"],
                 share=row["likely"] / increment if increment > 0 else None,
                 distance=geo.distance(here, there),

@@ -329,6 +329,8 @@ def answer(q: Question) -> dict[str, Any]:
                 "likely": _figure(s.likely),
                 "low": _figure(s.low),
                 "high": _figure(s.high),
+                # The rates that add so much, g/s.
+                **{f"rate_{k}": _figure(getattr(s, k) / s.reach) for k in ("likely", "low", "high")},
                 "probability": round(s.probability, 2),
                 "alike": [pk[j] for j in s.alike],
             }

@@ -119,14 +119,16 @@ def trace_csv(request: HttpRequest, pk: int) -> HttpResponse:
     row = _trace(request, pk)
     header = [
         _("Enterprise"), _("Outlet"), _("Known rate (g/s)"), _("Known from"),
+        _("Likely rate (g/s)"), _("5 % rate (g/s)"), _("95 % rate (g/s)"),
         _("From known rate (µg/m³)"), _("Likely (µg/m³)"), _("5 % (µg/m³)"), _("95 % (µg/m³)"),
         _("Probability of more than three times the known rate"), _("Distance (km)"), _("Direction"),
     ]  # fmt: skip
     known = selectors.bases()
     found = [
         [
-            x.outlet.enterprise.name, x.outlet.code, x.rate, known[x.basis], x.known, x.likely, x.low,
-            x.high, x.probability, round(x.distance / 1000, 1), x.bearing,
+            x.outlet.enterprise.name, x.outlet.code, x.rate, known[x.basis],
+            *(x.rates or (None, None, None)), x.known, x.likely, x.low, x.high, x.probability,
+            round(x.distance / 1000, 1), x.bearing,
         ]
         for x in selectors.lines(request.user, row, limit=10_000)
     ]  # fmt: skip
