@@ -190,6 +190,28 @@ def test_the_same_data_give_the_same_field(world: worlds.World, data: Path) -> N
     assert plain.result["balance"]["lost"] == 0 < one.result["balance"]["lost"]
 
 
+def test_a_station_far_off_is_named_and_moves_nothing(
+    world: worlds.World, data: Path, client: Client
+) -> None:
+    send(data, world)
+    before = services.run(ask(world))
+    assert before.result["away"] == []
+    for n, (name, east) in enumerate((("近处站", 0.1), ("经度误录站", -60.0))):
+        Point.objects.create(
+            mn=worlds.MN[:-1] + str(n + 7), st="22", name=name, kind="air_station",
+            region=world.region, longitude=world.station.longitude + east,
+            latitude=world.station.latitude, password="123456",
+        )  # fmt: skip
+    row = services.run(ask(world))
+    assert row.state == "done", row.reason
+    assert row.result["away"] == ["经度误录站"]
+    assert len(row.result["stations"]) == 2
+    client.force_login(world.users["dispatcher"])
+    page = client.get(row.get_absolute_url()).content.decode()
+    assert "1 个空气站" in page
+    assert "经度误录站" in page
+
+
 def test_the_coming_hours_have_the_forecast_and_end_with_it(
     world: worlds.World, data: Path, client: Client
 ) -> None:

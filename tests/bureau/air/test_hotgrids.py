@@ -381,6 +381,24 @@ def test_residuals_are_what_known_stacks_leave_unexplained(
     assert any("没有卫星数据" in s for s in told)
 
 
+def test_stations_outside_the_cells_are_named_and_do_not_count(
+    world: worlds.World, tmp_path: Path, data: Path
+) -> None:
+    for n, kind in ((1, "air_station"), (2, "micro_station")):
+        Point.objects.create(
+            mn=worlds.MN[:-2] + f"{n + 50}", st="22", name=f"境外站{n}", kind=kind,
+            region=world.region, longitude=SPOT[0] + 3, latitude=SPOT[1], password="123456",
+        )  # fmt: skip
+    row = run(tmp_path)
+    assert row.state == State.DONE
+    assert row.result["away"] == ["境外站1", "境外站2"]
+    assert row.result["said"]["stations"] == 1
+    assert row.result["micro"]["stations"] == []
+    page = login(world, "dispatcher").get(reverse("air:hotgrids"), {"run": row.pk})
+    assert "2 个站点" in page.content.decode()
+    assert "境外站1、境外站2" in page.content.decode()
+
+
 # ---- findings -----------------------------------------------------------------------------------
 
 

@@ -202,6 +202,35 @@ def test_rates_of_monitors_come_before_permits(world, data) -> None:
     assert told["DA002"][0] == "permit"
 
 
+def test_of_several_monitors_the_mean_is_taken_and_said(world, data) -> None:
+    """The register does not tell whether they watch one duct."""
+    from jingwei.bureau.monitoring.models import EmissionDay
+
+    second = Point.objects.create(
+        mn=worlds.MN[:-1] + "9", st="31", name="第二台", kind="source", outlet=world.outlet,
+        region=world.region, longitude=world.station.longitude, latitude=world.station.latitude,
+        password="123456",
+    )  # fmt: skip
+    row = {"factor": "a21026", "day": date(2026, 11, 20), "hours": 24}
+    EmissionDay.objects.create(point=world.point, kg=86.4, valid=24, **row)
+    other = EmissionDay.objects.create(point=second, kg=0, valid=0, without=24, **row)
+    send(data, world)
+
+    def told() -> tuple[float, Trace]:
+        trace = services.run(ask(world))
+        question = tracing.question(trace)
+        return question.rates[[o.code for o in question.outlets].index("DA001")], trace
+
+    rate, trace = told()
+    assert rate == pytest.approx(1.0)  # the second knew nothing
+    assert trace.result["said"]["several"] == 0
+    EmissionDay.objects.filter(pk=other.pk).update(kg=0.5 * 86.4, valid=24, without=0)
+    rate, trace = told()
+    assert rate == pytest.approx(0.75)
+    assert trace.result["said"]["several"] == 1
+    assert any("1 个排放口" in s and "同一烟道" in s for s in selectors.said(trace))
+
+
 def test_zero_is_known_and_hours_without_a_value_are_not(world) -> None:
     from jingwei.bureau.monitoring.models import EmissionDay
 

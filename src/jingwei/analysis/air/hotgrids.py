@@ -85,6 +85,12 @@ class Grid:
         e, n = self.east + column, self.north + row
         return f"{'E' if e >= 0 else 'W'}{abs(e):03d}{'N' if n >= 0 else 'S'}{abs(n):03d}"
 
+    def holds(self, longitude: float, latitude: float) -> bool:
+        """Whether a place lies in one of the cells."""
+        x, y = self.plane.to(longitude, latitude)
+        east, north = x / self.size - self.east, y / self.size - self.north
+        return bool(0 <= east < self.nx and 0 <= north < self.ny)
+
     def mean(self, x: npt.ArrayLike, y: npt.ArrayLike, value: npt.ArrayLike) -> Floats:
         """Means of what lies in each cell (`gridded`)."""
         return gridded(

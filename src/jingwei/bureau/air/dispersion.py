@@ -63,6 +63,8 @@ class Question:
     rain: Array
     sigma: Array
     coming: int
+    several: int = 0
+    away: tuple[str, ...] = ()  # names of stations farther than `tracing.REACH` from the middle
     file: Path | None = None
     file_sha256: str = ""
 
@@ -106,6 +108,7 @@ def question(row: Dispersion) -> Question:
     """Read what is needed. Raises `RefusedError`."""
     points = list(Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True).order_by("pk"))
     plane = _plane(points)
+    every = points
     points = [p for p in points if np.hypot(*plane.to(p.longitude, p.latitude)) <= tracing.REACH]
     now = this_hour()
     day = 24 * HOUR
@@ -124,7 +127,8 @@ def question(row: Dispersion) -> Question:
         row.factor, begin, LEAD, hours, points, plane, outlets, rates, basis,
         tracing.gas(outlets, known[1] - day, 24), row.asked_for, [],
         np.full((2, hours + 1, 0), np.nan), 15.0, np.full(hours + 1, np.nan),
-        np.full(hours + 1, np.nan), 0,
+        np.full(hours + 1, np.nan), 0, tracing.several(row.factor, *known, outlets),
+        tuple(p.name for p in every if p not in points),
     )  # fmt: skip
     kind = row.asked_for.get("weather", "stations")
     if kind == "stations":
@@ -153,7 +157,7 @@ def _plane(points: list[Point]) -> weather.Plane:
     )
     if not places:
         raise RefusedError("no_sources")
-    x, y = np.mean(places, axis=0)
+    x, y = np.median(places, axis=0)  # one place far off does not move it
     return weather.Plane(float(x), float(y))
 
 
@@ -416,6 +420,7 @@ def compute(q: Question, progress: Progress = lambda done, total: None) -> dict[
             for o, r, basis in zip(q.outlets, q.rates, q.basis, strict=True)
         ],
         "stations": [p.pk for p in q.points],
+        "away": list(q.away),
         "series": [[[_figure(v) for v in made.series[:, s, g]] for g in range(len(industries))]
                    for s in range(len(q.points))],
         "shares": [_top(made.shares[s], NAMED) for s in range(len(q.points))],
@@ -433,6 +438,7 @@ def compute(q: Question, progress: Progress = lambda done, total: None) -> dict[
             "stations": len(q.points), **sky.said,
             **{f"basis_{k}": n for k, n in Counter(q.basis).items()},
             "no_height": int((~np.isfinite(height)).sum()), "no_rise": int((~rises).sum()),
+            "several": q.several,
         },
     }  # fmt: skip
 

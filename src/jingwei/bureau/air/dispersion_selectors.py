@@ -17,7 +17,7 @@ from jingwei.analysis.air import disperse
 from jingwei.bureau.access import may
 from jingwei.bureau.air import dispersion, tracing
 from jingwei.bureau.air.models import AnnualAmount, Dispersion, WeatherForecast
-from jingwei.bureau.air.selectors import stations
+from jingwei.bureau.air.selectors import named, stations
 from jingwei.bureau.air.tracing import HOUR, NAMES
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.monitoring.observations import value_unit
@@ -372,6 +372,7 @@ def said(row: Dispersion) -> list[str]:
         ("basis_permit", _("%d outlets by their permitted yearly amount, evenly over the year.")),
         ("basis_inventory", _("%d outlets by the annual amount of the inventory, evenly over the year.")),
         ("basis_assumed", _("%d outlets without a known amount: the lower quartile of the others was assumed.")),
+        ("several", _("%d outlets have several monitors of this pollutant: the register does not say whether they watch one duct. Their mean was taken; if each watches a duct of its own, the outlet emits their sum.")),
         ("no_height", _("%d outlets without a stack height: 15 m was assumed.")),
         ("no_rise", _("%d outlets without diameter, gas velocity or gas temperature: no plume rise was counted, so their share may be too high.")),
         ("calm", _("%d hours with calm at all stations: the direction of the hours around was taken.")),
@@ -382,6 +383,8 @@ def said(row: Dispersion) -> list[str]:
     ):  # fmt: skip
         if about[key]:
             found.append(text % about[key])
+    if away := told.get("away"):
+        found.append(_("%(n)d air stations lie more than 60 km from the middle of the stations and were left out: %(names)s.") % {"n": len(away), "names": named(away)})  # fmt: skip
     if about["still"]:
         found.append(_("No station ever had wind enough for a direction: the air stands and only spreads."))  # fmt: skip
     if told["late"] > 0:

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from jingwei.bureau.access import may
 from jingwei.bureau.air import hotgrids
 from jingwei.bureau.air.models import EpisodeEffect, Gas, HotCell, HotGrid, SatelliteScene, State
+from jingwei.bureau.air.selectors import named
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.registry.models import Point, Region
 
@@ -256,7 +257,7 @@ def said(run: HotGrid) -> list[str]:
     """What a run rests on and what is missing, in sentences."""
     told, about = run.result, run.result["said"]
     if run.region is not None:
-        return _dropped(about)
+        return _left_out(run)
     found = [
         _("%(tested)d of the city's %(city)d cells were seen on %(least)d days or more.")
         % {"tested": told["tested"], "city": told["city"], "least": hotgrids.LEAST}
@@ -289,11 +290,16 @@ def said(run: HotGrid) -> list[str]:
         )
     if about["assumed"]:
         found.append(_("%d outlets without a known amount: the lower quartile of the others was assumed.") % about["assumed"])  # fmt: skip
-    return found + _dropped(about)
+    return found + _left_out(run)
 
 
-def _dropped(about: dict[str, int]) -> list[str]:
-    found = []
+def _left_out(run: HotGrid) -> list[str]:
+    about, found = run.result["said"], []
+    if away := run.result.get("away"):
+        found.append(
+            _("%(n)d stations lie outside the cells (the districts and 15 km around them) and were left out: %(names)s.")
+            % {"n": len(away), "names": named(away)}
+        )  # fmt: skip
     for key, text in (
         ("dropped_negative", _("%d negative concentrations were left out.")),
         ("dropped_micro_negative", _("%d readings of micro-stations below −100 µg/m³ were left out.")),

@@ -114,7 +114,8 @@ def moved(values: Floats, old: Grid, new: Grid) -> Floats | None:
 
 @dataclass
 class Question:
-    """All that goes into a run. `scenes`: gas, day, grid, values (ny, nx) and digest of each."""
+    """All that goes into a run. `scenes`: gas, day, grid, values (ny, nx) and digest of each; `away`:
+    names of stations and micro-stations outside the cells, which do not count."""
 
     city: City
     first: date
@@ -126,6 +127,7 @@ class Question:
     micro: list[Station]
     regions: list[str]  # of each micro-station
     wanted: frozenset[str] | None  # the regions of a run of 500 m alone; None: a run of the city
+    away: tuple[str, ...] = ()
 
 
 def question(run: HotGrid) -> Question:
@@ -138,8 +140,10 @@ def question(run: HotGrid) -> Question:
         values = np.array([np.nan if v is None else v for v in row.values], float)
         scenes.append((row.gas, row.day, grid, values.reshape(grid.shape), row.sha256))
     known = Point.objects.filter(enabled=True).order_by("pk")
-    points = list(known.filter(kind=Point.Kind.AIR_STATION))
-    micro = list(known.filter(kind=Point.Kind.MICRO_STATION))
+    every = list(known.filter(kind__in=Point.AMBIENT))
+    there = [p for p in every if here.grid.holds(p.longitude, p.latitude)]
+    points = [p for p in there if p.kind == Point.Kind.AIR_STATION]
+    micro = [p for p in there if p.kind == Point.Kind.MICRO_STATION]
     end = day_start(run.last + timedelta(days=1))
     hours = ((run.last - run.first).days + 1) * 24
     return Question(
@@ -147,6 +151,7 @@ def question(run: HotGrid) -> Question:
         [Station.of(p) for p in points], stacks(points, end, hours) if run.region is None else None,
         [Station.of(p) for p in micro], [p.region_id for p in micro],
         None if run.region is None else frozenset([run.region_id, *within(run.region_id)]),
+        tuple(p.name for p in every if p not in there),
     )  # fmt: skip
 
 
@@ -225,6 +230,7 @@ def compute(q: Question) -> dict[str, Any]:
             for j, i in zip(*np.nonzero(tested), strict=True)
         ],
         "micro": _micro(q, sent, known, found.hot),
+        "away": list(q.away),
         "said": {
             "scenes": len(q.scenes), "synthetic": q.synthetic, "strangers": strangers,
             "stations": len(q.stations), "residual_days_left": seconds,
@@ -245,7 +251,7 @@ def _region(q: Question) -> dict[str, Any]:
         raise RefusedError(f"micro {told_['why']}".strip())
     return {
         "grid": told(q.city.grid), "cells": [], "city": int(q.city.inside.sum()), "tested": 0,
-        "layers": {}, "left": {}, "field": [], "micro": told_,
+        "layers": {}, "left": {}, "field": [], "micro": told_, "away": list(q.away),
         "said": {"scenes": 0, "synthetic": 0, "strangers": 0, "stations": len(q.stations),
                  "residual_days_left": 0, "no_stacks": 0, "assumed": 0,
                  **{f"dropped_{k}": n for k, n in (dropped | dropped_micro).items()}},

@@ -130,6 +130,11 @@ class Line:
     open: bool
 
 
+def named(stations: list[str], most: int = 8) -> str:
+    """Names of stations for a sentence, the first of many."""
+    return _(", ").join(stations[:most]) + (" …" if len(stations) > most else "")
+
+
 def bases() -> dict[str, str]:
     """Whence the rate of an outlet is known, in words."""
     return {
@@ -206,6 +211,7 @@ def said(trace: Trace) -> list[str]:
         ("basis_permit", _("%d outlets by their permitted yearly amount, evenly over the year.")),
         ("basis_inventory", _("%d outlets by the annual amount of the inventory, evenly over the year.")),
         ("basis_assumed", _("%d outlets without a known amount: the lower quartile of the others was assumed.")),
+        ("several", _("%d outlets have several monitors of this pollutant: the register does not say whether they watch one duct. Their mean was taken; if each watches a duct of its own, the outlet emits their sum.")),
         ("no_height", _("%d outlets without a stack height: 15 m was assumed.")),
         ("no_rise", _("%d outlets without diameter, gas velocity or gas temperature: no plume rise was counted, so their share may be too high.")),
         ("calm", _("%d hours with calm at all stations: the direction of the hours around was taken.")),

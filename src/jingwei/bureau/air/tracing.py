@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Count, F, Sum
 
 from jingwei.analysis.air import attribution, loss, savings, weather
 from jingwei.analysis.air.attribution import MEMORY, AttributionError, attribute
@@ -74,6 +74,7 @@ class Question:
     rates: npt.NDArray[np.float64]
     basis: list[str]
     gas: npt.NDArray[np.float64]  # (3, outlets): height, velocity, temperature; NaN unknown
+    several: int = 0
 
     def digest(self) -> str:
         """SHA-256 over everything, in one canonical form."""
@@ -128,7 +129,7 @@ def question(trace: Trace) -> Question:
         raise RefusedError("no_sources")
     return Question(
         trace.factor, start, MEMORY, station, points, values, wind, warmth, outlets, rates, basis,
-        gas(outlets, start, hours),
+        gas(outlets, start, hours), several(trace.factor, trace.start, trace.end, outlets),
     )  # fmt: skip
 
 
@@ -164,7 +165,8 @@ def emissions(
     """Outlets in reach that emit the factor, what of their known rates is the factor at a station, in
     g/s, and whence each is known: "monitor", else "permit", else "inventory" (the newest year that was
     handed in), else "assumed" (the lower quartile of the known rates above 0). A monitor or an inventory
-    that says 0 is known; hours without a value count neither as mass nor as time."""
+    that says 0 is known; hours without a value count neither as mass nor as time. Of several monitors at
+    an outlet the mean is taken: they are believed to watch one duct (`several`)."""
     codes = EMITTED[factor]
     day = local_day(start)
     listed: dict[int, dict[str, float]] = defaultdict(dict)
@@ -232,6 +234,24 @@ def emissions(
     known = found[found > 0]
     found[~np.isfinite(found)] = np.quantile(known, 0.25) if len(known) else 1.0
     return outlets, found, basis
+
+
+def several(factor: str, start: datetime, end: datetime, outlets: list[Outlet]) -> int:
+    """Of how many outlets `emissions` takes the mean of more than one monitor. Where each watches a duct of
+    its own, the outlet emits their sum; the register does not tell."""
+    rows = (
+        EmissionDay.objects.filter(
+            factor__in=EMITTED[factor], day__gte=local_day(start), day__lte=local_day(end - HOUR),
+            hours__gt=F("without"), point__outlet__in=outlets,
+        )
+        .values_list("point__outlet", "factor")
+        .annotate(Count("point", distinct=True))
+        .order_by()
+    )  # fmt: skip
+    monitors: dict[int, dict[str, int]] = defaultdict(dict)
+    for outlet, code, number in rows:
+        monitors[outlet][code] = number
+    return sum(of[next(c for c in EMITTED[factor] if c in of)] > 1 for of in monitors.values())
 
 
 def gas(outlets: list[Outlet], start: datetime, hours: int) -> npt.NDArray[np.float64]:
@@ -356,6 +376,7 @@ def answer(q: Question) -> dict[str, Any]:
             **{f"basis_{k}": n for k, n in Counter(q.basis).items()},
             "no_height": int((~np.isfinite(height)).sum()),
             "no_rise": int((~rises).sum()),
+            "several": q.several,
         },
     }  # fmt: skip
 
