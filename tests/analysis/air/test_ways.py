@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jingwei.analysis.air import boundary, ways, weather
+from jingwei.analysis.air import boundary, puffs, ways, weather
 
 START = datetime(2026, 6, 20, 16, tzinfo=UTC)
 PLANE = weather.Plane(116.4, 39.9)
@@ -69,6 +69,30 @@ def straight(angle: float, length: float = 50e3, steps: int = 24) -> np.ndarray:
     """A way that came straight from a bearing."""
     far = np.linspace(0, length, steps + 1)
     return np.column_stack([far * np.sin(np.radians(angle)), far * np.cos(np.radians(angle))])
+
+
+def mesh(u: np.ndarray, v: np.ndarray, **more) -> puffs.Winds:
+    rest = {k: np.full(u.shape, x) for k, x in (("ustar", 0.3), ("obukhov", 1e5), ("zi", 800.0))}
+    return puffs.Winds(u=u, v=v, **rest, **more)
+
+
+def test_ways_go_through_winds_of_a_mesh() -> None:
+    """West wind in the west of the station, none in the east, from row 10 on for 30 hours."""
+    u = np.zeros((31, 5, 5))
+    u[:, :, :3] = 2.0
+    winds = mesh(u, np.zeros(u.shape), x0=-20e3, y0=-20e3, size=10e3)
+    found = ways.through(winds, 60, 10, place=(0.0, 0.0), hours=6, every=2)
+    # Of the rows 6, 8 … 58 those whose six hours lie within 10 to 40, in the middle of their hour.
+    assert found.arrival.tolist() == list(range(16, 40, 2))
+    assert found.lost == 27 - 12
+    np.testing.assert_allclose(found.tracks[:, -1, 0], -2.0 * 6 * 3600)
+    np.testing.assert_allclose(found.tracks[..., 1], 0.0)
+    # 43 km in six hours, the mesh ends at 20 km: of the places of whole hours 0, 7, 14 km lie inside.
+    assert found.outside == pytest.approx(4 / 7)
+    with pytest.raises(weather.WeatherError):
+        ways.through(winds, 60, 58, place=(0.0, 0.0), hours=6)
+    with pytest.raises(ValueError, match="every 0"):
+        ways.through(winds, 60, 10, place=(0.0, 0.0), hours=6, every=0)
 
 
 def test_distances_by_hand() -> None:

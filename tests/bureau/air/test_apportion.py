@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +19,9 @@ from openpyxl import Workbook
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.apportion import tables
-from jingwei.bureau.air import apportion_forms, checks
+from jingwei.bureau.air import apportion_forms, checks, dispersion
 from jingwei.bureau.air import apportion_services as services
-from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile, State
+from jingwei.bureau.air.models import Apportionment, Dispersion, SampleSet, SourceProfile, State
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.telemetry.ingest import Ingest
 from jingwei.telemetry.journal import Journal, Telegram
@@ -220,6 +221,56 @@ def test_the_source_lies_where_its_wind_blows_from(world: worlds.World, data: An
     east = max(p for w, p, _n in cells if w > here + 0.2)
     assert west > 0.3  # all of the west has 0.5, less where few ways passed
     assert east < 0.7 * west  # ways turn back with the wind, and so reach the other side too
+
+
+def test_the_ways_follow_a_gridded_file_where_it_is_chosen(
+    world: worlds.World, client: Client
+) -> None:
+    """No station sends wind; the file has a fresh south wind when the third source is there, else a light
+    north wind."""
+    xarray = pytest.importorskip("xarray")
+    hours = np.arange(-30, COUNT + 1)
+    dims = ("time", "latitude", "longitude")
+    south = np.where(hours // 12 % 2, 4.0, -1.0)[:, None, None] * np.ones((1, 9, 9))
+    place = world.station
+    book = io.BytesIO()
+    xarray.Dataset(
+        {"u10": (dims, 0 * south, {"units": "m s-1"}), "v10": (dims, south, {"units": "m s-1"})},
+        coords={
+            "time": np.datetime64(FIRST.replace(tzinfo=None), "ns") + hours * np.timedelta64(3600, "s"),
+            "latitude": place.latitude + np.linspace(-2, 2, 9),
+            "longitude": place.longitude + np.linspace(-2, 2, 9),
+        },
+    ).to_netcdf(book, engine="h5netcdf")  # fmt: skip
+    content = book.getvalue()
+    mark = hashlib.sha256(content).hexdigest()
+    target = dispersion.weather_place(mark)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    Dispersion.objects.create(
+        factor="a21026", start=FIRST, end=FIRST + timedelta(hours=4), weather=mark,
+        asked_for={"weather": "grid"}, state=Dispersion.State.DONE,
+    )  # fmt: skip
+    row = samples(world, station=True)
+    client.force_login(world.users["dispatcher"])
+    assert mark[:8] in client.get(row.get_absolute_url()).content.decode()
+    form = {f"use_{j}": "good" for j in range(8)} | {"use_8": "total", "low": 3, "high": 3}
+    assert client.post(reverse("air:samples_ask", args=[row.pk]), form | {"wind": mark}).status_code == 302  # fmt: skip
+    run = services.run_now(Apportionment.objects.get())
+    assert run.state == State.DONE, run.reason
+    iron = next(
+        a for a, p in enumerate(run.result["profiles"]) if max(range(8), key=lambda j: p[j]) == 4
+    )
+    cells = [(c[1], c[5][iron]) for c in run.result["wind"]["cells"]]
+    below = max((p for s, p in cells if s < place.latitude - 0.2), default=0.0)
+    above = max((p for s, p in cells if s > place.latitude + 0.2), default=0.0)
+    assert below > 0.1
+    assert above < 0.5 * below
+    assert "网格气象" in client.get(run.get_absolute_url()).content.decode()
+    target.unlink()
+    lost = services.run_now(services.ask(row, run.wanted | {"factors": [2]}))
+    assert lost.state == State.REFUSED
+    assert "网格气象文件已不存在" in client.get(lost.get_absolute_url()).content.decode()
 
 
 def test_constraints_hold_in_the_resamples_too(world: worlds.World) -> None:

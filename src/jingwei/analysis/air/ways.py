@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from jingwei.analysis.air import weather
 from jingwei.analysis.air.boundary import Floats, floats
+from jingwei.analysis.air.puffs import Winds
 
 Ints = npt.NDArray[np.int64]
 STEP = 900.0  # s
@@ -26,7 +27,7 @@ METHODS = ("angle", "euclid")
 class Ways:
     """`arrival` (n,): hour of each arrival, in the middle of it; `tracks` (n, steps + 1, 2): x, y in m
     of the plane from the arrival back, one place each `STEP`; `lost`: arrivals without a way, since for
-    more than `weather.LONGEST_GAP` hours no station had wind; `calm`, `filled`: hours as in `Weather`;
+    more than `weather.LONGEST_GAP` hours no station had wind or the winds end; `calm`, `filled`: hours as in `Weather`;
     `outside`: share of the places farther than `REACH` from all stations with wind, 0…1."""
 
     arrival: Ints
@@ -91,6 +92,28 @@ def backward(
     return Ways(
         arrival, ways, len(wanted) - len(arrival), calm, filled, float(np.mean(near > REACH))
     )
+
+
+def through(
+    winds: Winds, rows: int, shift: int, *, place: tuple[float, float], hours: int, every: int = 1
+) -> Ways:
+    """The same through winds on a mesh, the first hour of which is row `shift` (may be below 0) of `rows`
+    hours. `outside`: share of the places beyond the mesh, where its outermost winds go on. Raises
+    `WeatherError` where no way is left."""
+    if hours < 1 or every < 1:
+        raise ValueError(f"ways: {hours} hours, every {every}")
+    wanted = np.arange(hours, rows, every)
+    middle = wanted - shift + 0.5
+    known = (middle - hours >= 0) & (middle <= winds.hours)
+    if not known.any():
+        raise weather.WeatherError("the winds do not reach over a whole way")
+    steps = round(hours * 3600 / STEP)
+    found = weather.trajectories(winds, place, middle[known].tolist(), hours, STEP)
+    tracks = np.stack([way[: steps + 1, :2] for way in found])
+    reach = winds.size * (np.array(winds.u.shape[:0:-1]) - 1)
+    some = tracks[:, :: round(3600 / STEP)] - (winds.x0, winds.y0)
+    beyond = ((some < 0) | (some > reach)).any(axis=-1)
+    return Ways(wanted[known], tracks, int((~known).sum()), 0, 0, float(beyond.mean()))
 
 
 def distances(tracks: npt.ArrayLike, method: str) -> Floats:

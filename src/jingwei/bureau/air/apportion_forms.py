@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from jingwei.analysis.air.apportion import study, tables
 from jingwei.bureau.air import apportion_selectors as selectors
+from jingwei.bureau.air import apportion_tables as words
 from jingwei.bureau.air import apportioning
 from jingwei.bureau.air.forms import _Station
 from jingwei.bureau.air.models import SampleSet
@@ -65,7 +66,7 @@ class ProfilesForm(forms.Form):
     """Profiles of own sources."""
 
     table = forms.FileField(
-        label=gettext_lazy("Profiles"),
+        label=gettext_lazy("Table of source profiles"),
         widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
         help_text=gettext_lazy("CSV or Excel with the columns source, species, fraction, uncertainty: a row for each species of a profile."),
     )  # fmt: skip
@@ -105,6 +106,10 @@ class RunForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=gettext_lazy("A line for each factor that must not have some species, with commas, for example: Ni, V"),
     )  # fmt: skip
+    wind = forms.ChoiceField(
+        label=gettext_lazy("Wind of the ways of the air"), required=False,
+        help_text=gettext_lazy("For the map of where each factor comes from: the stations' own wind, or a gridded file that was handed in for the dispersion model and covers the hours of the samples."),
+    )  # fmt: skip
     balance = forms.MultipleChoiceField(
         label=gettext_lazy("Sources for chemical mass balance (CMB)"), required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -116,6 +121,11 @@ class RunForm(forms.Form):
         self.species = [r.screened.species for r in rows]
         offered = selectors.offered(self.species)
         self.fields["balance"].choices = [(s, selectors.source_name(s)) for s in offered]  # type: ignore[attr-defined]
+        self.grids = {g.weather: g for g in apportioning.gridded()} if samples.station_id else {}
+        choices = [("", _("Own stations")), *((k, words.grid_name(g)) for k, g in self.grids.items())]  # fmt: skip
+        self.fields["wind"].choices = choices  # type: ignore[attr-defined]
+        if not self.grids:
+            del self.fields["wind"]
         for j, row in enumerate(rows):
             self.fields[f"use_{j}"] = forms.ChoiceField(
                 choices=USES, initial=row.screened.advice,
@@ -128,7 +138,8 @@ class RunForm(forms.Form):
 
     def plain(self) -> list[Any]:
         """The fields that are not of a species."""
-        return [self[n] for n in ("low", "high", "robust", "both", "forbidden")]
+        names = ("low", "high", "robust", "both", "wind", "forbidden")
+        return [self[n] for n in names if n in self.fields]
 
     def clean_forbidden(self) -> list[list[str]]:
         found = []
@@ -187,7 +198,9 @@ class RunForm(forms.Form):
     def wanted(self) -> dict[str, Any]:
         """As `Apportionment.wanted` keeps it."""
         found = self.cleaned_data
+        grid = self.grids.get(found.get("wind") or "")
         return {
+            "wind": grid and {"file": grid.weather, "names": grid.asked_for.get("names") or {}},
             "use": found["use"],
             "factors": list(range(found["low"], found["high"] + 1)),
             "robust": found["robust"],
@@ -205,6 +218,7 @@ def as_initial(wanted: dict[str, Any], species: list[str]) -> dict[str, Any]:
         "high": wanted["factors"][-1],
         "robust": wanted["robust"],
         "both": wanted.get("both", False),
+        "wind": (wanted.get("wind") or {}).get("file", ""),
         "forbidden": "\n".join(", ".join(names) for names in wanted["forbidden"]),
         "balance": wanted["balance"],
         **{f"use_{j}": wanted["use"].get(s, "bad") for j, s in enumerate(species)},

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from jingwei.analysis.air.apportion import profiles, study
 from jingwei.bureau.air import apportioning, selectors
 from jingwei.bureau.air.apportion_tables import noted
-from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile, State
+from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile
 from jingwei.bureau.registry.models import Point
 
 SHOWN = 20  # samples of CMB that the page lists
@@ -36,6 +36,10 @@ SOURCES = {
     "Tire Dust": gettext_lazy("Tyre wear"),
     "Paved Road Dust": gettext_lazy("Road dust"),
     "Adhesives, Sealants, Coatings, and Inks": gettext_lazy("Adhesives, coatings and inks"),
+    "Adhesives, Sealants, Polish, Wax, Coatings": gettext_lazy(
+        "Adhesives, polish, wax and coatings"
+    ),
+    "Composite Profile, Oil Well": gettext_lazy("Oil well"),
     "Composite Profile, Gas Well": gettext_lazy("Gas well"),
     "Condensate Tank Vent Gas": gettext_lazy("Condensate tank"),
     "Crude Oil Production": gettext_lazy("Crude oil production"),
@@ -78,28 +82,31 @@ def offered(species: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Listed:
-    """A profile in the list; `rows` species, percent of the mass, uncertainty in percent (None: not known)."""
+    """A profile in the list; `rows` species, percent of the mass, uncertainty in percent (empty: not known)."""
 
     row: SourceProfile | None
     name: str
-    rows: list[tuple[str, float, float | None]]
+    rows: list[tuple[str, str, str]]
 
 
 def own_profiles() -> list[Listed]:
     """Those in use."""
     rows = apportioning.in_use().select_related("actor", "evidence")
-    return [Listed(p, p.name, [(s, 100 * v, 100 * e) for s, v, e in p.rows]) for p in rows]
+    return [
+        Listed(p, p.name, [(s, f"{100 * v:.3g}", f"{100 * e:.3g}") for s, v, e in p.rows])
+        for p in rows
+    ]
 
 
 def published_profiles() -> list[Listed]:
-    found = apportioning.bundled()
-    return [
-        Listed(None, source_name(source), sorted(
-            ((s, 100 * float(v), None) for s, v in zip(found.species, row, strict=True) if v > 0),
-            key=lambda part: -part[1],
-        ))
-        for source, row in zip(found.sources, found.values, strict=True)
-    ]  # fmt: skip
+    """Largest species first."""
+    known = apportioning.bundled()
+    found = []
+    for source, row in zip(known.sources, known.values, strict=True):
+        order = [j for j in (-row).argsort() if row[j] > 0]
+        rows = [(known.species[j], f"{100 * row[j]:.3g}", "") for j in order]
+        found.append(Listed(None, source_name(source), rows))
+    return found
 
 
 def taken_names() -> list[str]:
@@ -126,6 +133,7 @@ def why(reason: str) -> str:
         "factors": _("No number of factors is possible: with these species at most %s.") % about,
         "constraint": _("A constraint leaves nothing of a factor or names a species that is left out (%s).") % about,
         "sources": _("CMB: the chosen sources have only %(has)s of the measured species, %(wanted)s sources need more: choose fewer sources or more species.") % {"has": has, "wanted": wanted},
+        "weather": _("The gridded file of weather is not there any more: choose another wind."),
         "error": _("The computation failed; the fault is in the log of the worker. Ask again or tell the administrator."),
     }.get(code, reason)  # fmt: skip
 
@@ -358,11 +366,17 @@ def wind_said(row: Apportionment) -> list[str]:
     out = []
     if wind.get("no_sectors"):
         out.append(_("No CPF: fewer than 24 hours have a sample and wind of the station itself."))
-    if wind.get("no_cells"):
+    if wind.get("no_cells") == "grid":
+        out.append(
+            _("No map: the gridded file of weather has no 24 hours in a row that end in a sample.")
+        )
+    elif wind.get("no_cells"):
         out.append(_("No map: fewer than 24 ways of the air can be followed back."))
     if wind.get("hours"):
         out.append(_("CPF: share of the hours with wind from a sector in which the factor was in its highest quarter (Ashbaugh 1985); %(hours)d hours, %(calm)d of them calm.") % wind)  # fmt: skip
-    if wind.get("cells"):
+    if wind.get("cells") and wind.get("grid"):
+        out.append(_("PSCF: share of the places of a cell that air passed whose arrival was in the factor's highest quarter; %(ways)d ways of 24 hours through the gridded weather at 50 m, %(beyond)d %% of the places beyond its area, cells that few ways passed count less. Samples outside its hours are not in the map. Read it as directions; a source lights up the way behind it too.") % {"ways": wind["ways"], "beyond": round(100 * (wind["outside"] or 0))})  # fmt: skip
+    elif wind.get("cells"):
         out.append(_("PSCF: share of the places of a cell that air passed whose arrival was in the factor's highest quarter; %(ways)d ways of 24 hours, wind of %(stations)d stations near the ground raised to 50 m, cells that few ways passed count less. Read it as directions; a source lights up the way behind it too.") % wind)  # fmt: skip
     if row.samples.hours > 3 and (wind.get("hours") or wind.get("cells")):
         out.append(_("A sample of %g hours stands for each of them: the turns of the wind in it blur the direction.") % row.samples.hours)  # fmt: skip
@@ -482,10 +496,6 @@ def own_names(row: Apportionment) -> list[str]:
     """The own profiles that a run knew."""
     found = SourceProfile.objects.filter(pk__in=row.wanted.get("own", ()))
     return list(found.values_list("name", flat=True))
-
-
-def finished(row: Apportionment) -> bool:
-    return bool(row.state == State.DONE)
 
 
 # ---- pictures ------------------------------------------------------------------------------------

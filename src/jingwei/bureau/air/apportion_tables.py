@@ -1,15 +1,17 @@
-"""Reading: tables that were handed in, what is wrong with them and what was made of them, in words."""
+"""Reading: tables and files that were handed in, what is wrong with them and what was made of them, in
+words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jingwei.analysis.air.apportion import tables
 from jingwei.bureau.air import apportioning
-from jingwei.bureau.air.models import SampleSet
+from jingwei.bureau.air.models import Dispersion, SampleSet
 from jingwei.telemetry.sheet import SheetError
 
 
@@ -27,7 +29,7 @@ def refusal(error: Exception, table: str = "") -> list[str]:
 
 def _table(name: str) -> str:
     return {
-        "concentrations": _("Concentrations"), "uncertainties": _("Uncertainties"), "profiles": _("Profiles"),
+        "concentrations": _("Concentrations"), "uncertainties": _("Uncertainties"), "profiles": _("Table of source profiles"),
     }.get(name, name)  # fmt: skip
 
 
@@ -142,3 +144,9 @@ def noted(row: SampleSet) -> list[str]:
             case "negative":
                 out.append(ngettext("%d value is negative; it was kept.", "%d values are negative; they were kept.", count) % count)  # fmt: skip
     return out
+
+
+def grid_name(run: Dispersion) -> str:
+    """A gridded file by the run that it was handed in for."""
+    facts = {"start": f"{timezone.localtime(run.start):%Y-%m-%d %H:%M}", "asked": f"{timezone.localtime(run.asked):%Y-%m-%d}", "mark": run.weather[:8]}  # fmt: skip
+    return _("Gridded file of the dispersion run from %(start)s, handed in on %(asked)s (%(mark)s)") % facts  # fmt: skip

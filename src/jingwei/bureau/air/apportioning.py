@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from jingwei.analysis.air import receptor, weather
 from jingwei.analysis.air import ways as backward
 from jingwei.analysis.air.apportion import own, profiles, study, tables
 from jingwei.analysis.air.apportion.study import StudyError, Tell, short
-from jingwei.analysis.air.weather import WeatherError
-from jingwei.bureau.air.models import Apportionment, SampleSet, SourceProfile
+from jingwei.bureau.air import dispersion
+from jingwei.bureau.air.models import Apportionment, Dispersion, SampleSet, SourceProfile
 from jingwei.bureau.air.readings import DIRECTION, SPEED
 from jingwei.bureau.air.tracing import HOUR, RefusedError, means, near
 from jingwei.bureau.registry.models import Point
@@ -103,9 +104,19 @@ class Winds:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A gridded file of weather that was handed in for the dispersion model."""
+
+    file: Path
+    sha256: str
+    names: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Question:
     """All that the answer rests on. `times`: starts of the samples, aware; `windless`: why no wind is
-    there, in one word."""
+    there, in one word; `grid`: a gridded file of weather for the ways, its SHA-256 and the names of its
+    variables, instead of the stations' wind."""
 
     table: tables.Table
     wanted: study.Wanted
@@ -114,6 +125,7 @@ class Question:
     hours: float
     winds: Winds | None
     windless: str
+    grid: Grid | None = None
 
     def digest(self) -> str:
         made = hashlib.sha256()
@@ -121,6 +133,8 @@ class Question:
             told_for_digest(self.table), str(self.wanted), list(self.library.codes),
             list(self.library.sources), list(self.library.species), str(self.hours), self.windless,
         ]  # fmt: skip
+        if self.grid is not None:
+            about += [self.grid.sha256, self.grid.names]
         made.update(canonical.dumps(about))
         for array in (self.library.values, self.library.errors):
             made.update(np.ascontiguousarray(np.nan_to_num(array, nan=-1.0)).tobytes())
@@ -148,11 +162,26 @@ def question(row: Apportionment) -> Question:
         raise RefusedError(*_parted(error)) from error
     zone = timezone.get_default_timezone()
     times = [t.replace(tzinfo=zone) for t in table.times]
-    winds, windless = None, "station"
+    winds, windless, grid = None, "station", None
     if samples.station is not None:
-        winds, windless = _winds(samples.station, times, samples.hours)
+        grid = _grid(row.wanted.get("wind"))
+        winds, windless = _winds(samples.station, times, samples.hours, grid is not None)
     kept = SourceProfile.objects.filter(pk__in=row.wanted.get("own", ()))
-    return Question(table, wanted, library(kept), times, samples.hours, winds, windless)
+    return Question(table, wanted, library(kept), times, samples.hours, winds, windless, grid)
+
+
+def _grid(said: dict[str, Any] | None) -> Grid | None:
+    """Raises `RefusedError` where the file is not there any more."""
+    if not said:
+        return None
+    path = dispersion.weather_place(said["file"])
+    try:
+        same = hashlib.sha256(path.read_bytes()).hexdigest() == said["file"]
+    except OSError:
+        same = False
+    if not same:
+        raise RefusedError("weather")
+    return Grid(path, said["file"], said.get("names") or {})
 
 
 def _parted(error: Exception) -> tuple[str, str]:
@@ -160,7 +189,10 @@ def _parted(error: Exception) -> tuple[str, str]:
     return (code, about) if isinstance(error, StudyError) else ("species", "")
 
 
-def _winds(station: Point, times: list[datetime], hours: float) -> tuple[Winds | None, str]:
+def _winds(
+    station: Point, times: list[datetime], hours: float, grid: bool
+) -> tuple[Winds | None, str]:
+    """`grid`: there is other wind, so that none of the stations is needed."""
     end = times[-1] + timedelta(hours=hours)
     first = max(times[0], end - timedelta(days=LONGEST))
     start = first.replace(minute=0, second=0, microsecond=0) - timedelta(hours=BACK)
@@ -170,7 +202,7 @@ def _winds(station: Point, times: list[datetime], hours: float) -> tuple[Winds |
     table = means(stations, (SPEED, DIRECTION), start, count)
     speed, direction = table[SPEED], table[DIRECTION]
     blowing = (np.isfinite(speed) & np.isfinite(direction)).any(axis=0)
-    if not blowing.any():
+    if not blowing.any() and not grid:
         return None, "windless"
     x, y = plane.to([p.longitude for p in stations], [p.latitude for p in stations])
     kept = [p.pk for p, b in zip(stations, blowing.tolist(), strict=True) if b]
@@ -219,7 +251,7 @@ def _directions(question: Question, contributions: list[list[float | None]]) -> 
         out |= _sectors(value, winds.direction[:, winds.own], winds.speed[:, winds.own])
     else:
         out["sectors"], out["no_sectors"] = [], "own"
-    out |= _cells(winds, value)
+    out |= _cells(question, winds, value)
     return out
 
 
@@ -238,16 +270,31 @@ def _sectors(value: Floats, direction: Floats, speed: Floats) -> dict[str, Any]:
     }
 
 
-def _cells(winds: Winds, value: Floats) -> dict[str, Any]:
-    sampled = int(np.isfinite(value[:, 0]).sum())
-    every = max(1, int(np.ceil(sampled / ARRIVALS)))
-    try:
-        ways = backward.backward(
+def _ways(question: Question, winds: Winds, every: int) -> backward.Ways:
+    """By the wind of the stations, or through the gridded file. Raises ValueError, of which `WeatherError`
+    and `FieldError` are kinds."""
+    if question.grid is None:
+        return backward.backward(
             winds.place, winds.speed, winds.direction, winds.start,
             plane=winds.plane, place=(0.0, 0.0), hours=BACK, every=every,
         )  # fmt: skip
-    except (WeatherError, ValueError):
-        return {"cells": [], "no_cells": "windless"}
+    from jingwei.analysis.air import meteorology
+
+    found = meteorology.read(question.grid.file, winds.plane, names=question.grid.names or None)
+    began = datetime.fromtimestamp(int(found.start.astype("datetime64[s]").astype(int)), UTC)
+    return backward.through(
+        found.winds, len(winds.speed), round((began - winds.start) / HOUR),
+        place=(0.0, 0.0), hours=BACK, every=every,
+    )  # fmt: skip
+
+
+def _cells(question: Question, winds: Winds, value: Floats) -> dict[str, Any]:
+    sampled = int(np.isfinite(value[:, 0]).sum())
+    every = max(1, int(np.ceil(sampled / ARRIVALS)))
+    try:
+        ways = _ways(question, winds, every)
+    except ValueError:
+        return {"cells": [], "no_cells": "grid" if question.grid else "windless"}
     some = np.isfinite(value[ways.arrival, 0])
     if some.sum() < LEAST:
         return {"cells": [], "no_cells": "few"}
@@ -272,7 +319,7 @@ def _cells(winds: Winds, value: Floats) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "cells": cells, "ways": int(some.sum()), "outside": short(ways.outside),
-        "per_hour": round(3600 / backward.STEP),
+        "per_hour": round(3600 / backward.STEP), "grid": question.grid is not None,
     }  # fmt: skip
 
 
@@ -292,6 +339,15 @@ def bundled() -> profiles.Library:
 def in_use() -> QuerySet[SourceProfile]:
     """Own profiles that were not withdrawn."""
     return SourceProfile.objects.filter(ended=None)
+
+
+def gridded() -> list[Dispersion]:
+    """The latest run of the dispersion model with each gridded file of weather that was readable."""
+    rows = Dispersion.objects.filter(state=Dispersion.State.DONE, asked_for__weather="grid")
+    found: dict[str, Dispersion] = {}
+    for row in rows.exclude(weather="").defer("result").order_by("-asked", "-pk"):
+        found.setdefault(row.weather, row)
+    return list(found.values())
 
 
 def library(kept: QuerySet[SourceProfile]) -> profiles.Library:
