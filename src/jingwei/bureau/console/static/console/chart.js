@@ -59,6 +59,12 @@ function prepare(data, step) {
   return { rows, gaps, bands };
 }
 
+// Whether a line can be seen: values far apart, as of a setting that is read now and then, are points.
+function joined(rows) {
+  return rows.some((r, i) => r[1] !== null && rows[i + 1] && rows[i + 1][1] !== null)
+    && rows.filter((r) => r[1] !== null).length > 2;
+}
+
 function option(options) {
   const ink = { color: css('ink-3'), fontFamily: css('font'), fontSize: 12 };
   const units = [0, 1].map((axis) => [...new Set(options.series
@@ -73,7 +79,7 @@ function option(options) {
     const limits = (options.limits || []).filter((l) => (l.axis || 0) === (given.axis || 0));
     series.push({
       name: given.name, type: 'line', yAxisIndex: given.axis || 0, data: rows,
-      encode: { x: 0, y: 1 }, showSymbol: rows.filter((r) => r[1] !== null).length < 3,
+      encode: { x: 0, y: 1 }, showSymbol: !joined(rows),
       symbol: 'circle', symbolSize: 5, connectNulls: false,
       sampling: rows.length > 4000 ? 'minmax' : undefined,
       itemStyle: { color: colour },
