@@ -37,11 +37,11 @@ print(json.dumps({
 # The day of the look-back: the clock's next act in this case is due now, and the clock does it.
 LOOK_BACK = """
 from django.utils import timezone
-from jingwei.bureau.cases import services
+from jingwei.bureau.cases import clock
 from jingwei.bureau.cases.models import Case
 now = timezone.now()
 assert Case.objects.filter(pk={pk}, state="closed", wake_at__gt=now).update(wake_at=now)
-services.wake({pk}, now)  # None where the running system was faster
+clock.wake({pk}, now)  # None where the running system was faster
 assert Case.objects.get(pk={pk}).state == "looking_back"
 """
 DISTRICT = """

@@ -61,7 +61,7 @@ def test_what_was_derived_before_a_change_comes_out_the_same(world) -> None:
 
 
 def test_a_case_keeps_its_clocks_when_the_calendar_changes(world) -> None:
-    from jingwei.bureau.cases import checks, services
+    from jingwei.bureau.cases import checks, clock, services
     from jingwei.bureau.cases.models import Case
 
     case = services.open_case(
@@ -78,7 +78,7 @@ def test_a_case_keeps_its_clocks_when_the_calendar_changes(world) -> None:
     change(world, MONDAY, MONDAY + timedelta(days=10))
     assert list(checks.check()) == []
     assert Case.objects.filter(pk=case.pk).values(*clocks).get() == before
-    services.escalate(case.pk, NOW + timedelta(hours=1))
+    clock.escalate(case.pk, NOW + timedelta(hours=1))
     assert Case.objects.filter(pk=case.pk).values(*clocks).get() == before
 
 

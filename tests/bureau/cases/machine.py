@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from bureau.cases.city import NOW, photo
 from jingwei.bureau.access import Role
-from jingwei.bureau.cases import checks, selectors, services
+from jingwei.bureau.cases import checks, clock, selectors, services
 from jingwei.bureau.cases.errors import Gone, Refused, Stale
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.handover import hand_over
@@ -277,7 +277,7 @@ class Machine(RuleBasedStateMachine):
         """However it came about, and wherever the case has been meanwhile."""
         self.case.refresh_from_db()
         if self.case.escalate_at and self.case.escalate_at <= self.now:
-            services.escalate(self.case.pk, self.now)
+            clock.escalate(self.case.pk, self.now)
             self.case.refresh_from_db()
         late = self.case.next_due is not None and self.case.next_due <= self.now
         assert bool(self.case.escalated) == late, self.state

@@ -10,7 +10,7 @@ from django.utils import translation
 from bureau.cases import city as cities
 from bureau.cases.city import FORMS, NOW, bring, files_for, open_case
 from jingwei.bureau.accounts.calendar import sentences
-from jingwei.bureau.cases import checks, selectors, services, statistics, tasks
+from jingwei.bureau.cases import checks, clock, selectors, services, statistics, tasks
 from jingwei.bureau.cases.errors import Invalid, Refused
 from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import CaseEvent
@@ -185,14 +185,14 @@ def test_a_closed_case_does_not_rise(city):
 def test_one_broken_case_does_not_stop_the_others(city, monkeypatch, caplog):
     one = bring(city, open_case(city, 1), "rectifying")
     two = bring(city, open_case(city, 2), "rectifying")
-    real = services._escalate
+    real = clock.escalate_locked
 
     def broken(case, now):
         if case.pk == one.pk:
             raise RuntimeError("broken")
         return real(case, now)
 
-    monkeypatch.setattr(services, "_escalate", broken)
+    monkeypatch.setattr(clock, "escalate_locked", broken)
     tasks.tick(one.due)
     assert escalations(two)
     assert f"case {one.pk}" in caplog.text

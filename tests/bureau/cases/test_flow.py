@@ -225,6 +225,15 @@ def test_a_sound_flow_is_accepted():
         ({"transitions": (GO, replace(GO, name="x", sources=("b",)))}, "final"),
         ({"states": (*STATES, State("c", "c"))}, "nothing leads"),
         ({"transitions": (replace(GO, roles=frozenset({Role.GRID})),)}, "waited for"),
+        (
+            {
+                "transitions": (
+                    GO,
+                    replace(GO, name="c", roles=frozenset(), clock=True, locks=False),
+                )
+            },
+            "counts as a version",
+        ),
     ],
 )
 def test_a_flow_that_contradicts_itself_is_refused(changes, why):

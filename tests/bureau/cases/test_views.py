@@ -18,7 +18,7 @@ from django.utils import timezone
 import printed
 from bureau.cases.city import DOCUMENT, FORMS, NOW, PNG, bring, files_for, finding, open_case, photo
 from jingwei.bureau.accounts.models import User
-from jingwei.bureau.cases import checks, selectors, services, telling, views
+from jingwei.bureau.cases import checks, clock, selectors, services, telling, views
 from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.models import Reading
 from jingwei.bureau.evidencelog.services import sequence
@@ -71,7 +71,7 @@ def test_the_enterprise_sees_its_own_order_once_it_is_issued(client, city):
 
 def test_the_enterprise_does_not_see_what_is_internal(client, city):
     case = bring(city, open_case(city), "rectifying")
-    services.escalate(case.pk, case.due + timedelta(days=10))
+    clock.escalate(case.pk, case.due + timedelta(days=10))
     inside = [
         e.transition
         for e in login(client, city.dispatcher).get(case.get_absolute_url()).context["timeline"]

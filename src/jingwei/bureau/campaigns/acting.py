@@ -18,8 +18,8 @@ from jingwei.bureau.cases.errors import Invalid, Refused, Stale
 from jingwei.bureau.cases.flow import Transition
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
-from jingwei.bureau.cases.services import plain
 from jingwei.bureau.cases.telling import turn
+from jingwei.bureau.cases.writing import plain
 from jingwei.bureau.evidencelog.services import record
 from jingwei.bureau.notices.services import tell
 from jingwei.bureau.registry.models import Region

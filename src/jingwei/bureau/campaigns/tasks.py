@@ -15,7 +15,7 @@ from jingwei.bureau.campaigns.course import CLOSED
 from jingwei.bureau.campaigns.evaluating import LONGEST
 from jingwei.bureau.campaigns.flows import RECTIFICATION, first_end
 from jingwei.bureau.campaigns.models import Programme
-from jingwei.bureau.cases import services as kernel
+from jingwei.bureau.cases import clock
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.notices.models import Message
 from jingwei.bureau.notices.services import tell
@@ -44,7 +44,7 @@ def _old_items(now: datetime) -> None:
                 with transaction.atomic():
                     locked = Case.objects.select_for_update().get(pk=case.pk)
                     if _missed(locked, now):
-                        kernel.wake(case.pk, now, first_end(locked))
+                        clock.wake(case.pk, now, first_end(locked))
         except Exception:
             log.exception(
                 "item %s: its milestones cannot be read; the next tick tries again", case.pk

@@ -22,7 +22,7 @@ def case(pk: int) -> Parts | None:
     parts = Parts(title=str(found), parents=[found.parent_id] if found.parent_id else [])
     for event in found.events.select_related("evidence").prefetch_related("files"):
         parts.entries.append(event.evidence)
-        # The bytes whose digest the entry names: `services.testimony`.
+        # The bytes whose digest the entry names: `writing.testimony`.
         body = canonical.dumps(
             {"text": event.text, "data": event.data, "changes": event.changes, "salt": event.salt}
         )

@@ -8,10 +8,11 @@ from typing import Any
 
 from jingwei.bureau.cases import pauses, search
 from jingwei.bureau.cases.apps import APPEND_ONLY
+from jingwei.bureau.cases.clock import standing
 from jingwei.bureau.cases.flow import ESCALATE, HAND_OVER, NOTES
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.cases.services import COLUMNS, FOLDED, plain, standing, testimony
+from jingwei.bureau.cases.writing import COLUMNS, FOLDED, plain, testimony
 from jingwei.bureau.findings import immutable
 from jingwei.evidence import digest
 

@@ -1,7 +1,8 @@
 """What a flow is: data. States, transitions, who may do what, which form, which limit.
 
 A flow is written once, in one file, and registered (`flows.register`) in the `ready()` of the room
-that owns it; the kernel in `services` runs every flow alike, and the tests and `docs/flows/` are generated from the same data. A transition's `effect` returns
+that owns it; the kernel (`services`, `clock`, `writing`) runs every flow alike,
+and the tests and `docs/flows/` are generated from the same data. A transition's `effect` returns
 what changes on the case as a dictionary; the kernel writes it to the event and to the case, so
 that the case's row is nothing but the fold of its events (`checks` proves it).
 """
@@ -141,7 +142,8 @@ class Transition:
 
     `only` narrows the roles outside the city centre: "lead" to people of the case's department,
     "joint" to these and the people of its parties. `reopens` acts may leave a final state.
-    `clock` acts have no roles: `tick` does them when the case's `wake_at` has come. `tells` are
+    `clock` acts have no roles: `tick` does them when the case's `wake_at` has come; they lock, as
+    they change what the forms were made of. `tells` are
     roles that hear of such an act besides those for whom the case waits. `asked` says in which
     cases a joint act is still asked of a party that has not done it.
     """
@@ -234,6 +236,8 @@ class Flow:
                 raise FlowError(f"{self.name}.{step.name}: unknown states {sorted(unknown)}")
             if bool(step.roles) == step.clock or not step.sources:
                 raise FlowError(f"{self.name}.{step.name}: nobody can ever do it")
+            if step.clock and not step.locks:
+                raise FlowError(f"{self.name}.{step.name}: what the clock does counts as a version")
             final = [s for s in step.sources if states[s].final]
             if final and not (step.reopens or step.clock or step.target is None):
                 raise FlowError(f"{self.name}.{step.name}: leaves the final state {final[0]}")

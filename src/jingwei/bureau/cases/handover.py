@@ -25,7 +25,7 @@ from jingwei.bureau.cases import selectors
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import HAND_OVER
 from jingwei.bureau.cases.models import Case, CaseEvent
-from jingwei.bureau.cases.services import _append, _save
+from jingwei.bureau.cases.writing import append, save
 from jingwei.bureau.notices.services import tell
 
 
@@ -79,9 +79,9 @@ def hand_over(
     events = []
     for case in locked:
         case.holder = to
-        _save(case, case.version, {"holder_id": to.pk})
+        save(case, case.version, {"holder_id": to.pk})
         events.append(
-            _append(
+            append(
                 case,
                 HAND_OVER,
                 source=case.state,

@@ -27,6 +27,8 @@ from jingwei.bureau.findings.models import Kind as FindingKind
 from jingwei.bureau.registry.models import Enterprise, Region
 
 OUTSIDE = (Role.ENTERPRISE, Role.DEPARTMENT)
+# Who speaks for the city: not bound to the case's department where an act is its lead's.
+CITY = (Role.DISPATCHER, Role.LEADER)
 FAR = datetime(9999, 1, 1, tzinfo=UTC)  # the clock of a case in which none runs
 
 

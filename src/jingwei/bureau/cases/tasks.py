@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from jingwei.bureau.cases import services
+from jingwei.bureau.cases import clock
 from jingwei.bureau.cases.models import Case
 
 log = logging.getLogger(__name__)
@@ -21,15 +21,15 @@ def tick(now: datetime) -> None:
     others.
     """
     for pk in _due("wake_at", now):
-        _one(services.wake, pk, now)
+        _one(clock.wake, pk, now)
     late = _due("escalate_at", now)
     for start in range(0, len(late), TOGETHER):
         cases = late[start : start + TOGETHER]
         try:
-            services.escalate_all(cases, now)
+            clock.escalate_all(cases, now)
         except Exception:  # which of them? each by itself
             for pk in cases:
-                _one(services.escalate, pk, now)
+                _one(clock.escalate, pk, now)
 
 
 def _due(name: str, now: datetime) -> list[int]:
