@@ -330,6 +330,7 @@ def url(name: str, entry: URLPattern, things: dict) -> str | None:
     room = name.split(":")[0]
     values["pk"] = {
         "findings": things["finding"].pk,
+        "accounts": 1,  # a saved filter
         "api": 1,  # a token; all of its pages are the administrator's
         "cases": case.pk,
         "inspections": things["inspection"].pk,

@@ -12,7 +12,6 @@ from openpyxl import load_workbook
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, bring, do, files_for, finding, handle, open_case
 from jingwei.bureau.cases import services, statistics, tasks
-from jingwei.bureau.cases.models import SavedFilter
 
 pytestmark = pytest.mark.django_db
 
@@ -162,29 +161,3 @@ def test_a_workbook_holds_no_formula(city, client):
     cells = [c for row in sheet.iter_rows() for c in row]
     assert not [c for c in cells if c.data_type == "f"]
     assert f"'{title}" in [c.value for c in cells]
-
-
-def test_saved_filters_are_one_s_own(city, client):
-    client.force_login(city.dispatcher)
-    post = {"query": "q=超标&state=open&page=7&evil=1", "name": " 我的 超标 "}
-    response = client.post(reverse("cases:save_filter"), post)
-    row = SavedFilter.objects.get()
-    assert (row.name, row.user) == ("我的 超标", city.dispatcher)
-    assert response.url.endswith(row.query)
-    assert "page" not in row.query
-    assert "evil" not in row.query
-    page = client.get(reverse("cases:list")).content.decode()
-    assert "我的 超标" in page
-    client.post(reverse("cases:save_filter"), {**post, "query": "q=臭气"})  # replaced
-    assert SavedFilter.objects.count() == 1
-    for wrong in ({"query": "", "name": "x"}, {"query": "q=1", "name": " "}):
-        client.post(reverse("cases:save_filter"), wrong)
-    assert SavedFilter.objects.count() == 1
-    client.get(reverse("cases:list"))  # shows what the posts had to say
-    client.force_login(city.district)
-    assert "我的 超标" not in client.get(reverse("cases:list")).content.decode()
-    drop = reverse("cases:drop_filter", args=[row.pk])
-    assert client.post(drop).status_code == 404
-    client.force_login(city.dispatcher)
-    client.post(drop)
-    assert not SavedFilter.objects.exists()

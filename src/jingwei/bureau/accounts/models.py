@@ -221,3 +221,28 @@ _absent: Prepared[int] = Prepared(
         .values_list("absent", flat=True)
     )
 )
+
+
+class SavedFilter(models.Model):
+    """A view of a list that somebody wants to find again: the query of its URL.
+
+    `page`: the URL name of the list, one of `lists.KEEPABLE`.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="saved_filters")
+    page = models.CharField(_("list"), max_length=40)
+    name = models.CharField(_("name"), max_length=40)
+    query = models.CharField(_("query"), max_length=500)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "page", "name"], name="saved_filter_once_a_list"
+            )
+        ]
+        verbose_name = _("saved filter")
+        verbose_name_plural = _("saved filters")
+
+    def __str__(self) -> str:
+        return self.name

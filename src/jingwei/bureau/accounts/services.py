@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from jingwei.bureau.access import may
-from jingwei.bureau.accounts.models import CalendarChange, Substitution, User
+from jingwei.bureau.accounts.models import CalendarChange, SavedFilter, Substitution, User
 from jingwei.bureau.evidencelog.services import record
 
 LONGEST = 366  # days of one substitution
@@ -177,3 +177,17 @@ def change_calendar(
         said={"reason": reason.strip()},
     )
     return rows
+
+
+# --- what people keep for themselves -----------------------------------------------------------
+
+
+@transaction.atomic
+def save_filter(user: User, page: str, name: str, query: str) -> None:
+    """Keep a view of a list under a name; the same name again replaces it."""
+    SavedFilter.objects.update_or_create(user=user, page=page, name=name, defaults={"query": query})
+
+
+@transaction.atomic
+def drop_filter(user: User, pk: int) -> None:
+    SavedFilter.objects.filter(user=user, pk=pk).delete()

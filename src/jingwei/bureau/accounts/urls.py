@@ -9,4 +9,6 @@ urlpatterns = [
     path("profile/", views.profile, name="profile"),
     path("password/", views.password, name="password"),
     path("language/", views.language, name="language"),
+    path("filters/", views.save_filter, name="save_filter"),
+    path("filters/<int:pk>/drop/", views.drop_filter, name="drop_filter"),
 ]

@@ -1,4 +1,4 @@
-"""Login, logout, profile, password, language."""
+"""Login, logout, profile, password, language, saved filters."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
 from django.views.i18n import set_language
 
 from jingwei.bureau.access import public, requires
-from jingwei.bureau.accounts import selectors
+from jingwei.bureau.accounts import lists, selectors, services
 from jingwei.bureau.accounts.forms import LoginForm
+from jingwei.bureau.accounts.models import SavedFilter
 
 
 class _Login(LoginView):
@@ -59,3 +61,29 @@ def admin_login(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         raise PermissionDenied
     return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+
+
+@require_POST
+@requires("account.view")
+def save_filter(request: HttpRequest) -> HttpResponse:
+    """Keep the filters of a list under a name; the same name again replaces them."""
+    page = request.POST.get("page", "")
+    try:
+        query = lists.kept(page, request.POST.get("query", ""))
+    except KeyError:
+        raise Http404 from None
+    name = " ".join(request.POST.get("name", "").split())[:40]
+    if name and query:
+        services.save_filter(request.user, page, name, query.urlencode())
+        messages.success(request, _("Saved: %(name)s.") % {"name": name})
+    else:
+        messages.error(request, _("Set a filter and give it a name."))
+    return redirect(f"{reverse(page)}?{query.urlencode()}")
+
+
+@require_POST
+@requires("account.view")
+def drop_filter(request: HttpRequest, pk: int) -> HttpResponse:
+    row = get_object_or_404(SavedFilter, pk=pk, user=request.user)
+    services.drop_filter(request.user, row.pk)
+    return redirect(row.page)

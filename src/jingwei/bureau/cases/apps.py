@@ -10,6 +10,7 @@ class CasesConfig(AppConfig):
     label = "cases"
 
     def ready(self) -> None:
+        from jingwei.bureau.accounts.lists import keepable
         from jingwei.bureau.cases import holds, selectors
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.cases.flows.handling import HANDLING
@@ -22,4 +23,8 @@ class CasesConfig(AppConfig):
         detection.verdict_sources.append(selectors.verdicts)
         retention.holds_of(holds.open_cases)
         immutable.keep(self, APPEND_ONLY)
+        keepable(
+            "cases:list", "q", "flow", "state", "region", "from", "to", "sort", "mine", "overdue",
+            "listed",
+        )  # fmt: skip
         placed("case", "cases.Case", "case.view")

@@ -366,20 +366,3 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.last}"
-
-
-class SavedFilter(models.Model):
-    """A view of the list of cases that somebody wants to find again: the query of its URL."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="case_filters")
-    name = models.CharField(_("name"), max_length=40)
-    query = models.CharField(_("query"), max_length=500)
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["user", "name"], name="saved_filter_once")]
-        verbose_name = _("saved filter")
-        verbose_name_plural = _("saved filters")
-
-    def __str__(self) -> str:
-        return self.name

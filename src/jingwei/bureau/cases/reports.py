@@ -1,29 +1,23 @@
-"""Pages beside the cases: statistics, the monthly assessment, saved filters."""
+"""Pages beside the cases: statistics and the monthly assessment."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from typing import Any
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from jingwei.analysis import assessment as formula
 from jingwei.bureau.access import requires
 from jingwei.bureau.accounts.selectors import department_label
-from jingwei.bureau.cases import selectors, services, statistics
-from jingwei.bureau.cases.models import SavedFilter
+from jingwei.bureau.cases import selectors, statistics
 from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.selectors import asked, day
-
-# What a saved filter may hold: the parameters of the list, without the page.
-FILTERS = ("q", "flow", "state", "region", "from", "to", "sort", "mine", "overdue", "listed")
 
 
 def _percent(share: float | None) -> str:
@@ -161,32 +155,3 @@ def assessment(request: HttpRequest) -> HttpResponse:
             "officer_weights": formula.OFFICER,
         },
     )
-
-
-# --- saved filters ---------------------------------------------------------------------------
-
-
-@require_POST
-@requires("case.view")
-def save_filter(request: HttpRequest) -> HttpResponse:
-    """Keep the filters of the list under a name; the same name again replaces them."""
-    posted = QueryDict(request.POST.get("query", "")[:500])
-    query = QueryDict(mutable=True)
-    for name in FILTERS:
-        if posted.get(name):
-            query[name] = posted[name]
-    name = " ".join(request.POST.get("name", "").split())[:40]
-    if name and query:
-        services.save_filter(request.user, name, query.urlencode())
-        messages.success(request, _("Saved: %(name)s.") % {"name": name})
-    else:
-        messages.error(request, _("Set a filter and give it a name."))
-    return redirect(f"{reverse('cases:list')}?{query.urlencode()}")
-
-
-@require_POST
-@requires("case.view")
-def drop_filter(request: HttpRequest, pk: int) -> HttpResponse:
-    row = get_object_or_404(SavedFilter, pk=pk, user=request.user)
-    services.drop_filter(request.user, row.pk)
-    return redirect("cases:list")

@@ -19,7 +19,7 @@ from jingwei.bureau.accounts.selectors import Reach, department_label
 from jingwei.bureau.cases.errors import Refused
 from jingwei.bureau.cases.flow import HAND_OVER, NOTES, Field, Flow, Transition
 from jingwei.bureau.cases.flows import FLOWS
-from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet, SavedFilter
+from jingwei.bureau.cases.models import OUTSIDE, Case, CaseEvent, CaseQuerySet
 from jingwei.bureau.cases.search import matching
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.selectors import asked, day, exceedances
@@ -51,14 +51,6 @@ kinds_in: Prepared[str] = Prepared(
 )
 # For the list of cases, which is opened most.
 districts_to_choose: Prepared[Region] = Prepared(districts)
-
-
-_saved_filters: Prepared[SavedFilter] = Prepared(lambda user: SavedFilter.objects.filter(user=user))
-
-
-def saved_filters(user: Any) -> list[SavedFilter]:
-    """The views of the list that the user keeps."""
-    return _saved_filters(user.pk)
 
 
 def district_of(region: str) -> Department:

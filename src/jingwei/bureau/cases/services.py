@@ -24,7 +24,7 @@ from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Stale, Unknown
 from jingwei.bureau.cases.flow import Flow, Transition
 from jingwei.bureau.cases.flows import FLOWS
 from jingwei.bureau.cases.forms import TransitionForm
-from jingwei.bureau.cases.models import CITY, Case, CaseEvent, SavedFilter
+from jingwei.bureau.cases.models import CITY, Case, CaseEvent
 from jingwei.bureau.cases.writing import (
     append,
     apply,
@@ -306,20 +306,6 @@ def note(
         key=None,
         written=written,
     )
-
-
-# --- what people keep for themselves -----------------------------------------------------------
-
-
-@transaction.atomic
-def save_filter(user: User, name: str, query: str) -> None:
-    """Keep a view of the list under a name; the same name again replaces it."""
-    SavedFilter.objects.update_or_create(user=user, name=name, defaults={"query": query})
-
-
-@transaction.atomic
-def drop_filter(user: User, pk: int) -> None:
-    SavedFilter.objects.filter(user=user, pk=pk).delete()
 
 
 # --- parts -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau import once, paper
 from jingwei.bureau.access import Role, may, public, requires
+from jingwei.bureau.accounts import lists
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.cases import panels, selectors, services
 from jingwei.bureau.cases.errors import Gone, Invalid, Refused, Unknown
@@ -60,7 +61,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             if outside
             else [(d.pk, d.label) for d in selectors.districts_to_choose()],
             "acts": may(request.user, "case.act"),
-            "saved": selectors.saved_filters(request.user),
+            "saved": lists.shown(request.user, "cases:list"),
             "may_count": may(request.user, "case.statistics"),
         },
     )

@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from jingwei.bureau.access import Role, may, requires
+from jingwei.bureau.accounts import lists
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.selectors import department_label
 from jingwei.bureau.findings import dispatch, episodes, facts, selectors, services, sheets
@@ -59,6 +60,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "may_file": may(request.user, "finding.file"),
             "may_import": may(request.user, "finding.import"),
             "may_dispatch": may(request.user, "dispatch.manage"),
+            "saved": lists.shown(request.user, "findings:list"),
         },
     )
 

@@ -15,8 +15,10 @@ class InspectionsConfig(AppConfig):
     label = "inspections"
 
     def ready(self) -> None:
+        from jingwei.bureau.accounts.lists import keepable
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.inspections.flow import INSPECTION
 
         register(INSPECTION)
+        keepable("inspections:list", "q", "origin", "state", "mine", "draw")
         immutable.keep(self, APPEND_ONLY)

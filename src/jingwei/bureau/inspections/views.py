@@ -24,6 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from jingwei.bureau import once, paper
 from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.accounts import lists
 from jingwei.bureau.campaigns.models import Programme
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases.errors import Invalid, Refused
@@ -61,6 +62,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "states": selectors.STATES,
             "own": selectors.own_open(request.user) if may(request.user, "inspection.act") else [],
             "may_plan": may(request.user, "inspection.plan"),
+            "saved": lists.shown(request.user, "inspections:list"),
         },
     )
 
