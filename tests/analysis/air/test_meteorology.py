@@ -146,6 +146,21 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         meteorology.read(path, PLANE)
 
 
+def test_a_file_with_a_broken_part_is_refused(tmp_path: Path) -> None:
+    """It opens, and its values cannot be unpacked."""
+    path = tmp_path / "a.nc"
+    packed = {n: {"zlib": True} for n in ("u10", "v10")}
+    grid().to_netcdf(path, engine="h5netcdf", encoding=packed)
+    data = bytearray(path.read_bytes())
+    starts = [k for k in range(len(data) - 2) if data[k : k + 2] in (b"x^", b"x\x9c")]
+    assert starts
+    for k in starts:
+        data[k : k + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(FieldError, match="cannot be read as NetCDF"):
+        meteorology.read(path, PLANE)
+
+
 def test_rain_is_read(tmp_path: Path) -> None:
     path = tmp_path / "air.nc"
     data = grid()

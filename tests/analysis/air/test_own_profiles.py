@@ -43,6 +43,7 @@ def test_profiles_are_read_in_fractions() -> None:
         ([HEAD, *STEEL, ["Sinter plant", "Cu", 0.1]], ["sigma"]),
         ([HEAD, *STEEL, ["Sinter plant", "fe", 0.1, 0.1]], ["again"]),
         ([HEAD, *STEEL, ["Sinter plant", "铁", 0.1, 0.1]], ["again"]),
+        ([HEAD, *STEEL, ["sinter Plant", "fe", 0.1, 0.1]], ["again"]),
         ([HEAD, *STEEL[:2]], ["thin"]),
         ([HEAD, *STEEL, ["Sinter plant", "Cu", 0.9, 0.1]], ["sum"]),
         ([HEAD, *STEEL, ["Kiln", "Ca", 2, 0.1], ["Kiln", "Si", 0.1, 0]], ["share", "sigma"]),

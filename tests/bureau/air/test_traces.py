@@ -439,6 +439,20 @@ def test_a_station_downwind_is_proposed(world, data, client: Client) -> None:
     assert wanted["downwind"].hours == 0
     assert wanted["station"].station_code == "T3"
     assert "没有空气站处于该排放口下风向" in client.get(reverse("air:new"), asked).content.decode()
+    # Further away than a trace reaches no station is proposed.
+    Point.objects.filter(pk=world.point.pk).update(longitude=east.longitude + 1.5)
+    over.point.refresh_from_db()
+    assert selectors.proposed_by(user, over, datetime.now(UTC))["station"] is None
+    assert "该排气筒 60 公里内没有空气站" in client.get(reverse("air:new"), asked).content.decode()
+    assert client.get(reverse("air:new"), {"exceedance": "²"}).status_code == 200
+
+
+def test_a_station_out_of_operation_is_refused_with_its_reason(world) -> None:
+    trace = services.ask(None, world.station, "a21004", START, START + timedelta(hours=3))
+    Point.objects.filter(pk=world.station.pk).update(enabled=False)
+    done = services.run(trace)
+    assert done.state == Trace.State.REFUSED
+    assert "停用" in selectors.why(done)
 
 
 def test_an_exceedance_leads_to_the_question(world, client: Client) -> None:

@@ -173,48 +173,56 @@ def netcdf(
             source, "NetCDF needs xarray: install jingwei[grids] (%(error)s)", error=error
         ) from error
     try:
-        data = xarray.open_dataset(source, decode_timedelta=True)
+        with xarray.open_dataset(source, decode_timedelta=True) as data:
+            return _variables(data, axes, given, source)
+    except GridError:
+        raise
     except (OSError, ValueError, ImportError, RuntimeError, EOFError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GridError(source, "cannot be read as NetCDF (%(error)s)", error=first) from error
-    with data:
-        seen = [str(n) for n in data.variables]
-        axis: dict[str, Any] = {k: _axis(data, k, axes[k], given, source) for k in axes}
-        if any(v is None for v in axis.values()):
-            lacking = ", ".join(k for k, v in axis.items() if v is None)
-            raise GridError(source, LACKS, lacking=lacking, has=", ".join(seen) or "–")
-        lat, lon = (floats(np.atleast_1d(axis[k].values)) for k in ("latitude", "longitude"))
-        same = axis["latitude"].dims == axis["longitude"].dims != ()
-        if lat.ndim != 1 or lon.ndim != 1 or same:
-            raise GridError(source, "the grid is not even in longitude and latitude")
-        stamps = np.atleast_1d(axis["time"].values)
-        if stamps.ndim != 1 or not np.issubdtype(stamps.dtype, np.datetime64):
-            raise GridError(
-                source,
-                "%(name)s is no row of times (units such as 'hours since 2024-05-01' are missing, or"
-                " there are several runs)",
-                name=axis["time"].name,
+
+
+def _variables(
+    data: Any, axes: dict[str, tuple[str, ...]], given: dict[str, str], source: Path
+) -> tuple[list[Variable], list[str]]:
+    """Values are read here, a broken part of a file is found only now."""
+    seen = [str(n) for n in data.variables]
+    axis: dict[str, Any] = {k: _axis(data, k, axes[k], given, source) for k in axes}
+    if any(v is None for v in axis.values()):
+        lacking = ", ".join(k for k, v in axis.items() if v is None)
+        raise GridError(source, LACKS, lacking=lacking, has=", ".join(seen) or "–")
+    lat, lon = (floats(np.atleast_1d(axis[k].values)) for k in ("latitude", "longitude"))
+    same = axis["latitude"].dims == axis["longitude"].dims != ()
+    if lat.ndim != 1 or lon.ndim != 1 or same:
+        raise GridError(source, "the grid is not even in longitude and latitude")
+    stamps = np.atleast_1d(axis["time"].values)
+    if stamps.ndim != 1 or not np.issubdtype(stamps.dtype, np.datetime64):
+        raise GridError(
+            source,
+            "%(name)s is no row of times (units such as 'hours since 2024-05-01' are missing, or"
+            " there are several runs)",
+            name=axis["time"].name,
+        )
+    places = [d for v in axis.values() for d in v.dims]
+    found = []
+    for name, variable in data.variables.items():
+        missing = [d for d in places if d not in variable.dims]
+        if name in axis or missing or not np.issubdtype(variable.dtype, np.number):
+            continue
+        extra = [d for d in variable.dims if d not in places]
+        if any(variable.sizes[d] > 1 for d in extra):
+            continue  # levels or members: none can be chosen here
+        values = floats(variable.transpose(*extra, *places).values)
+        values = values.reshape(len(stamps), len(lat), len(lon))
+        order = [np.argsort(a, kind="stable") for a in (stamps, lat, lon)]
+        found.append(
+            Variable(
+                (str(name),), str(variable.attrs.get("standard_name", "")),
+                str(variable.attrs.get("units", "")).strip(), "", "",
+                stamps[order[0]].astype("datetime64[s]"), lat[order[1]], lon[order[2]],
+                values[np.ix_(*order)],
             )
-        places = [d for v in axis.values() for d in v.dims]
-        found = []
-        for name, variable in data.variables.items():
-            missing = [d for d in places if d not in variable.dims]
-            if name in axis or missing or not np.issubdtype(variable.dtype, np.number):
-                continue
-            extra = [d for d in variable.dims if d not in places]
-            if any(variable.sizes[d] > 1 for d in extra):
-                continue  # levels or members: none can be chosen here
-            values = floats(variable.transpose(*extra, *places).values)
-            values = values.reshape(len(stamps), len(lat), len(lon))
-            order = [np.argsort(a, kind="stable") for a in (stamps, lat, lon)]
-            found.append(
-                Variable(
-                    (str(name),), str(variable.attrs.get("standard_name", "")),
-                    str(variable.attrs.get("units", "")).strip(), "", "",
-                    stamps[order[0]].astype("datetime64[s]"), lat[order[1]], lon[order[2]],
-                    values[np.ix_(*order)],
-                )
-            )  # fmt: skip
+        )  # fmt: skip
     return found, seen
 
 

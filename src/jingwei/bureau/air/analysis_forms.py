@@ -60,7 +60,7 @@ class PeriodForm(forms.Form):
         data = asked.copy()
         points = monitoring.points(user, "air.view").filter(enabled=True)
         listed = points.filter(kind=Point.Kind.AIR_STATION)
-        if not self.stations_only and data.get("point", "").isdigit():
+        if not self.stations_only and data.get("point", "").isdecimal():
             listed = listed | points.filter(pk=int(data["point"]))
         listed = listed.order_by("kind", "name")
         if "point" not in data and (first := listed.first()):
@@ -78,7 +78,7 @@ class PeriodForm(forms.Form):
         """The point before anything else is looked at: it says which factors there are."""
         text = self.data.get("point", "")
         field = self.fields["point"]
-        return field.queryset.filter(pk=int(text)).first() if text.isdigit() else None  # type: ignore[attr-defined]
+        return field.queryset.filter(pk=int(text)).first() if text.isdecimal() else None  # type: ignore[attr-defined]
 
     def others(self) -> list[tuple[str, str]]:
         """What the address says that this page does not ask: it is kept for the other pages."""

@@ -142,7 +142,7 @@ def samples(request: HttpRequest, pk: int) -> HttpResponse:
     rows = words.screened(row)
     initial = None
     asked = request.GET.get("run", "")
-    if asked.isdigit() and (run := Apportionment.objects.filter(pk=int(asked), samples=row).first()):  # fmt: skip
+    if asked.isdecimal() and (run := Apportionment.objects.filter(pk=int(asked), samples=row).first()):  # fmt: skip
         initial = as_initial(run.wanted, [r.screened.species for r in rows])
     return _page(request, row, RunForm(row, rows, initial=initial))
 

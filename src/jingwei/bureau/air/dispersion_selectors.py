@@ -131,7 +131,7 @@ def places(user: Any, row: Dispersion) -> list[Point]:
 def chosen(row: Dispersion, seen: list[Point], wanted: str) -> list[int]:
     """Numbers in the run of the stations meant: one, or all of them."""
     numbers = {p.pk: row.result["stations"].index(p.pk) for p in seen}
-    if wanted.isdigit() and int(wanted) in numbers:
+    if wanted.isdecimal() and int(wanted) in numbers:
         return [numbers[int(wanted)]]
     return list(numbers.values())
 

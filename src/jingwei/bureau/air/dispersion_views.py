@@ -111,7 +111,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
         wanted = request.GET.get("at", "")
         at = selectors.chosen(row, seen, wanted)
         one = seen[0] if len(at) == 1 and len(seen) == 1 else None
-        if wanted.isdigit() and len(at) == 1:
+        if wanted.isdecimal() and len(at) == 1:
             one = next((p for p in seen if str(p.pk) == wanted), one)
         where = one.name if one else _("mean of the stations")
         figures = selectors.figures(row, at, seen)

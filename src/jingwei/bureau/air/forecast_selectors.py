@@ -43,7 +43,7 @@ def newest() -> Forecast | None:
 
 def at(pk: str) -> Forecast | None:
     """The forecast with this key, else the newest."""
-    if pk.isdigit():
+    if pk.isdecimal():
         found = Forecast.objects.filter(pk=int(pk), state=State.DONE)
         if one := found.select_related("model", "weather").first():
             return one

@@ -40,7 +40,7 @@ def regions() -> QuerySet[Region]:
 
 def at(pk: str) -> HotGrid | None:
     """The run with this key, else the newest of the city, else the newest of a region."""
-    if pk.isdigit() and len(pk) < 19 and (one := runs().filter(pk=int(pk)).first()):
+    if pk.isdecimal() and len(pk) < 19 and (one := runs().filter(pk=int(pk)).first()):
         return one
     return runs().filter(region=None).first() or runs().first()
 

@@ -110,7 +110,9 @@ def question(trace: Trace) -> Question:
     hours = round((trace.end - start) / HOUR)
     plane = weather.Plane(trace.station.longitude, trace.station.latitude)
     points = near(plane, Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True))
-    station = next(i for i, p in enumerate(points) if p.pk == trace.station_id)
+    station = next((i for i, p in enumerate(points) if p.pk == trace.station_id), None)
+    if station is None:
+        raise RefusedError("station")
     table = means(points, (trace.factor, SPEED, DIRECTION, TEMPERATURE), start, hours + 1)
     values = np.full((hours, len(points)), np.nan)
     for i, p in enumerate(points):

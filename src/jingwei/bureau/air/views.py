@@ -26,10 +26,10 @@ def traces(request: HttpRequest) -> HttpResponse:
     """What was asked, newest first; `?station=` one station's."""
     rows = selectors.traces(request.user)
     station = request.GET.get("station", "")
-    if station.isdigit():
+    if station.isdecimal():
         rows = rows.filter(station=int(station))
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    chosen = Point.objects.filter(pk=int(station)).first() if station.isdigit() else None
+    chosen = Point.objects.filter(pk=int(station)).first() if station.isdecimal() else None
     return render(
         request,
         "air/traces.html",
@@ -66,7 +66,7 @@ def new(request: HttpRequest) -> HttpResponse:
             initial = selectors.proposed_by(request.user, over, now)
         elif finding:
             initial = selectors.proposed(request.user, finding, now)
-        elif request.GET.get("station", "").isdigit():
+        elif request.GET.get("station", "").isdecimal():
             initial["station"] = int(request.GET["station"])
         under = initial.pop("downwind", None)
         form = TraceForm(request.user, initial=initial)

@@ -109,7 +109,7 @@ def options(given: Mapping[str, str], depth: int = 0) -> Options:
 
 
 def _whole(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise QueryError(f"{name}={text[:20]}: wanted a whole number")
     return int(text)
 

@@ -358,7 +358,7 @@ class Service:
         if kind != "Observations":
             return Entity(kind, self._point(key))
         name, _dash, stamp = key.rpartition("-")
-        if not stamp.isascii() or not stamp.isdigit() or len(stamp) > 17:
+        if not stamp.isascii() or not stamp.isdecimal() or len(stamp) > 17:
             raise MissingError
         stream = self._stream(name)
         at = EPOCH + int(stamp) * MICROSECOND
@@ -430,7 +430,7 @@ class Service:
         found: list[Entity] = []
         wanted = options.skip + options.top + 1
         at, _dash, stamp = options.token.rpartition("-")
-        if options.token and not (stamp.isascii() and stamp.isdigit() and len(stamp) < 18):
+        if options.token and not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 18):
             raise QueryError("$skiptoken: take @iot.nextLink as it is")
         for stream in streams:
             start, end = self._span(stream, options)

@@ -158,7 +158,7 @@ def items(user: Any, programme: Programme, query: Any) -> list[Item]:
         .defer("case__region__geometry")
     )
     department = query.get("department", "")
-    if department.isdigit() and len(department) < 10:
+    if department.isdecimal() and len(department) < 10:
         rows = rows.filter(case__department=int(department))
     state = query.get("state", "")
     if state in ("open", "overdue", "late"):
@@ -177,7 +177,7 @@ def _natural(text: str) -> list[Any]:
     """2 before 10, 1-2 before 1-10."""
     parts, number = [], ""
     for sign in f"{text}\0":
-        if sign.isdigit() and sign.isascii():
+        if sign.isdecimal() and sign.isascii():
             number += sign
             continue
         if number:
@@ -229,7 +229,7 @@ def happened(programme: Programme) -> list[dict[str, Any]]:
     own = [(entry, act) for entry, act in steps if act == "begin" or CAMPAIGN.transition(act)]
     rows = {row.evidence_id: row for row in programme.changes.all()}
     wanted = {m for row in rows.values() for m in row.data.get("members", ())}
-    wanted |= {int(entry.actor) for entry, _act in own if entry.actor.isdigit()}
+    wanted |= {int(entry.actor) for entry, _act in own if entry.actor.isdecimal()}
     people = User.objects.in_bulk(wanted)
     found = []
     for entry, act in own:
@@ -239,7 +239,7 @@ def happened(programme: Programme) -> list[dict[str, Any]]:
             {
                 "at": entry.created,
                 "label": CAMPAIGN.label_of(act),
-                "who": people.get(int(entry.actor)) if entry.actor.isdigit() else None,
+                "who": people.get(int(entry.actor)) if entry.actor.isdecimal() else None,
                 "entry": entry,
                 "over": act == "call_off",
                 "text": row.text if row else "",

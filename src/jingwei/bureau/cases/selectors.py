@@ -235,7 +235,7 @@ def overdue(user: Any, now: datetime | None = None) -> CaseQuerySet:
 def numbered(user: Any, text: str) -> Case | None:
     """The case of a document number, or of the number in its page's address."""
     key = Q(number=text)
-    if text.isascii() and text.isdigit() and len(text) < 19:
+    if text.isascii() and text.isdecimal() and len(text) < 19:
         key |= Q(pk=int(text))
     return cases(user).filter(key).first()
 

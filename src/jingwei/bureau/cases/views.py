@@ -173,7 +173,7 @@ def published_csv(request: HttpRequest) -> HttpResponse:
 def open_case(request: HttpRequest) -> HttpResponse:
     """The opening form of a flow (`?flow=`, else the one that fits); findings stand in the URL
     (`?finding=1&finding=2`), and so does the case from which it comes (`?parent=`)."""
-    ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
+    ids = {int(i) for i in request.GET.getlist("finding") if i.isdecimal() and len(i) < 19}
     shown = findings_of(request.user, "finding.judge").filter(pk__in=ids).order_by("pk")
     sent = request.method == "POST"  # what the page shows is read if it is shown again
     chosen = list(shown.select_related(None).only("enterprise") if sent else shown)
@@ -186,7 +186,7 @@ def open_case(request: HttpRequest) -> HttpResponse:
     number = request.GET.get("parent", "")
     parent = (
         get_object_or_404(selectors.cases(request.user), pk=number)
-        if number.isdigit() and len(number) < 19
+        if number.isdecimal() and len(number) < 19
         else None
     )
     refused, status = "", 200
@@ -371,7 +371,7 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
             request.user,
             pk,
             transition,
-            int(version) if version.isdigit() and len(version) < 9 else 0,
+            int(version) if version.isdecimal() and len(version) < 9 else 0,
             posted,
             request.FILES,
             token=once.token(request, pk, transition),

@@ -129,7 +129,7 @@ def witness(
                 raise NoteError(f"there is no key in {folder} yet: name the witness with --name")
             KeyFile.create(folder / KEY, name, COSIGNATURE)
         host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+        if not host or not port.isdecimal() or int(port) > 65535:
             raise NoteError(f"--listen {listen}: wanted HOST:PORT")
         signer = Witness(folder, [Verifier.parse(key) for key in log or []])
         verifier = signer.signer.verifier

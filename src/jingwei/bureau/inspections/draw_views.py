@@ -51,7 +51,7 @@ def new(request: HttpRequest) -> HttpResponse:
     replaced = None
     if number:
         rows = selectors.draws(request.user)
-        replaced = get_object_or_404(rows, pk=int(number) if number.isdigit() else 0)
+        replaced = get_object_or_404(rows, pk=int(number) if number.isdecimal() else 0)
     redraw = replaced is not None
     status = 200
     if request.method == "POST":
@@ -172,7 +172,7 @@ def _ratios(request: HttpRequest, row: Draw) -> str:
     ratios = {}
     for name in request.POST.getlist("stratum"):
         percent, minimum = (request.POST.get(f"{k}:{name}", "") for k in ("percent", "minimum"))
-        if not (percent.isdigit() and minimum.isdigit() and len(percent + minimum) < 10):
+        if not (percent.isdecimal() and minimum.isdecimal() and len(percent + minimum) < 10):
             raise ValidationError(_("A ratio is from 0 to 100 per cent, a minimum from 0."))
         ratios[name] = (int(percent), int(minimum))
     drawing.set_ratios(request.user, row, ratios)
@@ -198,7 +198,7 @@ def _freeze(request: HttpRequest, row: Draw) -> str:
 
 def _value(request: HttpRequest, row: Draw) -> str:
     index = request.POST.get("source", "")
-    number = int(index) if index.isdigit() and len(index) < 3 else -1
+    number = int(index) if index.isdecimal() and len(index) < 3 else -1
     sources = (row.plan or {}).get("sources", [])
     drand = 0 <= number < len(sources) and sources[number]["kind"] == "drand"
     read = forms.drand_round if drand else forms.numbers

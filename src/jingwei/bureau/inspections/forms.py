@@ -169,7 +169,7 @@ class DrawForm(forms.Form):
 def numbers(text: str) -> list[int]:
     """Numbers of a lottery as somebody types them: parted by blanks, commas or the like."""
     parts = text.replace("，", " ").replace("、", " ").replace(",", " ").split()
-    if not parts or not all(p.isascii() and p.isdigit() and len(p) < 6 for p in parts):
+    if not parts or not all(p.isascii() and p.isdecimal() and len(p) < 6 for p in parts):
         raise ValidationError(_("Type the numbers parted by blanks."))
     return [int(p) for p in parts]
 

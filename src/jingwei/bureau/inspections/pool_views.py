@@ -57,7 +57,7 @@ def inspector(request: HttpRequest, inspector: int = 0) -> HttpResponse:
             if act == "end" and row:
                 number = request.POST.get("recusal", "")
                 found = get_object_or_404(
-                    row.recusals, pk=int(number) if number.isdigit() and len(number) < 19 else 0
+                    row.recusals, pk=int(number) if number.isdecimal() and len(number) < 19 else 0
                 )
                 services.end_recusal(request.user, found)
                 messages.success(request, _("The recusal is ended."))

@@ -286,7 +286,7 @@ def _name(name: str) -> str:
 
 
 def _clock(name: str, text: str) -> str:
-    if name.endswith("Time") and len(text) == 14 and text.isdigit():
+    if name.endswith("Time") and len(text) == 14 and text.isdecimal():
         return f"{text[:4]}-{text[4:6]}-{text[6:8]} {text[8:10]}:{text[10:12]}:{text[12:]}"
     return text
 

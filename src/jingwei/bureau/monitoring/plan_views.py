@@ -39,7 +39,7 @@ _DATE = {"type": "date"}
 def _year(request: HttpRequest) -> int:
     text = request.GET.get("year", "")
     this = timezone.localdate().year
-    return int(text) if text.isdigit() and 2015 <= int(text) <= this + 1 else this
+    return int(text) if text.isdecimal() and 2015 <= int(text) <= this + 1 else this
 
 
 def _chosen(request: HttpRequest) -> tuple[dict[str, Any], list[plans.Summary]]:
@@ -174,7 +174,7 @@ def self_monitoring(request: HttpRequest, uscc: str) -> HttpResponse:
         ManualResult.objects.filter(
             pk=int(correct), outlet__enterprise=enterprise, replaced_by=None
         ).first()
-        if correct.isdigit() and len(correct) < 19
+        if correct.isdecimal() and len(correct) < 19
         else None
     )
     initial = {"sampled": today, "reported": today, "unit": "mg/m³"}
@@ -275,7 +275,7 @@ def _act(
 
 def _number(request: HttpRequest, name: str) -> int:
     text = request.POST.get(name, "")
-    return int(text) if text.isdigit() and len(text) < 19 else 0
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 @require_http_methods(["GET", "POST"])

@@ -274,7 +274,7 @@ def computed_now(case: Case, query: Any) -> dict[str, Any] | None:
     grades = proposal.suggested(case, sheet)
     for key in grades:
         told = asked(query, f"grades_{key}")
-        if told.isdigit() and len(told) < 4:
+        if told.isdecimal() and len(told) < 4:
             grades[key] = int(told)
     chosen = query.getlist("circumstances") if hasattr(query, "getlist") else []
     try:

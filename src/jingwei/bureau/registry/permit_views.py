@@ -141,7 +141,7 @@ def _edit(request: HttpRequest, enterprise: Enterprise, found: Permit | None) ->
         data = request.POST
         if asked == "more":
             data = data.copy()
-            total = int(data.get("line-TOTAL_FORMS") or 0) if data.get("line-TOTAL_FORMS", "").isdigit() else 0  # fmt: skip
+            total = int(data.get("line-TOTAL_FORMS") or 0) if data.get("line-TOTAL_FORMS", "").isdecimal() else 0  # fmt: skip
             data["line-TOTAL_FORMS"] = str(min(total + MORE, 400))
             lines = line_set(outlets, data)
         else:

@@ -61,6 +61,7 @@ def _profiles(
     problems: list[Problem] = []
     found: dict[str, dict[str, tuple[str, float, float]]] = {}
     first: dict[str, int] = {}
+    written: dict[str, str] = {}  # a name as it stands first, whatever its case later
 
     def wrong(kind: str, line: int, **facts: object) -> None:
         problems.append(Problem(kind, {"row": line, **facts}))
@@ -71,6 +72,7 @@ def _profiles(
         if not source or not species or len(source) > 120:
             wrong("unnamed", line)
             continue
+        source = written.setdefault(source.casefold(), source)
         first.setdefault(source, line)
         value, error = (_number(one[n]) for n in ("value", "error"))
         if not 0 <= value * scale <= 1:
