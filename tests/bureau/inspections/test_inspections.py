@@ -18,6 +18,7 @@ from django.utils import timezone
 from openpyxl import load_workbook
 
 import printed
+from jingwei.bureau.cases import clock
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.checks import replay
 from jingwei.bureau.cases.errors import Refused
@@ -197,7 +198,7 @@ def test_a_planned_inspection_is_late_when_its_day_is_over(city, case) -> None:
     """However far ahead it is planned: on the planned day's end, not weeks after the team was set."""
 
     def delays(now: datetime) -> list[int]:
-        kernel.escalate(case.pk, now)
+        clock.escalate(case.pk, now)
         assert list(replay(Case.objects.get(pk=case.pk))) == []
         rows = case.events.filter(transition="escalate").order_by("seq")
         return [e.data["level"] for e in rows]
