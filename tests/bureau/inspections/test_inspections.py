@@ -290,7 +290,7 @@ def test_who_changes_what_another_changed_is_told(case, team) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "x", {}, [1], [{"item": "none", "value": "yes", "base": 0}], [{"item": "G01"}],
+        "x", {}, [1], [{"item": []}], [{"item": "none", "value": "yes", "base": 0}], [{"item": "G01"}],
         [{"item": "G01", "value": "perhaps", "base": 0}], [{"item": "G01", "value": 1, "base": 0}],
         [{"item": "V03", "value": "nan", "base": 0}],
         [{"item": "G01", "value": "yes", "note": "x" * 501, "base": 0}],
@@ -301,6 +301,61 @@ def test_what_is_no_answer_is_refused(case, team, wrong) -> None:
     with pytest.raises(ValidationError):
         services.keep_answers(team[0].user, case.pk, wrong, now=NOW)
     assert not Answer.objects.exists()
+
+
+def test_a_batch_names_what_is_no_answer_in_it(case, team, client) -> None:
+    client.force_login(team[0].user)
+    send = f"/inspections/{case.pk}/answers/"
+    rows = answers(case, G02="", V03="12,")
+    told = client.post(send, {"answers": rows}, content_type="application/json")
+    assert told.status_code == 422
+    assert told.json()["items"] == ["G02", "V03"]
+    assert not Answer.objects.exists()
+    rest = [row for row in rows if row["item"] not in told.json()["items"]]
+    told = client.post(send, {"answers": rest}, content_type="application/json")
+    assert told.status_code == 200
+    assert told.json()["kept"] == [row["item"] for row in rest]
+    assert Answer.objects.count() == len(rest) == len(rows) - 2
+
+
+def test_what_one_wrote_is_not_taken_from_anothers_login(case, team, client) -> None:
+    """Both are of the team, and their pages were opened on one phone."""
+    writer, other = (inspector.user for inspector in team)
+    page = {"X-Page-User": str(writer.pk)}
+    upload = SimpleUploadedFile("x.png", PNG, "image/png")
+    photo = {
+        "uid": str(uuid.uuid4()), "sha256": hashlib.sha256(PNG).hexdigest(), "item": "G02",
+        "taken": NOW.isoformat(), "position": "", "file": upload,
+    }  # fmt: skip
+    root = f"/inspections/{case.pk}"
+
+    def sent() -> list[int]:
+        upload.seek(0)
+        told = [
+            client.post(
+                f"{root}/answers/",
+                {"answers": answers(case)},
+                content_type="application/json",
+                headers=page,
+            ),
+            client.post(f"{root}/photos/", photo, headers=page),
+            client.get(f"{root}/state/", headers=page),
+            client.post(
+                f"{root}/finish/", signed(case, team), content_type="application/json", headers=page
+            ),
+        ]
+        assert [bool(t.json().get("other")) for t in told] == [t.status_code == 409 for t in told]
+        return [t.status_code for t in told]
+
+    client.force_login(other)
+    assert sent() == [409] * 4
+    assert not Answer.objects.exists()
+    assert not Photo.objects.exists()
+    refused = client.get(f"{root}/state/", headers=page).json()
+    assert set(refused) == {"error", "other"}  # and no sheet
+    client.force_login(writer)
+    assert sent() == [200] * 4
+    assert {a.by for a in Answer.objects.all()} == {writer}
 
 
 def test_a_photo_is_the_one_that_was_captured(case, team) -> None:

@@ -55,6 +55,14 @@ MAX_POINTS = 20_000
 FORMAT = "jingwei-inspection/1"
 
 
+class NoAnswerError(ValidationError):
+    """Some of what was sent is no answer; `items`: the codes that it was sent for."""
+
+    def __init__(self, items: list[str]) -> None:
+        super().__init__(_("The answers cannot be read."))
+        self.items = items
+
+
 # --- plans -------------------------------------------------------------------------------------
 
 
@@ -216,17 +224,19 @@ def keep_answers(
 
     `base` is the version that the phone changed (0: none). An answer that somebody else changed
     since is left as it is and named in `conflicts`; `kept` are those that stand now as sent.
-    Raises `Refused`, `Case.DoesNotExist`, and `ValidationError` for what is no answer.
+    Raises `Refused`, `Case.DoesNotExist`, and `ValidationError` for what are no answers; where it is
+    some of them, `NoAnswerError`. None is taken then.
     """
     now = now or timezone.now()
     case = _spot(user, pk, now)
     items = {item.code: item for item in selectors.checklist(case)}
     if not isinstance(answers, list) or len(answers) > 500:
         raise ValidationError(_("The answers cannot be read."))
-    kept, conflicts = [], []
+    kept, conflicts, wrong = [], [], []
     there = {a.item: a for a in case.answers.all()}
     for said in answers:
-        item = items.get(said.get("item")) if isinstance(said, dict) else None
+        code = str(said.get("item")) if isinstance(said, dict) else ""
+        item = items.get(code)
         value, note = (said.get("value"), said.get("note", "")) if item else (None, None)
         if (
             item is None
@@ -236,7 +246,8 @@ def keep_answers(
             or len(note) > MAX_NOTE
             or "\x00" in note
         ):
-            raise ValidationError(_("The answers cannot be read."))
+            wrong.append(code)
+            continue
         row = there.get(item.code)
         if row and (row.value, row.note) == (value, note):
             kept.append(item.code)
@@ -248,6 +259,8 @@ def keep_answers(
             row.version += 1
             row.save()
             kept.append(item.code)
+    if wrong:
+        raise NoAnswerError(wrong)
     return {"kept": kept, "conflicts": conflicts}
 
 

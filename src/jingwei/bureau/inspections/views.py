@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -280,12 +281,34 @@ def spot(request: HttpRequest, pk: int) -> HttpResponse:
     return answer
 
 
+def _of_its_user(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Nothing passes between a page kept for one user and the login of another on the same phone.
+
+    The page names its user in `X-Page-User`. One opened before pages did so is answered as it was:
+    what it holds would be lost otherwise.
+    """
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, pk: int) -> HttpResponse:
+        if request.headers.get("X-Page-User", str(request.user.pk)) == str(request.user.pk):
+            return view(request, pk)
+        error = _(
+            "Somebody else is logged in than the one who opened this page. What was written stays on"
+            " this phone and is sent when its writer has logged in again."
+        )
+        return JsonResponse({"error": error, "other": True}, status=409)
+
+    return wrapped
+
+
 def _answered(request: HttpRequest, pk: int, act: Any) -> JsonResponse:
     """Do what a phone sent; the sheet as it is now, or what was wrong in one sentence."""
     try:
         said = act()
     except Case.DoesNotExist:
         raise Http404 from None
+    except services.NoAnswerError as error:
+        return JsonResponse({"error": " ".join(error.messages), "items": error.items}, status=422)
     except ValidationError as error:
         return JsonResponse({"error": " ".join(error.messages)}, status=422)
     except Refused as error:
@@ -311,6 +334,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 @require_POST
 @requires("inspection.act")
+@_of_its_user
 def answers(request: HttpRequest, pk: int) -> HttpResponse:
     """Answers from a phone (JSON)."""
     return _answered(
@@ -322,6 +346,7 @@ def answers(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("inspection.act")
+@_of_its_user
 def photos(request: HttpRequest, pk: int) -> HttpResponse:
     """One photo from a phone."""
 
@@ -334,6 +359,7 @@ def photos(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("inspection.act")
+@_of_its_user
 def finish(request: HttpRequest, pk: int) -> HttpResponse:
     """The signatures and the end of the work on the spot (JSON)."""
 
@@ -345,6 +371,7 @@ def finish(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @requires("inspection.act")
+@_of_its_user
 def state(request: HttpRequest, pk: int) -> HttpResponse:
     """The sheet as it is now: the phone asks when the connection is back."""
     return JsonResponse({"sheet": selectors.sheet(_own(request, pk), request.user)})

@@ -8,9 +8,12 @@ import { all, alter, forget, get, put } from './store.js';
 const AGAIN = 10_000; // milliseconds between tries
 
 export class Queue {
-  /** `told()` is called after every change; `addresses`: answers, photos, finish, state. */
-  constructor(owner, addresses, told) {
-    Object.assign(this, { owner, addresses, told });
+  /** `addresses`: answers, photos, finish, state. `accepted(row)`: whether an answer is complete,
+   *  one that is not waits. `told()` is called after every change. */
+  constructor(user, owner, addresses, accepted, told) {
+    Object.assign(this, { owner, addresses, accepted, told });
+    // The login may be another's by now: the server compares.
+    this.headers = { Accept: 'application/json', 'X-Page-User': user };
     this.problem = '';
     this.login = false;
     this.reached = navigator.onLine;
@@ -57,7 +60,7 @@ export class Queue {
       answer = await fetch(address, {
         method: 'POST',
         body,
-        headers: { 'X-CSRFToken': cookie('csrftoken'), Accept: 'application/json' },
+        headers: { ...this.headers, 'X-CSRFToken': cookie('csrftoken') },
       });
     } catch {
       this.reached = false;
@@ -72,12 +75,14 @@ export class Queue {
       throw new Stop();
     }
     this.problem = said.error || '';
+    if (said.other) throw new Stop(); // another's login: all of it waits for its writer
     if (said.sheet) await this.take(said.sheet);
     return { status: answer.status, said };
   }
 
   async #answers() {
-    const rows = (await all('answers', this.owner)).filter((r) => ['kept', 'sent'].includes(r.state));
+    const rows = (await all('answers', this.owner))
+      .filter((r) => ['kept', 'sent'].includes(r.state) && this.accepted(r));
     if (!rows.length) return;
     await Promise.all(rows.map((row) => this.#mark('answers', [row.owner, row.item], row, 'sent')));
     this.told();
@@ -99,9 +104,12 @@ export class Queue {
           if (!same) this.again = true; // changed again while it was on its way
           return { ...now, base: theirs.version, state: same ? 'confirmed' : 'kept' };
         }
+        // Of a batch with what is no answer the server takes nothing, and names what it is.
+        if (status === 422 && !(said.items?.includes(row.item) && same)) return { ...now, state: 'kept' };
         return { ...now, state: 'refused', why: said.error };
       });
     }
+    if (said.items?.length) this.again = true; // the others, without those
     if (status !== 200) throw new Stop();
   }
 
@@ -169,7 +177,7 @@ export class Queue {
   /** Ask what the server has now. */
   async refresh() {
     try {
-      const answer = await fetch(this.addresses.state, { headers: { Accept: 'application/json' } });
+      const answer = await fetch(this.addresses.state, { headers: this.headers });
       this.reached = true;
       this.login = answer.redirected;
       if (answer.ok && !answer.redirected) await this.take((await answer.json()).sheet);

@@ -9,7 +9,7 @@ import { all, alter, get, put } from './store.js';
 const data = JSON.parse(document.getElementById('spot-data').textContent);
 const page = document.getElementById('spot');
 const owner = `${data.user}/${data.sheet.case}`;
-const queue = new Queue(owner, page.dataset, () => show());
+const queue = new Queue(data.user, owner, page.dataset, accepted, () => show());
 const items = new Map(data.items.map((item) => [item.code, item]));
 const place = (name) => document.getElementById(name);
 const STATES = {
@@ -34,12 +34,13 @@ async function answer(code, change) {
   });
   await unsign();
   await show();
-  if (row.state === 'kept' && accepted(row)) queue.pump();
+  if (row.state === 'kept') queue.pump();
 }
 
-/** An answer that the server would take; a half-typed number stays on the phone. */
+/** An answer that the server would take; a half-typed number, or a note alone, stays on the phone. */
 function accepted(row) {
   const item = items.get(row.item);
+  if (!item) return true; // of a list that was changed: the server says so
   return item.kind === 'check' ? row.value in ANSWERS : /^-?\d{1,9}(\.\d{1,6})?$/.test(row.value);
 }
 

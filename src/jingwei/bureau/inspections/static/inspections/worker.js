@@ -71,7 +71,8 @@ async function answered(request, page) {
   const fresh = (async () => {
     const answer = await fetch(request);
     // A page that leads to the login form belongs to nobody any more.
-    if (page && answer.redirected) await forget(request);
+    // (A browser's own navigation does not follow redirects here: the worker sees an opaque one.)
+    if (page && (answer.redirected || answer.type === 'opaqueredirect')) await forget(request);
     else if (answer.ok && (page || known)) await keep(request, answer.clone());
     return answer;
   })();
