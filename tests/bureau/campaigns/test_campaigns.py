@@ -10,14 +10,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bureau.campaigns.conftest import begin
-from bureau.cases.city import NOW, finding, open_case, photo
+from bureau.cases.city import NOW, bring, finding, open_case, photo
 from jingwei.bureau.campaigns import checks as own_checks
 from jingwei.bureau.campaigns import selectors, services
+from jingwei.bureau.campaigns.flows import ANSWER
 from jingwei.bureau.campaigns.models import Share
 from jingwei.bureau.cases import checks, tasks
 from jingwei.bureau.cases import selectors as cases
 from jingwei.bureau.cases import services as kernel
 from jingwei.bureau.cases.errors import Refused
+from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings.models import Finding
@@ -317,3 +319,25 @@ def test_opened_links_are_counted(city, client):
     share.refresh_from_db()
     assert share.opened == 3
     assert Case.objects.get(pk=case.pk).events.count() == 3
+
+
+def test_an_answer_by_a_link_that_was_closed_meanwhile_is_refused_and_comes_back(city, client):
+    case = bring(city, open_case(city), "issued")
+    made, token = services.share(city.dispatcher, case.pk, "邻市", "协查", True, 9)
+    sent = {"name": "李某", "text": "现场已核查"}
+    form = TransitionForm(ANSWER, case, sent)
+    assert form.is_valid()
+    services.revoke(city.dispatcher, made.pk)
+    assert made.revoked is None  # as it was read
+    with pytest.raises(Refused):
+        services.answer(made, form)
+    late = client.post(reverse("campaigns:shared", args=[token]), sent)
+    assert late.status_code == 404
+    page = late.content.decode()
+    assert "现场已核查" in page
+    assert "李某" in page
+    assert case.title not in page
+    Share.objects.update(revoked=None, expires=timezone.now())
+    with pytest.raises(Refused):
+        services.answer(made, form)
+    assert not made.answers.exists()

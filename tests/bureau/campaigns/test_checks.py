@@ -13,7 +13,7 @@ from bureau.campaigns.conftest import begin
 from bureau.cases.city import bring, open_case
 from jingwei.bureau.campaigns import acting, checks, services
 from jingwei.bureau.campaigns.flows import ANSWER
-from jingwei.bureau.campaigns.models import Answer, Programme, Share, Summary
+from jingwei.bureau.campaigns.models import Answer, Programme, Share, Summary, Team
 from jingwei.bureau.cases.forms import TransitionForm
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.evidencelog.selectors import in_clear
@@ -69,6 +69,7 @@ def test_words_are_in_the_log_by_salted_digests_alone(rows) -> None:
         (Programme, {"checklist": ""}, "text or checklist: not what was said"),
         (Programme, {"conclusion": "x"}, "text: not what was said"),
         (Programme, {"closed": None}, "it is closed, not over, but"),
+        (Programme, {"closed": timezone.now()}, "it was over at"),
         (Programme, {"title": "x"}, "title is 'x'"),
         (Programme, {"ends": date(2099, 1, 1)}, "ends is '2099-01-01'"),
         (Programme, {"matters": []}, "matters is []"),
@@ -111,3 +112,16 @@ def test_a_bare_digest_of_before_words_were_salted_still_counts(city, rows) -> N
     assert list(checks.check()) == [
         f"summary {old.pk}: text: not what was said when the evidence log was told of it"
     ]
+
+
+def test_a_team_named_before_changes_were_kept(city, rows) -> None:
+    programme = rows["programme"]
+    team = Team.objects.create(programme=programme, name="甲组")
+    team.members.set([city.grid])
+    said = {"name": "甲组", "members": [city.grid.pk]}
+    content = {"act": "team", "team": team.pk, "region": "", "size": 1}
+    with transaction.atomic():
+        record("campaign", f"campaign:{programme.pk}", content, actor="1", said=said)
+    assert list(checks.check()) == []
+    team.members.set([city.district])
+    assert "name or members: not what was said" in next(checks.check())

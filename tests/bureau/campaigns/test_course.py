@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 from django.utils import timezone, translation
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bureau.campaigns.conftest import begin
+from bureau.campaigns.conftest import ROW, begin, workbook
 from bureau.cases import city as cities
 from bureau.cases.machine import drive
 from jingwei.bureau.access import PERMISSIONS
-from jingwei.bureau.campaigns import acting, checks, evaluating, selectors, services, tasks
+from jingwei.bureau.campaigns import acting, checks, evaluating, selectors, services, sheets, tasks
 from jingwei.bureau.campaigns.course import CAMPAIGN
-from jingwei.bureau.campaigns.models import Change, Programme
+from jingwei.bureau.campaigns.models import Change, Programme, Team
 from jingwei.bureau.cases.errors import Invalid, Refused, Stale
+from jingwei.bureau.cases.models import Case
 from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.findings import immutable
+from jingwei.bureau.inspections.services import plan_inspection
 from jingwei.bureau.monitoring.patterns import campaign_sources
 from jingwei.bureau.notices.models import Delivery, Message
 
@@ -152,6 +156,89 @@ def test_two_amend_at_once_and_what_was_written_is_kept(city, running, client) -
     assert "没来得及" in answer.content.decode()
 
 
+def shown(answer, *texts: str) -> None:
+    """That the answer refuses, and has these texts for copying."""
+    assert answer.status_code in (404, 409, 422)
+    page = answer.content.decode()
+    kept = re.findall(r"<textarea[^>]*readonly[^>]*>\s*(.*?)</textarea>", page, re.S)
+    assert set(texts) <= set(kept), kept
+    if answer.status_code != 404:
+        assert 'role="alert"' in page
+
+
+def test_what_was_written_for_a_campaign_that_is_over_comes_back(city, running, client) -> None:
+    amended = form(running, plan="新方案全文", checklist="新清单", text="没来得及")
+    day = timezone.localdate().isoformat()
+    acting.add_team(city.dispatcher, running, "一组", None, [city.grid], "编组")
+    acting.call_off(city.dispatcher, running.pk, ENDED)
+    client.force_login(city.dispatcher)
+    shown(post(client, running, "amend", seen=1, **amended), "新方案全文", "新清单", "没来得及")
+    shown(post(client, running, "conclude", seen=1, text="办结结论"), "办结结论")
+    team = {"name": "二组名", "text": "补编", "members": [city.grid.pk]}
+    shown(post(client, running, "team", **team), "二组名", "补编")
+    shown(post(client, running, "team", name="", text="未填名"), "未填名")
+    untied = post(client, running, "untie", team=running.teams.get().pk, text="撤组缘由")
+    shown(untied, "撤组缘由")
+    for sent in ({"day": day}, {"day": "x"}):
+        url = reverse("campaigns:write", args=[running.pk, "summary"])
+        shown(client.post(url, {**sent, "text": "当日小结"}), "当日小结")
+    url = reverse("campaigns:write", args=[running.pk, "recommend"])
+    shown(client.post(url, {"cause": "none", "measure": "加密巡查"}), "加密巡查")
+    url = f"{reverse('inspections:new')}?campaign={running.pk}"
+    plan = {"title": "检查标题", "text": "检查内容", "origin": "targeted", "day": day}
+    late = client.post(url, {**plan, "uscc": city.enterprises[0].uscc})
+    assert late.status_code == 409
+    assert "检查内容" in late.content.decode()
+    assert client.get(url).status_code == 404
+    assert not Case.objects.exists()
+    assert not running.summaries.exists()
+
+
+def test_what_was_written_for_a_list_that_is_closed_comes_back(city, client) -> None:
+    row = begin(city, "list")
+    client.force_login(city.dispatcher)
+    shown(post(client, row, "amend", seen=0, **form(row, text="清单不可调")), "清单不可调")
+    acting.conclude(city.dispatcher, row.pk, "先到的结论", {})
+    shown(post(client, row, "conclude", seen=0, text="后到的结论"), "后到的结论")
+    url = reverse("campaigns:enter", args=[row.pk])
+    sheet = SimpleUploadedFile("list.xlsx", workbook(ROW))
+    preview = client.post(url, {"file": sheet})
+    late = client.post(url, {"sheet": preview.context["sheet"]})
+    assert late.status_code == 422
+    assert 'role="alert"' in late.content.decode()
+    assert not Case.objects.exists()
+
+
+def test_a_team_taken_out_without_a_reason_is_refused_on_the_page(city, running, client) -> None:
+    acting.add_team(city.dispatcher, running, "一组", None, [city.grid], "编组")
+    client.force_login(city.dispatcher)
+    answer = post(client, running, "untie", team=running.teams.get().pk, text=" ")
+    assert answer.status_code == 409
+    assert "原因" in answer.context["refused"]
+
+
+@pytest.mark.parametrize("kept", ["enter", "summarise", "plan"])
+def test_a_row_read_before_the_end_does_not_count(city, running, kept) -> None:
+    """What was read before somebody else ended the programme is read again under the lock."""
+    if kept == "enter":
+        stale = begin(city, "list")
+        rows, _problems = sheets.read(stale, workbook(ROW))
+        acting.conclude(city.dispatcher, stale.pk, "无", {})
+    else:
+        stale = Programme.objects.get(pk=running.pk)
+        acting.call_off(city.dispatcher, running.pk, ENDED)
+    today, unit = timezone.localdate(), city.enterprises[0]
+    said = {"title": "x", "text": "y", "origin": "targeted", "day": today.isoformat()}
+    assert stale.closed is None
+    with pytest.raises(Refused):
+        {
+            "enter": lambda: services.enter(city.dispatcher, stale, rows),
+            "summarise": lambda: services.summarise(city.dispatcher, stale, today, "z", {}),
+            "plan": lambda: plan_inspection(city.dispatcher, unit, said, programme=stale),
+        }[kept]()
+    assert not Case.objects.exists()
+
+
 def test_calling_off_ends_it_that_day(city, running, client, monkeypatch) -> None:
     acting.add_team(city.dispatcher, running, "一组", None, [city.grid], "编组")
     client.force_login(city.dispatcher)
@@ -225,6 +312,9 @@ def test_a_list_is_as_it_was_handed_down(city, client) -> None:
 def test_changes_are_written_once_and_held_against_the_log(city, running) -> None:
     first = acting.amend(city.dispatcher, running.pk, form(running, plan="一改"))
     acting.amend(city.dispatcher, running.pk, form(running, plan="二改", matters=[]))
+    acting.add_team(city.dispatcher, running, "一组", None, [city.grid], "编组")
+    gone = acting.add_team(city.dispatcher, running, "二组", None, [city.grid], "编组")
+    acting.remove_team(city.dispatcher, running, gone.pk, "并组")
     assert list(checks.check()) == []
     for forbidden in (
         lambda: Change.objects.update(text="x"),
@@ -246,6 +336,15 @@ def test_changes_are_written_once_and_held_against_the_log(city, running) -> Non
             ),
             (lambda: Change.objects.filter(seq=2).update(changes={}), "change 2"),
             (lambda: Change.objects.filter(seq=1).delete(), "its changes are not those"),
+            (lambda: Team.objects.update(name="三组"), "name or members: not what was said"),
+            (lambda: Team.objects.update(region=city.regions[1]), "region is"),
+            (
+                lambda: Team.objects.get().members.set([city.district]),
+                "name or members: not what was said",
+            ),
+            (lambda: Team.objects.get().members.add(city.district), "size is 2"),
+            (lambda: Team.objects.all().delete(), "its teams are []"),
+            (lambda: Team.objects.create(programme=running, name="四组"), "its teams are"),
         ):
             with transaction.atomic():
                 tampered()

@@ -309,3 +309,12 @@ def test_each_sees_its_own(city, client):
     assert client.get(reverse("campaigns:index")).status_code == 403
     client.force_login(city.district)
     assert client.get(reverse("campaigns:new-list")).status_code == 403
+
+
+def test_a_table_confirmed_twice_is_entered_once(city):
+    programme = begin(city)
+    rows, _ = sheets.read(programme, workbook(ROW))  # both read before either is entered
+    assert services.enter(city.dispatcher, programme, rows, NOW) == 1
+    with pytest.raises(Refused, match="1-2"):
+        services.enter(city.dispatcher, programme, rows, NOW)
+    assert (Case.objects.count(), Item.objects.count()) == (1, 1)

@@ -11,6 +11,7 @@ from jingwei.bureau.campaigns.apps import APPEND_ONLY
 from jingwei.bureau.campaigns.course import CALLED_OFF, CLOSED, RUNNING, WORDS
 from jingwei.bureau.campaigns.models import (
     Answer,
+    Change,
     Evaluation,
     Programme,
     Recommendation,
@@ -100,7 +101,37 @@ def _programme(row: Programme) -> str:
     if (row.state, bool(row.closed)) != (state, bool(ends)):
         found = f"{row.state}, {'' if row.closed else 'not '}over"
         return f"it is {found}, but the evidence log says {state}"
+    ended = next((c for c in changes if c.act in ENDS), None)
+    if ended is not None and row.closed != ended.at:
+        return f"it was over at {row.closed}, but change {ended.seq} is of {ended.at}"
+    if problem := _teams(row, entries, changes):
+        return problem
     return spoken(ends["conclude"], {"text": row.conclusion}) if "conclude" in ends else ""
+
+
+def _teams(
+    row: Programme, entries: list[tuple[EvidenceEntry, dict[str, Any]]], changes: list[Change]
+) -> str:
+    """What of the teams is not as they were named and taken out; empty for nothing."""
+    standing: dict[int, EvidenceEntry] = {}
+    for entry, content in entries:
+        if content["act"] == "team":
+            standing[content["team"]] = entry
+        elif content["act"] == "untie":
+            standing.pop(content["team"], None)
+    there = {team.pk: team for team in row.teams.prefetch_related("members")}
+    if set(there) != set(standing):
+        return f"its teams are {sorted(there)}, but the evidence log says {sorted(standing)}"
+    # Of teams named before changes were kept, the entry alone tells.
+    kept = {change.evidence_id: words(change) for change in changes}
+    for pk, entry in standing.items():
+        team = there[pk]
+        members = sorted(m.pk for m in team.members.all())
+        clear = {"region": team.region_id or "", "size": len(members)}
+        said = {**kept.get(entry.pk, {}), "name": team.name, "members": members}
+        if problem := _differs(entry, clear, said):
+            return f"team {pk}: {problem}"
+    return ""
 
 
 def _recommendation(row: Recommendation) -> str:

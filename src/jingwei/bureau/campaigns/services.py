@@ -86,12 +86,19 @@ def enter(
     """Open a case for each row of a list; how many. All or none. Raises `Refused`."""
     _demand(user, "campaign.manage")
     now = now or timezone.now()
+    # Two tables at once, or one while the list is concluded: the second one waits here.
+    programme = Programme.objects.select_for_update().get(pk=programme.pk)
     if programme.kind != Programme.Kind.LIST or programme.closed:
         raise Refused(_("Items are entered into an open rectification list."))
-    count = 0
+    numbers, count = set(programme.items.values_list("number", flat=True)), 0
     for row in rows:
         if row.due is None or row.region is None or row.department is None:
             raise Refused(_("Row %d is not complete.") % row.line)
+        if row.number in numbers:
+            raise Refused(
+                _("Number %s stands in the list already: nothing was entered.") % row.number
+            )
+        numbers.add(row.number)
         due, step = by_the_end_of(row.due)
         case = kernel.open_case(
             user,
@@ -131,15 +138,15 @@ def summarise(
     """The summary of a day, with the figures as they stand; sent twice, it is there once. Raises
     `Refused`."""
     _demand(user, "campaign.report")
+    # Two sendings at once, or one while the campaign ends: the second one waits here.
+    programme = Programme.objects.select_for_update().get(pk=programme.pk)
+    there = programme.summaries.filter(day=day, actor=user, text=text).first()
+    if there is not None:
+        return there
     if programme.closed:
         raise Refused(_("It is closed already."))
     if not programme.begins <= day <= min(programme.ends, timezone.localdate()):
         raise Refused(_("The day must lie within the campaign and not in the future."))
-    # Two sendings at once: the second one waits here.
-    Programme.objects.select_for_update().get(pk=programme.pk)
-    there = programme.summaries.filter(day=day, actor=user, text=text).first()
-    if there is not None:
-        return there
     now = timezone.now()
     return Summary.objects.create(
         programme=programme,
@@ -321,12 +328,14 @@ def opened(made: Share) -> None:
 
 
 def answer(made: Share, form: TransitionForm) -> Answer:
-    """What the neighbouring authority answers, from the valid form of `flows.ANSWER`. The caller has
-    checked the link. It stands on the case's timeline with its files, and whoever shares cases and
-    whoever it waits for hears of it. Raises `Refused` where the link has been used too often."""
-    now = timezone.now()
+    """What the neighbouring authority answers, from the valid form of `flows.ANSWER`. It stands on
+    the case's timeline with its files, and whoever shares cases and whoever it waits for hears of
+    it. Raises `Refused` where the link is not in force any more, or has been used too often."""
     with filing.cleared_away() as written, transaction.atomic():
         share = Share.objects.select_for_update(of=("self",)).select_related("case").get(pk=made.pk)
+        now = timezone.now()
+        if share.revoked or share.expires <= now:
+            raise Refused(_("This link is closed"))
         if share.answers.count() >= MOST_ANSWERS:
             raise Refused(
                 _("This link has taken %d answers already: ask the authority for another one.")

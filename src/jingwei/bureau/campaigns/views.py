@@ -83,6 +83,10 @@ def programme(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any) -> HttpResponse:
+    """The page; `forms_`: the form that came back, by the name the page knows it by. Where the page
+    has that form no more, it shows why, and the texts for copying."""
+    if forms_:
+        row.refresh_from_db()
     own = list(selectors.own_cases(request.user, row))
     whole, departments = selectors.board(own)
     context = {
@@ -98,9 +102,10 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
     if context["may_manage"]:
         context["acts"] = _acts(row, context.pop("act", None))
     if row.kind == Programme.Kind.LIST:
-        items = selectors.items(request.user, row, request.GET)
-        context |= {"items": items, "sheet_form": forms.SheetForm()}
+        context["items"] = selectors.items(request.user, row, request.GET)
+        context["sheet_form"] = context.get("sheet_form") or forms.SheetForm()
         context |= _outcome(request, row, forms_.get("recommend_form"))
+        context |= _homeless(row, context, *forms_.values())
         return render(request, "campaigns/list.html", context, status=status)
     context |= {
         "inspections": (planned := selectors.inspections(request.user, row)),
@@ -116,12 +121,30 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         or forms.SummaryForm(initial={"day": min(timezone.localdate(), row.last_day)}),
         "matters": dict(matter_choices()),
     }
+    context |= _homeless(row, context, *forms_.values())
     return render(request, "campaigns/campaign.html", context, status=status)
+
+
+def _homeless(row: Programme, context: dict[str, Any], *sent: Any) -> dict[str, Any]:
+    """What is shown of a form that came back and stands nowhere on the page."""
+    there = [*context.get("acts", {}).values(), *(p["form"] for p in context["proposals"])]
+    if row.kind == Programme.Kind.LIST:
+        there += [context["sheet_form"]] if context["may_manage"] else []
+    elif context["may_report"]:
+        there.append(context["summary_form"])
+    for form in sent:
+        if not any(form is one for one in there):
+            wrong = [sentence for found in form.errors.values() for sentence in found]
+            over = [_("It is closed already.")] if row.closed else wrong
+            why = form.non_field_errors() or over
+            return {"refused": " ".join(why), "left_over": forms.written(form)}
+    return {}
 
 
 def _acts(row: Programme, bound: TransitionForm | None = None) -> dict[str, TransitionForm]:
     """The forms of what may be done to a programme now, by the act's name."""
-    steps = [s for s in CAMPAIGN.transitions if row.state in s.sources]
+    # "untie" has a form for each team.
+    steps = [s for s in CAMPAIGN.transitions if row.state in s.sources and s.name != "untie"]
     if row.kind == Programme.Kind.LIST:
         steps = [s for s in steps if s.name == "conclude"]
     sent = bound.transition.name if bound else ""
@@ -147,9 +170,6 @@ def _outcome(
         "recommendations": selectors.recommendations(row),
         "proposals": proposed,
         "may_recommend": may_conclude,
-        "refused_recommendation": bound
-        if bound is not None and not any(p["form"] is bound for p in proposed)
-        else None,
     }
 
 
@@ -183,13 +203,6 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     except Invalid as error:
         return _show(request, row, 422, act=error.form)
     except Refused as error:
-        row.refresh_from_db()
-        if what == "untie":
-            messages.error(request, str(error))
-            return redirect(row)
-        if row.closed:  # there is no such form any more
-            unsent = {"refused": str(error), "left_over": request.POST.get("text", "")}
-            return _show(request, row, 409, **unsent)
         form.add_error(None, str(error))
         return _show(request, row, 409, act=form)
     messages.success(request, _("It is saved."))
@@ -465,13 +478,15 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "campaigns/shared_gone.html", {"busy": True}, status=429)
     made = selectors.shared(token)
     if made is None:
-        return render(request, "campaigns/shared_gone.html", status=404)
+        return _gone(request)
     sent = (request.POST, request.FILES) if request.method == "POST" else ()
     form = TransitionForm(ANSWER, made.case, *sent)
     if request.method == "POST" and form.is_valid():
         try:
             services.answer(made, form)
         except Refused as error:
+            if selectors.shared(token) is None:
+                return _gone(request)
             form.add_error(None, str(error))
         else:
             messages.success(request, _("Your answer has been received."))
@@ -484,6 +499,13 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
         {"share": made, **_part(made), "form": form, "answers": selectors.answers(made)},
         status=422 if form.errors else 200,
     )
+
+
+def _gone(request: HttpRequest) -> HttpResponse:
+    """A link that is not in force, with what was to be answered by it, for copying."""
+    sent = TransitionForm(ANSWER, None, request.POST)
+    context = {"left_over": forms.written(sent)}
+    return render(request, "campaigns/shared_gone.html", context, status=404)
 
 
 def _part(made: Share) -> dict[str, Any]:

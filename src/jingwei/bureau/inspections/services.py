@@ -111,6 +111,8 @@ def plan_inspection(
     """Open an inspection of an enterprise that the user may see, for a campaign where one is given:
     what the campaign checks is appended to the checklist. Raises `Refused`, `Invalid`."""
     if programme is not None:
+        # One that is called off meanwhile: the second act waits here.
+        programme = Programme.objects.select_for_update().get(pk=programme.pk)
         regions = {r.pk for r in programme.regions.all()}
         if programme.closed or programme.kind != Programme.Kind.CAMPAIGN:
             raise Refused(_("Inspections are planned for an open campaign."))

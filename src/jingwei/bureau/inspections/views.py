@@ -122,10 +122,12 @@ def new(request: HttpRequest) -> HttpResponse:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
     number, programme = request.GET.get("campaign", ""), None
     if number.isdigit() and len(number) < 10:
-        open_ones = Programme.objects.restrict(request.user, "campaign.view").filter(
-            kind=Programme.Kind.CAMPAIGN, closed=None
+        offered_for = Programme.objects.restrict(request.user, "campaign.view").filter(
+            kind=Programme.Kind.CAMPAIGN
         )
-        programme = get_object_or_404(open_ones, pk=number)
+        if request.method == "GET":  # what was written for one that is over comes back, refused
+            offered_for = offered_for.filter(closed=None)
+        programme = get_object_or_404(offered_for, pk=number)
     refused, status = "", 200
     start: dict[str, Any] = {"origin": Origin.LOOK_BACK if parent else Origin.TARGETED}
     if programme:
