@@ -1,4 +1,4 @@
-"""Bodies that are too large are refused before they are read."""
+"""Bodies that are too large and addresses with NUL are refused before anything is read."""
 
 from __future__ import annotations
 
@@ -47,3 +47,15 @@ def test_a_stranger_may_send_photos_with_a_report_and_nowhere_else():
     assert status(REPORT, LARGEST_REPORT) == "200"
     assert status(REPORT, LARGEST_REPORT + 1) == "413"
     assert status("/findings/", LARGEST_WITHOUT_SESSION + 1) == "413"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wanted"),
+    [("/cases/", "q=a%20b", "200"), ("/cases/", "q=a%00", "400"), ("/a\0b/", "", "400")],
+)
+def test_an_address_with_nul_is_refused(path: str, query: str, wanted: str) -> None:
+    said: list[str] = []
+    application = limited(lambda _environ, start: start("200 OK", []) or [])
+    environ = {"PATH_INFO": path, "QUERY_STRING": query}
+    list(application(environ, lambda line, _headers: said.append(line)))
+    assert said[0][:3] == wanted

@@ -1,4 +1,4 @@
-"""How large a request may be."""
+"""How large a request may be, and what its address may hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ REPORT = "/findings/report/"
 
 
 def limited(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Refuse a body that is too large by its announced length, before anything of it is read."""
+    """Refuse a body that is too large by its announced length, before anything of it is read, and an
+    address with the character NUL, which PostgreSQL takes in no text."""
 
     def guard(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         session = "sessionid=" in environ.get("HTTP_COOKIE", "")
@@ -26,12 +27,20 @@ def limited(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
         if not session and environ.get("PATH_INFO") == REPORT:
             most = LARGEST_REPORT
         if length > most:
-            text = "This is too large to be sent. 内容过大，无法提交。".encode()
-            start_response(
-                "413 Content Too Large",
-                [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))],
+            text = "This is too large to be sent. 内容过大，无法提交。"
+            return _refused("413 Content Too Large", text, start_response)
+        if "%00" in environ.get("QUERY_STRING", "") or "\0" in environ.get("PATH_INFO", ""):
+            text = (
+                "The address holds the character NUL: remove it. 地址中含有空字符，请删除后重试。"
             )
-            return [text]
+            return _refused("400 Bad Request", text, start_response)
         return application(environ, start_response)
 
     return guard
+
+
+def _refused(status: str, text: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    body = text.encode()
+    length = ("Content-Length", str(len(body)))
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), length])
+    return [body]

@@ -74,6 +74,15 @@ def test_the_same_name_may_stand_for_a_filter_of_each_list(city, client) -> None
     assert sum("savedfilter" in q["sql"] for q in asked) <= 1
 
 
+def test_a_filter_that_is_too_long_is_refused_and_not_cut(city, client) -> None:
+    client.force_login(city.dispatcher)
+    answer = save(client, "cases:list", "q=" + "超" * 60 + "&state=open", "\0长")
+    assert "超" * 60 in client.get(answer.url).content.decode()  # still set on the page
+    assert not SavedFilter.objects.exists()
+    save(client, "cases:list", "q=" + "超" * 40, "\0长")
+    assert SavedFilter.objects.get().name == "长"
+
+
 def test_of_what_is_no_such_list_nothing_is_kept(city, client) -> None:
     client.force_login(city.dispatcher)
     for page in ("", "console:home", "https://elsewhere.example/"):

@@ -32,7 +32,7 @@ def shown(user: Any, page: str) -> dict[str, Any]:
 
 def kept(page: str, query: str) -> QueryDict:
     """Of a query what may be kept. Raises `KeyError` for a list of which nothing is."""
-    posted, found = QueryDict(query[:500]), QueryDict(mutable=True)
+    posted, found = QueryDict(query[:5000]), QueryDict(mutable=True)
     for name in KEEPABLE[page]:
         if posted.get(name):
             found[name] = posted[name]

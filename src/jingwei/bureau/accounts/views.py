@@ -63,6 +63,9 @@ def admin_login(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
 
 
+LONGEST_QUERY: int = SavedFilter._meta.get_field("query").max_length
+
+
 @require_POST
 @requires("account.view")
 def save_filter(request: HttpRequest) -> HttpResponse:
@@ -72,8 +75,10 @@ def save_filter(request: HttpRequest) -> HttpResponse:
         query = lists.kept(page, request.POST.get("query", ""))
     except KeyError:
         raise Http404 from None
-    name = " ".join(request.POST.get("name", "").split())[:40]
-    if name and query:
+    name = " ".join(request.POST.get("name", "").replace("\0", "").split())[:40]
+    if len(query.urlencode()) > LONGEST_QUERY:
+        messages.error(request, _("The filter is too long to be saved."))
+    elif name and query:
         services.save_filter(request.user, page, name, query.urlencode())
         messages.success(request, _("Saved: %(name)s.") % {"name": name})
     else:

@@ -1,5 +1,5 @@
-"""How a list or a campaign goes: a flow, though a programme is no case (`services.amend` and others do
-its acts, `models.Change` keeps them).
+"""How a list or a campaign goes: a flow, though a programme is no case (`acting` does its
+acts, `models.Change` keeps them).
 
 A campaign is amended while it runs: its plan, what is checked, its days, its scope, who leads it,
 its teams; a first day that has come stays. Lists are as they were handed down.

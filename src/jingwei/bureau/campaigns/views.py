@@ -182,12 +182,12 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     if step is None or not step.sources:
         raise Http404
     seen = request.POST.get("seen", "")
-    known = int(seen) if seen.isdigit() and len(seen) < 10 else 0
+    known = int(seen) if seen.isdecimal() and len(seen) < 10 else 0
     form = TransitionForm(step, row, request.POST)
     try:
         if what == "untie":
             team = request.POST.get("team", "")
-            number = int(team) if team.isdigit() and len(team) < 10 else 0
+            number = int(team) if team.isdecimal() and len(team) < 10 else 0
             acting.remove_team(request.user, row, number, request.POST.get("text", ""))
         elif what == "team":
             if not form.is_valid():
@@ -221,7 +221,7 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
             else:
                 number = request.POST.get("recommendation", "")
                 services.withdraw(
-                    request.user, row, int(number) if number.isdigit() and len(number) < 10 else 0
+                    request.user, row, int(number) if number.isdecimal() and len(number) < 10 else 0
                 )
         except Refused as error:
             messages.error(request, str(error))
@@ -438,7 +438,7 @@ def shares(request: HttpRequest) -> HttpResponse:
     wanted = request.GET.get("case", "").strip()[:64]
     case = cases.numbered(request.user, wanted) if wanted else None
     form, link = forms.ShareForm(request.POST or None), ""
-    if request.method == "POST" and request.POST.get("revoke", "").isdigit():
+    if request.method == "POST" and request.POST.get("revoke", "").isdecimal():
         made = get_object_or_404(selectors.shares(request.user), pk=int(request.POST["revoke"]))
         services.revoke(request.user, made.pk)
         messages.success(request, _("The link is closed."))

@@ -107,11 +107,11 @@ def new(request: HttpRequest) -> HttpResponse:
     """Plan one inspection (`?uscc=`, `?finding=`, `?parent=`: a closed case to look back at)."""
     said = request.POST if request.method == "POST" else request.GET
     typed = (said.get("uscc") or "").replace("\x00", "").strip()
-    ids = {int(i) for i in request.GET.getlist("finding") if i.isdigit() and len(i) < 19}
+    ids = {int(i) for i in request.GET.getlist("finding") if i.isdecimal() and len(i) < 19}
     chosen = list(findings_of(request.user, "finding.judge").filter(pk__in=ids))
     number = request.GET.get("parent", "")
     parent = None
-    if number.isdigit() and len(number) < 19:
+    if number.isdecimal() and len(number) < 19:
         parent = get_object_or_404(cases.cases(request.user), pk=number)
     enterprises = Enterprise.objects.restrict(request.user, "enterprise.view")
     offered = enterprises
@@ -121,7 +121,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if not typed:
         enterprise = next((x.enterprise for x in (parent, *chosen) if x and x.enterprise), None)
     number, programme = request.GET.get("campaign", ""), None
-    if number.isdigit() and len(number) < 10:
+    if number.isdecimal() and len(number) < 10:
         offered_for = Programme.objects.restrict(request.user, "campaign.view").filter(
             kind=Programme.Kind.CAMPAIGN
         )
@@ -190,7 +190,7 @@ def plans(request: HttpRequest) -> HttpResponse:
     plan_form = forms.PlanForm(request.POST if act == "plan" else None)
     rows = selectors.plans(request.user)
     year = request.GET.get("year", "")
-    plan = rows.filter(year=int(year)).first() if year.isdigit() and len(year) == 4 else None
+    plan = rows.filter(year=int(year)).first() if year.isdecimal() and len(year) == 4 else None
     plan = plan or rows.first()
     item_form = forms.PlanItemForm(request.POST if act == "item" else None)
     refused, status = "", 200

@@ -94,9 +94,8 @@ def read(source: Path | str) -> Library:
     return Library(tuple(c for c, _ in found), tuple(s for _, s in found), species, table, unknown)
 
 
-Own = tuple[
-    str, str, Mapping[str, tuple[float, float]]
-]  # code, source, fraction and error by `key`
+# Code, source, fraction and error by `key`.
+Own = tuple[str, str, Mapping[str, tuple[float, float]]]
 
 
 def joined(library: Library, own: Sequence[Own]) -> Library:
