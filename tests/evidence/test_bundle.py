@@ -27,7 +27,7 @@ PEM = (
     + base64.encodebytes(b"x" * 30)
     + b"-----END CERTIFICATE-----\n"
 )
-LATER = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+LATER = (datetime.now(UTC) + timedelta(days=365)).isoformat()
 # Manifests that the log has named, and what is said of them, here and by the browser page.
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "nothing": (lambda m: m.update(entries=[], contents=[]), "names no entry: there is nothing"),
