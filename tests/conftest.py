@@ -150,7 +150,11 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For the workers: what takes long by itself first, then the files with many tests."""
+    """For the workers: what takes long by itself first, then the files with many tests. On a
+    PostgreSQL only what stands on the database, not what was seen beside SQLite already."""
+    if os.environ.get("JINGWEI_TEST_DATABASE"):
+        config.hook.pytest_deselected(items=[i for i in items if not _stands_on_the_database(i)])
+        items[:] = [i for i in items if _stands_on_the_database(i)]
     if hasattr(config, "workerinput"):
         size = Counter(item.path for item in items)
         items.sort(
@@ -161,6 +165,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 str(i.path),
             )
         )
+
+
+def _stands_on_the_database(item: pytest.Item) -> bool:
+    from django.test import TransactionTestCase
+
+    if item.get_closest_marker("once"):
+        return False
+    if item.get_closest_marker("django_db"):
+        return True
+    group = getattr(item, "cls", None)
+    if group is not None and issubclass(group, TransactionTestCase):
+        return True
+    return bool({"db", "transactional_db"} & set(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 from jingwei.demo import (
@@ -40,10 +41,12 @@ MINUTES = timedelta(days=3)  # of 10-minute data
 PEER = "127.0.0.1:0"
 BATCH = 4000  # telegrams in one commit of the journal
 STEP = 20_000  # telegrams in one batch of the lake
+PATIENCE = 10  # seconds after which a log, which shows no bar, hears how far a step is
 
 
 class Progress(Protocol):
-    """Told what is being done and how far it is: `progress("history", 3, 31)`."""
+    """Told what is being done and how far it is: `progress("history", 3, 31)`; a total of 0 is one
+    not known."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
 
@@ -83,19 +86,21 @@ def load(
         _judge(anchor, tell)
         marks.build(anchor)
         if cases:
-            findings.build(anchor)
-            tell("detection", 0, 1)
-            detection.build(anchor)
-            tell("detection", 1, 1)
-            tell("cases", 0, 1)
-            build(anchor)
-            penalties.build(anchor)
-            inspections.build(anchor)
-            build_permits(anchor)
-            campaigns.build(anchor)
-            air.build(anchor)
-            tables.build(anchor)
-            tell("cases", 1, 1)
+            steps: dict[str, Callable[[datetime], object]] = {
+                "findings": findings.build,
+                "detection": detection.build,
+                "cases": build,
+                "penalties": penalties.build,
+                "inspections": inspections.build,
+                "permits": build_permits,
+                "campaigns": campaigns.build,
+                "air": air.build,
+                "tables": tables.build,
+            }
+            for step, make in steps.items():
+                tell(step, 0, 1)
+                make(anchor)
+                tell(step, 1, 1)
         _write(place, {"anchor": anchor.isoformat()})
     return True
 
@@ -126,12 +131,17 @@ def _bar() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        said: set[str] = set()
+        said: dict[str, float] = {}
 
         def line(step: str, done: int, total: int) -> None:
+            now = monotonic()
             if step not in said:
-                said.add(step)
+                said[step] = now
                 console.print(f"demo city: {step} …", highlight=False)
+            elif done != total and now - said[step] >= PATIENCE:
+                said[step] = now
+                far = f"{done} of {total}" if total else f"{done} batches done"
+                console.print(f"demo city: {step}: {far} …", highlight=False)
 
         yield line
         return
@@ -143,8 +153,8 @@ def _bar() -> Iterator[Progress]:
 
         def show(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done, total=total)
+                tasks[step] = bar.add_task(step, total=total or None)
+            bar.update(tasks[step], completed=done, total=total or None)
 
         yield show
 
@@ -306,9 +316,9 @@ def _judge(anchor: datetime, tell: Progress) -> None:
     from jingwei.bureau.monitoring import services
 
     done = 0
-    tell("judgement", 0, 1)
+    tell("judgement", 0, 0)
     while more := services.catch_up(anchor, rounds=1):
         done += more
-        tell("judgement", done, done + 1)
+        tell("judgement", done, 0)
     services.expect(anchor)
     tell("judgement", done or 1, done or 1)

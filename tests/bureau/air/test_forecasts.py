@@ -423,6 +423,7 @@ def test_the_stack_in_the_wind_adds_at_the_station_and_the_other_does_not(learne
     assert client.get(reverse("air:sources-json", args=[world.station.pk])).status_code == 404
 
 
+@pytest.mark.once
 def test_the_field_of_the_stacks_is_learned_where_asked_and_used_where_it_helps(world, quick, tmp_path, monkeypatch) -> None:  # fmt: skip
     outlet = Outlet.objects.create(
         enterprise=world.enterprise, code="DA002", name="DA002", medium="air", height=30,

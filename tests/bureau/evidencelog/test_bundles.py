@@ -113,6 +113,7 @@ def test_the_verifier_alone(data: Path, tmp_path: Path) -> None:
         assert stranger not in sources
 
 
+@pytest.mark.once
 def test_not_one_byte_of_the_zip_is_free(data: Path) -> None:
     """1,200 places around the files, and some of the files."""
     with witnesses(data, 1):
@@ -146,6 +147,7 @@ def outcome(folder: Path) -> str:
         return str(error)
 
 
+@pytest.mark.once
 def test_each_changed_byte_is_refused_with_the_right_reason(data: Path) -> None:
     """Over all files; and files that are cut, longer, empty, gone, or too many."""
     with witnesses(data, 1):
@@ -373,6 +375,7 @@ CHROMIUM = next(
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium found on this machine")
+@pytest.mark.once
 def test_the_browser_page(data: Path) -> None:
     """verify.html from the bundle, opened as a file, without any server: good, and nine forgeries."""
     with witnesses(data, 2):
