@@ -95,6 +95,8 @@ PERMISSIONS: dict[str, frozenset[Role]] = {
     "air.view": frozenset({Role.DISPATCHER, Role.DISTRICT, Role.LEADER, Role.AUDITOR}),
     "air.trace": frozenset({Role.DISPATCHER, Role.DISTRICT}),
     "air.disperse": frozenset({Role.DISPATCHER, Role.DISTRICT}),
+    # Give up a computation that another asked for; who asked may give up his own.
+    "air.cancel": frozenset({Role.DISPATCHER}),
     "air.forecast": frozenset({Role.DISPATCHER}),
     "air.decide": frozenset({Role.DISPATCHER}),
     "campaign.view": _OFFICE,

@@ -14,11 +14,13 @@ import typer
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air import disperse
 from jingwei.analysis.air.forecast.history import WEATHER
+from jingwei.bureau.accounts.models import Substitution, User
 from jingwei.bureau.air import (
     checks,
     dispersion,
@@ -396,7 +398,7 @@ def test_too_much_is_refused(
 def test_a_run_can_be_cancelled(world: worlds.World, data: Path, client: Client) -> None:
     send(data, world)
     row = ask(world)
-    client.force_login(world.users["district"])
+    client.force_login(world.users["dispatcher"])
     page = client.get(row.get_absolute_url()).content.decode()
     assert reverse("air:dispersion_cancel", args=[row.pk]) in page
     part = client.get(row.get_absolute_url(), headers={"HX-Request": "true"})
@@ -408,7 +410,7 @@ def test_a_run_can_be_cancelled(world: worlds.World, data: Path, client: Client)
     # A run that is under way stops at its next hour and keeps nothing.
     again = ask(world)
     compute, _keep = services._computing(again)
-    services.cancel(again.pk)
+    services.cancel(world.users["dispatcher"], again)
     services._unwanted.add(again.pk)
     try:
         with pytest.raises(services.CancelledError):
@@ -416,8 +418,47 @@ def test_a_run_can_be_cancelled(world: worlds.World, data: Path, client: Client)
     finally:
         services._unwanted.clear()
     assert not list((data / "air").glob("dispersion-*"))
-    client.force_login(world.users["auditor"])
-    assert client.post(reverse("air:dispersion_cancel", args=[row.pk])).status_code == 403
+
+
+def test_only_who_asked_or_the_city_cancels(world: worlds.World, client: Client) -> None:
+    def posted(who: User, row: Dispersion) -> tuple[bool, int, str]:
+        """Whether the page shows the button, what the server answers, and the state then."""
+        client.force_login(who)
+        address = reverse("air:dispersion_cancel", args=[row.pk])
+        shown = address in client.get(row.get_absolute_url()).content.decode()
+        status = client.post(address).status_code
+        row.refresh_from_db()
+        return shown, status, row.state
+
+    def asked_by(who: User | None, hours: int) -> Dispersion:
+        return services.ask(who, "a21026", END - timedelta(hours=hours), END, ALL | SO2)
+
+    users, waiting = world.users, Dispersion.State.WAITING
+    own, city, machine = (
+        asked_by(u, n) for n, u in enumerate((users["district"], users["dispatcher"], None), 1)
+    )
+    for who in ("district_elsewhere", "auditor", "leader"):
+        assert posted(users[who], own) == (False, 403, waiting)
+    # A district gives up its own runs; those of the city and of the command line are not its business.
+    for row in (city, machine):
+        assert posted(users["district"], row) == (False, 403, waiting)
+    assert posted(users["district"], own) == (True, 302, Dispersion.State.CANCELLED)
+    for row in (machine, city):
+        assert posted(users["dispatcher"], row) == (True, 302, Dispersion.State.CANCELLED)
+    another = asked_by(users["district"], 4)
+    assert posted(users["dispatcher"], another) == (True, 302, Dispersion.State.CANCELLED)
+    # Who stands in for a colleague today gives up his runs, too.
+    absent = asked_by(users["district"], 5)
+    today = timezone.localdate()
+    Substitution.objects.create(
+        absent=users["district"],
+        substitute=users["district_elsewhere"],
+        begins=today,
+        ends=today,
+        reason="培训",
+        made_by=users["admin"],
+    )
+    assert posted(users["district_elsewhere"], absent) == (True, 302, Dispersion.State.CANCELLED)
 
 
 def test_the_form_looks_at_the_hours(world: worlds.World, client: Client) -> None:

@@ -37,6 +37,13 @@ def may_ask(user: Any) -> bool:
     return may(user, "air.disperse")
 
 
+def may_cancel(user: Any, row: Dispersion) -> bool:
+    """Who asked for the run, or stands in for him today; else the roles of `air.cancel`."""
+    if not may_ask(user):
+        return False
+    return row.actor_id in {p.pk for p in user.acts_for()} or may(user, "air.cancel")
+
+
 def amounts(user: Any) -> QuerySet[AnnualAmount]:
     return AnnualAmount.objects.restrict(user, "air.view").select_related(
         "outlet__enterprise", "actor"

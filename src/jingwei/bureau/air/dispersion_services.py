@@ -9,10 +9,12 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
 from jingwei.bureau.air import beside, dispersion, inventory
+from jingwei.bureau.air.dispersion_selectors import may_cancel
 from jingwei.bureau.air.models import AnnualAmount, Dispersion
 from jingwei.bureau.evidencelog.services import record
 from jingwei.evidence import canonical, digest
@@ -50,9 +52,12 @@ def ask(
         return Dispersion.objects.create(asked_for=asked_for, actor=_person(user), **given)
 
 
-def cancel(pk: int) -> bool:
-    """A run that still waits or is being computed is given up; whether there was something to cancel."""
-    changed = Dispersion.objects.filter(pk=pk, state=Dispersion.State.WAITING).update(
+def cancel(user: Any, row: Dispersion) -> bool:
+    """A run that still waits or is being computed is given up; whether there was something to cancel.
+    Raises `PermissionDenied`."""
+    if not may_cancel(user, row):
+        raise PermissionDenied
+    changed = Dispersion.objects.filter(pk=row.pk, state=Dispersion.State.WAITING).update(
         state=Dispersion.State.CANCELLED, finished=timezone.now()
     )
     return bool(changed)

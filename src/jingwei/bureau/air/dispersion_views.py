@@ -103,6 +103,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {
         "run": row, "factor": factor_name(row.factor), "which": selectors.which(row),
         "may_ask": selectors.may_ask(request.user),
+        "may_cancel": selectors.may_cancel(request.user, row),
     }  # fmt: skip
     if row.state == Dispersion.State.REFUSED:
         context["why"] = selectors.why(row)
@@ -136,7 +137,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("air.disperse")
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
     row = _run(pk)
-    if not services.cancel(row.pk):
+    if not services.cancel(request.user, row):
         messages.info(request, _("It was ready before it could be cancelled."))
     return redirect(row)
 
