@@ -101,7 +101,6 @@ def _smooth(field: Any) -> Any:
 
 def _sources(gas: str, anchor: datetime) -> tuple[Any, Any]:
     """Places (n, 2) in degrees and shares of the city's emission, at most a tenth each."""
-    from jingwei.analysis.air.weather import Plane
     from jingwei.bureau.air import tracing
     from jingwei.bureau.registry.models import Medium, Outlet
 
@@ -113,8 +112,8 @@ def _sources(gas: str, anchor: datetime) -> tuple[Any, Any]:
     places = np.array([(o.longitude, o.latitude) for o in outlets]).reshape(-1, 2)
     shares = np.ones(len(outlets))
     if gas == "no2" and outlets:
-        plane = Plane(float(np.median(places[:, 0])), float(np.median(places[:, 1])))
-        outlets, shares, _basis = tracing.emissions(
+        plane = tracing.middle([(o.longitude, o.latitude) for o in outlets])
+        outlets, shares, _basis, _beyond = tracing.emissions(
             "a21004", anchor - timedelta(days=DAYS), anchor, plane
         )
         places = np.array([(o.longitude, o.latitude) for o in outlets]).reshape(-1, 2)

@@ -214,6 +214,45 @@ def test_a_station_far_off_is_named_and_moves_nothing(
     assert "经度误录站" in page
 
 
+def test_outlets_beyond_reach_are_counted_and_named(
+    world: worlds.World, data: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    send(data, world)
+    assert "beyond" not in {k for k, n in services.run(ask(world)).result["said"].items() if n}
+    outlets = [
+        Outlet.objects.create(
+            enterprise=world.enterprise, code=code, name=code, medium="air",
+            longitude=world.station.longitude + east, latitude=world.station.latitude, height=30,
+        )
+        for code, east in (("DA031", 0.6), ("DA032", 0.8), ("DA033", 0.9), ("DA034", 0.8))
+    ]  # fmt: skip
+    for o in outlets[:3]:  # 51, 68 and 77 km east; DA034 emits nothing
+        PermitAmount.objects.create(
+            permit=world.permit, outlet=o, factor="a21026", period="year", value=Decimal(400), unit="t",
+            source="示例", verified="verified", valid_from=date(2024, 1, 1),
+        )  # fmt: skip
+    row = services.run(ask(world))
+    assert row.state == "done", row.reason
+    assert "DA031" in {s["name"].split()[-1] for s in row.result["sources"]}
+    assert row.result["said"]["beyond"] == 2
+    client.force_login(world.users["dispatcher"])
+    page = client.get(row.get_absolute_url()).content.decode()
+    name = world.enterprise.name
+    assert (
+        f"另有 2 个所选排放口排放该污染物，但距各站中心 60 km 以上，未计入：{name} DA032、{name} DA033。"
+        in page
+    )
+    # Of those that were chosen only.
+    chosen = {**ALL, **SO2, "which": "outlets", "outlets": [outlets[0].pk, outlets[1].pk]}
+    assert services.run(ask(world, chosen)).result["said"]["beyond"] == 1
+    capsys.readouterr()
+    dispersion_commands.dispersion(START, END, losses=False)
+    assert (
+        "2 of the chosen outlets emit this pollutant but lie more than 60 km"
+        in capsys.readouterr().out.replace("\n", " ")
+    )
+
+
 def test_the_coming_hours_have_the_forecast_and_end_with_it(
     world: worlds.World, data: Path, client: Client
 ) -> None:

@@ -237,7 +237,7 @@ def test_zero_is_known_and_hours_without_a_value_are_not(world) -> None:
     plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
 
     def told() -> dict:
-        outlets, rates, basis = tracing.emissions("a21026", START, END, plane)
+        outlets, rates, basis, _beyond = tracing.emissions("a21026", START, END, plane)
         return {o.code: (b, r) for o, b, r in zip(outlets, basis, rates, strict=True)}
 
     shut = Outlet.objects.get(code="DA002")
@@ -280,7 +280,7 @@ def test_the_inventory_counts_where_neither_monitor_nor_permit_does(world, data,
     send(data, world)
     trace = services.run(ask(world))
     plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
-    outlets, rates, basis = tracing.emissions("a21026", START, END, plane)
+    outlets, rates, basis, _beyond = tracing.emissions("a21026", START, END, plane)
     told = {o.code: (b, r) for o, r, b in zip(outlets, rates, basis, strict=True)}
     assert told["DA004"] == ("inventory", pytest.approx(1.0))  # g/s, of the newest year
     assert told["DA002"][0] == "permit"
@@ -296,6 +296,17 @@ def test_the_inventory_counts_where_neither_monitor_nor_permit_does(world, data,
     assert "<small>清单</small>" in client.get(trace.get_absolute_url()).content.decode()
     table = client.get(reverse("air:trace_csv", args=[trace.pk])).getvalue().decode("utf-8-sig")
     assert {line.split(",")[3] for line in table.splitlines() if ",DA004," in line} == {"清单"}
+
+
+def test_a_station_far_off_leaves_no_stack_out(world) -> None:
+    """The middle of the stations is where most of them are: one with a wrong longitude moves nothing."""
+    near = [world.station, Point(longitude=world.station.longitude + 0.1, latitude=world.station.latitude)]  # fmt: skip
+    far = Point(longitude=world.station.longitude - 60.0, latitude=world.station.latitude)
+    alone, together = contributions.stacks(near, END), contributions.stacks([*near, far], END)
+    assert alone is not None
+    assert together is not None
+    assert {o.code for o in Outlet.objects.filter(pk__in=together.outlets)} >= {"DA002", "DA003"}
+    assert together.outlets == alone.outlets
 
 
 def test_nitrogen_oxides_count_once_and_in_part(world, data) -> None:
@@ -319,7 +330,7 @@ def test_nitrogen_oxides_count_once_and_in_part(world, data) -> None:
     plane = tracing.weather.Plane(world.station.longitude, world.station.latitude)
 
     def rates(factor):
-        outlets, found, _basis = tracing.emissions(factor, START, END, plane)
+        outlets, found, *_rest = tracing.emissions(factor, START, END, plane)
         return dict(zip((o.code for o in outlets), found, strict=True))
 
     no2, a_year = savings.part("NO2"), 1e6 / 8760 / 3600  # g/s of a ton a year

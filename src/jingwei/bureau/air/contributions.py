@@ -48,15 +48,15 @@ def stacks(points: Sequence[Any], start: datetime, hours: int = 24) -> Stacks | 
     them; None where there is none."""
     if not points:
         return None
-    plane = weather.Plane(
-        float(np.mean([p.longitude for p in points])), float(np.mean([p.latitude for p in points]))
-    )
+    plane = tracing.middle([(p.longitude, p.latitude) for p in points])
     found: dict[int, Any] = {}
     known: dict[str, dict[int, float]] = {}
     how: dict[str, dict[int, str]] = {}
     assumed = 0
     for factor in EMITTED:
-        outlets, rates, basis = tracing.emissions(factor, start - hours * HOUR, start, plane)
+        outlets, rates, basis, _beyond = tracing.emissions(
+            factor, start - hours * HOUR, start, plane
+        )
         found |= {o.pk: o for o in outlets}
         known[NAMES[factor]] = dict(zip((o.pk for o in outlets), rates.tolist(), strict=True))
         how[NAMES[factor]] = dict(zip((o.pk for o in outlets), basis, strict=True))

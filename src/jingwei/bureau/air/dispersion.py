@@ -33,6 +33,7 @@ LONGEST = 72  # hours of a run
 LEAD = 6  # hours before the run that fill the air
 NAMED = 200  # sources told at a place; what the others add is told together
 NEAR = 5  # sources told at a place of the lattice
+TOLD = 20  # outlets beyond reach kept by name
 ARROWS = 8  # wind arrows along a side of the map
 STEPS = (1.0, 2.0, 5.0)  # of the legend
 CLASSES = 7
@@ -64,7 +65,9 @@ class Question:
     sigma: Array
     coming: int
     several: int = 0
-    away: tuple[str, ...] = ()  # names of stations farther than `tracing.REACH` from the middle
+    # Names of stations and of chosen outlets farther than `tracing.REACH` from the middle.
+    away: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     file: Path | None = None
     file_sha256: str = ""
 
@@ -109,13 +112,13 @@ def question(row: Dispersion) -> Question:
     points = list(Point.objects.filter(kind=Point.Kind.AIR_STATION, enabled=True).order_by("pk"))
     plane = _plane(points)
     every = points
-    points = [p for p in points if np.hypot(*plane.to(p.longitude, p.latitude)) <= tracing.REACH]
+    points = [p for p in points if tracing.reached(plane, p)]
     now = this_hour()
     day = 24 * HOUR
     known = (
         (row.start, row.end) if row.end <= now else (min(row.start, now) - day, min(row.start, now))
     )
-    outlets, rates, basis = tracing.emissions(row.factor, *known, plane)
+    outlets, rates, basis, beyond = tracing.emissions(row.factor, *known, plane)
     chosen = set(wanted(row.asked_for).values_list("pk", flat=True))
     keep = [i for i, o in enumerate(outlets) if o.pk in chosen]
     if not keep:
@@ -129,6 +132,7 @@ def question(row: Dispersion) -> Question:
         np.full((2, hours + 1, 0), np.nan), 15.0, np.full(hours + 1, np.nan),
         np.full(hours + 1, np.nan), 0, tracing.several(row.factor, *known, outlets),
         tuple(p.name for p in every if p not in points),
+        tuple(f"{o.enterprise.name} {o.code}" for o in beyond if o.pk in chosen),
     )  # fmt: skip
     kind = row.asked_for.get("weather", "stations")
     if kind == "stations":
@@ -157,8 +161,7 @@ def _plane(points: list[Point]) -> weather.Plane:
     )
     if not places:
         raise RefusedError("no_sources")
-    x, y = np.median(places, axis=0)  # one place far off does not move it
-    return weather.Plane(float(x), float(y))
+    return tracing.middle(places)
 
 
 def wanted(asked_for: dict[str, Any]) -> Any:
@@ -421,6 +424,7 @@ def compute(q: Question, progress: Progress = lambda done, total: None) -> dict[
         ],
         "stations": [p.pk for p in q.points],
         "away": list(q.away),
+        "beyond": list(q.beyond[:TOLD]),
         "series": [[[_figure(v) for v in made.series[:, s, g]] for g in range(len(industries))]
                    for s in range(len(q.points))],
         "shares": [_top(made.shares[s], NAMED) for s in range(len(q.points))],
@@ -438,7 +442,7 @@ def compute(q: Question, progress: Progress = lambda done, total: None) -> dict[
             "stations": len(q.points), **sky.said,
             **{f"basis_{k}": n for k, n in Counter(q.basis).items()},
             "no_height": int((~np.isfinite(height)).sum()), "no_rise": int((~rises).sum()),
-            "several": q.several,
+            "several": q.several, "beyond": len(q.beyond),
         },
     }  # fmt: skip
 

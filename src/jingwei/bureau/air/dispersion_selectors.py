@@ -392,6 +392,8 @@ def said(row: Dispersion) -> list[str]:
             found.append(text % about[key])
     if away := told.get("away"):
         found.append(_("%(n)d air stations lie more than 60 km from the middle of the stations and were left out: %(names)s.") % {"n": len(away), "names": named(away)})  # fmt: skip
+    if n := about["beyond"]:
+        found.append(_("%(n)d of the chosen outlets emit this pollutant but lie more than 60 km from the middle of the stations and were left out: %(names)s.") % {"n": n, "names": named(told["beyond"])})  # fmt: skip
     if about["still"]:
         found.append(_("No station ever had wind enough for a direction: the air stands and only spreads."))  # fmt: skip
     if told["late"] > 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -126,7 +127,7 @@ def question(trace: Trace) -> Question:
     # The wind at the end of the last hour is that of its beginning, where it has not come yet.
     last = ~np.isfinite(wind[:, -1])
     wind[:, -1] = np.where(last, wind[:, -2], wind[:, -1])
-    outlets, rates, basis = emissions(trace.factor, trace.start, trace.end, plane)
+    outlets, rates, basis, _beyond = emissions(trace.factor, trace.start, trace.end, plane)
     if not outlets:
         raise RefusedError("no_sources")
     return Question(
@@ -135,14 +136,20 @@ def question(trace: Trace) -> Question:
     )  # fmt: skip
 
 
+def middle(places: Sequence[tuple[float, float]]) -> weather.Plane:
+    """The plane about the middle of places (longitude, latitude); one of them far off does not move it."""
+    x, y = np.median(places, axis=0)
+    return weather.Plane(float(x), float(y))
+
+
+def reached(plane: weather.Plane, row: Any) -> bool:
+    """Whether a row with longitude and latitude lies within `REACH` of the plane's origin."""
+    return bool(np.hypot(*plane.to(row.longitude, row.latitude)) <= REACH)
+
+
 def near(plane: weather.Plane, rows: Any) -> list[Any]:
-    """Those of a queryset with longitude and latitude within `REACH` of the plane's origin."""
-    found = []
-    for row in rows.order_by("pk"):
-        x, y = plane.to(row.longitude, row.latitude)
-        if np.hypot(x, y) <= REACH:
-            found.append(row)
-    return found
+    """Those of a queryset that are `reached`."""
+    return [row for row in rows.order_by("pk") if reached(plane, row)]
 
 
 def means(
@@ -163,12 +170,13 @@ def means(
 
 def emissions(
     factor: str, start: datetime, end: datetime, plane: weather.Plane
-) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str]]:
+) -> tuple[list[Outlet], npt.NDArray[np.float64], list[str], list[Outlet]]:
     """Outlets in reach that emit the factor, what of their known rates is the factor at a station, in
-    g/s, and whence each is known: "monitor", else "permit", else "inventory" (the newest year that was
-    handed in), else "assumed" (the lower quartile of the known rates above 0). A monitor or an inventory
-    that says 0 is known; hours without a value count neither as mass nor as time. Of several monitors at
-    an outlet the mean is taken: they are believed to watch one duct (`several`)."""
+    g/s, whence each is known, and the outlets beyond reach that emit it. A rate is known by "monitor",
+    else "permit", else "inventory" (the newest year that was handed in), else "assumed" (the lower
+    quartile of the known rates above 0). A monitor or an inventory that says 0 is known; hours without a
+    value count neither as mass nor as time. Of several monitors at an outlet the mean is taken: they are
+    believed to watch one duct (`several`)."""
     codes = EMITTED[factor]
     day = local_day(start)
     listed: dict[int, dict[str, float]] = defaultdict(dict)
@@ -213,7 +221,10 @@ def emissions(
         | set(measured)
         | {o for o, of in listed.items() if any(of.values())},
     )
-    outlets = near(plane, rows.select_related("enterprise"))
+    outlets: list[Outlet] = []
+    beyond: list[Outlet] = []
+    for row in rows.select_related("enterprise").order_by("pk"):
+        (outlets if reached(plane, row) else beyond).append(row)
     parts = Counter(o.enterprise_id for o in outlets if o.pk not in amounts)
     rates, basis = [], []
     for o in outlets:
@@ -235,7 +246,7 @@ def emissions(
     found = np.array(rates, dtype=float)
     known = found[found > 0]
     found[~np.isfinite(found)] = np.quantile(known, 0.25) if len(known) else 1.0
-    return outlets, found, basis
+    return outlets, found, basis, beyond
 
 
 def several(factor: str, start: datetime, end: datetime, outlets: list[Outlet]) -> int:
