@@ -28,16 +28,20 @@ USES = (
 )
 
 
+def _table(**options: Any) -> forms.FileField:
+    """A table that is handed in as a file."""
+    widget = forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"})
+    return forms.FileField(widget=widget, **options)
+
+
 class SamplesForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
-    concentrations = forms.FileField(
+    concentrations = _table(
         label=gettext_lazy("Concentrations"),
-        widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
         help_text=gettext_lazy("CSV or Excel: the time a sample began, then one column a species; at most 5,000 samples."),
     )  # fmt: skip
-    uncertainties = forms.FileField(
+    uncertainties = _table(
         label=gettext_lazy("Uncertainties"),
-        widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
         help_text=gettext_lazy("The same head and rows; or the same head and two rows: MDL (limits of detection) and EF (fraction of error)."),
     )  # fmt: skip
     unit = forms.ChoiceField(
@@ -65,9 +69,8 @@ class SamplesForm(forms.Form):
 class ProfilesForm(forms.Form):
     """Profiles of own sources."""
 
-    table = forms.FileField(
+    table = _table(
         label=gettext_lazy("Table of source profiles"),
-        widget=forms.FileInput(attrs={"accept": ".csv,.xlsx,.txt"}),
         help_text=gettext_lazy("CSV or Excel with the columns source, species, fraction, uncertainty: a row for each species of a profile."),
     )  # fmt: skip
     unit = forms.ChoiceField(
