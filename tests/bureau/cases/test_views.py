@@ -23,6 +23,7 @@ from jingwei.bureau.cases.models import Case, CaseEvent, CaseFile
 from jingwei.bureau.evidencelog.models import Reading
 from jingwei.bureau.evidencelog.services import sequence
 from jingwei.bureau.findings import files
+from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.notices.models import Message
 from jingwei.bureau.registry.models import PermitLimit
 
@@ -209,9 +210,43 @@ def test_what_was_written_for_an_act_that_is_gone_can_be_copied(client, city):
     case = bring(city, open_case(city), "verified")
     services.act(city.district, case.pk, "accept", case.version, {}, now=NOW)
     login(client, city.district)
+    client.cookies["django_language"] = "en"
     response = send(client, case, "send_back", text="材料还差一份")
     assert response.status_code == 409
-    assert response.context["left_over"] == "材料还差一份"
+    assert response.context["left_over"] == [("Reason", "材料还差一份")]
+
+
+def test_every_field_of_an_act_that_is_gone_can_be_copied(client, city):
+    case = bring(city, open_case(city), "answered")
+    services.act(
+        city.grid, case.pk, "verify", case.version, FORMS["verify"], files_for("verify"), now=NOW
+    )
+    client.cookies["django_language"] = "en"
+    two = [photo("front.png"), photo("chimney.png")]
+    late = send(login(client, city.grid), case, "reject", text="仍有异味\n二号口", photos=two)
+    assert late.status_code == 409
+    left = dict(late.context["left_over"])
+    assert "仍有异味\n二号口" in left.values()
+    assert "Please choose again: front.png、chimney.png" in left.values()
+    assert all(text in late.content.decode() for text in left.values())
+
+    done = bring(city, open_case(city, 2), "closed")
+    late = send(login(client, city.dispatcher), done, "extend", days="17", text="")
+    assert late.context["left_over"] == [("By (working days)", "17")]
+    late = send(client, done, "transfer", region="110105")
+    assert ("District", "Chaoyang") in late.context["left_over"]
+    late = send(client, case, "unpublish")  # nothing is public yet
+    assert late.context["left_over"] == [("Reason", FORMS["unpublish"]["text"])]
+
+
+def test_what_was_written_for_findings_that_another_took_can_be_copied(client, city):
+    row = finding(city)
+    page = f"{reverse('cases:open')}?flow=handling&finding={row.pk}"
+    assert login(client, city.district).get(page).context["form"]
+    Finding.objects.filter(pk=row.pk).update(region="110105")
+    late = client.post(page, {"title": "核查异味", "text": "到场核查", "token": "t"})
+    assert late.status_code == 409
+    assert {"核查异味", "到场核查"} <= {text for _, text in late.context["left_over"]}
 
 
 def test_a_double_click_acts_once(client, city):
@@ -275,13 +310,13 @@ def test_who_was_slower_than_a_transfer_is_told_and_keeps_what_was_typed(client,
     colleague = User.objects.create(
         username="d1b", role="district", department=city.district.department
     )
-    late = {"version": version, "follow": True}
-    page = send(login(client, colleague), case, "extend", text="Needs a part.", **late)
-    assert page.redirect_chain == [(reverse("cases:list"), 302)]
-    *_, faster, typed = [str(m) for m in page.context["messages"]]
+    page = send(login(client, colleague), case, "extend", text="Needs a part.", version=version)
+    assert page.status_code == 409
+    faster = page.context["refused"]
     assert faster.startswith(f"Somebody was faster: {city.district}, “")
     assert faster.endswith("The case is not in your jurisdiction any more.")
-    assert typed == "You had written: Needs a part."
+    assert page.context["left_over"] == [("By (working days)", "5"), ("Reason", "Needs a part.")]
+    assert "Needs a part." in page.content.decode()
     # Who never had it, and an enterprise, learn nothing; nor does one who asks without a form of old.
     stranger = User.objects.create(username="none", role="district")
     for who in (stranger, city.enterprise2):

@@ -123,10 +123,9 @@ def test_opening_needs_a_reason_and_leaves_an_entry(city, stranger, client):
     client.force_login(city.dispatcher)
     address = reverse("findings:identity", args=[row.pk])
     assert client.get(address).status_code == 405
-    assert (
-        NAME
-        not in client.post(address, {"act": "open", "reason": " "}, follow=True).content.decode()
-    )
+    refused = client.post(address, {"act": "open", "reason": " "})
+    assert refused.status_code == 409
+    assert NAME not in refused.content.decode()
     assert not Reading.objects.exists()
     answer = client.post(address, {"act": "open", "reason": "回访举报人"})
     assert NAME in answer.content.decode()
@@ -150,6 +149,8 @@ def test_erasing_forgets_for_ever_and_the_log_stays_whole(city, stranger, client
     client.force_login(city.dispatcher)
     address = reverse("findings:identity", args=[row.pk])
     client.post(address, {"act": "erase", "reason": "依申请删除"})
+    late = client.post(address, {"act": "open", "reason": "再次回访"})
+    assert [text for _label, text in late.context["left_over"]] == ["再次回访"]
     identity.refresh_from_db()
     assert identity.erased
     # Not even an old copy of the row opens any more.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.timezone import localtime
 from openpyxl import load_workbook
 
 from bureau.cases.city import NOW, finding, open_case
@@ -104,6 +106,36 @@ def test_dismiss_and_reopen(client, city):
     )
     row.refresh_from_db()
     assert row.state == Finding.State.NEW
+
+
+def test_what_was_said_of_a_finding_that_another_decided_can_be_copied(client, city):
+    row, other = finding(city), finding(city, 2)
+    login(client, city.district)
+    client.cookies["django_language"] = "en"
+
+    def say(act, **said):
+        answer = client.post(reverse(f"findings:{act}", args=[row.pk]), said)
+        assert answer.status_code == 409
+        return answer
+
+    # The form is still there: it has what was said.
+    again = say("grade", severity=1, reason=" ")
+    assert "left_over" not in again.context
+    assert re.search(r'<option value="1" selected', again.content.decode())
+    again = say("split", row=[row.exceedances.first().pk], reason=" ")
+    assert re.search(
+        rf'name="row" value="{row.exceedances.first().pk}" checked', str(again.content)
+    )
+    # It is not: all of it can be copied.
+    client.post(reverse("findings:dismiss", args=[row.pk]), {"reason": "标定"})
+    assert say("dismiss", reason="我的理由").context["left_over"] == [("Reason", "我的理由")]
+    graded = say("grade", severity=3, reason=" ").context["left_over"]
+    assert graded == [("Severity", Finding.Severity(3).label)]
+    merged = say("merge", other=[other.pk], reason="同一次").context["left_over"]
+    assert merged == [("Reason", "同一次"), ("Findings", other.title)]
+    value = row.exceedances.first()
+    parts = dict(say("split", row=[value.pk], reason="另一次").context["left_over"])
+    assert f"{localtime(value.time):%Y-%m-%d %H:%M}" in parts["Values over the limit"]
 
 
 def test_who_may_not_judge_is_refused(client, city):

@@ -365,7 +365,9 @@ def test_a_party_acts_on_its_own_page(city, client) -> None:
         address = reverse("inspections:party", args=[draw_views.party_token(party)])
         assert client.get(address).status_code == 200
         said = rules.commitment(draw.name, party.name, SECRETS[party.name])
-        assert client.post(address, {"commitment": "zz"}).status_code == 409
+        refused = client.post(address, {"commitment": "zz"})
+        assert refused.status_code == 409
+        assert [text for _label, text in refused.context["left_over"]] == ["zz"]
         assert client.post(address, {"commitment": said}).status_code == 302
         assert said in client.get(address).content.decode()
     assert client.get("/inspections/party/forged:token/").status_code == 404
@@ -395,7 +397,9 @@ def test_the_pages_of_the_office(city, client) -> None:
         "percent:ungraded": "0", "minimum:ungraded": "0",
     }  # fmt: skip
     assert client.post(f"{page}ratios/", ratios).status_code == 302
-    assert client.post(f"{page}ratios/", {**ratios, "percent:ungraded": "x"}).status_code == 409
+    wrong = client.post(f"{page}ratios/", {**ratios, "percent:ungraded": "x"})
+    assert wrong.status_code == 409
+    assert any("x %" in text for _label, text in wrong.context["left_over"])
     uscc = city.enterprises[4].uscc
     refused = client.post(f"{page}exclude/", {"uscc": uscc, "reason": " "})
     assert refused.status_code == 409
@@ -408,6 +412,10 @@ def test_the_pages_of_the_office(city, client) -> None:
     assert draw.state == "frozen"
     assert client.get(page).status_code == 200
     assert client.post(f"{page}run/").status_code == 409
+    late = client.post(f"{page}exclude/", {"uscc": uscc, "reason": "停产整治"})
+    assert late.status_code == 409
+    assert [text for _label, text in late.context["left_over"]] == [uscc, "停产整治"]
+    assert "停产整治" in late.content.decode()
     assert client.get("/inspections/draws/").status_code == 200
     client.force_login(city.users["auditor"])
     assert client.get(page).status_code == 200

@@ -92,14 +92,6 @@ class RecommendForm(forms.Form):
         self.fields["department"].queryset = leads()
 
 
-def written(form: forms.BaseForm) -> list[tuple[str, str]]:
-    """(label, text) of each text that came with a form: to be copied where its page has it no more."""
-    sent = [
-        (f.label, f.value()) for f in form.visible_fields() if isinstance(f.field, forms.CharField)
-    ]
-    return [(label, text) for label, text in sent if text and text.strip()]
-
-
 class SheetForm(forms.Form):
     file = forms.FileField(label=gettext_lazy("Table (.xlsx or .csv)"))
 

@@ -33,6 +33,7 @@ from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.ratelimit import within
 from jingwei.bureau.findings.selectors import day as day_of
 from jingwei.bureau.findings.services import Refused as TableRefused
+from jingwei.bureau.findings.written import written
 
 SALT = "campaigns.sheet"
 KINDS = {"lists": Programme.Kind.LIST, "campaigns": Programme.Kind.CAMPAIGN}
@@ -137,7 +138,7 @@ def _homeless(row: Programme, context: dict[str, Any], *sent: Any) -> dict[str, 
             wrong = [sentence for found in form.errors.values() for sentence in found]
             over = [_("It is closed already.")] if row.closed else wrong
             why = form.non_field_errors() or over
-            return {"refused": " ".join(why), "left_over": forms.written(form)}
+            return {"refused": " ".join(why), "left_over": written(form)}
     return {}
 
 
@@ -503,8 +504,8 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
 
 def _gone(request: HttpRequest) -> HttpResponse:
     """A link that is not in force, with what was to be answered by it, for copying."""
-    sent = TransitionForm(ANSWER, None, request.POST)
-    context = {"left_over": forms.written(sent)}
+    sent = TransitionForm(ANSWER, None, request.POST, request.FILES)
+    context = {"left_over": written(sent)}
     return render(request, "campaigns/shared_gone.html", context, status=404)
 
 

@@ -32,8 +32,10 @@ from jingwei.bureau.evidencelog.services import reading
 from jingwei.bureau.findings import files
 from jingwei.bureau.findings.export import csv_response, xlsx_response
 from jingwei.bureau.findings.selectors import findings as findings_of
+from jingwei.bureau.findings.written import written
 from jingwei.bureau.language import factor_name
 from jingwei.bureau.registry.models import PermitLimit
+from jingwei.bureau.rows import beyond
 from jingwei.evidence import digest
 
 PAGE = 50
@@ -181,7 +183,12 @@ def open_case(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("flow") or (offered[0].name if offered else "")
     rules = FLOWS.get(name)
     if rules is None or not selectors.may_open(request.user, rules):
-        messages.error(request, _("Your role may not open a case."))
+        refused = _("Your role may not open a case.")
+        if sent and rules:
+            form = TransitionForm(rules.opening, None, request.POST, request.FILES)
+            context = {"refused": refused, "left_over": written(form)}
+            return render(request, "cases/gone.html", context, status=403)
+        messages.error(request, refused)
         return redirect("cases:list")
     number = request.GET.get("parent", "")
     parent = (
@@ -204,11 +211,8 @@ def open_case(request: HttpRequest) -> HttpResponse:
         except Invalid as error:
             form, refused, status = error.form, str(error), 422
         except Refused as error:
-            form, refused, status = (
-                TransitionForm(rules.opening, None, request.POST),
-                str(error),
-                409,
-            )
+            form = TransitionForm(rules.opening, None, request.POST, request.FILES)
+            refused, status = str(error), 409
         else:
             messages.success(request, _("Done: %(act)s.") % {"act": rules.opening.label})
             return redirect(case)
@@ -216,16 +220,19 @@ def open_case(request: HttpRequest) -> HttpResponse:
         from_parent = list(parent.findings.all()) if parent else []
         initial = rules.draft(chosen or from_parent) if rules.draft else {}
         form = TransitionForm(rules.opening, None, initial=initial)
+    findings = list(shown) if sent else chosen
+    asked = bool(findings or parent or not rules.needs_findings)
     return render(
         request,
         "cases/open.html",
         {
             "flow": rules,
             "flows": offered,
-            "findings": list(shown) if sent else chosen,
+            "findings": findings,
             "parent": parent,
-            "form": form,
+            "form": form if asked else None,
             "refused": refused,
+            "left_over": written(form) if sent and not asked else [],
             "token": secrets.token_hex(8),
         },
         status=status,
@@ -269,7 +276,7 @@ def _context(
         "forms": forms,
         "refused": refused,
         # Written for an act that is not possible any more: shown to be copied, not thrown away.
-        "left_over": bound.data.get("text", "") if lost and bound is not None else "",
+        "left_over": written(bound) if lost and bound is not None else [],
         "token": secrets.token_hex(8),
         "facts": shown_facts(selectors.facts(row)),
         "visible": set(findings_of(request.user).filter(cases=row).values_list("pk", flat=True)),
@@ -379,7 +386,7 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     except (Case.DoesNotExist, Unknown):
         raise Http404 from None
     except Gone as error:
-        return _gone(request, str(error))
+        return _gone(request, pk, transition, str(error))
     except Invalid as error:
         return _again(request, pk, transition, error.form, str(error), 422)
     except Refused as error:
@@ -393,13 +400,14 @@ def act(request: HttpRequest, pk: int, transition: str) -> HttpResponse:
     return redirect(row)
 
 
-def _gone(request: HttpRequest, refused: str) -> HttpResponse:
+def _gone(request: HttpRequest, pk: int, transition: str, refused: str) -> HttpResponse:
     """Somebody was faster, and the case is another's now: what was typed is shown to be copied."""
-    messages.warning(request, refused)
-    typed = request.POST.get("text", "").strip()
-    if typed:
-        messages.info(request, _("You had written: %(text)s") % {"text": typed})
-    return redirect("cases:list")
+    with beyond():  # it was the user's when the form was shown
+        row = Case.objects.get(pk=pk)
+        step = row.rules.transition(transition)
+        left = written(TransitionForm(step, row, request.POST, request.FILES)) if step else []
+    context = {"refused": refused, "left_over": left}
+    return render(request, "cases/gone.html", context, status=409)
 
 
 def _again(
@@ -407,7 +415,7 @@ def _again(
 ) -> HttpResponse:
     row = get_object_or_404(selectors.cases(request.user, "case.act"), pk=pk)
     step = row.rules.transition(act)
-    form = form or TransitionForm(step, row, request.POST)
+    form = form or TransitionForm(step, row, request.POST, request.FILES)
     context = _context(request, row, step, form, refused)
     if request.POST.get("page") == "check" and context["may_check"]:
         form.use_required_attribute = False

@@ -23,6 +23,7 @@ from jingwei.bureau.findings.forms import AHEAD
 from jingwei.bureau.findings.kinds import PROBLEMS
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import Refused
+from jingwei.bureau.findings.views import again
 from jingwei.bureau.registry.models import Region
 
 REPORTS = 5  # of one address in an hour
@@ -177,7 +178,6 @@ def identity(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(finding)
         told = complaints.open_identity(request.user, pk, reason)
     except Refused as error:
-        messages.error(request, str(error))
-        return redirect(finding)
+        return again(request, pk, str(error))
     rows = [(str(LABELS.get(name, name)), text) for name, text in told.items()]
     return render(request, "findings/identity.html", {"finding": finding, "told": rows})

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -178,9 +179,12 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
     )
     office = _office(user)
     over = [{"row": e, "factor": factor_name(e.factor)} for e in selectors.exceedances(row)]
+    kept = list(selectors.files(user, row))
     new = row.state == Finding.State.NEW
     seen = Finding.objects.restrict(user, "finding.view")
     scenario = SCENARIOS[row.kind]
+    suggestions = episodes.suggestions(user, row) if judges else []
+    complaint = complaint_of(user, row)
     return {
         "finding": row,
         "about": scenario.about,
@@ -192,22 +196,24 @@ def _context(request: HttpRequest, pk: int) -> dict[str, Any]:
         "series": _series(row, over),
         "extent": row.facts.get(scenario.extent) if scenario.extent else None,
         "gcj02": geo.gcj02_from_wgs84(row.longitude, row.latitude),
-        "files": list(selectors.files(user, row)),
+        "files": kept,
         "merged": seen.filter(merged_into=row),
         "split_off": seen.filter(split_from=row),
         "into": seen.filter(pk=row.merged_into_id).first() if row.merged_into_id else None,
-        "suggestions": episodes.suggestions(user, row) if judges else [],
+        "suggestions": suggestions,
         "cases": row.cases.restrict(user, "case.view").order_by("-pk"),
         # Who judged what and why is the bureau's business.
         "decisions": row.decisions.select_related("actor", "evidence") if office else [],
         "proposal": _proposal(row) if judges and new else None,
         "severities": Finding.Severity.choices,
-        "complaint": complaint_of(user, row),
+        "complaint": complaint,
+        "may_identity": bool(complaint and complaint["may_open"]),
         "may_dismiss": judges and new,
         "may_reopen": judges and row.state == Finding.State.DISMISSED,
         "may_unmerge": judges and row.state == Finding.State.MERGED,
         "may_grade": judges and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
-        "may_split": judges and new,
+        "may_merge": bool(suggestions),
+        "may_split": judges and new and (len(over) > 1 or bool(kept)),
         "may_add": may(user, "finding.file")
         and row.state in (Finding.State.NEW, Finding.State.IN_CASE),
         "may_open": may(user, "case.handle") and new,
@@ -346,15 +352,44 @@ def _numbers(request: HttpRequest, name: str) -> list[int]:
 
 def _decide(request: HttpRequest, pk: int, decide: Any, done: str) -> HttpResponse:
     get_object_or_404(Finding.objects.restrict(request.user, "finding.judge"), pk=pk)
-    reason = request.POST.get("reason", "")
     try:
-        decide(request.user, pk, reason)
+        decide(request.user, pk, request.POST.get("reason", ""))
     except (services.Refused, Finding.DoesNotExist) as refused:
         text = str(refused) if isinstance(refused, services.Refused) else _("No such finding.")
-        form = request.resolver_match.url_name if request.resolver_match else ""
-        context = _context(request, pk) | {"refused": text, "reason": reason, "tried": form}
-        return render(request, "findings/finding.html", context, status=409)
+        return again(request, pk, text)
     messages.success(request, done)
     if "list" in request.POST:  # from the list of what may be merged, back to it
         return redirect(f"{reverse('findings:alike')}?{request.POST['list']}")
     return redirect(reverse("findings:finding", args=[pk]))
+
+
+def again(request: HttpRequest, pk: int, refused: str) -> HttpResponse:
+    """The finding's page after a refusal: what was said stands in its form again, or to be copied
+    where the page has that form no more."""
+    tried = request.resolver_match.url_name if request.resolver_match else ""
+    context = _context(request, pk)
+    context |= {"refused": refused}
+    if context[f"may_{tried}"]:
+        chosen = {n: _numbers(request, n) for n in ("other", "row", "file", "severity")}
+        context |= {"tried": tried, "reason": request.POST.get("reason", ""), "chosen": chosen}
+    else:
+        context |= {"left_over": _said(request, context)}
+    return render(request, "findings/finding.html", context, status=409)
+
+
+def _said(request: HttpRequest, context: dict[str, Any]) -> list[tuple[str, str]]:
+    others = Finding.objects.restrict(request.user, "finding.view")
+    rows, files = _numbers(request, "row"), _numbers(request, "file")
+    severities = dict(Finding.Severity.choices)
+    said = {
+        _("Reason"): [request.POST.get("reason", "").strip()],
+        _("Severity"): [severities.get(n, n) for n in _numbers(request, "severity")],
+        _("Findings"): [f.title for f in others.filter(pk__in=_numbers(request, "other"))],
+        _("Values over the limit"): [
+            f"{timezone.localtime(e['row'].time):%Y-%m-%d %H:%M} {e['factor']}"
+            for e in context["exceedances"]
+            if e["row"].pk in rows
+        ],
+        _("Photos and documents"): [f.name for f in context["files"] if f.pk in files],
+    }
+    return [(label, "、".join(map(str, some))) for label, some in said.items() if any(some)]

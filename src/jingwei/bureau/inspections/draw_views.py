@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from jingwei.bureau.access import may, public, requires
@@ -84,17 +85,27 @@ def draw(request: HttpRequest, draw: int) -> HttpResponse:
     return _page(request, _draw(request, draw))
 
 
+_SAID = {
+    "uscc": gettext_lazy("Enterprise"),
+    "reason": gettext_lazy("Reason (published)"),
+    "value": gettext_lazy("Value"),
+    "commitment": gettext_lazy("Commitment (this is sent and published)"),
+    "secret": gettext_lazy("Your secret"),
+}
+
+
 def _draw(request: HttpRequest, pk: int) -> Draw:
     return get_object_or_404(selectors.draws(request.user).defer(None), pk=pk)
 
 
 def _page(request: HttpRequest, row: Draw, refused: str = "", status: int = 200) -> HttpResponse:
-    manages = may(request.user, "draw.manage")
+    manages, sources = may(request.user, "draw.manage"), selectors.sources(row)
     context: dict[str, Any] = {
         "draw": row,
         "manages": manages,
         "refused": refused,
-        "sources": selectors.sources(row),
+        "left_over": _said(request, row, sources) if refused else [],
+        "sources": sources,
         "parties": [
             (p, request.build_absolute_uri(reverse("inspections:party", args=[party_token(p)])))
             for p in row.parties.all()
@@ -115,6 +126,27 @@ def _page(request: HttpRequest, row: Draw, refused: str = "", status: int = 200)
     else:
         context |= _shown(row)
     return render(request, "inspections/draw.html", context, status=status)
+
+
+def _said(request: HttpRequest, row: Draw, sources: list[Any]) -> list[tuple[str, str]]:
+    """What was typed for a form that the page has no more, or shows without it."""
+    said, draft, frozen = (
+        request.POST,
+        row.state == Draw.State.DRAFT,
+        row.state == Draw.State.FROZEN,
+    )
+    asked = {str(s.index) for s in sources if frozen and s.known and not s.text}
+    again = (draft and "uscc" in said) or said.get("source") in asked
+    ratios = [
+        f"{selectors.stratum_label(name)}: {percent} %, {minimum}"
+        for name in said.getlist("stratum")
+        for percent, minimum in [[said.get(f"{k}:{name}", "") for k in ("percent", "minimum")]]
+    ]
+    rows = [
+        (_("1. Ratios by stratum"), "\n".join(ratios)),
+        *((label, "" if again else said.get(name, "")) for name, label in _SAID.items()),
+    ]
+    return [(str(label), text) for label, text in rows if text.strip()]
 
 
 def _shown(row: Draw) -> dict[str, Any]:
@@ -269,7 +301,13 @@ def party(request: HttpRequest, token: str) -> HttpResponse:
     answer = render(
         request,
         "inspections/party.html",
-        {"party": row, "draw": row.draw, "source": source, "refused": refused},
+        {
+            "party": row,
+            "draw": row.draw,
+            "source": source,
+            "refused": refused,
+            "left_over": [(str(_SAID[n]), t) for n, t in request.POST.items() if n in _SAID and t],
+        },
         status=409 if refused else 200,
     )
     answer["Cache-Control"] = "no-store"
