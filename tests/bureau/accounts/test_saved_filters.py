@@ -1,4 +1,4 @@
-"""Filters that people keep of the lists of findings, cases and inspections."""
+"""Filters that people keep of the lists of findings, cases, inspections and penalties."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from jingwei.bureau.accounts.models import SavedFilter
 SENT = {
     "cases:list": "q=超标&state=open&page=7&evil=1",
     "findings:list": "q=超标&kind=complaint&point=110108-31&page=7&evil=1",
+    "penalties:list": "q=超标&state=open&offence=air.exceeded&page=7&evil=1",
     "inspections:list": "q=超标&origin=targeted&state=planned&page=7&evil=1",
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
+from openpyxl import load_workbook
 
 from bureau.campaigns.conftest import begin
 from bureau.cases.city import NOW, bring, finding, open_case, photo
@@ -76,7 +78,7 @@ def test_a_printed_report_says_whose_figures_it_has(city, client):
     assert "辖区内的事项" not in page
 
 
-def test_four_steps_with_a_follow_up_on_its_day(city):
+def test_four_steps_with_a_follow_up_on_its_day(city, client):
     case = push(city)
     act(city.district, case, "sign")
     act(city.grid, case, "found", photos=True, cause="露天喷涂", text="责令停止")
@@ -105,6 +107,12 @@ def test_four_steps_with_a_follow_up_on_its_day(city):
         ("海淀区", [0, 0, 0, 0, 0, 1], 1, 1)
     ]
     assert len(steps) == 6
+    client.force_login(city.dispatcher)
+    url = f"{reverse('campaigns:four-steps')}?from=2026-11-01&to=2026-11-30"
+    assert "form=xlsx" in client.get(url).content.decode()
+    book = load_workbook(io.BytesIO(client.get(f"{url}&form=xlsx").getvalue())).active
+    _header, row = book.values
+    assert row == ("海淀区", 0, 0, 0, 0, 0, 1, 1, 1)
     assert selectors.four_steps(city.district2, date(2026, 11, 1), date(2026, 11, 30))[1] == []
 
 

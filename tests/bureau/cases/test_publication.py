@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
+from openpyxl import load_workbook
 
 from bureau.cases.city import DOCUMENT, FORMS, NOW, bring, files_for, finding, open_case
 from jingwei.bureau.cases import checks, listing, selectors, services, tasks
@@ -43,6 +44,9 @@ def test_the_public_reads_what_was_chosen_and_nothing_else(city, client):
     header, row = list(csv.reader(io.StringIO(body)))
     assert len(header) == len(row)
     assert row[0] == case.number
+    assert reverse("cases:public_xlsx") in html
+    book = load_workbook(io.BytesIO(client.get(reverse("cases:public_xlsx")).getvalue())).active
+    assert [[c.value or "" for c in line] for line in book.iter_rows()] == [header, row]
     act(city.dispatcher, case, "unpublish")
     assert case.number not in client.get(url).content.decode()
     assert list(checks.check()) == []

@@ -134,7 +134,7 @@ def test_pages_and_downloads(filled, client):
     rows = list(csv.reader(io.StringIO(body)))
     assert len({len(r) for r in rows}) == 1
     assert rows[-1][1] == "5"
-    sheet = load_workbook(io.BytesIO(client.get(url + "&format=xlsx").content)).active
+    sheet = load_workbook(io.BytesIO(client.get(url + "&format=xlsx").getvalue())).active
     assert [c.value for c in sheet[sheet.max_row]][1] == 5
     url = reverse("cases:assessment") + "?month=2026-11"
     assert "40" in client.get(url).content.decode()
@@ -142,7 +142,7 @@ def test_pages_and_downloads(filled, client):
         body = b"".join(client.get(f"{url}&table={table}")).decode("utf-8-sig")
         rows = list(csv.reader(io.StringIO(body)))
         assert len(rows) > 1
-        book = load_workbook(io.BytesIO(client.get(f"{url}&table={table}&format=xlsx").content))
+        book = load_workbook(io.BytesIO(client.get(f"{url}&table={table}&format=xlsx").getvalue()))
         assert [str(c.value) for c in book.active[1]] == rows[0]
         assert book.active.max_row == len(rows)
         assert f"table={table}&amp;format=xlsx" in client.get(url).content.decode()
@@ -157,7 +157,7 @@ def test_a_workbook_holds_no_formula(city, client):
     services.open_case(city.dispatcher, [finding(city)], {**DOCUMENT, "title": title}, now=NOW)
     client.force_login(city.dispatcher)
     response = client.get(reverse("cases:export_xlsx"))
-    sheet = load_workbook(io.BytesIO(response.content)).active
+    sheet = load_workbook(io.BytesIO(response.getvalue())).active
     cells = [c for row in sheet.iter_rows() for c in row]
     assert not [c for c in cells if c.data_type == "f"]
-    assert f"'{title}" in [c.value for c in cells]
+    assert title in [c.value for c in cells]

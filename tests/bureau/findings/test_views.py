@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import unquote
 
 import pytest
@@ -17,8 +19,8 @@ from django.utils.timezone import localtime
 from openpyxl import load_workbook
 
 from bureau.cases.city import NOW, finding, open_case
-from jingwei.bureau.findings import facts, selectors, services
-from jingwei.bureau.findings.export import cell
+from jingwei.bureau.findings import export, facts, selectors, services
+from jingwei.bureau.findings.export import cell, xlsx_response
 from jingwei.bureau.findings.models import Finding
 
 pytestmark = pytest.mark.django_db
@@ -220,10 +222,54 @@ def test_a_workbook_of_findings_is_the_list_and_holds_no_formula(client, city):
     )
     response = client.get(reverse("findings:export_xlsx") + query)
     assert unquote(response["Content-Disposition"]).endswith("线索.xlsx")
-    header, row = load_workbook(io.BytesIO(response.content)).active.iter_rows()
+    sheet = load_workbook(io.BytesIO(response.getvalue())).active
+    header, row = sheet.iter_rows()
+    assert sheet.freeze_panes == "A2"
     assert len(header) == len(row)
-    assert row[4].value == f"'{title}"
+    assert (row[4].value, row[4].data_type) == (title, "s")  # a text by its type: no quote needed
     assert not [c for c in (*header, *row) if c.data_type == "f"]
+
+
+def test_a_workbook_keeps_every_value_by_its_type():
+    values = [
+        "=1+1", "<b>&\"'", "第一行\n 第二行 ", "a\x00\ud800b", 7, -1.5, Decimal("200000.10"), True, None,
+        float("nan"), datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1), "x" * 40_000,
+    ]  # fmt: skip
+    answer = xlsx_response("a.xlsx", [f"列{i}" for i in range(len(values))], [values])
+    header, row = load_workbook(io.BytesIO(answer.getvalue())).active.iter_rows()
+    assert [c.value for c in header] == [f"列{i}" for i in range(len(values))]
+    assert [c.value for c in row] == [
+        "=1+1", "<b>&\"'", "第一行\n 第二行 ", "ab", 7, -1.5, 200000.1, True, None,
+        "nan", "2026-11-01 08:00", "2026-11-01", "x" * 32_767,
+    ]  # fmt: skip
+    assert [c.data_type for c in row] == [*"ssss", *"nnn", "b", "n", *"ssss"]
+
+
+@pytest.mark.parametrize(("rows", "told"), [(29, False), (30, True)])
+def test_a_sheet_that_is_full_says_so(monkeypatch, rows, told):
+    monkeypatch.setattr(export, "SHEET", 30)
+    answer = xlsx_response("a.xlsx", ["n"] * 40, ([i] * 40 for i in range(rows)))
+    found = list(load_workbook(io.BytesIO(answer.getvalue())).active.values)
+    assert len(found) == 30
+    assert found[27] == (26,) * 40  # 40 columns: to AN
+    assert (found[29][0] == 28) is not told
+    assert ("CSV" in str(found[29][0])) is told
+
+
+def test_a_workbook_is_sent_while_its_rows_are_read():
+    read = 0
+
+    def rows():
+        nonlocal read
+        while read < 20_000:
+            read += 1
+            yield [random.random() for _ in range(10)]
+
+    parts = iter(xlsx_response("a.xlsx", ["n"] * 10, rows()))
+    size = len(next(parts))
+    assert read < 2_000
+    assert size + sum(map(len, parts)) > 1_000_000
+    assert read == 20_000
 
 
 @pytest.mark.parametrize(

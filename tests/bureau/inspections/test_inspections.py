@@ -627,7 +627,7 @@ def test_the_pages_of_planning(city, client) -> None:
     rows = b"".join(client.get("/inspections/export.csv").streaming_content).decode()
     assert "专项检查" in rows
     assert "/inspections/export.xlsx?" in client.get("/inspections/").content.decode()
-    book = load_workbook(io.BytesIO(client.get("/inspections/export.xlsx").content)).active
+    book = load_workbook(io.BytesIO(client.get("/inspections/export.xlsx").getvalue())).active
     assert "专项检查" in [row[0].value for row in book.iter_rows()]
     client.force_login(city.dispatcher)
     draw = drawn(city)

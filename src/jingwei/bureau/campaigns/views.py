@@ -408,10 +408,11 @@ def four_steps(request: HttpRequest) -> HttpResponse:
     first = day_of(request.GET, "from") or today - timedelta(days=89)
     last = day_of(request.GET, "to") or today
     steps, table = selectors.four_steps(request.user, first, last)
-    if request.GET.get("form") == "csv":
+    if (kind := request.GET.get("form")) in ("csv", "xlsx"):
         header = [_("Region"), *steps, _("Source found"), _("All")]
         lines = ((r["region"], *r["cells"], r["source"], r["all"]) for r in table)
-        return csv_response("four-steps.csv", header, lines)
+        response = csv_response if kind == "csv" else xlsx_response
+        return response(f"four-steps.{kind}", header, lines)
     totals = [sum(column) for column in zip(*(r["cells"] for r in table), strict=True)]
     return render(
         request,

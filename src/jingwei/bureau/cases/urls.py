@@ -11,6 +11,7 @@ urlpatterns = [
     path("assessment/", reports.assessment, name="assessment"),
     path("public/", views.published, name="public"),
     path("public.csv", views.published_csv, name="public_csv"),
+    path("public.xlsx", views.published_xlsx, name="public_xlsx"),
     path("open/", views.open_case, name="open"),
     path("gas-check/<int:pk>/", gas_check.gas_check, name="gas_check"),
     path("<int:pk>/", views.case, name="case"),

@@ -135,9 +135,7 @@ def published(request: HttpRequest) -> HttpResponse:
     )
 
 
-@public
-@require_GET
-def published_csv(request: HttpRequest) -> HttpResponse:
+def _published_table(request: HttpRequest) -> tuple[list[str], Iterator[list[Any]]]:
     header = [
         _("Document number"),
         _("Summary"),
@@ -164,7 +162,19 @@ def published_csv(request: HttpRequest) -> HttpResponse:
         [order[name] for name in names]
         for order in map(selectors.public, selectors.published(request.GET))
     )
-    return csv_response("orders.csv", header, rows)
+    return header, rows
+
+
+@public
+@require_GET
+def published_csv(request: HttpRequest) -> HttpResponse:
+    return csv_response("orders.csv", *_published_table(request))
+
+
+@public
+@require_GET
+def published_xlsx(request: HttpRequest) -> HttpResponse:
+    return xlsx_response("orders.xlsx", *_published_table(request))
 
 
 # --- open ------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ class PenaltiesConfig(AppConfig):
     label = "penalties"
 
     def ready(self) -> None:
+        from jingwei.bureau.accounts.lists import keepable
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.penalties import fired
         from jingwei.bureau.penalties.flow import PENALTY
@@ -13,3 +14,4 @@ class PenaltiesConfig(AppConfig):
 
         register(PENALTY)
         rules.register(fired.counts)
+        keepable("penalties:list", "q", "state", "offence", "region", "from", "to", "sort")

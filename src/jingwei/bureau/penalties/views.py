@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from jingwei.bureau import paper
 from jingwei.bureau.access import may, public, requires
+from jingwei.bureau.accounts import lists
 from jingwei.bureau.cases.models import Case
 from jingwei.bureau.cases.selectors import districts, issuer, last_event
 from jingwei.bureau.cases.selectors import facts as facts_of
@@ -52,6 +53,7 @@ def listing(request: HttpRequest) -> HttpResponse:
             "offences": fields.offences(None),
             "districts": districts(),
             "query": request.GET,
+            "saved": lists.shown(request.user, "penalties:list"),
         },
     )
 
@@ -202,10 +204,7 @@ def published(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
-@limited
-@public
-def published_export(request: HttpRequest) -> HttpResponse:
+def _published_table(request: HttpRequest) -> tuple[list[Any], Iterator[tuple[Any, ...]]]:
     header = [
         _("Document number"), _("Enterprise"), _("Unified social credit code"), _("Offence"),
         _("Legal basis"), _("Amount (yuan)"), _("Decided"), _("Published"), _("Leaf number"),
@@ -224,4 +223,18 @@ def published_export(request: HttpRequest) -> HttpResponse:
         )
         for row in selectors.public_rows(selectors.published(request.GET))
     )
-    return csv_response("published-penalties.csv", header, rows)
+    return header, rows
+
+
+@require_GET
+@limited
+@public
+def published_export(request: HttpRequest) -> HttpResponse:
+    return csv_response("published-penalties.csv", *_published_table(request))
+
+
+@require_GET
+@limited
+@public
+def published_export_xlsx(request: HttpRequest) -> HttpResponse:
+    return xlsx_response("published-penalties.xlsx", *_published_table(request))
