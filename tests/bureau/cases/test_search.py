@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bureau.cases.city import DOCUMENT, NOW, bring, finding, open_case
 from jingwei.bureau.cases import checks, search, selectors, services
 from jingwei.bureau.cases.models import Case
+from jingwei.bureau.registry import services as registry
+from jingwei.bureau.registry.models import Enterprise
 
 
 def opened(city, number, title, text="查明原因"):
@@ -111,6 +114,42 @@ def test_a_case_without_its_text_is_told_and_put_back(city):
     assert any(f"case {case.pk}: its text" in p for p in checks.check())
     search.fill()
     assert list(checks.check()) == []
+
+
+@pytest.mark.django_db
+def test_cases_of_a_renamed_enterprise_are_found_by_the_new_and_the_old_name(city, client):
+    case = open_case(city)
+    other = open_case(city, 2, 1)
+    one = case.enterprise
+    old, new = one.name, "青禾环保能源公司"
+    client.force_login(city.dispatcher)
+    one.name = new
+    registry.change_enterprise(one)
+    assert {c.pk for c in selectors.search(city.dispatcher, {"q": new})} == {case.pk}
+    assert {c.pk for c in selectors.search(city.dispatcher, {"q": old})} == {case.pk}
+    case.refresh_from_db()
+    services.act(city.dispatcher, case.pk, "amend", case.version, DOCUMENT, now=NOW)
+    assert {c.pk for c in selectors.search(city.dispatcher, {"q": old})} == {case.pk}
+    assert old in client.get(one.get_absolute_url()).content.decode()
+    assert one.uscc in client.get(reverse("registry:list"), {"q": old}).content.decode()
+    assert list(checks.check()) == []
+    # Back to its old name: the other one is former then, and none stands twice.
+    one.refresh_from_db()
+    one.name = old
+    registry.change_enterprise(one)
+    assert one.former_names == new
+    assert {c.pk for c in selectors.search(city.dispatcher, {"q": new})} == {case.pk}
+    assert other.pk in {c.pk for c in selectors.search(city.dispatcher, {"q": other.title})}
+
+
+@pytest.mark.django_db
+def test_a_case_that_is_found_by_another_text_is_told_and_put_back(city):
+    case = open_case(city)
+    Enterprise.objects.filter(pk=case.enterprise_id).update(name="改在别处的名称")
+    assert [p for p in checks.check() if f"case {case.pk}: its text" in p]
+    search.fill()
+    assert list(checks.check()) == []
+    assert selectors.search(city.dispatcher, {"q": "改在别处"}).get() == case
 
 
 @given(

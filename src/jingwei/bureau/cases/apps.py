@@ -11,16 +11,18 @@ class CasesConfig(AppConfig):
 
     def ready(self) -> None:
         from jingwei.bureau.accounts.lists import keepable
-        from jingwei.bureau.cases import holds, selectors
+        from jingwei.bureau.cases import holds, search, selectors
         from jingwei.bureau.cases.flows import register
         from jingwei.bureau.cases.flows.handling import HANDLING
         from jingwei.bureau.cases.flows.order import ORDER
         from jingwei.bureau.evidencelog import retention
         from jingwei.bureau.evidencelog.selectors import placed
         from jingwei.bureau.monitoring import detection
+        from jingwei.bureau.registry import services as registry
 
         register(HANDLING, ORDER)
         detection.verdict_sources.append(selectors.verdicts)
+        registry.renamed.append(search.renamed)
         retention.holds_of(holds.open_cases)
         immutable.keep(self, APPEND_ONLY)
         keepable(

@@ -21,8 +21,8 @@ def check() -> Iterator[str]:
     """One sentence per problem: missing triggers, rows that no event explains, changed files."""
     for name in immutable.missing(APPEND_ONLY):
         yield f"cases: the trigger {name} is missing; `jingwei prepare` puts it back"
-    for pk in search.missing():
-        yield f"case {pk}: its text is not indexed (`cases.search.fill` puts it back)"
+    for pk in search.outdated():
+        yield f"case {pk}: its text is not indexed as it is now (`cases.search.fill` puts it back)"
     for case in Case.objects.order_by("pk").iterator(chunk_size=500):
         for problem in replay(case):
             yield f"case {case.pk}: {problem}"

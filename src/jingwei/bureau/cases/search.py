@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -19,8 +20,10 @@ from django.db.models.expressions import RawSQL
 
 if TYPE_CHECKING:
     from jingwei.bureau.cases.models import Case
+    from jingwei.bureau.registry.models import Enterprise
 
 LONGEST = 2000  # characters of the requirement that are indexed
+TOGETHER = 500  # cases that are compared with the index at once
 FEW = 1000  # so many found are looked up once, and not in every statement of a page
 _BREAK = re.compile(r"[^0-9a-z\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]+")
 
@@ -42,8 +45,11 @@ def words(text: str) -> str:
 
 def text_of(case: Case) -> str:
     """What of a case is found."""
-    enterprise = [case.enterprise.name, case.enterprise.uscc] if case.enterprise_id else []
-    parts = [case.number or "", case.title, *enterprise, case.text[:LONGEST]]
+    parts = [case.number or "", case.title, case.text[:LONGEST]]
+    if case.enterprise_id:
+        # A migration before `former_names` indexes too.
+        former = getattr(case.enterprise, "former_names", "")
+        parts += [case.enterprise.name, case.enterprise.uscc, former]
     return words("\n".join(parts))
 
 
@@ -55,6 +61,14 @@ def store(case: Case, *, new: bool = False) -> None:
         cursor.execute(
             "INSERT INTO cases_casetext (rowid, words) VALUES (%s, %s)", [case.pk, text_of(case)]
         )
+
+
+def renamed(enterprise: Enterprise) -> None:
+    """Index the cases of an enterprise by its new name too; in the transaction of the renaming."""
+    from jingwei.bureau.cases.models import Case
+
+    for case in list(Case.objects.filter(enterprise=enterprise).select_related("enterprise")):
+        store(case)
 
 
 def matching(query: str) -> Q:
@@ -87,21 +101,35 @@ def _holding(wanted: list[str]) -> RawSQL | list[int]:
     return found if len(found) <= FEW else RawSQL(sql, given)  # noqa: S611
 
 
-def missing() -> list[int]:
-    """Cases that cannot be found by text."""
+def outdated() -> Iterator[int]:
+    """Cases that are found by another text than their own, or by none. Reads every text."""
     from jingwei.bureau.cases.models import Case
 
-    known = RawSQL(_ALL, [])  # noqa: S611
-    return list(Case.objects.exclude(pk__in=known).order_by("pk").values_list("pk", flat=True))
+    cases = Case.objects.select_related("enterprise").only(
+        "number",
+        "title",
+        "text",
+        "enterprise__name",
+        "enterprise__former_names",
+        "enterprise__uscc",
+    )
+    last = 0
+    while some := list(cases.filter(pk__gt=last).order_by("pk")[:TOGETHER]):
+        first, last = some[0].pk, some[-1].pk
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT rowid, words FROM cases_casetext WHERE rowid BETWEEN %s AND %s",
+                [first, last],
+            )
+            indexed = dict(cursor.fetchall())
+        for case in some:
+            if indexed.get(case.pk) != text_of(case):
+                yield case.pk
 
 
 def fill() -> None:
-    """Index what is not indexed yet: after an upgrade."""
+    """Index what is not indexed as it is now: after an upgrade."""
     from jingwei.bureau.cases.models import Case
 
-    gaps = missing()
-    for start in range(0, len(gaps), 500):
-        for case in Case.objects.filter(pk__in=gaps[start : start + 500]).select_related(
-            "enterprise"
-        ):
-            store(case)
+    for pk in list(outdated()):
+        store(Case.objects.select_related("enterprise").get(pk=pk))

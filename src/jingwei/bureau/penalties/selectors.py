@@ -55,6 +55,7 @@ def search(user: Any, query: Any) -> CaseQuerySet:
             Q(title__icontains=text)
             | Q(number__icontains=text)
             | Q(enterprise__name__icontains=text)
+            | Q(enterprise__former_names__icontains=text)
         )
     for name, lookup in (("from", "opened__date__gte"), ("to", "opened__date__lte")):
         limit = day(query, name)

@@ -125,6 +125,12 @@ class EnterpriseAdmin(_Reference):
     autocomplete_fields = ("region",)
     once = ("uscc",)
 
+    def save_model(self, request: HttpRequest, obj: Enterprise, form: Any, change: bool) -> None:
+        if change:
+            services.change_enterprise(obj)
+        else:
+            super().save_model(request, obj, form, change)
+
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("region").defer("region__geometry")
 

@@ -72,6 +72,8 @@ class Enterprise(models.Model):
         validators=[RegexValidator(r"^[0-9A-HJ-NPQRTUWXY]{18}$", _("18 digits and letters"))],
     )
     name = models.CharField(_("name"), max_length=120)
+    # One a line, the oldest first: what was written under an old name is looked for by it.
+    former_names = models.TextField(_("former names"), blank=True, editable=False)
     industry = models.CharField(_("industry"), max_length=24, choices=Industry)
     region = models.ForeignKey(Region, models.PROTECT, related_name="enterprises")
     address = models.CharField(_("address"), max_length=200, blank=True)

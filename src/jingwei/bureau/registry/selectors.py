@@ -93,7 +93,10 @@ def search(user: Any, query: Any) -> RestrictedQuerySet:
     text = asked["q"]
     if text:
         rows = rows.filter(
-            Q(name__icontains=text) | Q(uscc__istartswith=text) | Q(address__icontains=text)
+            Q(name__icontains=text)
+            | Q(former_names__icontains=text)
+            | Q(uscc__istartswith=text)
+            | Q(address__icontains=text)
         )
     return rows.order_by(*SORTS.get(query.get("sort") or "", SORTS["name"]))
 

@@ -60,6 +60,25 @@ def create_enterprise(**values: Any) -> Enterprise:
     return enterprise
 
 
+# What later rooms do where they keep names of their own; in the transaction of the renaming.
+renamed: list[Callable[[Enterprise], None]] = []
+
+
+@transaction.atomic
+def change_enterprise(enterprise: Enterprise) -> None:
+    """Save a changed enterprise that was checked; a name that it gives up stays among its former
+    names, and those that keep it are told (`renamed`)."""
+    before = Enterprise.objects.select_for_update().get(pk=enterprise.pk)
+    if before.name == enterprise.name:
+        enterprise.save()
+        return
+    names = dict.fromkeys((*before.former_names.splitlines(), before.name))
+    enterprise.former_names = "\n".join(name for name in names if name != enterprise.name)
+    enterprise.save()
+    for tell in renamed:
+        tell(enterprise)
+
+
 @transaction.atomic
 def create_outlet(enterprise: Enterprise, **values: Any) -> Outlet:
     """A new outlet. The letters of its code say the medium (HJ 608-2017): DA air, DW water."""
