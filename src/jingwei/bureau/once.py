@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from django.http import HttpRequest
 
@@ -24,3 +25,8 @@ def token(request: HttpRequest, *about: object) -> str:
     files = sorted((n, f.name, f.size) for n, some in request.FILES.lists() for f in some)
     deed = json.dumps([given, [str(a) for a in about], said, files])
     return hashlib.sha256(deed.encode()).hexdigest()[:32]
+
+
+def key(user: Any, token: str) -> str | None:
+    """What a row of the act that this user does by this deed is found again by; None without one."""
+    return f"act:{user.pk}:{token[:64]}" if token else None

@@ -134,14 +134,18 @@ def test_a_campaign_counts_what_is_in_its_scope(city, client):
     )
     assert write("team", name="一组", members=[city.district.pk]).status_code == 422, "no reason"
     team = {"name": "一组", "text": "按方案编组"}
-    assert write("team", **team, members=[city.district.pk, city.grid.pk]).status_code == 302
+    both = {**team, "members": [city.district.pk, city.grid.pk], "token": "page"}
+    assert write("team", **both).status_code == 302
+    assert write("team", **both).status_code == 302, "the button twice"
+    assert campaign.teams.count() == 1
     assert write("team", **team, members=[city.grid.pk]).status_code == 409
     assert write("team", name="二组").status_code == 422
     future = timezone.localdate() + timedelta(days=400)
     assert write("summary", day=future.isoformat(), text="x").status_code == 409
     today = min(timezone.localdate(), date(2026, 11, 30)).isoformat()
-    assert write("summary", day=today, text="检查 12 家").status_code == 302
-    assert write("summary", day=today, text="检查 12 家").status_code == 302  # the button twice
+    sent = {"day": today, "text": "检查 12 家", "token": "page"}
+    assert write("summary", **sent).status_code == 302
+    assert write("summary", **sent).status_code == 302, "the button twice"
     summary = campaign.summaries.get()
     assert summary.figures["opened"] == 1
     assert "检查" not in summary.evidence.content
@@ -154,6 +158,8 @@ def test_a_campaign_counts_what_is_in_its_scope(city, client):
     campaign.refresh_from_db()
     assert campaign.closed
     assert write("summary", day=today, text="再写").status_code == 409
+    for what, form in (("team", both), ("summary", sent)):
+        assert write(what, **form).status_code == 302, "the form of before, from the page of before"
     client.force_login(city.grid)
     assert write("summary", day=today, text="x").status_code == 403
 
@@ -163,18 +169,20 @@ def test_a_shared_case_shows_its_part_and_takes_answers(city, client):
     kernel.act(city.dispatcher, case.pk, "issue", 1, {"days": "10"}, now=NOW)
     client.force_login(city.dispatcher)
     url = reverse("campaigns:shares") + f"?case={case.pk}"
-    page = client.post(
-        url,
-        {
-            "authority": "廊坊市生态环境局",
-            "request": "协查上游来源",
-            "with_facts": "on",
-            "days": "10",
-        },
-    )
-    link = page.context["link"]
+    sent = {
+        "authority": "廊坊市生态环境局",
+        "request": "协查上游来源",
+        "with_facts": "on",
+        "days": "10",
+        "token": client.get(url).context["token"],
+    }
+    link = client.post(url, sent).context["link"]
+    assert client.post(url, sent).context["link"] == link, "the button twice"
     token = link.rstrip("/").rpartition("/")[2]
     share = Share.objects.get()
+    assert case.events.filter(transition="neighbour_shared").count() == 1
+    assert len(token) == 64
+    assert sent["token"] not in token
     assert (
         token
         not in f"{share.digest}{EvidenceEntry.objects.filter(kind='case.share').get().content}"
@@ -188,7 +196,10 @@ def test_a_shared_case_shows_its_part_and_takes_answers(city, client):
     for secret in (case.basis, "district", "grid2"):
         assert secret not in text
     assert client.post(link, {"name": "", "text": "x"}).status_code == 422
-    assert client.post(link, {"name": "李某", "text": "已核查<script>"}).status_code == 302
+    told = {"name": "李某", "text": "已核查<script>", "token": "page"}
+    for _twice in range(2):
+        assert client.post(link, told).status_code == 302
+    assert case.events.filter(transition="neighbour_answered").count() == 1
     assert "&lt;script&gt;" in client.get(link).content.decode()
     assert "已核查" not in share.answers.get().evidence.content
     client.force_login(city.dispatcher)

@@ -252,7 +252,7 @@ def test_pages(city, client):
     page = client.post(
         reverse("campaigns:new-list"),
         {"title": "省督察整改", "level": "provincial", "begins": "2026-11-01", "ends": "2026-12-31",
-         "lead": city.centre.pk},
+         "lead": city.centre.pk, "token": "page"},
     )  # fmt: skip
     programme = Programme.objects.get()
     assert page.url == programme.get_absolute_url()
@@ -270,7 +270,10 @@ def test_pages(city, client):
     signed = good.context["sheet"]
     assert client.post(enter_url, {"sheet": signed + "x"}).status_code == 302
     assert Case.objects.count() == 0
-    assert client.post(enter_url, {"sheet": signed}).status_code == 302
+    sent = {"sheet": signed, "token": good.context["token"]}
+    for _twice in range(2):
+        answer = client.post(enter_url, sent, follow=True)
+        assert "1 项" in " ".join(str(m) for m in answer.context["messages"])
     item = Item.objects.get()
     for url in (
         programme.get_absolute_url(),
@@ -313,8 +316,9 @@ def test_each_sees_its_own(city, client):
 
 def test_a_table_confirmed_twice_is_entered_once(city):
     programme = begin(city)
-    rows, _ = sheets.read(programme, workbook(ROW))  # both read before either is entered
-    assert services.enter(city.dispatcher, programme, rows, NOW) == 1
+    rows, _ = sheets.read(programme, workbook(ROW))  # all read before any is entered
+    for _twice in range(2):
+        assert services.enter(city.dispatcher, programme, rows, NOW, token="page") == 1
     with pytest.raises(Refused, match="1-2"):
-        services.enter(city.dispatcher, programme, rows, NOW)
+        services.enter(city.dispatcher, programme, rows, NOW, token="another page")
     assert (Case.objects.count(), Item.objects.count()) == (1, 1)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 
 import pytest
-from django.db import connection
 from django.utils import translation
 
 from bureau.cases.city import FORMS, NOW, bring, build, finding, open_case
@@ -18,25 +15,9 @@ from jingwei.bureau.cases.flow import ESCALATE
 from jingwei.bureau.cases.models import Case, CaseEvent
 from jingwei.bureau.findings.models import Finding
 from jingwei.bureau.findings.services import notice
+from racing import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def together(*acts):
-    """Run all at the same moment; what each returned or raised."""
-    gate = Barrier(len(acts))
-
-    def run(act):
-        try:
-            gate.wait(timeout=30)
-            return act()
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return list(pool.map(run, acts))
 
 
 def test_of_two_who_act_at_once_one_wins_and_the_other_is_told():

@@ -32,6 +32,7 @@ from jingwei.evidence import canonical, digest
 from jingwei.evidence.canonical import CanonicalError
 from jingwei.evidence.log import Log, LogError, open_log
 from jingwei.evidence.note import COSIGNATURE, KeyFile
+from racing import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -137,25 +138,16 @@ def test_a_second_sequencer_steps_back(data: Path) -> None:
 
 def test_two_sequencers_at_once(data: Path) -> None:
     """Threads with their own connections: every entry gets one number, the log each entry once."""
-    errors: list[Exception] = []
 
     def work() -> None:
-        try:
-            for _ in range(10):
-                sequence()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
+        for _ in range(10):
+            sequence()
 
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for _ in range(10):
-        entries(7)
-    for worker in workers:
-        worker.join()
-    assert errors == []
+    def add() -> None:
+        for _ in range(10):
+            entries(7)
+
+    assert together(work, work, work, add) == [None] * 4
     sequence()
     assert sorted(numbers()) == list(range(70))
     assert open_log(data / "evidence").checkpoint.size == 70

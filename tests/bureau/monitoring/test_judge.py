@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +16,7 @@ from jingwei.bureau.monitoring import episodes, selectors, services, tasks
 from jingwei.bureau.monitoring.models import Cursor, Exceedance, TransmissionDay
 from jingwei.bureau.registry.models import PermitLimit
 from jingwei.telemetry.lake import Lake
+from racing import together
 
 from .conftest import NOW, City, hour, limit, make_point
 
@@ -494,20 +492,13 @@ def test_many_exceedances_fit_into_evidence_entries(city: City):
 def test_many_judges_in_threads_make_one_finding(city: City):
     for n in range(12):
         city.send(hour(n), OVER)
-    start = threading.Barrier(4)
 
     def work() -> list[services.Report]:
-        try:
-            start.wait(30)
-            reports = []
-            for _ in range(30):
-                reports.append(services.judge(NOW, "hour", limit=2))
-            return reports
-        finally:
-            connection.close()
+        return [services.judge(NOW, "hour", limit=2) for _ in range(30)]
 
-    with ThreadPoolExecutor(4) as pool:
-        done = [r for f in [pool.submit(work) for _ in range(4)] for r in f.result()]
+    results = together(*[work] * 4)
+    assert all(isinstance(r, list) for r in results), results
+    done = [report for reports in results for report in reports]
     assert sum(r.exceeded for r in done) == 12
     assert sum(r.findings for r in done) == 1
     assert (len(standing()), Finding.objects.count()) == (12, 1)

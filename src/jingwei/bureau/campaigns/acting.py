@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from jingwei.bureau import once
 from jingwei.bureau.access import may
 from jingwei.bureau.accounts.models import Department, User
 from jingwei.bureau.campaigns import course
@@ -25,25 +26,37 @@ from jingwei.bureau.notices.services import tell
 from jingwei.bureau.registry.models import Region
 
 
-def amend(user: User, pk: int, data: Mapping[str, Any], *, seen: int | None = None) -> Change:
+def amend(
+    user: User, pk: int, data: Mapping[str, Any], *, seen: int | None = None, token: str = ""
+) -> Change:
     """Change the plan of a campaign that is not over, by the values of the act's form; its teams and
-    leading departments are told. `seen`: how many changes the user saw. Raises `Refused`, `Stale`,
-    `Invalid` with the bound form, `Programme.DoesNotExist`."""
-    return _act(user, pk, "amend", data, seen=seen)
+    leading departments are told. `seen`: how many changes the user saw. The same user and `token`
+    again get the same change. Raises `Refused`, `Stale`, `Invalid` with the bound form,
+    `Programme.DoesNotExist`."""
+    return _act(user, pk, "amend", data, seen=seen, token=token)
 
 
-def call_off(user: User, pk: int, data: Mapping[str, Any], *, seen: int | None = None) -> Change:
+def call_off(
+    user: User, pk: int, data: Mapping[str, Any], *, seen: int | None = None, token: str = ""
+) -> Change:
     """End a campaign before its time (what that means stands in `course`); its teams, its leading department
     and those for whom its inspections wait are told. Raises as `amend`."""
-    return _act(user, pk, "call_off", data, seen=seen)
+    return _act(user, pk, "call_off", data, seen=seen, token=token)
 
 
 def conclude(
-    user: User, pk: int, text: str, figures: Mapping[str, Any], *, seen: int | None = None
+    user: User,
+    pk: int,
+    text: str,
+    figures: Mapping[str, Any],
+    *,
+    seen: int | None = None,
+    token: str = "",
 ) -> Change:
     """Close a programme with its conclusion; of a list only when every item is cleared. Raises as
     `amend`."""
-    return _act(user, pk, "conclude", {"text": text}, seen=seen, facts={"figures": dict(figures)})
+    facts = {"figures": dict(figures)}
+    return _act(user, pk, "conclude", {"text": text}, seen=seen, token=token, facts=facts)
 
 
 @transaction.atomic
@@ -54,16 +67,17 @@ def _act(
     data: Mapping[str, Any],
     *,
     seen: int | None,
+    token: str,
     facts: Mapping[str, Any] | None = None,
 ) -> Change:
-    """Sent twice, it happened once: the second sending gets the same change."""
     programme = Programme.objects.select_for_update().get(pk=pk)
-    now, last = timezone.now(), programme.changes.last()
-    step = _step(name)
+    key = once.key(user, token)
+    done = Change.done(key)
+    if done is not None:
+        return done
+    now, step = timezone.now(), _step(name)
     form = TransitionForm(step, programme, data)
-    if last is not None and seen == last.seq - 1 and _same(last, user, form):
-        return last
-    _allow(user, programme, step, last, seen)
+    _allow(user, programme, step, programme.changes.last(), seen)
     if not form.is_valid():
         raise Invalid(form)
     was = course.plan(programme)
@@ -78,7 +92,7 @@ def _act(
     programme.state = step.target_from(programme.state)
     programme.save()
     made = {k: [was[k], v] for k, v in changes.items() if k in course.AMENDED}
-    change = _changed(user, programme, name, form.said["text"], made, now=now, facts=facts)
+    change = _changed(user, programme, name, form.said["text"], made, now=now, key=key, facts=facts)
     _tell_of(change, former=made.get("lead", [None])[0])
     return change
 
@@ -87,15 +101,6 @@ def _step(name: str) -> Transition:
     step = course.CAMPAIGN.transition(name)
     assert step is not None
     return step
-
-
-def _same(last: Change, user: User, form: TransitionForm) -> bool:
-    """Whether the form is the one by which the last change was made."""
-    if (last.act, last.actor_id) != (form.transition.name, user.pk) or not form.is_valid():
-        return False
-    if last.act == "amend" and course.otherwise(last.programme, form.said):
-        return False
-    return bool(last.text == form.said["text"])
 
 
 def _allow(
@@ -138,6 +143,7 @@ def _changed(
     changes: Mapping[str, list[Any]],
     *,
     now: datetime,
+    key: str | None = None,
     data: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Change:
@@ -152,6 +158,7 @@ def _changed(
         text=text,
         changes=plain(changes),
         data=plain(data or {}),
+        key=key,
     )
     row.evidence = record(
         "campaign",
@@ -218,9 +225,16 @@ def add_team(
     region: Region | None,
     members: Iterable[User],
     reason: str = "",
-) -> Team:
-    """A team of a campaign; once that has begun, with the reason. Raises `Refused`."""
+    *,
+    token: str = "",
+) -> Team | None:
+    """A team of a campaign; once that has begun, with the reason. The same user and `token` again
+    get the same team; None where it was taken out meanwhile. Raises `Refused`."""
     programme = Programme.objects.select_for_update().get(pk=programme.pk)
+    key = once.key(user, token)
+    done = Change.done(key)
+    if done is not None:
+        return programme.teams.filter(name=done.data["name"]).first()
     _allow(user, programme, _step("team"))
     chosen = list(members)
     if not chosen:
@@ -229,7 +243,7 @@ def add_team(
         raise Refused(_("There is a team of this name."))
     team = Team.objects.create(programme=programme, name=name, region=region)
     team.members.set(chosen)
-    _about_team("team", user, team, chosen, reason)
+    _about_team("team", user, team, chosen, reason, key)
     return team
 
 
@@ -245,7 +259,9 @@ def remove_team(user: User, programme: Programme, pk: int, reason: str = "") -> 
         team.delete()
 
 
-def _about_team(act: str, user: User, team: Team, members: list[User], reason: str) -> None:
+def _about_team(
+    act: str, user: User, team: Team, members: list[User], reason: str, key: str | None = None
+) -> None:
     """Keep that a team was named or taken out, and tell its members."""
     programme = team.programme
     if programme.begun and not reason.strip():
@@ -257,6 +273,7 @@ def _about_team(act: str, user: User, team: Team, members: list[User], reason: s
         reason.strip(),
         {},
         now=timezone.now(),
+        key=key,
         data={"name": team.name, "members": sorted(m.pk for m in members)},
         facts={"team": team.pk, "region": team.region_id or "", "size": len(members)},
     )

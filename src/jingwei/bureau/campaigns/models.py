@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -20,13 +20,27 @@ from jingwei.bureau.evidencelog.models import EvidenceEntry
 from jingwei.bureau.registry.models import Region
 
 
+class Once(models.Model):
+    """A row of an act whose form may be sent twice: the second sending finds it by `key`."""
+
+    key = models.CharField(_("idempotency key"), max_length=120, null=True, blank=True, unique=True)
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def done(cls, key: str | None) -> Self | None:
+        """The row of the act of this key (`once.key`), where it is done already."""
+        return cls._default_manager.filter(key=key).first() if key else None
+
+
 class ProgrammeQuerySet(models.QuerySet):
     def restrict(self, user: Any, action: str) -> ProgrammeQuerySet:
         """Everybody in the office sees every programme; what stands in it is restricted itself."""
         return self if may(user, action) else self.none()
 
 
-class Programme(models.Model):
+class Programme(Once):
     """A rectification list that somebody handed down, or a special campaign ("4+X").
 
     What the columns say now is what the entry of its begin said, and its `changes` in their order.
@@ -107,7 +121,7 @@ class Programme(models.Model):
         return [line.strip() for line in self.checklist.splitlines() if line.strip()]
 
 
-class Change(models.Model):
+class Change(Once):
     """What was done to a programme after its begin, by the flow `course.CAMPAIGN`. Written once.
 
     `changes`: name of the column: [what it was, what it is], departments and regions by their codes;
@@ -177,7 +191,7 @@ class Team(models.Model):
         return self.name
 
 
-class Summary(models.Model):
+class Summary(Once):
     """A day of a campaign: the figures as they stood, and what is to be said of them.
 
     A second summary of the same day is a second row; the later one counts.
@@ -200,7 +214,7 @@ class Summary(models.Model):
         return f"{self.programme} {self.day}"
 
 
-class Evaluation(models.Model):
+class Evaluation(Once):
     """What was measured before, during and after a campaign, as it stood at a time; the latest counts.
 
     `figures` as `evaluating.evaluate` gives them.
@@ -221,7 +235,7 @@ class Evaluation(models.Model):
         return f"{self.programme} {self.at:%Y-%m-%d}"
 
 
-class Recommendation(models.Model):
+class Recommendation(Once):
     """What a person recommends against a recurring cause: cause → measure → who → by when.
 
     `count`: closed cases that named the cause when it was confirmed. One that is withdrawn stays.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from jingwei.bureau import once
 from jingwei.bureau.access import may, public, requires
 from jingwei.bureau.accounts.calendar import sentences
 from jingwei.bureau.accounts.models import Department
@@ -63,11 +65,13 @@ def index(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest, kind: str) -> HttpResponse:
     form = forms.ProgrammeForm(KINDS[kind], request.POST or None)
     if request.method == "POST" and form.is_valid():
-        programme = services.begin(request.user, KINDS[kind], form.cleaned_data)
+        deed = once.token(request, kind)
+        programme = services.begin(request.user, KINDS[kind], form.cleaned_data, token=deed)
         messages.success(request, _("It is entered."))
         return redirect(programme)
     status = 422 if form.errors else 200
-    return render(request, "campaigns/new.html", {"form": form, "kind": kind}, status=status)
+    context = {"form": form, "kind": kind, "token": secrets.token_hex(8)}
+    return render(request, "campaigns/new.html", context, status=status)
 
 
 def _programme(request: HttpRequest, pk: int, action: str = "campaign.view") -> Programme:
@@ -97,6 +101,7 @@ def _show(request: HttpRequest, row: Programme, status: int = 200, **forms_: Any
         "may_manage": may(request.user, "campaign.manage") and not row.closed,
         "may_report": may(request.user, "campaign.report") and not row.closed,
         "seen": row.changes.count(),
+        "token": secrets.token_hex(8),
         "query": request.GET,
         **forms_,
     }
@@ -185,6 +190,7 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     seen = request.POST.get("seen", "")
     known = int(seen) if seen.isdecimal() and len(seen) < 10 else 0
     form = TransitionForm(step, row, request.POST)
+    deed = once.token(request, pk, what)
     try:
         if what == "untie":
             team = request.POST.get("team", "")
@@ -194,13 +200,14 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
             if not form.is_valid():
                 return _show(request, row, 422, act=form)
             said = {**form.cleaned_data}
-            acting.add_team(request.user, row, reason=said.pop("text"), **said)
+            acting.add_team(request.user, row, reason=said.pop("text"), token=deed, **said)
         elif what == "conclude":
             figures = selectors.figures(request.user, row)
-            acting.conclude(request.user, row.pk, request.POST.get("text", ""), figures, seen=known)
+            text = request.POST.get("text", "")
+            acting.conclude(request.user, row.pk, text, figures, seen=known, token=deed)
         else:
             how = {"amend": acting.amend, "call_off": acting.call_off}[what]
-            how(request.user, row.pk, request.POST, seen=known)
+            how(request.user, row.pk, request.POST, seen=known, token=deed)
     except Invalid as error:
         return _show(request, row, 422, act=error.form)
     except Refused as error:
@@ -215,10 +222,11 @@ def act(request: HttpRequest, pk: int, what: str) -> HttpResponse:
 def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     """A daily summary, a recommendation or its withdrawal, an evaluation."""
     row = _programme(request, pk, "campaign.report")
+    deed = once.token(request, pk, what)
     if what in ("evaluate", "withdraw"):
         try:
             if what == "evaluate":
-                services.evaluate(request.user, row)
+                services.evaluate(request.user, row, token=deed)
             else:
                 number = request.POST.get("recommendation", "")
                 services.withdraw(
@@ -230,7 +238,7 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
             messages.success(request, _("It is saved."))
         return redirect(row)
     if what == "recommend":
-        return _recommend(request, row, forms.RecommendForm(request.POST))
+        return _recommend(request, row, forms.RecommendForm(request.POST), deed)
     if what != "summary":
         raise Http404
     form = forms.SummaryForm(request.POST)
@@ -239,7 +247,7 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     data = form.cleaned_data
     try:
         figures = selectors.figures(request.user, row, data["day"])
-        services.summarise(request.user, row, data["day"], data["text"], figures)
+        services.summarise(request.user, row, data["day"], data["text"], figures, token=deed)
     except Refused as error:
         form.add_error(None, str(error))
         return _show(request, row, 409, summary_form=form)
@@ -247,11 +255,13 @@ def write(request: HttpRequest, pk: int, what: str) -> HttpResponse:
     return redirect(row)
 
 
-def _recommend(request: HttpRequest, row: Programme, form: forms.RecommendForm) -> HttpResponse:
+def _recommend(
+    request: HttpRequest, row: Programme, form: forms.RecommendForm, deed: str
+) -> HttpResponse:
     status = 422
     if form.is_valid():
         try:
-            services.recommend(request.user, row, **form.cleaned_data)
+            services.recommend(request.user, row, token=deed, **form.cleaned_data)
         except Refused as error:
             form.add_error(None, str(error))
             status = 409
@@ -322,8 +332,10 @@ def enter(request: HttpRequest, pk: int) -> HttpResponse:
         data = form.cleaned_data["file"].read(sheets.LARGEST + 1)
     try:
         rows, problems = sheets.read(row, data)
-        if confirmed and not problems:
-            count = services.enter(request.user, row, rows)
+        deed = once.token(request, pk)
+        # Sent twice, its numbers stand in the list already.
+        if confirmed and (not problems or services.entered(request.user, deed)):
+            count = services.enter(request.user, row, rows, token=deed)
             messages.success(
                 request, _("%d items are entered and handed to their departments.") % count
             )
@@ -339,6 +351,7 @@ def enter(request: HttpRequest, pk: int) -> HttpResponse:
             "programme": row,
             "rows": rows,
             "problems": problems,
+            "token": secrets.token_hex(8),
             "sheet": ""
             if problems
             else signing.dumps(base64.b64encode(data).decode(), salt=SALT, compress=True),
@@ -450,7 +463,8 @@ def shares(request: HttpRequest) -> HttpResponse:
         status = 422
         if form.is_valid():
             try:
-                _made, token = services.share(request.user, case.pk, **form.cleaned_data)
+                deed = once.token(request, case.pk)
+                _made, token = services.share(request.user, case.pk, form=deed, **form.cleaned_data)
                 link = request.build_absolute_uri(reverse("campaigns:shared", args=[token]))
                 form, status = forms.ShareForm(), 200
             except Refused as error:
@@ -462,6 +476,7 @@ def shares(request: HttpRequest) -> HttpResponse:
             "case": case,
             "wanted": wanted,
             "form": form,
+            "token": secrets.token_hex(8),
             "link": link,
             "rows": selectors.shares(request.user),
             "now": timezone.now(),
@@ -485,7 +500,7 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
     form = TransitionForm(ANSWER, made.case, *sent)
     if request.method == "POST" and form.is_valid():
         try:
-            services.answer(made, form)
+            services.answer(made, form, token=once.token(request, made.pk))
         except Refused as error:
             if selectors.shared(token) is None:
                 return _gone(request)
@@ -498,7 +513,13 @@ def shared(request: HttpRequest, token: str) -> HttpResponse:
     return render(
         request,
         "campaigns/shared.html",
-        {"share": made, **_part(made), "form": form, "answers": selectors.answers(made)},
+        {
+            "share": made,
+            **_part(made),
+            "form": form,
+            "token": secrets.token_hex(8),
+            "answers": selectors.answers(made),
+        },
         status=422 if form.errors else 200,
     )
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
+from jingwei.bureau import once
 from jingwei.bureau.access import Role, may
 from jingwei.bureau.accounts.models import User
 from jingwei.bureau.cases import search, selectors
@@ -83,7 +84,7 @@ def open_case(
     rules = FLOWS[flow]
     step = rules.opening
     form = TransitionForm(step, None, data or {}, _multi(files))
-    key = _key(user, token)
+    key = once.key(user, token)
     try:
         with filing.cleared_away() as written, transaction.atomic():
             if not may(user, rules.action) or user.role not in step.roles:
@@ -164,7 +165,7 @@ def act(
     with filing.cleared_away() as written, transaction.atomic():
         # From here to the end nobody else can act on this case: on PostgreSQL by the row's lock,
         # on SQLite because a writing transaction is alone.
-        key = _key(user, token)
+        key = once.key(user, token)
         case = under_lock.first(case_id)
         if case is None or not selectors.reaches(user, case):
             return _lost(user, case_id, version, key)
@@ -285,11 +286,13 @@ def note(
     user: User | None = None,
     form: TransitionForm | None = None,
     written: list[str] | None = None,
+    key: str | None = None,
     now: datetime | None = None,
 ) -> CaseEvent:
     """Write down one of `flow.NOTES` in the caller's transaction: it changes nothing of the case.
 
-    `form` is valid and brings text and files; `written` is that of `files.cleared_away`.
+    `form` is valid and brings text and files; `written` is that of `files.cleared_away`; `key` is
+    that of the event.
     """
     locked = under_lock.first(case.pk)
     assert locked is not None  # a case is never deleted
@@ -303,9 +306,15 @@ def note(
         data=data,
         changes={},
         internal=True,
-        key=None,
+        key=key,
         written=written,
     )
+
+
+def opened(user: User, token: str) -> Case | None:
+    """The case that this user opened by this token; None where there is none."""
+    done = _done(once.key(user, token))
+    return done.case if done else None
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -366,10 +375,6 @@ def _begin(
         "matter": about[0].kind if about else parent.matter if parent else "",
         "parent_id": parent.pk if parent else None,
     }
-
-
-def _key(user: User, token: str) -> str | None:
-    return f"act:{user.pk}:{token[:64]}" if token else None
 
 
 def _done(key: str | None) -> CaseEvent | None:

@@ -113,6 +113,9 @@ def plan_inspection(
     if programme is not None:
         # One that is called off meanwhile: the second act waits here.
         programme = Programme.objects.select_for_update().get(pk=programme.pk)
+        done = kernel.opened(user, token)
+        if done is not None:
+            return done
         regions = {r.pk for r in programme.regions.all()}
         if programme.closed or programme.kind != Programme.Kind.CAMPAIGN:
             raise Refused(_("Inspections are planned for an open campaign."))
@@ -135,8 +138,8 @@ def plan_inspection(
         now=now,
         opening={"detail": dict(detail)} if detail else None,
     )
-    if programme is not None:  # a second sending finds the same case
-        Mission.objects.get_or_create(case=case, defaults={"programme": programme})
+    if programme is not None:
+        Mission.objects.create(case=case, programme=programme)
     return case
 
 
