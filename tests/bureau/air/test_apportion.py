@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ from openpyxl import Workbook
 import world as worlds
 from jingwei import hj212
 from jingwei.analysis.air.apportion import tables
-from jingwei.bureau.air import apportion_forms, checks, dispersion
+from jingwei.bureau.air import (
+    apportion_forms,
+    apportion_selectors,
+    apportioning,
+    checks,
+    dispersion,
+)
 from jingwei.bureau.air import apportion_services as services
 from jingwei.bureau.air.models import Apportionment, Dispersion, SampleSet, SourceProfile, State
 from jingwei.bureau.evidencelog.models import EvidenceEntry
@@ -223,23 +230,22 @@ def test_the_source_lies_where_its_wind_blows_from(world: worlds.World, data: An
     assert east < 0.7 * west  # ways turn back with the wind, and so reach the other side too
 
 
-def test_the_ways_follow_a_gridded_file_where_it_is_chosen(
-    world: worlds.World, client: Client
-) -> None:
-    """No station sends wind; the file has a fresh south wind when the third source is there, else a light
-    north wind."""
+def gridded(
+    world: worlds.World, hours: Any, south: Any, east: float = 0.0, name: str = "v10"
+) -> tuple[str, Path]:
+    """A file of weather with this wind from the south in these hours after `FIRST`, 2 degrees around a
+    place `east` degrees of the station: its SHA-256 and where it lies."""
     xarray = pytest.importorskip("xarray")
-    hours = np.arange(-30, COUNT + 1)
     dims = ("time", "latitude", "longitude")
-    south = np.where(hours // 12 % 2, 4.0, -1.0)[:, None, None] * np.ones((1, 9, 9))
+    v = np.asarray(south)[:, None, None] * np.ones((1, 9, 9))
     place = world.station
     book = io.BytesIO()
     xarray.Dataset(
-        {"u10": (dims, 0 * south, {"units": "m s-1"}), "v10": (dims, south, {"units": "m s-1"})},
+        {"u10": (dims, 0 * v, {"units": "m s-1"}), name: (dims, v, {"units": "m s-1"})},
         coords={
             "time": np.datetime64(FIRST.replace(tzinfo=None), "ns") + hours * np.timedelta64(3600, "s"),
             "latitude": place.latitude + np.linspace(-2, 2, 9),
-            "longitude": place.longitude + np.linspace(-2, 2, 9),
+            "longitude": place.longitude + east + np.linspace(-2, 2, 9),
         },
     ).to_netcdf(book, engine="h5netcdf")  # fmt: skip
     content = book.getvalue()
@@ -247,6 +253,66 @@ def test_the_ways_follow_a_gridded_file_where_it_is_chosen(
     target = dispersion.weather_place(mark)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
+    return mark, target
+
+
+def directions(row: SampleSet, mark: str, amounts: list[list[float | None]]) -> tuple[Any, str]:
+    """What is told of the ways through a file with these contributions, and in words."""
+    run = Apportionment(samples=row, wanted=wanted(wind={"file": mark}))
+    told = apportioning._directions(apportioning.question(run), amounts)
+    run.result = {"wind": told}
+    return told, " ".join(apportion_selectors.wind_said(run))
+
+
+def test_why_a_gridded_file_gives_no_map(world: worlds.World) -> None:
+    """What is wrong with the file, and which hours or area it has."""
+    row = samples(world, station=True)
+    amounts: list[list[float | None]] = [[1.0 + h % 5] for h in range(COUNT)]
+    all_hours = np.arange(-30, COUNT + 1)
+
+    def said(hours: Any, **about: Any) -> str:
+        told, words = directions(row, gridded(world, hours, np.full(len(hours), 2.0), **about)[0], amounts)  # fmt: skip
+        assert told["cells"] == []
+        return words
+
+    good = directions(row, gridded(world, all_hours, np.full(len(all_hours), 2.0))[0], amounts)
+    assert good[0]["cells"]
+    assert "未绘源区图" not in good[1]
+    # A file whose wind has no known name: which, and what the file has.
+    words = said(all_hours, name="wind")
+    assert "网格气象文件无法使用" in words
+    assert "u10" in words
+    # Hours of the file, local time: it begins a month later.
+    begun = timezone.localtime(FIRST + timedelta(days=30))
+    assert f"仅覆盖 {begun:%Y-%m-%d %H:%M} – {begun + timedelta(hours=40):%Y-%m-%d %H:%M}" in said(np.arange(720, 761))  # fmt: skip
+    # The area of the file, and that the station is not in it.
+    words = said(all_hours, east=5.0)
+    assert "监测点在网格气象文件范围之外" in words
+    assert f"{world.station.longitude + 3:.1f}" in words
+
+
+def test_what_lies_outside_is_of_the_ways_that_are_shown(world: worlds.World) -> None:
+    """A gale blows the first day and a half out of the file's area, then the air hardly moves."""
+    row = samples(world, station=True)
+    hours = np.arange(-30, COUNT + 1)
+    mark, _target = gridded(world, hours, np.where(hours < 24, 30.0, 0.5))
+    calm: list[list[float | None]] = [[1.0 + h % 5 if h >= 47 else None] for h in range(COUNT)]
+    every: list[list[float | None]] = [[1.0 + h % 5] for h in range(COUNT)]
+    told, _words = directions(row, mark, calm)
+    assert told["outside"] < 0.05
+    whole, _words = directions(row, mark, every)
+    assert whole["ways"] > told["ways"] >= 24
+    assert whole["outside"] > 0.3
+
+
+def test_the_ways_follow_a_gridded_file_where_it_is_chosen(
+    world: worlds.World, client: Client
+) -> None:
+    """No station sends wind; the file has a fresh south wind when the third source is there, else a light
+    north wind."""
+    hours = np.arange(-30, COUNT + 1)
+    place = world.station
+    mark, target = gridded(world, hours, np.where(hours // 12 % 2, 4.0, -1.0))
     Dispersion.objects.create(
         factor="a21026", start=FIRST, end=FIRST + timedelta(hours=4), weather=mark,
         asked_for={"weather": "grid"}, state=Dispersion.State.DONE,

@@ -28,14 +28,14 @@ class Ways:
     """`arrival` (n,): hour of each arrival, in the middle of it; `tracks` (n, steps + 1, 2): x, y in m
     of the plane from the arrival back, one place each `STEP`; `lost`: arrivals without a way, since for
     more than `weather.LONGEST_GAP` hours no station had wind or the winds end; `calm`, `filled`: hours as in `Weather`;
-    `outside`: share of the places farther than `REACH` from all stations with wind, 0…1."""
+    `outside` (n,): share of each way's places farther than `REACH` from all stations with wind, 0…1."""
 
     arrival: Ints
     tracks: Floats
     lost: int
     calm: int
     filled: int
-    outside: float
+    outside: Floats
 
 
 def backward(
@@ -89,16 +89,15 @@ def backward(
     # Every hour of a way is enough to say how much of it lies outside.
     some = ways[:, :: round(3600 / STEP)].reshape(-1, 1, 2)
     near = np.hypot(*np.moveaxis(some - blowing, -1, 0)).min(axis=1)
-    return Ways(
-        arrival, ways, len(wanted) - len(arrival), calm, filled, float(np.mean(near > REACH))
-    )
+    outside = (near > REACH).reshape(len(ways), -1).mean(axis=1)
+    return Ways(arrival, ways, len(wanted) - len(arrival), calm, filled, outside)
 
 
 def through(
     winds: Winds, rows: int, shift: int, *, place: tuple[float, float], hours: int, every: int = 1
 ) -> Ways:
     """The same through winds on a mesh, the first hour of which is row `shift` (may be below 0) of `rows`
-    hours. `outside`: share of the places beyond the mesh, where its outermost winds go on. Raises
+    hours. `outside`: share of each way's places beyond the mesh, where its outermost winds go on. Raises
     `WeatherError` where no way is left."""
     if hours < 1 or every < 1:
         raise ValueError(f"ways: {hours} hours, every {every}")
@@ -113,7 +112,7 @@ def through(
     reach = winds.size * (np.array(winds.u.shape[:0:-1]) - 1)
     some = tracks[:, :: round(3600 / STEP)] - (winds.x0, winds.y0)
     beyond = ((some < 0) | (some > reach)).any(axis=-1)
-    return Ways(wanted[known], tracks, int((~known).sum()), 0, 0, float(beyond.mean()))
+    return Ways(wanted[known], tracks, int((~known).sum()), 0, 0, beyond.mean(axis=1))
 
 
 def distances(tracks: npt.ArrayLike, method: str) -> Floats:

@@ -366,12 +366,14 @@ def wind_said(row: Apportionment) -> list[str]:
     out = []
     if wind.get("no_sectors"):
         out.append(_("No CPF: fewer than 24 hours have a sample and wind of the station itself."))
-    if wind.get("no_cells") == "grid":
-        out.append(
-            _("No map: the gridded file of weather has no 24 hours in a row that end in a sample.")
-        )
-    elif wind.get("no_cells"):
-        out.append(_("No map: fewer than 24 ways of the air can be followed back."))
+    if code := wind.get("no_cells"):
+        # "grid": of a run from before the reasons were told apart.
+        out.append({
+            "grid": _("No map: the gridded file of weather has no 24 hours in a row that end in a sample."),
+            "file": _("No map: the gridded file of weather cannot be used: %s."),
+            "span": _("No map: the gridded file of weather covers %s only; none of the 24 hours before a sample lie within it."),
+            "elsewhere": _("No map: the station lies outside the area of the gridded file of weather, %s."),
+        }.get(code, _("No map: fewer than 24 ways of the air can be followed back.")).replace("%s", wind.get("no_cells_about", "")))  # fmt: skip
     if wind.get("hours"):
         out.append(_("CPF: share of the hours with wind from a sector in which the factor was in its highest quarter (Ashbaugh 1985); %(hours)d hours, %(calm)d of them calm.") % wind)  # fmt: skip
     if wind.get("cells") and wind.get("grid"):

@@ -19,7 +19,8 @@ from jingwei.analysis.air import receptor, weather
 from jingwei.analysis.air import ways as backward
 from jingwei.analysis.air.apportion import own, profiles, study, tables
 from jingwei.analysis.air.apportion.study import StudyError, Tell, short
-from jingwei.bureau.air import dispersion
+from jingwei.analysis.air.field.tables import FieldError
+from jingwei.bureau.air import dispersion, grid_words
 from jingwei.bureau.air.models import Apportionment, Dispersion, SampleSet, SourceProfile
 from jingwei.bureau.air.readings import DIRECTION, SPEED
 from jingwei.bureau.air.tracing import HOUR, RefusedError, means, near
@@ -271,21 +272,37 @@ def _sectors(value: Floats, direction: Floats, speed: Floats) -> dict[str, Any]:
 
 
 def _ways(question: Question, winds: Winds, every: int) -> backward.Ways:
-    """By the wind of the stations, or through the gridded file. Raises ValueError, of which `WeatherError`
-    and `FieldError` are kinds."""
+    """By the wind of the stations, or through the gridded file. Raises `RefusedError`: "windless"; "file"
+    with what is wrong with it, "elsewhere" with its area, "span" with its hours."""
     if question.grid is None:
-        return backward.backward(
-            winds.place, winds.speed, winds.direction, winds.start,
-            plane=winds.plane, place=(0.0, 0.0), hours=BACK, every=every,
-        )  # fmt: skip
+        try:
+            return backward.backward(
+                winds.place, winds.speed, winds.direction, winds.start,
+                plane=winds.plane, place=(0.0, 0.0), hours=BACK, every=every,
+            )  # fmt: skip
+        except weather.WeatherError:
+            raise RefusedError("windless") from None
     from jingwei.analysis.air import meteorology
 
-    found = meteorology.read(question.grid.file, winds.plane, names=question.grid.names or None)
+    try:
+        found = meteorology.read(question.grid.file, winds.plane, names=question.grid.names or None)
+    except FieldError as error:
+        raise RefusedError("file", grid_words.why(error)[:300]) from None
+    mesh = found.winds
+    ny, nx = mesh.u.shape[1:]
+    east, north = mesh.x0 + (nx - 1) * mesh.size, mesh.y0 + (ny - 1) * mesh.size
+    if not (mesh.x0 <= 0 <= east and mesh.y0 <= 0 <= north):
+        (w, s), (e, n) = winds.plane.back(mesh.x0, mesh.y0), winds.plane.back(east, north)
+        raise RefusedError("elsewhere", f"{w:.2f}–{e:.2f}°E, {s:.2f}–{n:.2f}°N")
     began = datetime.fromtimestamp(int(found.start.astype("datetime64[s]").astype(int)), UTC)
-    return backward.through(
-        found.winds, len(winds.speed), round((began - winds.start) / HOUR),
-        place=(0.0, 0.0), hours=BACK, every=every,
-    )  # fmt: skip
+    try:
+        return backward.through(
+            mesh, len(winds.speed), round((began - winds.start) / HOUR),
+            place=(0.0, 0.0), hours=BACK, every=every,
+        )  # fmt: skip
+    except weather.WeatherError:
+        ends = (timezone.localtime(t) for t in (began, began + mesh.hours * HOUR))
+        raise RefusedError("span", " – ".join(f"{t:%Y-%m-%d %H:%M}" for t in ends)) from None
 
 
 def _cells(question: Question, winds: Winds, value: Floats) -> dict[str, Any]:
@@ -293,8 +310,8 @@ def _cells(question: Question, winds: Winds, value: Floats) -> dict[str, Any]:
     every = max(1, int(np.ceil(sampled / ARRIVALS)))
     try:
         ways = _ways(question, winds, every)
-    except ValueError:
-        return {"cells": [], "no_cells": "grid" if question.grid else "windless"}
+    except RefusedError as error:
+        return {"cells": [], "no_cells": error.code, "no_cells_about": error.about}
     some = np.isfinite(value[ways.arrival, 0])
     if some.sum() < LEAST:
         return {"cells": [], "no_cells": "few"}
@@ -318,7 +335,7 @@ def _cells(question: Question, winds: Winds, value: Floats) -> dict[str, Any]:
         if f.passes[j, i] > 0
     ]  # fmt: skip
     return {
-        "cells": cells, "ways": int(some.sum()), "outside": short(ways.outside),
+        "cells": cells, "ways": int(some.sum()), "outside": short(float(ways.outside[some].mean())),
         "per_hour": round(3600 / backward.STEP), "grid": question.grid is not None,
     }  # fmt: skip
 

@@ -198,7 +198,7 @@ def limits(found: Found) -> list[str]:
             "The ways follow the wind of %(n)d stations within %(km)d km, measured near the ground and raised to 50 m. Nothing is known of the wind aloft, of rising or sinking air.",
             found.stations,
         ) % {"n": found.stations, "km": REACH / 1000},
-        _("%(share)d %% of the places lie farther than %(km)d km from every station with wind: there the city's wind simply goes on. Read them as directions, not as places. For transport between regions take trajectories of a weather model.") % {"share": round(100 * found.ways.outside), "km": backward.REACH / 1000},
+        _("%(share)d %% of the places lie farther than %(km)d km from every station with wind: there the city's wind simply goes on. Read them as directions, not as places. For transport between regions take trajectories of a weather model.") % {"share": round(100 * float(found.ways.outside.mean())), "km": backward.REACH / 1000},
     ]  # fmt: skip
 
 
