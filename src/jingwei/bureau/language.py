@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import get_language
 
 from jingwei.standards import codes, tables
@@ -10,6 +12,12 @@ from jingwei.standards import codes, tables
 def english() -> bool:
     """Whether the reader reads English; else Chinese."""
     return (get_language() or "").startswith("en")
+
+
+def column(names: Sequence[str]) -> str:
+    """Of the names that the head of a column may have, English ones first, the reader's: the first or
+    the last. Whatever reads the table takes each of them."""
+    return names[0] if english() else names[-1]
 
 
 def factor_name(code: str, version: str = "2017") -> str:

@@ -19,7 +19,7 @@ from openpyxl import Workbook
 
 import world as worlds
 from jingwei import hj212
-from jingwei.analysis.air.apportion import tables
+from jingwei.analysis.air.apportion import own, tables
 from jingwei.bureau.air import (
     apportion_forms,
     apportion_selectors,
@@ -507,7 +507,16 @@ def test_own_profiles_are_handed_in_used_and_withdrawn(world: worlds.World, clie
     again = client.post(reverse("air:profiles_new"), given | {"table": file("p.csv", PROFILE)})
     assert "已有名为“本市烧结厂”的源谱" in again.content.decode()
     told = b"".join(client.get(reverse("air:profiles_csv")).streaming_content).decode("utf-8-sig")
+    assert told.splitlines()[0] == "源类,组分,质量分数,不确定度,测定单位与来源"
     assert told.splitlines()[4] == "本市烧结厂,Fe,0.5,0.05,市监测站 2025 年采样"
+    # As it is exported, it can be read again, in either language.
+    english = client.get(reverse("air:profiles_csv"), headers={"accept-language": "en"})
+    plain = b"".join(english.streaming_content).decode("utf-8-sig")
+    assert plain.splitlines()[0] == "source,species,fraction,uncertainty,Measured by"
+    for text in (told, plain):
+        (one,) = own.parse(list(enumerate(csv.reader(text.splitlines()), 1)), "fraction")
+        assert one.source == "本市烧结厂"
+        assert one.rows[3] == ("Fe", 0.5, 0.05)
     # Used for names and offered for CMB.
     kept = samples(world)
     assert "本市烧结厂" in client.get(kept.get_absolute_url()).content.decode()

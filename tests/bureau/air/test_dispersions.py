@@ -395,8 +395,13 @@ def test_annual_amounts_count_where_nothing_else_does(
     told = dict(zip([o.code for o in question.outlets], zip(question.basis, question.rates, strict=True), strict=True))  # fmt: skip
     assert told["DA001"] == ("inventory", pytest.approx(1.0))  # g/s, of the newest year
     assert told["DA002"][0] == "permit"
-    template = got(client, reverse("air:amounts_template"))
-    assert template.splitlines()[0] == head.strip()
+    # The template is in the reader's language, and both can be handed in again.
+    for language, first in (("zh-hans", "统一社会信用代码,排放口编号,污染因子编码,年份,年排放量（吨）"), ("en", head.strip())):  # fmt: skip
+        address, about = reverse("air:amounts_template"), {"accept-language": language}
+        template = client.get(address, headers=about).getvalue()  # type: ignore[attr-defined]
+        assert template.decode("utf-8-sig").splitlines()[0] == first
+        back = client.post(reverse("air:amounts"), {"file": SimpleUploadedFile("i.csv", template)})
+        assert back.status_code == 302
     client.force_login(world.users["district_elsewhere"])
     answer = client.post(
         reverse("air:amounts"), {"file": SimpleUploadedFile("i.csv", good.encode())}
@@ -521,11 +526,14 @@ def test_the_form_looks_at_the_hours(world: worlds.World, client: Client) -> Non
 def test_the_template_is_read(world: worlds.World) -> None:
     client = Client()
     client.force_login(world.users["dispatcher"])
-    content = got(client, reverse("air:weather_template")).encode()
-    found = weather_tables.read(content)
-    assert len(found) == 3
-    assert found[END - 24 * HOUR].sigma == 15
-    twice = table(START, 1) + table(START, 1)[len(weather_tables.HEADER) :]
+    for language, first in (("zh-hans", "时间,风速,风向,气温,降水量,风向标准差"), ("en", "time,wind_speed,wind_direction,temperature,rain,sigma_theta")):  # fmt: skip
+        address, about = reverse("air:weather_template"), {"accept-language": language}
+        content = client.get(address, headers=about).getvalue()  # type: ignore[attr-defined]
+        assert content.decode("utf-8-sig").splitlines()[0] == first
+        found = weather_tables.read(content)
+        assert len(found) == 3
+        assert found[END - 24 * HOUR].sigma == 15
+    twice = table(START, 1) + table(START, 1)[6:]
     with pytest.raises(weather_tables.TableError):
         weather_tables.read(twice)
     assert Point.objects.filter(kind="air_station").count() == 1

@@ -230,6 +230,10 @@ def test_a_file_is_entered_whole_or_not_at_all(city: City, client, dispatcher):
     assert (made.below_detection, made.value, made.reported) == (True, 3, date(2026, 2, 8))
     again = client.post(url, {"file": upload(good), "do": "write"})
     assert again.status_code == 422
-    assert client.get(reverse("monitoring:results_template_csv")).status_code == 200
+    for language, place in (("zh-hans", 0), ("en", 1)):
+        client.cookies["django_language"] = language
+        sent = client.get(reverse("monitoring:results_template_csv"))
+        head = b"".join(sent.streaming_content).decode("utf-8-sig").splitlines()[0]
+        assert head.split(",") == [n[place] for n in selfmonitoring.COLUMNS.values()]
     client.force_login(make_user("auditor"))
     assert client.get(url).status_code == 403

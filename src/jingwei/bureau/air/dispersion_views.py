@@ -23,7 +23,7 @@ from jingwei.bureau.air.dispersion_forms import DispersionForm, InventoryForm
 from jingwei.bureau.air.models import Dispersion
 from jingwei.bureau.air.selectors import HOUR, bases
 from jingwei.bureau.findings.export import csv_response
-from jingwei.bureau.language import factor_name
+from jingwei.bureau.language import column, factor_name
 
 PER_PAGE = 50
 LOST = "lost field"
@@ -231,7 +231,7 @@ def sources_csv(request: HttpRequest, pk: int) -> HttpResponse:
 def weather_template(request: HttpRequest) -> HttpResponse:
     now = selectors.now_hour() - 24 * HOUR
     rows = [[now + h * HOUR, 2.5, 225, 12.0, 0, 15] for h in range(3)]
-    return csv_response("weather.csv", weather_tables.HEADER, rows)
+    return csv_response("weather.csv", [*map(column, weather_tables.COLUMNS.values())], rows)
 
 
 # ---- inventory ------------------------------------------------------------------------------------
@@ -270,4 +270,4 @@ def amounts_template(request: HttpRequest) -> HttpResponse:
         [o.enterprise.uscc, o.code, "a21002", selectors.now_hour().year - 1, 12.5]
         for o in selectors.outlets(request.user)[:3]
     ]
-    return csv_response("annual-amounts.csv", list(inventory.COLUMNS), rows)
+    return csv_response("annual-amounts.csv", [*map(column, inventory.COLUMNS.values())], rows)

@@ -19,10 +19,13 @@ from jingwei.bureau.air import apportion_tables as words
 from jingwei.bureau.air import apportioning
 from jingwei.bureau.air.apportion_forms import ProfilesForm
 from jingwei.bureau.findings.export import csv_response, xlsx_response
+from jingwei.bureau.language import column
 from jingwei.evidence import digest
 from jingwei.telemetry.sheet import SheetError
 
-HEAD = ["source", "species", "fraction", "uncertainty"]
+
+def _head() -> list[str]:
+    return [column(names) for names in own.HEADS.values()]
 
 
 def _page(
@@ -82,7 +85,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("air.view")
 def profiles_csv(request: HttpRequest) -> HttpResponse:
     """The own profiles in use, as they can be handed in again."""
-    return csv_response("source-profiles.csv", [*HEAD, "origin"], (
+    return csv_response("source-profiles.csv", [*_head(), _("Measured by")], (
         [p.name, s, v, e, p.origin] for p in apportioning.in_use() for s, v, e in p.rows
     ))  # fmt: skip
 
@@ -95,5 +98,5 @@ def template_csv(request: HttpRequest) -> HttpResponse:
     parts = (("OC", 0.3, 0.06), ("EC", 0.12, 0.03), ("SO4", 0.08, 0.02), ("Fe", 0.015, 0.004))
     lines = [[name, *part] for part in parts]
     if request.GET.get("as") == "xlsx":
-        return xlsx_response("source-profiles-template.xlsx", HEAD, lines)
-    return csv_response("source-profiles-template.csv", HEAD, lines)
+        return xlsx_response("source-profiles-template.xlsx", _head(), lines)
+    return csv_response("source-profiles-template.csv", _head(), lines)

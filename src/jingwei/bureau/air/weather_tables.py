@@ -26,7 +26,6 @@ RANGE = {
     "speed": (0.0, 75.0), "direction": (0.0, 360.0), "temperature": (-60.0, 60.0),
     "rain": (0.0, 300.0), "sigma": (0.0, 104.0),
 }  # fmt: skip
-HEADER = ("time", "wind_speed", "wind_direction", "temperature", "rain", "sigma_theta")
 LARGEST = 5 << 20
 MOST = 9000  # rows: a year of hours
 NAN = float("nan")

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from jingwei.bureau.access import may, requires
 from jingwei.bureau.findings.export import csv_response
-from jingwei.bureau.language import factor_name
+from jingwei.bureau.language import column, factor_name
 from jingwei.bureau.monitoring import plans
 from jingwei.bureau.registry import selfmonitoring, sheets
 from jingwei.bureau.registry.forms import UploadForm
@@ -319,6 +319,7 @@ def results_import(request: HttpRequest, uscc: str) -> HttpResponse:
 def results_template_csv(request: HttpRequest) -> HttpResponse:
     return csv_response(
         "results-template.csv",
-        [names[0] for names in selfmonitoring.COLUMNS.values()],
+        # Chinese comes first in these.
+        [column(names[::-1]) for names in selfmonitoring.COLUMNS.values()],
         [list(selfmonitoring.EXAMPLE)],
     )

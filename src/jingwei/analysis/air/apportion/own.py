@@ -14,11 +14,12 @@ MOST_PROFILES, MOST_ROWS = 50, 5_000
 LEAST_SPECIES = 3  # fewer fit everything
 MOST_SUM = 1.3  # of the fractions: oxides and elements beside ions may count twice; own choice
 UNITS = {"fraction": 1.0, "percent": 0.01}
-_HEADS = {
-    "source": ("source", "profile", "源类", "污染源", "源名称", "来源"),
-    "species": ("species", "组分", "成分", "化学组分"),
-    "value": ("fraction", "mass fraction", "value", "质量分数", "含量", "占比"),
-    "error": ("uncertainty", "error", "sd", "不确定度", "标准偏差", "误差"),
+# What the head of a column may be, in English and in Chinese; the first and the last are the usual.
+HEADS = {
+    "source": ("source", "profile", "污染源", "源名称", "来源", "源类"),
+    "species": ("species", "成分", "化学组分", "组分"),
+    "value": ("fraction", "mass fraction", "value", "含量", "占比", "质量分数"),
+    "error": ("uncertainty", "error", "sd", "标准偏差", "误差", "不确定度"),
 }
 
 
@@ -43,8 +44,8 @@ def parse(rows: Sequence[Row], unit: str, taken: Iterable[str] = ()) -> list[Pro
     if not given:
         raise TableError([Problem("empty", {"table": "profiles"})])
     head = [c.lower() for c in given[0][1]]
-    at = {n: next((k for k, c in enumerate(head) if c in names), None) for n, names in _HEADS.items()}  # fmt: skip
-    missing = [_HEADS[n][0] for n, k in at.items() if k is None]
+    at = {n: next((k for k, c in enumerate(head) if c in names), None) for n, names in HEADS.items()}  # fmt: skip
+    missing = [HEADS[n][0] for n, k in at.items() if k is None]
     if missing:
         raise TableError([Problem("wanted", {"columns": ", ".join(missing)})])
     if len(given) == 1:
