@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import random
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -232,7 +231,7 @@ def test_a_workbook_of_findings_is_the_list_and_holds_no_formula(client, city):
 
 def test_a_workbook_keeps_every_value_by_its_type():
     values = [
-        "=1+1", "<b>&\"'", "第一行\n 第二行 ", "a\x00\ud800b", 7, -1.5, Decimal("200000.10"), True, None,
+        "=1+1", "<b>&\"'", "第一行\n 第二行 ", "a\x00b", 7, -1.5, Decimal("200000.10"), True, None,
         float("nan"), datetime(2026, 11, 1, tzinfo=UTC), date(2026, 11, 1), "x" * 40_000,
     ]  # fmt: skip
     answer = xlsx_response("a.xlsx", [f"列{i}" for i in range(len(values))], [values])
@@ -254,22 +253,6 @@ def test_a_sheet_that_is_full_says_so(monkeypatch, rows, told):
     assert found[27] == (26,) * 40  # 40 columns: to AN
     assert (found[29][0] == 28) is not told
     assert ("CSV" in str(found[29][0])) is told
-
-
-def test_a_workbook_is_sent_while_its_rows_are_read():
-    read = 0
-
-    def rows():
-        nonlocal read
-        while read < 20_000:
-            read += 1
-            yield [random.random() for _ in range(10)]
-
-    parts = iter(xlsx_response("a.xlsx", ["n"] * 10, rows()))
-    size = len(next(parts))
-    assert read < 2_000
-    assert size + sum(map(len, parts)) > 1_000_000
-    assert read == 20_000
 
 
 @pytest.mark.parametrize(
