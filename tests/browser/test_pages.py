@@ -14,7 +14,7 @@ from django.urls import Resolver404, get_resolver, resolve, reverse
 
 # Views that answer with something other than a page: files, parts of pages, acts.
 NO_PAGE = re.compile(
-    r"^api:|^sensorthings|^admin|^None$|healthz|-json$|checkpoint|export|csv|tile|catalog|template$"
+    r"^api:|^sensorthings|^admin|^None$|healthz|-json$|checkpoint|export|csv|xlsx|tile|catalog|template$"
     r"|:map$|:regions$|:series$|:file$|:side$|:language$|:logout$|:act$|:dismiss$|:reopen$|:value$"
     r"|:certificate$|:public-|:take_back$|:trigger_try$|:trigger_live$|:trigger_end$|_decline$|_again$|:compute$"
     r"|:check$|:bell$|:device_card$|:device_form$|:device_commands$|:draw-act$|:photo$|:signature$"

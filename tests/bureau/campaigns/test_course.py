@@ -157,7 +157,7 @@ def test_two_amend_at_once_and_what_was_written_is_kept(city, running, client) -
     answer = post(client, running, "amend", seen=0, **form(running, plan="后到的", text="另因"))
     assert answer.status_code == 409
     page = answer.content.decode()
-    assert "已有他人先行操作" in page
+    assert "本页打开后已有新的操作" in page
     assert "后到的" in page
     post(client, running, "call_off", seen=1, **ENDED)
     answer = post(client, running, "amend", seen=1, **form(running, text="没来得及"))

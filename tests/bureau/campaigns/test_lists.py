@@ -210,10 +210,11 @@ def test_numbers_stand_once(city):
 
 def test_what_is_no_list(city):
     programme = begin(city)
-    for data in (b"", b"\xff\xfe\x00", b"PK\x03\x04broken"):
+    alien = workbook(["x"], head=["未知列"])
+    for data in (b"", b"\xff\xfe\x00", b"PK\x03\x04broken", alien):
         with pytest.raises(TableRefused):
             sheets.read(programme, data)
-    _rows, problems = sheets.read(programme, workbook(["x"], head=["未知列"]))
+    _rows, problems = sheets.read(programme, workbook(["1", "x"], head=["序号", "未知列"]))
     assert "未知列" in {p.column for p in problems}
     with pytest.raises(Refused):
         services.enter(city.district, programme, [])

@@ -191,6 +191,7 @@ def test_the_second_of_two_is_told_and_keeps_what_was_typed(client, city):
     assert response.status_code == 409
     html = response.content.decode()
     assert "我们更换了催化剂" in html
+    assert html.count("本页打开后已有新的办理：") == 1
     assert "dispatcher" in html  # who was faster
     case.refresh_from_db()
     assert case.state == "rectifying"
@@ -313,7 +314,7 @@ def test_who_was_slower_than_a_transfer_is_told_and_keeps_what_was_typed(client,
     page = send(login(client, colleague), case, "extend", text="Needs a part.", version=version)
     assert page.status_code == 409
     faster = page.context["refused"]
-    assert faster.startswith(f"Somebody was faster: {city.district}, “")
+    assert faster.startswith(f"Done since this page was opened: {city.district}, “")
     assert faster.endswith("The case is not in your jurisdiction any more.")
     assert page.context["left_over"] == [("By (working days)", "5"), ("Reason", "Needs a part.")]
     assert "Needs a part." in page.content.decode()

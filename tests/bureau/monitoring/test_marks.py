@@ -331,6 +331,15 @@ def test_the_enterprise_marks_on_its_page(in_english, city: City, furnace, enter
     assert client.post(reverse("monitoring:mark_withdraw", args=[pk])).status_code == 404
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_no_bulletin_where_dates_end(client, city: City, day: str):
+    client.force_login(make_user("dispatcher"))
+    page = client.get("/monitoring/bulletin/", {"day": day})
+    assert page.status_code == 200
+    assert page.context["form"].errors["day"]
+    assert page.context["found"].first.year in range(2020, 2190)  # yesterday instead
+
+
 def test_the_bulletin_counts_by_district(in_english, city: City):
     client = in_english
     day = datetime(2026, 11, 18, 16, tzinfo=UTC)

@@ -121,7 +121,7 @@ def _allow(
     if seen is not None and last is not None and last.seq != seen:
         raise Stale(
             _(
-                "Somebody was faster: %(who)s, “%(act)s”, %(time)s. Look at it as it is now;"
+                "Done since this page was opened: %(who)s, “%(act)s”, %(time)s. Look at it as it is now;"
                 " what you wrote is kept."
             )
             % {

@@ -135,7 +135,7 @@ def board(rows: Iterable[Case]) -> tuple[Progress, list[Progress]]:
         )
         for progress in (whole, one):
             progress.total += 1
-            progress.cleared += case.at.final
+            progress.cleared += case.closed is not None  # being looked back at, too
             progress.overdue += case.overdue
             progress.late += len(late_milestones(case))
             progress.states[str(case.state_label)] += 1

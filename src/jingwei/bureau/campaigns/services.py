@@ -179,7 +179,7 @@ def summarise(
     if done is not None:
         return done
     if programme.closed:
-        raise Refused(_("It is closed already."))
+        raise Refused(_("It is over: “%(state)s”.") % {"state": programme.at.label})
     if not programme.begins <= day <= min(programme.ends, timezone.localdate()):
         raise Refused(_("The day must lie within the campaign and not in the future."))
     now = timezone.now()

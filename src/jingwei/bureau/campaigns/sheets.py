@@ -83,6 +83,12 @@ def read(programme: Programme, data: bytes) -> tuple[list[Row], list[Problem]]:
         raise Refused(_("The table is empty.")) from None
     known = headings()
     names = [known.get(str(h or "").strip().casefold(), "") for h in heads]
+    if not any(names):
+        raise Refused(
+            _(
+                "Its first row has none of the template's columns: is it the right file (.xlsx, .csv)?"
+            )
+        )
     problems = [
         Problem(1, str(h), _("This column is not known; see the template."))
         for h, name in zip(heads, names, strict=True)

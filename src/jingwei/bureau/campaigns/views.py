@@ -141,7 +141,9 @@ def _homeless(row: Programme, context: dict[str, Any], *sent: Any) -> dict[str, 
     for form in sent:
         if not any(form is one for one in there):
             wrong = [sentence for found in form.errors.values() for sentence in found]
-            over = [_("It is closed already.")] if row.closed else wrong
+            over = (
+                [_("It is over: “%(state)s”.") % {"state": row.at.label}] if row.closed else wrong
+            )
             why = form.non_field_errors() or over
             return {"refused": " ".join(why), "left_over": written(form)}
     return {}

@@ -222,7 +222,7 @@ def _lost(user: User, case_id: int, version: int, key: str | None) -> CaseEvent:
         if case and user.role != Role.ENTERPRISE and _had(user, case):
             raise Gone(
                 _(
-                    "Somebody was faster: %(who)s, “%(act)s”, %(time)s."
+                    "Done since this page was opened: %(who)s, “%(act)s”, %(time)s."
                     " The case is not in your jurisdiction any more."
                 )
                 % last_act(case)

@@ -284,7 +284,7 @@ def _context(
     return {
         "case": row,
         "forms": forms,
-        "refused": refused,
+        "refused": refused if lost else "",
         # Written for an act that is not possible any more: shown to be copied, not thrown away.
         "left_over": written(bound) if lost and bound is not None else [],
         "token": secrets.token_hex(8),

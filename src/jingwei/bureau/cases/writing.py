@@ -170,7 +170,7 @@ def testimony(event: CaseEvent, files: list[dict[str, str]]) -> dict[str, Any]:
 
 def meanwhile(case: Case) -> str:
     return _(
-        "Somebody was faster: %(who)s, “%(act)s”, %(time)s. Look at the case as it is now;"
+        "Done since this page was opened: %(who)s, “%(act)s”, %(time)s. Look at the case as it is now;"
         " what you wrote is kept."
     ) % last_act(case)
 

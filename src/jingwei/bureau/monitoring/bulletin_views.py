@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -29,6 +30,8 @@ class BulletinForm(forms.Form):
     day = forms.DateField(
         label=gettext_lazy("Date"),
         required=False,
+        # Where dates end, there are no days around one.
+        validators=[MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2199, 12, 31))],
         widget=forms.DateInput(attrs={"type": "date"}),
     )
     region = forms.CharField(required=False, max_length=12, widget=forms.HiddenInput)

@@ -70,7 +70,8 @@ for (const group of all('.map-switch')) {
 const drafts = `draft:${root.dataset.user || ''}:`;
 const from = sessionStorage.getItem('sent-from');
 sessionStorage.removeItem('sent-from');
-if (from && document.querySelector('form .has-error')) history.replaceState(null, '', from);
+const { responseStatus } = performance.getEntriesByType('navigation')[0] || {};
+if (from && (responseStatus >= 400 || document.querySelector('form .has-error'))) history.replaceState(null, '', from);
 document.addEventListener('submit', (event) => {
   if (event.target.method !== 'post') return;
   sessionStorage.setItem('sent-from', location.pathname + location.search);
